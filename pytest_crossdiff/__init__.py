@@ -1,0 +1,3 @@
+"""pytest-crossdiff: regression testing for model upgrades with crosscoders."""
+
+__version__ = "0.1.0"

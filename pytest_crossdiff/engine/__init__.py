@@ -1,0 +1,1 @@
+"""The room that computes: models, activations, crosscoders, verification."""

@@ -1,0 +1,62 @@
+"""What can go wrong, in words that name the cause, the setting it came from and the remedy."""
+
+from __future__ import annotations
+
+
+class CrossDiffError(Exception):
+    """Something kept us from measuring.  Never a pass, never a plain test failure: an ERROR.
+
+    what: what happened.  source: the setting or file it came from.  remedy: what to do about it.
+    """
+
+    def __init__(self, what: str, *, source: str | None = None, remedy: str | None = None) -> None:
+        self.what = what
+        self.source = source
+        self.remedy = remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.source:
+            lines.append(f"  from: {self.source}")
+        if self.remedy:
+            lines.append(f"  to do: {self.remedy}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments don't survive the default pickling between test processes.
+        return (_rebuild, (type(self), self.what, self.source, self.remedy))
+
+
+def _rebuild(
+    kind: type[CrossDiffError], what: str, source: str | None, remedy: str | None
+) -> CrossDiffError:
+    return kind(what, source=source, remedy=remedy)
+
+
+class SettingsError(CrossDiffError):
+    """A setting is unknown, malformed or contradicts another."""
+
+
+class ModelError(CrossDiffError):
+    """A model or its tokenizer can't be found, loaded or hooked."""
+
+
+class CorpusError(CrossDiffError):
+    """The corpus can't be read, is empty or is too small."""
+
+
+class ActivationError(CrossDiffError):
+    """Activations are not usable: NaN, infinite, nothing aligned."""
+
+
+class StoreError(CrossDiffError):
+    """The cache can't be read or written."""
+
+
+class InsufficientData(CrossDiffError):
+    """There is a measurement, but it is too poor to base a verdict on."""
+
+
+class BudgetExceeded(AssertionError):
+    """The models differ by more than the budget allows: a FAILED test."""

@@ -1,0 +1,1 @@
+"""The room that decides: budgets, verdict, assertions and their messages."""

@@ -1,0 +1,229 @@
+"""The one table of settings: every ini key, flag, environment variable, type, default and help.
+
+A setting `name` is the ini key `crossdiff_name`, the flag `--crossdiff-name` and the keyword `name`
+of `@pytest.mark.crossdiff(...)`.  Precedence: marker, flag, environment, ini, default.
+This module is imported at every pytest start, so it imports nothing that pytest hasn't.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_crossdiff.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LayerSpec = int | float if TYPE_CHECKING else object
+
+
+def _text(raw: str) -> str:
+    return raw.strip()
+
+
+def _layer(raw: str) -> int | float:
+    try:
+        return int(raw)
+    except ValueError:
+        value = float(raw)
+    if not 0.0 <= value <= 1.0:
+        raise ValueError("a fraction of the depth lies between 0.0 and 1.0")
+    return value
+
+
+def _optional_layer(raw: str) -> int | float | None:
+    return _layer(raw) if raw.strip() else None
+
+
+def _flag(raw: str) -> bool:
+    known = {"true": True, "yes": True, "on": True, "1": True}
+    known |= {"false": False, "no": False, "off": False, "0": False}
+    try:
+        return known[raw.strip().lower()]
+    except KeyError:
+        raise ValueError("expected true or false") from None
+
+
+def _integer(low: int) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        try:
+            value = int(raw.replace("_", ""))
+        except ValueError:
+            raise ValueError("expected a whole number") from None
+        if value < low:
+            raise ValueError(f"must be at least {low}")
+        return value
+
+    return parse
+
+
+def _number(low: float, high: float, *, open_low: bool = False) -> Callable[[str], float]:
+    def parse(raw: str) -> float:
+        try:
+            value = float(raw)
+        except ValueError:
+            raise ValueError("expected a number") from None
+        if not low <= value <= high or (open_low and value == low):  # also refuses nan
+            raise ValueError(f"must lie between {low:g} and {high:g}")
+        return value
+
+    return parse
+
+
+def _optional_number(low: float, high: float) -> Callable[[str], float | None]:
+    parse = _number(low, high)
+    return lambda raw: None if raw.strip().lower() in ("", "none") else parse(raw)
+
+
+def _choice(*names: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if raw.strip() not in names:
+            raise ValueError(f"expected one of {', '.join(names)}")
+        return raw.strip()
+
+    return parse
+
+
+def setting(
+    default: object,
+    parse: Callable[[str], object],
+    help: str,
+    *,
+    env: str | None = None,
+    ini_only: bool = False,
+    decides: bool = False,
+) -> Any:
+    """A row of the table.
+
+    env: an environment variable that sets it.  ini_only: neither flag nor marker may.
+    decides: read only when the verdict is drawn, so a change needs no new measurement.
+    """
+    metadata = {"parse": parse, "help": help, "env": env, "ini_only": ini_only, "decides": decides}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of one comparison, parsed.  `sources` says where each came from."""
+
+    # The pair
+    baseline: str = setting(
+        "", _text, "the model in use: path or hub id@revision", env="CROSSDIFF_BASELINE"
+    )
+    candidate: str = setting(
+        "", _text, "the model to replace it: path or hub id@revision", env="CROSSDIFF_CANDIDATE"
+    )
+    layer: int | float = setting(
+        0.5, _layer, "block whose output is compared: index, negative index or fraction of depth"
+    )
+    baseline_layer: int | float | None = setting(
+        None, _optional_layer, "the same for the baseline alone"
+    )
+    candidate_layer: int | float | None = setting(
+        None, _optional_layer, "the same for the candidate alone"
+    )
+    baseline_blocks: str = setting(
+        "", _text, "dotted name of the baseline's list of blocks, where it can't be found"
+    )
+    candidate_blocks: str = setting(
+        "", _text, "dotted name of the candidate's list of blocks, where it can't be found"
+    )
+    dtype: str = setting(
+        "auto",
+        _choice("auto", "float32", "bfloat16", "float16"),
+        "number type of the forward pass; auto: bfloat16 where the hardware has it",
+    )
+    device: str = setting("auto", _text, "auto, cpu, cuda, cuda:1, mps")
+    trust_remote_code: bool = setting(
+        False, _flag, "run Python code shipped with a pinned model revision", ini_only=True
+    )
+    chat_template: str = setting(
+        "own",
+        _choice("own", "plain"),
+        "own: each model's chat template renders messages; plain: only their contents, joined",
+    )
+    # The corpus
+    corpus: str = setting(
+        "builtin:pydoc", _text, "texts: a .txt, .jsonl, .csv or .parquet file, or a folder of them"
+    )
+    tokens: int = setting(
+        50_000, _integer(1), "how much of the corpus to read, in tokens of about 4 bytes"
+    )
+    context: int = setting(256, _integer(16), "longest piece of a document, in tokens of 4 bytes")
+    heldout: float = setting(
+        0.3, _number(0.05, 0.9), "share of the texts, by document, kept for verification"
+    )
+    # The dictionary
+    architecture: str = setting(
+        "dfc", _choice("dfc", "innovation", "standard"), "kind of crosscoder"
+    )
+    features: int = setting(0, _integer(0), "dictionary size; 0: chosen from the corpus size")
+    exclusive_share: float = setting(
+        0.05, _number(0.0, 0.45, open_low=True), "share of the features set aside for each model"
+    )
+    k: int = setting(24, _integer(1), "active features a token, on average")
+    steps: int = setting(0, _integer(0), "training steps; 0: chosen from the corpus size")
+    batch_size: int = setting(1024, _integer(2), "token pairs a training step")
+    learning_rate: float = setting(1e-3, _number(0.0, 1.0, open_low=True), "Adam's step size")
+    seed: int = setting(0, _integer(0), "seed of sampling, initial weights and batches")
+    # Verification
+    exclusivity: float = setting(
+        0.5,
+        _number(0.0, 1.0),
+        "how much worse the other model must predict a feature (its lower bound) to call it exclusive",
+    )
+    fdr: float = setting(0.05, _number(0.0, 1.0, open_low=True), "false discovery rate")
+    bootstrap: int = setting(2000, _integer(100), "bootstrap draws over documents")
+    min_r2: float = setting(
+        0.1, _number(0.0, 1.0), "a feature its own model predicts worse than this is no evidence"
+    )
+    # Budgets
+    max_candidate_only: int = setting(
+        0, _integer(0), "most differences that only the candidate may have", decides=True
+    )
+    max_baseline_only: int = setting(
+        0, _integer(0), "most differences that only the baseline may have", decides=True
+    )
+    max_candidate_only_strength: float | None = setting(
+        None, _optional_number(0.0, 1.0), "largest joint strength of those; none: any", decides=True
+    )
+    max_baseline_only_strength: float | None = setting(
+        None, _optional_number(0.0, 1.0), "largest joint strength of those; none: any", decides=True
+    )
+    min_fve: float = setting(
+        0.3,
+        _number(0.0, 1.0),
+        "least share of each model's variance the dictionary must explain for a verdict",
+        decides=True,
+    )
+    # The cache
+    cache_dir: str = setting("", _text, "folder of the cache; default: the user's cache folder")
+    train: str = setting(
+        "auto", _choice("auto", "never"), "never: only read the cache, fail where it has no answer"
+    )
+
+    sources: dict[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+
+def fields() -> tuple[dataclasses.Field[Any], ...]:
+    """The rows of the table, in order."""
+    return tuple(f for f in dataclasses.fields(Settings) if f.metadata)
+
+
+def parse(name: str, raw: object, source: str) -> Any:
+    """The value of setting `name` given as `raw` text (or already typed, from a marker).
+
+    Raises `SettingsError` that names `source`.
+    """
+    field = next(f for f in fields() if f.name == name)
+    try:
+        text = "" if raw is None else str(raw)
+        return field.metadata["parse"](text)
+    except ValueError as error:
+        raise SettingsError(
+            f"crossdiff_{name} = {raw!r} is not valid: {error}",
+            source=source,
+            remedy=f"{field.metadata['help']}",
+        ) from None

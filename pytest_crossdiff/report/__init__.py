@@ -1,0 +1,1 @@
+"""The room that tells: what is shown on the terminal."""

@@ -1,0 +1,1 @@
+"""The room that keeps: content-addressed artefacts, locks, integrity."""
