@@ -1,0 +1,169 @@
+"""The cache: content-addressed entries under one folder, `<kind>/<first two of the key>/<key>`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.store.entry import MANIFEST, Entry, Seen
+from pytest_crossdiff.store.files import checked_name, explained, move_aside, remove
+from pytest_crossdiff.store.lock import KeyLock
+from pytest_crossdiff.store.manifest import DamagedEntry, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["DamagedEntry", "Entry", "EntryInfo", "Manifest", "Store", "Usage"]
+
+_LOCKS = "locks"
+_DIGESTS = "digests"
+_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache (https://bford.info/cachedir/)\n"
+
+
+@dataclass(frozen=True)
+class EntryInfo:
+    """One folder of the cache.
+
+    size: bytes.  mtime: when it last changed, used: when its manifest was last read, as far as the
+    file system says; both in seconds since 1970.  key: as written; a folder that was set aside
+    has the state `"damaged"`, one without a manifest is `"unfinished"`.
+    """
+
+    kind: str
+    key: str
+    path: Path
+    size: int
+    mtime: float
+    used: float
+    state: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has its manifest, and so all of its parts."""
+        return self.state == "complete"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How much there is, or was."""
+
+    entries: int
+    size: int
+
+
+class Store:
+    """The cache under `root`, where nothing is created before something is written.
+
+    note: told in words when something damaged was found.
+    """
+
+    def __init__(self, root: Path, note: Callable[[str], None] | None = None) -> None:
+        self.root = root.expanduser().absolute()
+        self._note = note or SilentProgress().note
+        self._locks: dict[Path, KeyLock] = {}
+        self._verified: dict[Path, tuple[Seen, str]] = {}
+
+    @staticmethod
+    def default_root() -> Path:
+        """The user's cache folder for this program, by the conventions of the platform."""
+        xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        if xdg.is_absolute():  # a relative one is void, by its standard
+            base = xdg
+        elif sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
+            base = Path(local)
+        else:
+            try:
+                home = Path.home()
+            except RuntimeError as error:
+                raise StoreError(
+                    f"there is no folder for the cache: {error}",
+                    remedy="set crossdiff_cache_dir",
+                ) from error
+            base = home / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+        return base / "pytest-crossdiff"
+
+    @property
+    def memo(self) -> Path:
+        """The folder for `file_digest` to remember digests in."""
+        return self.root / _DIGESTS
+
+    def entry(self, kind: str, key: str) -> Entry:
+        """The entry of `key`, a digest, among those of one kind; it need not exist.
+
+        Raises `StoreError` for names that aren't plain.
+        """
+        if kind in (_LOCKS, _DIGESTS):
+            raise StoreError(f"{kind!r} is the store's own folder, not a kind of entry")
+        checked_name(kind, "a kind of entry")
+        if checked_name(key, "an entry") != key.partition(".")[0] or len(key) < 3:
+            raise StoreError(f"{key!r} is no key: three or more letters and digits, no '.'")
+        path = self.root / kind / key[:2] / key
+        return Entry(path, self._lock(kind, key), self._verified, self._note)
+
+    def _lock(self, kind: str, key: str) -> KeyLock:
+        path = self.root / _LOCKS / f"{kind}-{key}.lock"
+        return self._locks.setdefault(path, KeyLock(path, f"{kind} {key[:12]}", self._prepare))
+
+    def _prepare(self) -> None:
+        """Create the root, marked so that backups and version control leave it out."""
+        if not self.root.exists():
+            self.root.mkdir(parents=True, exist_ok=True)
+            (self.root / "CACHEDIR.TAG").write_text(_TAG, encoding="ascii")
+            (self.root / ".gitignore").write_text("*\n", encoding="ascii")
+
+    def usage(self) -> Usage:
+        """All that is stored, unfinished and damaged entries included."""
+        found = self.list()
+        return Usage(len(found), sum(info.size for info in found))
+
+    def prune(self, *, unused_for: float = 0.0, damaged_only: bool = False) -> Usage:
+        """Remove entries that were neither changed nor read for so many seconds; what was removed.
+
+        An entry that a process is at work on stays.
+        """
+        latest = time.time() - unused_for
+        gone = []
+        for info in self.list():
+            if info.used > latest or (damaged_only and info.state != "damaged"):
+                continue
+            with (
+                self._lock(info.kind, info.key).held_if_free() as free,
+                explained(info.path, "remove"),
+            ):
+                if free and info.path.exists():
+                    # Renamed first: no reader ever sees half of an entry.
+                    remove(move_aside(info.path, "removed"))
+                    gone.append(info)
+        return Usage(len(gone), sum(info.size for info in gone))
+
+    def list(self) -> tuple[EntryInfo, ...]:
+        """Every entry, sorted by kind and key."""
+        with explained(self.root, "list"):
+            folders = sorted(path for path in self.root.glob("*/??/*") if path.is_dir())
+            return tuple(self._describe(folder) for folder in folders)
+
+    def _describe(self, folder: Path) -> EntryInfo:
+        status = [file.stat() for file in _files(folder)]
+        manifest = folder / MANIFEST
+        key, _, aside = folder.name.partition(".")
+        changed = max((s.st_mtime for s in status), default=folder.stat().st_mtime)
+        read = manifest.stat().st_atime if manifest.exists() else 0.0
+        return EntryInfo(
+            kind=folder.parent.parent.name,
+            key=key,
+            path=folder,
+            size=sum(s.st_size for s in status),
+            mtime=changed,
+            used=max(changed, read),
+            state="damaged" if aside else "complete" if manifest.exists() else "unfinished",
+        )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())

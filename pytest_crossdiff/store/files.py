@@ -1,0 +1,135 @@
+"""Files that are either whole or not there: written to a temporary name, synced, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEMPORARY = ".tmp"
+"""How every temporary name begins, those of safetensors' own writer included."""
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+WRITE_ERRORS = (*_NO_SPACE, *_NOT_WRITABLE, errno.EIO)
+"""Errors that are about the place written to, whoever wrote."""
+
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")  # how safetensors words an operating system's error
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.ASCII | re.IGNORECASE)  # Windows
+_serial = itertools.count()
+
+
+def checked_name(name: str, what: str) -> str:
+    """`name` when it is a plain file name on every system; else `StoreError`."""
+    if not _NAME.fullmatch(name) or _DEVICE.fullmatch(name) or name.endswith("."):
+        raise StoreError(
+            f"{name!r} can't be the name of {what}",
+            remedy="use letters, digits, '.', '_' and '-', at most 128, beginning with one of the "
+            "first two",
+        )
+    return name
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name in the folder of `path` that nobody else uses, ending as `path` does."""
+    return path.with_name(f"{TEMPORARY}-{os.getpid()}-{next(_serial)}-{path.name}")
+
+
+def replace_file(path: Path, data: bytes, *, synced: bool = False) -> None:
+    """Put `data` at `path` in one step; synced: return when it is on the disk.
+
+    Raises `OSError`.
+    """
+    temporary = temporary_beside(path)
+    try:
+        temporary.write_bytes(data)
+        if synced:
+            sync(temporary)
+        temporary.replace(path)
+        if synced:
+            sync(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Return when the file, or folder, is on the disk.  Raises `OSError`."""
+    if os.name == "nt" and path.is_dir():  # a folder can't be opened there
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it, if it is there.  Raises `OSError`."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def move_aside(path: Path, word: str) -> Path:
+    """Rename `path` to its name, `.word-` and the first free number.  Raises `OSError`."""
+    for number in itertools.count(1):
+        aside = path.with_name(f"{path.name}.{word}-{number}")
+        if not aside.exists():
+            path.rename(aside)
+            return aside
+    raise AssertionError
+
+
+@contextlib.contextmanager
+def explained(
+    path: Path, action: str, source: str | None = None, *, only: tuple[int, ...] = ()
+) -> Iterator[None]:
+    """Turn an operating system's error inside into a `StoreError` that says what to do.
+
+    action: what was to be done, e.g. `"write"`; the path is added.  only: let errors of other
+    numbers pass, where the code inside isn't ours.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        code = _errno(error)
+        if code is None or (only and code not in only):
+            raise
+        reason = os.strerror(code) if code else str(error)
+        raise StoreError(
+            f"can't {action} {path}: {reason}", source=source, remedy=_remedy(code)
+        ) from error
+
+
+def _errno(error: Exception) -> int | None:
+    """The system's error number, 0 if it has none, None if it isn't the system's error."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    found = _RUST_ERROR.search(str(error))
+    return int(found[1]) if found else None
+
+
+def _remedy(code: int) -> str:
+    if code in _NO_SPACE:
+        return (
+            "make room there (`crossdiff cache` shows and prunes what is stored), "
+            "or set crossdiff_cache_dir to a folder on another disk"
+        )
+    if code in _NOT_WRITABLE:
+        return "set crossdiff_cache_dir to a folder that can be written"
+    return "check that folder, or set crossdiff_cache_dir to another one"

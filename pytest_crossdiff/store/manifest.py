@@ -1,0 +1,94 @@
+"""The list of an entry's parts with their digests: what "complete" and "damaged" mean."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.store.digest import canonical, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_crossdiff.store.digest import Json
+
+FORMAT = 1
+"""Version of the stored form; another one is not read."""
+
+_REBUILD = "run again: the entry is set aside and made anew"
+
+
+class DamagedEntry(StoreError):  # noqa: N818 - the house names errors by what happened
+    """Stored bytes are not those that were written: truncated, flipped, missing, malformed."""
+
+    def __init__(self, what: str, *, source: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(what, source=source, remedy=remedy or _REBUILD)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A complete entry: `meta` is the writer's, `files` gives each part's sha256."""
+
+    meta: dict[str, Any]
+    files: dict[str, str]
+
+    def to_bytes(self) -> bytes:
+        """The stored form."""
+        return _seal({"format": FORMAT, "meta": self.meta, "files": self.files})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> Manifest:
+        """Read `to_bytes`' form.  Raises `DamagedEntry` that names `where`."""
+        content = _unseal(data, where)
+        return cls(content["meta"], content["files"])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The finished parts of an entry that isn't complete, each with the digests it may have.
+
+    A digest is entered before its file is renamed into place, so that no moment to be killed at
+    leaves a finished file unknown; a part that is being replaced has two.
+    """
+
+    digests: Mapping[str, tuple[str, ...]]
+
+    def to_bytes(self) -> bytes:
+        """The stored form."""
+        return _seal({"format": FORMAT, "parts": self.digests})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> Parts:
+        """Read `to_bytes`' form.  Raises `DamagedEntry` that names `where`."""
+        content = _unseal(data, where)
+        return cls({name: tuple(known) for name, known in content["parts"].items()})
+
+    def expecting(self, name: str, sha256: str) -> Parts:
+        """`name` may from now on also be `sha256`."""
+        return Parts({**self.digests, name: (*self.digests.get(name, ()), sha256)})
+
+    def settled(self, name: str, sha256: str) -> Parts:
+        """`name` is `sha256` and nothing else."""
+        return Parts({**self.digests, name: (sha256,)})
+
+    def without(self, name: str) -> Parts:
+        """All but `name`."""
+        return Parts({other: known for other, known in self.digests.items() if other != name})
+
+
+def _seal(content: dict[str, Json]) -> bytes:
+    return canonical({**content, "seal": digest(content)})
+
+
+def _unseal(data: bytes, where: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(data)
+        seal = content.pop("seal")
+        intact = seal == digest(content) and content["format"] == FORMAT
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DamagedEntry(f"{where} is malformed: {error}") from error
+    if not intact:
+        raise DamagedEntry(f"{where} is not what was written")
+    return content
