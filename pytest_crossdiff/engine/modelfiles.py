@@ -1,0 +1,187 @@
+"""The files of a model's folder: which of them matter, and whether the weights are whole."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pytest_crossdiff.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+CONFIG = "config.json"
+ADAPTER_CONFIG = "adapter_config.json"
+
+# In the order in which transformers looks for them.
+_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+_ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+
+_COMPANIONS = ("*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt", "additional_chat_templates/*")
+_TOKENIZER = (
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template*",
+    "additional_chat_templates/*",
+)
+# Written by trainers and people; nothing that a model is loaded from.
+_BESIDE_THE_POINT = {
+    "trainer_state.json",
+    "all_results.json",
+    "train_results.json",
+    "eval_results.json",
+    "modelcard.json",
+    "license.txt",
+    "readme.txt",
+    "requirements.txt",
+}
+_LFS_POINTER = b"version https://git-lfs"
+_LONGEST_HEADER = 100_000_000  # bytes; safetensors itself refuses longer ones
+
+
+def read_json(path: Path, source: str) -> dict[str, Any]:
+    """The JSON object in a file.  Raises `ModelError`."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} can't be read: {error}", source=source) from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is no JSON object", source=source)
+    return content
+
+
+def model_weights(folder: Path, config: dict[str, Any], source: str) -> list[Path]:
+    """The files that transformers would load the weights from.  Raises `ModelError`."""
+    explicit = config.get("transformers_weights")
+    for name in (explicit,) if isinstance(explicit, str) else _WEIGHTS:
+        if not (folder / name).is_file():
+            continue
+        if name.endswith(".index.json"):
+            return [folder / name, *_shards(folder / name, source)]
+        return [folder / name]
+    others = sorted(
+        path.name
+        for pattern in ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.onnx")
+        for path in folder.glob(pattern)
+    )
+    raise ModelError(
+        f"{folder} has a {CONFIG} but no weights"
+        + (f"; {', '.join(others[:6])} can't be loaded as such" if others else ""),
+        source=source,
+        remedy=f"transformers needs one of {', '.join(_WEIGHTS)} there",
+    )
+
+
+def adapter_weights(folder: Path, source: str) -> list[Path]:
+    """The file of an adapter's weights.  Raises `ModelError`."""
+    for name in _ADAPTER_WEIGHTS:
+        if (folder / name).is_file():
+            return [folder / name]
+    raise ModelError(
+        f"{folder} has an {ADAPTER_CONFIG} but no weights",
+        source=source,
+        remedy=f"peft needs {' or '.join(_ADAPTER_WEIGHTS)} there",
+    )
+
+
+def _shards(index: Path, source: str) -> list[Path]:
+    weight_map = read_json(index, source).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ModelError(f"{index} lists no weights", source=source)
+    shards = [index.parent / name for name in sorted({str(name) for name in weight_map.values()})]
+    missing = [shard.name for shard in shards if not shard.is_file()]
+    if missing:
+        raise ModelError(
+            f"{index.parent} lacks {len(missing)} of {len(shards)} files of weights: "
+            + ", ".join(missing[:3]),
+            source=source,
+            remedy="copy or download the folder again",
+        )
+    return shards
+
+
+def companion_files(folder: Path) -> list[Path]:
+    """Config, tokenizer and templates: whatever isn't weights and may change an activation."""
+    return [
+        path
+        for path in _matching(folder, _COMPANIONS)
+        if path.name.lower() not in _BESIDE_THE_POINT and not path.name.endswith(".index.json")
+    ]
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """What a tokenizer may be read from besides a GGUF file."""
+    return _matching(folder, _TOKENIZER)
+
+
+def custom_code(folder: Path) -> list[Path]:
+    """Python files that a model of a class of its own may run."""
+    return [
+        path
+        for path in folder.rglob("*.py")
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
+def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    return [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
+
+
+def check_weights(files: Iterable[Path], source: str) -> None:
+    """Notice, without reading the weights, files that are cut short or were never downloaded.
+
+    Raises `ModelError`.
+    """
+    for path in files:
+        try:
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                start = file.read(len(_LFS_POINTER))
+                if start == _LFS_POINTER:
+                    raise ModelError(
+                        f"{path} is a Git LFS pointer, not the weights",
+                        source=source,
+                        remedy="run `git lfs pull` in that folder",
+                    )
+                if path.suffix == ".safetensors":
+                    file.seek(8)
+                    length = int.from_bytes(start[:8], "little")
+                    header = file.read(min(length, _LONGEST_HEADER, size))
+                    _check_safetensors(path, size, length, header, source)
+        except OSError as error:
+            raise ModelError(f"can't read {path}: {error.strerror}", source=source) from error
+        if path.suffix.lower() == ".gguf" and not start.startswith(b"GGUF"):
+            raise ModelError(f"{path} is no GGUF file: it begins with {start[:4]!r}", source=source)
+        if size == 0:
+            raise _cut_short(path, "it is empty", source)
+
+
+def _check_safetensors(path: Path, size: int, length: int, header: bytes, source: str) -> None:
+    if size < 8 or len(header) < length:
+        raise _cut_short(path, f"{size} bytes don't hold its header", source)
+    try:
+        tensors = dict(json.loads(header).items())
+        tensors.pop("__metadata__", None)
+        ends = [int(tensor["data_offsets"][1]) for tensor in tensors.values()]
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ModelError(
+            f"{path} is no safetensors file: its header is malformed ({error})",
+            source=source,
+            remedy="copy or download it again",
+        ) from error
+    expected = 8 + length + max(ends, default=0)
+    if size != expected:
+        raise _cut_short(path, f"{size} bytes instead of {expected}", source)
+
+
+def _cut_short(path: Path, how: str, source: str) -> ModelError:
+    return ModelError(
+        f"{path} is cut short: {how}", source=source, remedy="copy or download it again"
+    )
