@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_crossdiff.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-LayerSpec = int | float if TYPE_CHECKING else object
+PathKind = Literal["", "model", "file"]
 
 
 def _text(raw: str) -> str:
@@ -27,7 +27,11 @@ def _layer(raw: str) -> int | float:
     try:
         return int(raw)
     except ValueError:
+        pass
+    try:
         value = float(raw)
+    except ValueError:
+        raise ValueError("expected a block's index or a fraction of the depth") from None
     if not 0.0 <= value <= 1.0:
         raise ValueError("a fraction of the depth lies between 0.0 and 1.0")
     return value
@@ -89,19 +93,23 @@ def _choice(*names: str) -> Callable[[str], str]:
 def setting(
     default: object,
     parse: Callable[[str], object],
-    help: str,
+    what: str,
     *,
     env: str | None = None,
     ini_only: bool = False,
     decides: bool = False,
-) -> Any:
-    """A row of the table.
+    path: PathKind = "",
+) -> Any:  # noqa: ANN401  as dataclasses.field
+    """A row of the table.  what: its help.
 
     env: an environment variable that sets it.  ini_only: neither flag nor marker may.
     decides: read only when the verdict is drawn, so a change needs no new measurement.
+    path: a relative value is relative to the place where it is written; "model" may be a hub id.
     """
-    metadata = {"parse": parse, "help": help, "env": env, "ini_only": ini_only, "decides": decides}
-    return dataclasses.field(default=default, metadata=metadata)
+    metadata = {"parse": parse, "help": what, "env": env, "ini_only": ini_only}
+    return dataclasses.field(
+        default=default, metadata=metadata | {"decides": decides, "path": path}
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +118,18 @@ class Settings:
 
     # The pair
     baseline: str = setting(
-        "", _text, "the model in use: path or hub id@revision", env="CROSSDIFF_BASELINE"
+        "",
+        _text,
+        "the model in use: path or hub id@revision",
+        env="CROSSDIFF_BASELINE",
+        path="model",
     )
     candidate: str = setting(
-        "", _text, "the model to replace it: path or hub id@revision", env="CROSSDIFF_CANDIDATE"
+        "",
+        _text,
+        "the model to replace it: path or hub id@revision",
+        env="CROSSDIFF_CANDIDATE",
+        path="model",
     )
     layer: int | float = setting(
         0.5, _layer, "block whose output is compared: index, negative index or fraction of depth"
@@ -146,7 +162,10 @@ class Settings:
     )
     # The corpus
     corpus: str = setting(
-        "builtin:pydoc", _text, "texts: a .txt, .jsonl, .csv or .parquet file, or a folder of them"
+        "builtin:pydoc",
+        _text,
+        "texts: a .txt, .jsonl, .csv or .parquet file, or a folder of them",
+        path="file",
     )
     tokens: int = setting(
         50_000, _integer(1), "how much of the corpus to read, in tokens of about 4 bytes"
@@ -172,7 +191,7 @@ class Settings:
     exclusivity: float = setting(
         0.5,
         _number(0.0, 1.0),
-        "how much worse the other model must predict a feature (its lower bound) to call it exclusive",
+        "how much worse the other model must predict a feature to call it exclusive (lower bound)",
     )
     fdr: float = setting(0.05, _number(0.0, 1.0, open_low=True), "false discovery rate")
     bootstrap: int = setting(2000, _integer(100), "bootstrap draws over documents")
@@ -199,7 +218,9 @@ class Settings:
         decides=True,
     )
     # The cache
-    cache_dir: str = setting("", _text, "folder of the cache; default: the user's cache folder")
+    cache_dir: str = setting(
+        "", _text, "folder of the cache; none: the user's cache folder", path="file"
+    )
     train: str = setting(
         "auto", _choice("auto", "never"), "never: only read the cache, fail where it has no answer"
     )
@@ -212,18 +233,30 @@ def fields() -> tuple[dataclasses.Field[Any], ...]:
     return tuple(f for f in dataclasses.fields(Settings) if f.metadata)
 
 
-def parse(name: str, raw: object, source: str) -> Any:
-    """The value of setting `name` given as `raw` text (or already typed, from a marker).
+def parse(name: str, raw: object, source: str) -> Any:  # noqa: ANN401  its type is the setting's
+    """The value of setting `name` given as `raw`: text, or already typed (from TOML or a marker).
 
     Raises `SettingsError` that names `source`.
     """
     field = next(f for f in fields() if f.name == name)
     try:
-        text = "" if raw is None else str(raw)
-        return field.metadata["parse"](text)
+        return field.metadata["parse"](_one(raw))
     except ValueError as error:
         raise SettingsError(
             f"crossdiff_{name} = {raw!r} is not valid: {error}",
             source=source,
-            remedy=f"{field.metadata['help']}",
+            remedy=f"give {field.metadata['help']}",
         ) from None
+
+
+def _one(raw: object) -> str:
+    if isinstance(raw, (list, tuple, dict, set)):
+        raise ValueError("expected one value")  # noqa: TRY004  one kind of error a caller
+    return "" if raw is None else str(raw)
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The known name most like a misspelt one, "" when none is."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, known, n=1)), "")

@@ -1,0 +1,102 @@
+"""`CrossDiff`: one measured pair, with everything a test can ask of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.gate import assertions, patterns
+from pytest_crossdiff.gate.budgets import Budgets, Limits
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pytest_crossdiff.gate.patterns import Sides
+    from pytest_crossdiff.gate.verdict import Verdict
+    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.result import Difference, Result, Side
+
+
+@dataclass(frozen=True, eq=False)
+class CrossDiff:
+    """What the baseline and the candidate have that the other hasn't, on held-out text.
+
+    cached: nothing was computed.  entry: folder of the artefact.  width: columns of a message.
+    noted: told of each verdict that is drawn.
+
+    Every assertion raises `BudgetExceeded` when it doesn't hold and `InsufficientData` when the
+    dictionary explains too little of either model (`crossdiff_min_fve`) to say.
+    """
+
+    result: Result
+    settings: Settings
+    cached: bool = False
+    entry: Path | None = None
+    width: int = 100
+    noted: Callable[[Verdict], None] = lambda _: None
+
+    @property
+    def candidate_only(self) -> tuple[Difference, ...]:
+        """The differences that only the candidate has, strongest first."""
+        return self.result.of("candidate")
+
+    @property
+    def baseline_only(self) -> tuple[Difference, ...]:
+        """The differences that only the baseline has, strongest first."""
+        return self.result.of("baseline")
+
+    def assert_within_budget(self) -> None:
+        """Hold both sides against the budgets of the settings (`crossdiff_max_*`)."""
+        __tracebackhide__ = True
+        self._assert_within(Budgets.configured(self.settings))
+
+    def assert_candidate_only(
+        self, max_count: int | None = None, max_strength: float | None = None
+    ) -> None:
+        """Limit what only the candidate has: differences, and their joint strength (0 to 1).
+
+        With neither argument the budgets of the settings hold; with one, only that one does.
+        """
+        __tracebackhide__ = True
+        self._assert_side("candidate", max_count, max_strength)
+
+    def assert_baseline_only(
+        self, max_count: int | None = None, max_strength: float | None = None
+    ) -> None:
+        """Limit what only the baseline has, as `assert_candidate_only` does for the candidate."""
+        __tracebackhide__ = True
+        self._assert_side("baseline", max_count, max_strength)
+
+    def assert_no_feature(self, matching: str | re.Pattern[str], side: Sides = "candidate") -> None:
+        """Nothing that only `side` has is set off by text in which `matching` is found.
+
+        matching: a regular expression, searched in the tokens that a difference fires on and in
+        its contexts.
+        """
+        __tracebackhide__ = True
+        caller = "assert_no_feature"
+        pattern, sides = patterns.compiled(matching, caller), patterns.sides(side, caller)
+        assertions.assert_none_match(
+            self.result,
+            pattern,
+            patterns.matching(self.result, pattern, sides),
+            Budgets.configured(self.settings),
+            entry=self.entry,
+            width=self.width,
+        )
+
+    def _assert_side(self, side: Side, max_count: int | None, max_strength: float | None) -> None:
+        __tracebackhide__ = True
+        if max_count is None and max_strength is None:
+            limits = Limits.configured(self.settings, side)
+        else:
+            limits = Limits.given(max_count, max_strength, f"assert_{side}_only")
+        self._assert_within(Budgets.of_side(self.settings, side, limits))
+
+    def _assert_within(self, budgets: Budgets) -> None:
+        __tracebackhide__ = True
+        assertions.assert_within(
+            self.result, budgets, entry=self.entry, width=self.width, noted=self.noted
+        )

@@ -1,0 +1,68 @@
+"""What a test can assert of a result; raises where it doesn't hold or can't be said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.errors import BudgetExceeded, InsufficientData
+from pytest_crossdiff.gate.verdict import judge
+from pytest_crossdiff.report import message
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pytest_crossdiff.gate.budgets import Budgets
+    from pytest_crossdiff.gate.verdict import Verdict
+    from pytest_crossdiff.result import Difference, Result
+
+
+def assert_within(
+    result: Result,
+    budgets: Budgets,
+    *,
+    entry: Path | None = None,
+    width: int = message.WIDTH,
+    noted: Callable[[Verdict], None] = lambda _: None,
+) -> None:
+    """Raise `BudgetExceeded`, or `InsufficientData` where no verdict can be drawn.
+
+    entry: folder of the artefact, named in the message.  noted: is told of the verdict first.
+    """
+    __tracebackhide__ = True
+    verdict = judge(result, budgets)
+    noted(verdict)
+    _require_evidence(verdict, budgets)
+    if verdict.status == "exceeded":
+        raise BudgetExceeded(message.exceeded(result, verdict, entry, width))
+
+
+def assert_none_match(
+    result: Result,
+    pattern: re.Pattern[str],
+    found: tuple[Difference, ...],
+    budgets: Budgets,
+    *,
+    entry: Path | None = None,
+    width: int = message.WIDTH,
+) -> None:
+    """Raise `BudgetExceeded` when `found`, the differences that match, are any.
+
+    budgets: of these only `min_fve` counts, below which `InsufficientData` is raised.
+    """
+    __tracebackhide__ = True
+    _require_evidence(judge(result, budgets), budgets)
+    if found:
+        raise BudgetExceeded(message.matched(result, pattern, found, entry, width))
+
+
+def _require_evidence(verdict: Verdict, budgets: Budgets) -> None:
+    __tracebackhide__ = True
+    if verdict.status == "insufficient":
+        raise InsufficientData(
+            f"no verdict: {verdict.reason}",
+            source=budgets.fve_from,
+            remedy="read more tokens, train a larger dictionary (crossdiff_features) or for longer "
+            "(crossdiff_steps), or lower crossdiff_min_fve",
+        )

@@ -1,0 +1,62 @@
+"""Differences that have to do with a given pattern of text."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.result import SIDES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_crossdiff.result import Difference, Result, Side
+
+Sides = Literal["baseline", "candidate", "both"]
+
+
+def compiled(pattern: str | re.Pattern[str], caller: str) -> re.Pattern[str]:
+    """`pattern` as a regular expression.  Raises `SettingsError` when it isn't one."""
+    try:
+        return re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise SettingsError(
+            f"matching = {pattern!r} is not a regular expression: {error}",
+            source=caller,
+            remedy="escape literal text with re.escape(...)",
+        ) from None
+
+
+def sides(side: str, caller: str) -> tuple[Side, ...]:
+    """The sides that `side` names.  Raises `SettingsError` when it names none."""
+    if side == "both":
+        return SIDES
+    for known in SIDES:
+        if side == known:
+            return (known,)
+    raise SettingsError(
+        f"side = {side!r} is not a side",
+        source=caller,
+        remedy="give 'candidate', 'baseline' or 'both'",
+    )
+
+
+def matching(
+    result: Result, pattern: re.Pattern[str], sides: tuple[Side, ...]
+) -> tuple[Difference, ...]:
+    """The differences of `sides` with `pattern` in a token or a context that sets them off."""
+    return tuple(
+        difference
+        for side in sides
+        for difference in result.of(side)
+        if any(pattern.search(text) for text in _texts(difference))
+    )
+
+
+def _texts(difference: Difference) -> Iterator[str]:
+    for token in difference.tokens:
+        yield token.token
+    for context in difference.contexts:
+        yield context.token
+        yield context.before + context.token + context.after

@@ -1,0 +1,130 @@
+"""What one test session measured: each pair once, success or failure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.diff import CrossDiff
+from pytest_crossdiff.errors import CorpusError
+from pytest_crossdiff.options import fields
+from pytest_crossdiff.report.summary import PairSummary, merge
+from pytest_crossdiff.resolution import from_arguments, require, resolve
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_crossdiff.engine.pipeline import Outcome
+    from pytest_crossdiff.engine.plan import Texts
+    from pytest_crossdiff.gate.verdict import Verdict
+    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.result import Result
+
+
+class Measurements:
+    """Runs the engine, once for settings that ask for the same measurement.
+
+    It outlives fixtures, which pytest sets up anew when a test is run again.
+
+    broken: ids of the unforeseen exceptions that came out of the engine.
+    """
+
+    def __init__(self, progress: Progress, width: int) -> None:
+        self._progress = progress
+        self._width = width
+        self._known: dict[object, tuple[Outcome | Exception, Texts | None]] = {}
+        self._news: dict[str, PairSummary] = {}
+        self._results: dict[str, Result] = {}
+        self.broken: set[int] = set()
+
+    def diff(self, settings: Settings, texts: Texts | None) -> CrossDiff:
+        """The pair that `settings` name, on `texts` or else on the corpus that they name.
+
+        Raises whatever kept the engine from measuring, also when it did so before.
+        """
+        outcome = self.outcome(settings, texts)
+        summary = PairSummary.of(outcome.result, cached=outcome.cached)
+
+        def noted(verdict: Verdict) -> None:
+            merge(self._news, [summary.checked(verdict)])
+
+        return CrossDiff(
+            outcome.result, settings, outcome.cached, outcome.entry, self._width, noted
+        )
+
+    def outcome(self, settings: Settings, texts: Texts | None) -> Outcome:
+        """The engine's own answer."""
+        require(settings, "baseline", "candidate")
+        texts = None if _asks_for_other_texts(settings) else _checked(texts)
+        key = _measured_by(settings), id(texts)
+        if key not in self._known:
+            self._known[key] = self._measured(settings, texts), texts
+        outcome, _ = self._known[key]
+        if isinstance(outcome, Exception):
+            raise outcome.with_traceback(None)
+        merge(self._news, [PairSummary.of(outcome.result, cached=outcome.cached)])
+        self._results[outcome.result.key] = outcome.result
+        return outcome
+
+    def take_news(self) -> tuple[list[PairSummary], list[Result]]:
+        """What became known since the last call: pairs with their verdicts, and results."""
+        news = list(self._news.values()), list(self._results.values())
+        self._news, self._results = {}, {}
+        return news
+
+    def _measured(self, settings: Settings, texts: Texts | None) -> Outcome | Exception:
+        from pytest_crossdiff.engine import pipeline
+        from pytest_crossdiff.errors import CrossDiffError
+
+        try:
+            return pipeline.run(settings, texts, self._progress)
+        except CrossDiffError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  kept, to be raised in every test that asks
+            self.broken.add(id(error))
+            return error
+
+
+class CrossDiffFactory:
+    """The session fixture `crossdiff_factory`: other pairs, layers, corpora in one suite.
+
+    Call it with settings by name, as in `@pytest.mark.crossdiff`; those left out are the
+    session's.  The same settings are measured once.
+    """
+
+    def __init__(
+        self, config: pytest.Config, measurements: Measurements, texts: Texts | None
+    ) -> None:
+        self._config = config
+        self._measurements = measurements
+        self._texts = texts
+
+    def __call__(self, **settings: object) -> CrossDiff:
+        """Measure, or take what was measured with the same settings.
+
+        Raises `SettingsError` for unknown or malformed settings, else as `Measurements.diff`.
+        """
+        source = "argument of crossdiff_factory"
+        layer = from_arguments("argument", settings, source, self._config.rootpath)
+        return self._measurements.diff(resolve(self._config, layer), self._texts)
+
+
+def _measured_by(settings: Settings) -> tuple[object, ...]:
+    """The settings that a measurement depends on; those that only decide are left out."""
+    return tuple(getattr(settings, f.name) for f in fields() if not f.metadata["decides"])
+
+
+def _asks_for_other_texts(settings: Settings) -> bool:
+    """Whether the corpus was named by someone nearer to the test than the fixture is."""
+    return settings.sources.get("corpus", "").startswith(("marker ", "--", "argument "))
+
+
+def _checked(texts: object) -> Texts | None:
+    if texts is not None and (isinstance(texts, (str, bytes)) or not isinstance(texts, Sequence)):
+        raise CorpusError(
+            f"the texts are a {type(texts).__name__}, not a list",
+            source="fixture crossdiff_corpus",
+            remedy="return a list of texts, or of dicts with `text` or `messages`",
+        )
+    return texts

@@ -1,0 +1,242 @@
+"""pytest's hooks and our fixtures.
+
+Imported at every pytest start: whatever isn't needed to register options is imported where used.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_crossdiff import hookspecs, resolution
+from pytest_crossdiff.errors import CrossDiffError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+    from typing import Any
+
+    from pytest_crossdiff.diff import CrossDiff
+    from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
+    from pytest_crossdiff.engine.models import LoadedModel
+    from pytest_crossdiff.engine.plan import Texts
+    from pytest_crossdiff.measurements import CrossDiffFactory, Measurements
+    from pytest_crossdiff.report.summary import PairSummary
+
+MEASUREMENTS: pytest.StashKey[Measurements] = pytest.StashKey()
+WIDTH: pytest.StashKey[int] = pytest.StashKey()
+FOLDER: pytest.StashKey[Path] = pytest.StashKey()
+
+MARKER = (
+    "crossdiff(**settings): settings of the `crossdiff` fixture for this test, by name, "
+    "e.g. corpus='evals/safety.jsonl', max_candidate_only=0"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the settings; cheap, because it runs at every start."""
+    resolution.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let users implement `hookspecs`."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse misspelt settings, except where only help is asked for."""
+    config.addinivalue_line("markers", MARKER)
+    if not config.option.help:
+        resolution.refuse_unknown_keys(config)
+    config.stash[WIDTH] = _width(config)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Teller(config), "crossdiff-teller")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  xdist need not be installed
+    """Tell a worker of pytest-xdist, which has no terminal, how wide ours is."""
+    node.workerinput["crossdiff_width"] = node.config.stash[WIDTH]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is set and where; nothing when nothing is."""
+    if not any(resolution.configured(config)):
+        return []
+    from pytest_crossdiff.report.terminal import header
+
+    return header(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """See whether the gate is asked for, by flag or by its node id, which names no real file."""
+    config = session.config
+    if not (config.option.crossdiff or any("::crossdiff" in a for a in config.args)):
+        return
+    from pytest_crossdiff.gate.item import common_folder, is_gate
+
+    config.stash[FOLDER] = common_folder(config)
+    others = [argument for argument in config.args if not is_gate(config, argument)]
+    config.option.crossdiff |= len(others) < len(config.args)
+    config.args[:] = others
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Add the gate to what the session collects."""
+    report = yield
+    if isinstance(collector, pytest.Session) and collector.config.option.crossdiff:
+        from pytest_crossdiff.gate.item import gate_file
+
+        folder = collector.config.stash[FOLDER]
+        report.result.append(gate_file(collector, report.result, folder))
+    return report
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse misspelt marker arguments, also where the fixture isn't used."""
+    for mark in item.iter_markers("crossdiff"):
+        resolution.from_marker(mark, item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """State our errors rightly and let the report carry what was measured."""
+    report = yield
+    measurements = item.config.stash.get(MEASUREMENTS, None)
+    if call.excinfo and (measurements or isinstance(call.excinfo.value, CrossDiffError)):
+        from pytest_crossdiff.report.failure import restate
+
+        restate(report, call, item, measurements.broken if measurements else ())
+    if measurements:
+        from pytest_crossdiff.report.summary import to_json
+
+        pairs, results = measurements.take_news()
+        if pairs:  # as text, which xdist carries to the main process
+            vars(report)["crossdiff_pairs"] = to_json(pairs)
+        if results and item.config.hook.pytest_crossdiff_result.get_hookimpls():
+            vars(report)["crossdiff_results"] = [result.to_json() for result in results]
+    return report
+
+
+@pytest.fixture(scope="session")
+def crossdiff_corpus() -> Texts | None:
+    """Override it to give the texts yourself: a list of strings or of dicts as in a .jsonl corpus.
+
+    A corpus that a marker, a flag or `crossdiff_factory` names is read in its place.
+    """
+    return None
+
+
+@pytest.fixture
+def crossdiff(request: pytest.FixtureRequest, crossdiff_corpus: Texts | None) -> CrossDiff:
+    """The differences of the configured pair, with assertions; measured on first use."""
+    marks = request.node.iter_markers("crossdiff")
+    layers = [resolution.from_marker(mark, request.node) for mark in marks]
+    settings = resolution.resolve(request.config, *layers)
+    return _measurements(request.config).diff(settings, crossdiff_corpus)
+
+
+@pytest.fixture(scope="session")
+def crossdiff_factory(
+    pytestconfig: pytest.Config, crossdiff_corpus: Texts | None
+) -> CrossDiffFactory:
+    """Call it with settings by name for another pair, layer or corpus."""
+    from pytest_crossdiff.measurements import CrossDiffFactory
+
+    return CrossDiffFactory(pytestconfig, _measurements(pytestconfig), crossdiff_corpus)
+
+
+@pytest.fixture(scope="session")
+def crossdiff_baseline(pytestconfig: pytest.Config) -> LoadedModel:
+    """The baseline's `.model` and `.tokenizer`, for ordinary eval tests."""
+    return _loaded(pytestconfig, "baseline")
+
+
+@pytest.fixture(scope="session")
+def crossdiff_candidate(pytestconfig: pytest.Config) -> LoadedModel:
+    """The candidate's `.model` and `.tokenizer`, for ordinary eval tests."""
+    return _loaded(pytestconfig, "candidate")
+
+
+@pytest.fixture(scope="session")
+def crossdiff_crosscoder(
+    pytestconfig: pytest.Config, crossdiff_corpus: Texts | None
+) -> TrainedCrosscoder:
+    """The crosscoder of the configured pair, trained or from the cache."""
+    settings = resolution.resolve(pytestconfig)
+    outcome = _measurements(pytestconfig).outcome(settings, crossdiff_corpus)
+    from pytest_crossdiff.engine import pipeline
+
+    return pipeline.load_crosscoder(outcome)
+
+
+class Teller:
+    """Gathers what the test reports carry, from this process or from workers, and tells it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._pairs: dict[str, PairSummary] = {}
+        self._told: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what the report carries."""
+        if hasattr(report, "crossdiff_pairs"):
+            from pytest_crossdiff.report.summary import from_json, merge
+
+            merge(self._pairs, from_json(report.crossdiff_pairs))
+        for text in getattr(report, "crossdiff_results", ()):
+            from pytest_crossdiff.result import Result
+
+            result = Result.from_json(text)
+            if result.key not in self._told:
+                self._told.add(result.key)
+                self._config.hook.pytest_crossdiff_result(config=self._config, result=result)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write a block for each pair, or nothing."""
+        if not self._pairs:
+            return
+        try:
+            from pytest_crossdiff.report.terminal import write_summary
+
+            root, width = self._config.rootpath, self._config.stash[WIDTH]
+            write_summary(terminalreporter, self._pairs.values(), root, width)
+        except Exception as error:  # noqa: BLE001  nothing may hide the result of the run
+            terminalreporter.write_line(f"crossdiff: no summary: {error!r}")
+
+
+def _measurements(config: pytest.Config) -> Measurements:
+    if MEASUREMENTS not in config.stash:
+        from pytest_crossdiff.measurements import Measurements
+        from pytest_crossdiff.report.progress import progress_for
+
+        config.stash[MEASUREMENTS] = Measurements(progress_for(config), config.stash[WIDTH])
+    return config.stash[MEASUREMENTS]
+
+
+def _loaded(config: pytest.Config, side: str) -> LoadedModel:
+    settings = resolution.resolve(config)
+    resolution.require(settings, side)
+    from pytest_crossdiff.engine import models
+
+    return models.load(
+        getattr(settings, side),
+        dtype=settings.dtype,
+        device=settings.device,
+        trust_remote_code=settings.trust_remote_code,
+    )
+
+
+def _width(config: pytest.Config) -> int:
+    """Columns of our messages, asked for before pytest captures the terminal."""
+    given = getattr(config, "workerinput", {}).get("crossdiff_width")
+    columns = given or shutil.get_terminal_size((100, 24)).columns
+    return min(max(columns, 60), 160)

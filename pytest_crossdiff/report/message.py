@@ -1,0 +1,154 @@
+"""The text of a failure: the verdict, the worst differences, where they fire, what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.report.text import (
+    MARKS,
+    against,
+    columns,
+    cut,
+    marked,
+    number,
+    percent,
+    plural,
+    visible,
+)
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from pytest_crossdiff.gate.verdict import SideVerdict, Verdict
+    from pytest_crossdiff.result import Context, Difference, Result
+
+WIDTH = 100
+ROWS = 10
+EXPLAINED = 3
+CONTEXTS = 2
+_HEADERS = ("id", "strength", "density", "exclusivity", "fires on", "context")
+
+
+def exceeded(result: Result, verdict: Verdict, entry: Path | None, width: int = WIDTH) -> str:
+    """The message of a verdict that some budget is exceeded, at most `width` columns wide."""
+    over = verdict.exceeded
+    lines = [headline(side) for side in verdict.sides if side.exceeded]
+    lines += [headline(side) + " (within)" for side in verdict.sides if not side.exceeded]
+    lines += _pair(result)
+    for side in over:
+        lines += _section(
+            f"Only in the {side.side}, strongest first:", _strongest(result.of(side.side)), width
+        )
+    lines += ["", "What to do:", f"- read the texts: each {MARKS[0]}token{MARKS[1]} sets it off"]
+    lines += [f"- wanted: {remedy}" for side in over for remedy in _raise_budget(side)]
+    lines += ["- not wanted: mend or retrain the candidate, then run again", *_artefact(entry)]
+    return "\n".join(lines)
+
+
+def matched(
+    result: Result,
+    pattern: re.Pattern[str],
+    found: Iterable[Difference],
+    entry: Path | None,
+    width: int = WIDTH,
+) -> str:
+    """The message that `found` have to do with `pattern`, at most `width` columns wide."""
+    found = _strongest(found)
+    shown = visible(pattern.pattern)
+    lines = [f"MATCHING {shown!r}: {plural(len(found), 'difference')}, none allowed"]
+    lines += _pair(result)
+    for side in ("candidate", "baseline"):
+        of_side = [d for d in found if d.side == side]
+        if of_side:
+            lines += _section(f"Only in the {side}, strongest first:", of_side, width)
+    lines += ["", "What to do:", f"- read the texts: each {MARKS[0]}token{MARKS[1]} sets it off"]
+    lines += ["- wanted: narrow the pattern, or drop the assertion"]
+    lines += ["- not wanted: mend or retrain the candidate, then run again", *_artefact(entry)]
+    return "\n".join(lines)
+
+
+def headline(side: SideVerdict) -> str:
+    """`CANDIDATE-ONLY: 5 differences, budget 2; joint strength 0.031, budget 0.01`."""
+    text = f"{side.side.upper()}-ONLY: {plural(side.count, 'difference')}"
+    if side.limits.max_count is not None:
+        text += f", budget {side.limits.max_count}"
+    if side.limits.max_strength is None:
+        return f"{text}; joint strength {number(side.strength)}"
+    value, limit = against(side.strength, side.limits.max_strength)
+    return f"{text}; joint strength {value}, budget {limit}"
+
+
+def _pair(result: Result) -> list[str]:
+    return [
+        "",
+        f"baseline   {visible(result.baseline.reference)}, block {result.baseline.layer}",
+        f"candidate  {visible(result.candidate.reference)}, block {result.candidate.layer}",
+    ]
+
+
+def _strongest(differences: Iterable[Difference]) -> list[Difference]:
+    return sorted(differences, key=lambda d: -d.strength)
+
+
+def _section(title: str, differences: list[Difference], width: int) -> Iterator[str]:
+    yield from ("", title, *_table(differences[:ROWS], width).splitlines())
+    if len(differences) > ROWS:
+        yield f"… and {len(differences) - ROWS} more"
+    for difference in differences[:EXPLAINED]:
+        more = _more_contexts(difference)
+        if more:
+            yield from ("", f"{visible(difference.id)} fires here too:")
+            yield from (f"  {marked(context, width - 2)}" for context in more)
+
+
+def _table(differences: list[Difference], width: int) -> str:
+    from tabulate import tabulate
+
+    rows = [_row(d) for d in differences]
+    # tabulate gives a header two columns more than its text.
+    widths = [max(len(h) + 2, *(columns(r[i]) for r in rows)) for i, h in enumerate(_HEADERS[:5])]
+    left = width - sum(widths[:4]) - 2 * (len(_HEADERS) - 1)
+    widths[4] = min(widths[4], max(len(_HEADERS[4]) + 2, left // 3))
+    tokens_width, context_width = widths[4], max(20, left - widths[4])
+    cells = [
+        (*row[:4], cut(row[4], tokens_width), _first_context(d, context_width))
+        for row, d in zip(rows, differences, strict=True)
+    ]
+    return tabulate(cells, headers=_HEADERS, disable_numparse=True)
+
+
+def _row(d: Difference) -> tuple[str, str, str, str, str]:
+    interval = f"{d.exclusivity:.2f} [{d.exclusivity_low:.2f}, {d.exclusivity_high:.2f}]"
+    return visible(d.id), number(d.strength), percent(d.density), interval, tokens(d)
+
+
+def tokens(difference: Difference) -> str:
+    """The tokens it fires on, most often first, in quotes that keep their spaces in view."""
+    return " ".join(f"'{visible(t.token)}'" for t in difference.tokens)
+
+
+def _first_context(difference: Difference, width: int) -> str:
+    return marked(difference.contexts[0], width) if difference.contexts else ""
+
+
+def _more_contexts(difference: Difference) -> list[Context]:
+    """A few contexts beyond the first, from other parts of the range where there are any."""
+    rest = difference.contexts[1:]
+    bands = {c.band: c for c in reversed(rest)}
+    varied = [c for c in rest if bands[c.band] is c]
+    return (varied + [c for c in rest if c not in varied])[:CONTEXTS]
+
+
+def _raise_budget(side: SideVerdict) -> Iterator[str]:
+    limits = side.limits
+    if side.over_count:
+        yield f"raise the budget to {side.count} (now {limits.max_count}, {limits.count_from})"
+    if side.over_strength:
+        value, limit = against(side.strength, limits.max_strength or 0.0)
+        yield f"raise the strength budget above {value} (now {limit}, {limits.strength_from})"
+
+
+def _artefact(entry: Path | None) -> list[str]:
+    return [] if entry is None else [f"- all texts and numbers: {entry}"]

@@ -1,0 +1,153 @@
+"""Progress on the terminal, shown although pytest captures what tests print."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.report.text import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+    from typing import Any
+
+    import pytest
+
+    from pytest_crossdiff.progress import Phase, Progress
+
+REFRESH = 0.2
+"""Seconds between two drawings of a bar: lifting the capture costs more than a training step."""
+
+
+def progress_for(config: pytest.Config) -> Progress:
+    """Bars on a terminal, lines elsewhere, silence with -q and in the workers of pytest-xdist."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput") or config.get_verbosity() < 0:
+        return SilentProgress()
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    uncaptured = capture.global_and_fixture_disabled if capture else contextlib.nullcontext
+    with uncaptured():
+        bars = sys.stderr.isatty()
+    return TerminalProgress(uncaptured, reporter.write_line, bars=bars)
+
+
+class TerminalProgress:
+    """Tells of phases on the terminal.
+
+    uncaptured: a context in which writing reaches the terminal.  write: writes a line of its own.
+    bars: draw tqdm bars on stderr; else a line at the start and the end of each phase.
+    """
+
+    def __init__(
+        self,
+        uncaptured: Callable[[], AbstractContextManager[object]],
+        write: Callable[[str], object],
+        *,
+        bars: bool,
+    ) -> None:
+        self._uncaptured = uncaptured
+        self._write = write
+        self._bars = bars
+
+    def phase(self, name: str, total: int, unit: str) -> Phase:
+        """Begin a phase of `total` units."""
+        if self._bars:
+            return _BarPhase(self, name, total, unit)
+        return _LinePhase(self, name, total, unit)
+
+    def note(self, message: str) -> None:
+        """Write a line."""
+        with self._uncaptured():
+            self._write(f"crossdiff: {message}")
+
+    def uncaptured(self) -> AbstractContextManager[object]:
+        """A context in which writing reaches the terminal."""
+        return self._uncaptured()
+
+
+class _LinePhase:
+    def __init__(self, progress: TerminalProgress, name: str, total: int, unit: str) -> None:
+        self._progress = progress
+        self._name = name
+        self._total = total
+        self._unit = unit
+        self._done = 0
+        self._began = 0.0
+
+    def __enter__(self) -> Phase:
+        self._began = time.monotonic()
+        self._progress.note(f"{self._name}: {self._total} {self._unit}s")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        took = duration(time.monotonic() - self._began)
+        if kind is None:
+            self._progress.note(f"{self._name}: done in {took}")
+        else:
+            done = f"{self._done} of {self._total} {self._unit}s"
+            self._progress.note(f"{self._name}: stopped after {done} and {took}")
+
+    def advance(self, units: int = 1, detail: str = "") -> None:  # noqa: ARG002
+        self._done += units
+
+
+class _BarPhase(_LinePhase):
+    """A bar with the time left, in place of the line at the start."""
+
+    _bar: Any = None
+    _drawn = 0.0
+    _waiting = 0
+
+    def __enter__(self) -> Phase:
+        from tqdm import tqdm
+
+        class Bar(tqdm):  # type: ignore[type-arg]
+            monitor_interval = 0  # its thread would write while pytest captures
+
+        self._began = time.monotonic()
+        with self._progress.uncaptured():
+            sys.stderr.write("\n")
+            self._bar = Bar(
+                total=self._total,
+                desc=f"crossdiff: {self._name}",
+                unit=self._unit,
+                unit_scale=self._total >= 10_000,
+                file=sys.stderr,
+                leave=False,
+                dynamic_ncols=True,
+                mininterval=0,
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._progress.uncaptured():
+            self._bar.update(self._waiting)
+            self._bar.close()
+        super().__exit__(kind, error, trace)
+
+    def advance(self, units: int = 1, detail: str = "") -> None:
+        super().advance(units)
+        self._waiting += units
+        now = time.monotonic()
+        if now - self._drawn < REFRESH:
+            return
+        with self._progress.uncaptured():
+            if detail:
+                self._bar.set_postfix_str(detail, refresh=False)
+            self._bar.update(self._waiting)
+        self._waiting, self._drawn = 0, now

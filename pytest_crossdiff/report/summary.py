@@ -1,0 +1,126 @@
+"""What the terminal is told of a pair: small, plain, and able to travel between test processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_crossdiff.report.message import headline, tokens
+from pytest_crossdiff.result import SIDES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_crossdiff.gate.verdict import Status, Verdict
+    from pytest_crossdiff.result import ModelFacts, Result, Side
+
+STRONGEST = 3
+
+
+@dataclass(frozen=True)
+class Check:
+    """A verdict that some test asked for.  lines: a headline a side.  reason: why there is none."""
+
+    status: Status
+    lines: tuple[str, ...]
+    reason: str
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> Check:
+        """What is to be told of `verdict`."""
+        return cls(verdict.status, tuple(map(headline, verdict.sides)), verdict.reason)
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the pair.  fve: held-out.  coverage: share of its tokens that are aligned."""
+
+    reference: str
+    layer: int
+    fve: float
+    coverage: float
+    count: int
+    strength: float
+    strongest: tuple[str, ...]
+
+    @classmethod
+    def of(cls, facts: ModelFacts, result: Result, side: Side) -> Model:
+        """What is to be told of the model of `side`."""
+        differences = sorted(result.of(side), key=lambda d: -d.strength)
+        return cls(
+            facts.reference,
+            facts.layer,
+            facts.fve,
+            facts.token_coverage,
+            len(differences),
+            result.total_strength(side),
+            tuple(f"{d.id}  {tokens(d)}" for d in differences[:STRONGEST]),
+        )
+
+
+@dataclass(frozen=True)
+class PairSummary:
+    """A measured pair and the verdicts drawn on it.  seconds: of computing it, back then or now."""
+
+    key: str
+    baseline: Model
+    candidate: Model
+    corpus: str
+    train_pairs: int
+    heldout_pairs: int
+    seconds: float
+    cached: bool
+    checks: tuple[Check, ...] = ()
+
+    @classmethod
+    def of(cls, result: Result, *, cached: bool) -> PairSummary:
+        """What is to be told of `result`."""
+        baseline, candidate = (Model.of(result.model(side), result, side) for side in SIDES)
+        return cls(
+            result.key,
+            baseline,
+            candidate,
+            result.corpus.source,
+            result.corpus.train_pairs,
+            result.corpus.heldout_pairs,
+            sum(result.seconds.values()),
+            cached,
+        )
+
+    def merged(self, other: PairSummary) -> PairSummary:
+        """The pair as several tests or processes saw it."""
+        checks = dict.fromkeys((*self.checks, *other.checks))
+        cached = self.cached and other.cached
+        return dataclasses.replace(self, cached=cached, checks=tuple(checks))
+
+    def checked(self, verdict: Verdict) -> PairSummary:
+        """The pair with one more verdict."""
+        return self.merged(dataclasses.replace(self, checks=(Check.of(verdict),)))
+
+
+def merge(into: dict[str, PairSummary], news: Iterable[PairSummary]) -> None:
+    """Add `news` to what is known of each pair."""
+    for pair in news:
+        into[pair.key] = into[pair.key].merged(pair) if pair.key in into else pair
+
+
+def to_json(pairs: Iterable[PairSummary]) -> str:
+    """`pairs` as text that any test report can carry."""
+    return json.dumps([dataclasses.asdict(pair) for pair in pairs])
+
+
+def from_json(text: str) -> list[PairSummary]:
+    """The reverse of `to_json`."""
+    return [_pair(data) for data in json.loads(text)]
+
+
+def _pair(data: dict[str, Any]) -> PairSummary:
+    models: dict[str, Any] = {side: _model(data[side]) for side in SIDES}
+    checks = tuple(Check(c["status"], tuple(c["lines"]), c["reason"]) for c in data["checks"])
+    return PairSummary(**(data | models | {"checks": checks}))
+
+
+def _model(data: dict[str, Any]) -> Model:
+    return Model(**(data | {"strongest": tuple(data["strongest"])}))

@@ -1,0 +1,111 @@
+"""Results made up for tests: every number is chosen, nothing is measured."""
+
+from __future__ import annotations
+
+from pytest_crossdiff.result import (
+    SCHEMA,
+    Context,
+    CorpusFacts,
+    Difference,
+    ModelFacts,
+    Result,
+    Side,
+    TokenCount,
+    Training,
+)
+
+
+def make_context(
+    token: str = " token",
+    before: str = "some text before the",
+    after: str = " and some after it",
+    *,
+    band: str = "top",
+    activation: float = 2.0,
+) -> Context:
+    return Context("document 1", before, token, after, activation, band)
+
+
+def make_difference(
+    id: str = "C1",
+    side: Side = "candidate",
+    *,
+    strength: float = 0.01,
+    tokens: tuple[str, ...] = (" token",),
+    contexts: tuple[Context, ...] | None = None,
+) -> Difference:
+    return Difference(
+        id=id,
+        side=side,
+        features=(1, 2),
+        exclusivity=0.93,
+        exclusivity_low=0.88,
+        exclusivity_high=0.96,
+        p_value=0.001,
+        r2_own=0.9,
+        r2_other=0.06,
+        strength=strength,
+        density=0.012,
+        peak=3.5,
+        documents=12,
+        tokens=tuple(TokenCount(token, 9, 10) for token in tokens),
+        contexts=(make_context(),) if contexts is None else contexts,
+    )
+
+
+def make_model(
+    reference: str = "org/model", *, fve: float = 0.8, coverage: float = 0.97
+) -> ModelFacts:
+    return ModelFacts(
+        reference=reference,
+        digest="d" * 64,
+        architecture="LlamaForCausalLM",
+        layer=6,
+        layers=12,
+        width=64,
+        dtype="float32",
+        tokens=1100,
+        special=100,
+        outliers=3,
+        truncated=0,
+        characters=4000,
+        aligned_tokens=round(1000 * coverage),
+        aligned_characters=3900,
+        fve=fve,
+        median_norm=10.0,
+    )
+
+
+def make_result(
+    *differences: Difference,
+    key: str = "key",
+    baseline: ModelFacts | None = None,
+    candidate: ModelFacts | None = None,
+    baseline_strength: float | None = None,
+    candidate_strength: float | None = None,
+    corpus: str = "builtin:pydoc",
+) -> Result:
+    """A result with these differences; joint strengths are their sums unless given."""
+
+    def total(side: Side) -> float:
+        return round(sum(d.strength for d in differences if d.side == side), 9)
+
+    return Result(
+        schema=SCHEMA,
+        key=key,
+        baseline=baseline or make_model("org/old"),
+        candidate=candidate or make_model("org/new"),
+        corpus=CorpusFacts(corpus, "c" * 64, 60, 50, 4, 6, 50, 15, 700, 300),
+        training=Training("dfc", 200, 10, 10, 24, 500, 0, 2, (1.0, 0.5)),
+        baseline_total_strength=total("baseline")
+        if baseline_strength is None
+        else baseline_strength,
+        candidate_total_strength=(
+            total("candidate") if candidate_strength is None else candidate_strength
+        ),
+        differences=differences,
+        features=(),
+        settings={},
+        versions={},
+        seconds={"harvest": 30.0, "train": 40.0},
+    )
