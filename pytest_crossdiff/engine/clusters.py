@@ -1,0 +1,52 @@
+"""From features to differences: features that fire together are one difference.
+
+A dictionary splits one difference into copies, more or fewer with every seed, while their joint
+strength stays; so clusters are what is counted (METHOD 3).
+
+Axes: p features.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CORRELATED = 0.5
+"""Activations that correlate above this belong to one difference."""
+CONTAINED = 0.8
+"""So do two features when this share of the rarer one's firing lies within the other's."""
+DUPLICATE = 0.7
+"""Features of different models that correlate above this are one concept written twice."""
+
+
+def cluster(
+    correlation_pp: NDArray[np.float64], both_fire_pp: NDArray[np.float64]
+) -> list[list[int]]:
+    """Connected groups of features; both_fire_pp[i, j] counts tokens where both fire."""
+    fires_p = np.maximum(both_fire_pp.diagonal(), 1)
+    contained_pp = both_fire_pp / np.minimum(fires_p[:, None], fires_p)
+    linked_pp = (correlation_pp > CORRELATED) | (contained_pp >= CONTAINED)
+    free, found = set(range(len(fires_p))), []
+    while free:
+        group, edge = set[int](), {min(free)}
+        while edge:
+            group |= edge
+            edge = {int(j) for i in edge for j in np.flatnonzero(linked_pp[i])} - group
+        free -= group
+        found.append(sorted(group))
+    return found
+
+
+def duplicates(
+    correlation_pp: NDArray[np.float64], own_is_b_p: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """For each feature the position of the other model's feature that fires with it, or -1."""
+    across = np.where(own_is_b_p[:, None] != own_is_b_p, correlation_pp, -1.0)
+    if not len(across):
+        return np.zeros(0, dtype=np.int64)
+    partner = across.argmax(1)
+    return np.where(across.max(1) > DUPLICATE, partner, -1)

@@ -1,0 +1,169 @@
+"""Is a feature of one model really missing from the other?  A test on held-out documents.
+
+A feature is exclusive when no ridge probe reads its activation from the other model nearly as
+well as from its own (METHOD 3):  e = 1 - R²(other) / R²(own).
+
+Axes: t tokens, p tested features, g held-out document groups, r bootstrap draws.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from pytest_crossdiff.engine.ridge import LinearMap, Moments, fit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.crosscoder import Crosscoder
+
+FOLDS = 4
+"""Folds of the training documents in which the probes' strengths are chosen."""
+MIN_DOCUMENTS = 5
+"""A feature that fires in fewer held-out documents can't be told from chance."""
+
+
+class Sums(NamedTuple):
+    """Sums over the tokens of each held-out document group: what every R² is made from.
+
+    error_a_gp, error_b_gp: squared error of the probes from either model.  y_gp, yy_gp: the
+    feature's activation and its square.  count_g: tokens.  fires_gp: tokens on which it fires.
+    """
+
+    error_a_gp: NDArray[np.float64]
+    error_b_gp: NDArray[np.float64]
+    y_gp: NDArray[np.float64]
+    yy_gp: NDArray[np.float64]
+    count_g: NDArray[np.float64]
+    fires_gp: NDArray[np.float64]
+
+    def r2(
+        self, weights_rg: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """R² from either model when group g counts weights_rg[r, g] times, shapes (r, p)."""
+        total = weights_rg @ self.yy_gp
+        total -= (weights_rg @ self.y_gp) ** 2 / np.maximum(weights_rg @ self.count_g, 1)[:, None]
+        safe = np.where(total > 1e-12, total, np.inf)
+        found = (weights_rg @ self.error_a_gp, weights_rg @ self.error_b_gp)
+        r2_a, r2_b = (np.where(np.isinf(safe), 0.0, 1.0 - error / safe) for error in found)
+        return r2_a, r2_b
+
+
+class Exclusivity(NamedTuple):
+    """The test's result for each feature, arrays of length p."""
+
+    r2_own: NDArray[np.float64]
+    r2_other: NDArray[np.float64]
+    estimate: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    documents: NDArray[np.int64]
+
+
+class Screen(NamedTuple):
+    """What the training documents say of every feature (cross-validated, so no feature is judged by
+    a fit that saw the document), arrays of length m, and the probes for all of them.
+    """
+
+    from_a: LinearMap
+    from_b: LinearMap
+    r2_a_m: NDArray[np.float64]
+    r2_b_m: NDArray[np.float64]
+
+    def exclusivity(self, own_is_b_m: NDArray[np.bool_]) -> NDArray[np.float64]:
+        own = np.where(own_is_b_m, self.r2_b_m, self.r2_a_m)
+        return ratio(own, np.where(own_is_b_m, self.r2_a_m, self.r2_b_m))
+
+
+def screen(pairs: Pairs, model: Crosscoder, device: torch.device) -> Screen:
+    """Fit ridge probes from either model to every feature on the training documents."""
+    m = model.config.features
+    from_a, from_b = (
+        [Moments(side.harvest.width, m, device) for _ in range(FOLDS)]
+        for side in (pairs.a, pairs.b)
+    )
+    for block, x_a, x_b in pairs.blocks(pairs.training(), device):
+        f_tm = model.encode(x_a, x_b)
+        fold_t = torch.from_numpy(fold(pairs.group_n[block])).to(device)
+        for i in range(FOLDS):
+            chosen = fold_t == i
+            from_a[i].add(x_a[chosen], f_tm[chosen])
+            from_b[i].add(x_b[chosen], f_tm[chosen])
+    a, b = fit(from_a), fit(from_b)
+    return Screen(a.map, b.map, a.r2_p.cpu().numpy(), b.r2_p.cpu().numpy())
+
+
+def fold(group_n: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The cross-validation fold of each pair: all of a document's lie in one."""
+    # Knuth's multiplicative hash: neighbouring documents fall into different folds.
+    mixed = group_n.astype(np.uint64) * np.uint64(2654435761) % np.uint64(1 << 32)
+    return np.asarray(mixed * np.uint64(FOLDS) >> np.uint64(32), dtype=np.int64)
+
+
+class Tally:
+    """Gathers `Sums` block by block."""
+
+    def __init__(self, groups: int, features: int) -> None:
+        self._sums = [torch.zeros(groups, features, dtype=torch.float64) for _ in range(5)]
+        self._count = torch.zeros(groups, dtype=torch.float64)
+
+    def add(self, group_t: Tensor, f_tp: Tensor, from_a_tp: Tensor, from_b_tp: Tensor) -> None:
+        """Count tokens of document groups `group_t` with activations and both probes' readings."""
+        errors = (from_a_tp - f_tp).square(), (from_b_tp - f_tp).square()
+        values = (*errors, f_tp, f_tp.square(), (f_tp > 0).float())
+        for total, value in zip(self._sums, values, strict=True):
+            total.index_add_(0, group_t, value.double().cpu())
+        self._count.index_add_(0, group_t, torch.ones(len(group_t), dtype=torch.float64))
+
+    def sums(self) -> Sums:
+        error_a, error_b, y, yy, fires = (total.numpy() for total in self._sums)
+        return Sums(error_a, error_b, y, yy, self._count.numpy(), fires)
+
+
+def exclusivity(
+    sums: Sums, own_is_b_p: NDArray[np.bool_], *, threshold: float, draws: int, seed: int = 0
+) -> Exclusivity:
+    """Exclusivity of every feature with a 95 % interval and the p-value of "at most `threshold`",
+    from a bootstrap over documents.
+
+    own_is_b_p: whether feature p belongs to the candidate.
+    """
+    groups = len(sums.count_g)
+    weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), draws)
+    r2_a, r2_b = sums.r2(np.ones((1, groups)))
+    own, other = np.where(own_is_b_p, r2_b, r2_a)[0], np.where(own_is_b_p, r2_a, r2_b)[0]
+    drawn_a, drawn_b = sums.r2(weights.astype(np.float64))
+    drawn = ratio(np.where(own_is_b_p, drawn_b, drawn_a), np.where(own_is_b_p, drawn_a, drawn_b))
+    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
+    return Exclusivity(
+        own,
+        other,
+        ratio(own, other),
+        low,
+        high,
+        (1 + (drawn <= threshold).sum(0)) / (1 + draws),
+        (sums.fires_gp > 0).sum(0),
+    )
+
+
+def ratio(own: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Exclusivity 1 - R²(other) / R²(own) within [0, 1]; 0 where its own model can't read it."""
+    readable = own > 1e-6
+    share = np.clip(other, 0.0, None) / np.where(readable, own, 1.0)
+    return np.where(readable, np.clip(1.0 - share, 0.0, 1.0), 0.0)
+
+
+def benjamini_hochberg(p_value: NDArray[np.float64], q: float) -> NDArray[np.bool_]:
+    """Which hypotheses to reject at false discovery rate `q` (Benjamini & Hochberg 1995)."""
+    order = np.argsort(p_value)
+    passes = p_value[order] <= q * np.arange(1, len(order) + 1) / max(1, len(order))
+    count = int(np.flatnonzero(passes)[-1]) + 1 if passes.any() else 0
+    rejected = np.zeros(len(order), dtype=bool)
+    rejected[order[:count]] = True
+    return rejected

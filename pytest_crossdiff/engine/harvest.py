@@ -1,0 +1,229 @@
+"""Run one model over the sampled pieces and keep its residual stream in shards.
+
+Axes: n content tokens of the whole harvest, t tokens of a shard, d model width.
+The pieces are sorted by length, so that a batch has hardly any padding; a shard is a run of
+pieces; a killed harvest goes on after its last finished shard and ends in the same bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from pytest_crossdiff.engine.alignment import Tokens
+from pytest_crossdiff.engine.models import residual
+from pytest_crossdiff.engine.rendering import tokenize
+from pytest_crossdiff.errors import ActivationError, CorpusError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from pytest_crossdiff.engine.loading import LoadedModel
+    from pytest_crossdiff.engine.rendering import Encoded
+    from pytest_crossdiff.engine.sampling import Piece
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.store.cache import Entry
+
+SHARD_TOKENS = 16_384
+BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
+LONGEST = 4_096
+"""Tokens of a conversation that are read at most, where the model itself would take more."""
+
+
+class Harvest:
+    """A finished harvest on disk: where each content token lies, and its residual vector.
+
+    piece_n, ids_n, starts_n, ends_n: arrays of length n.  Vectors are read through memory maps, so
+    that memory doesn't grow with the corpus.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        manifest = entry.read_manifest()
+        assert manifest is not None, "a harvest is opened when it is complete"
+        self.meta = manifest.meta
+        names = sorted(name for name in manifest.files if name.startswith("shard-"))
+        self._files: list[Any] = [safe_open(entry.verified_path(name), "pt") for name in names]
+        index = [{k: f.get_tensor(k).numpy() for k in _INDEX} for f in self._files]
+        columns = {k: np.concatenate([shard[k] for shard in index]) for k in _INDEX}
+        self.piece_n, self.ids_n = columns["piece"], columns["ids"]
+        self.starts_n, self.ends_n = columns["starts"], columns["ends"]
+        self._vectors = [f.get_tensor("activations") for f in self._files]  # mapped, not read
+        self._starts = np.cumsum([0, *(v.shape[0] for v in self._vectors)])
+
+    def __len__(self) -> int:
+        return len(self.piece_n)
+
+    @property
+    def width(self) -> int:
+        return int(self._vectors[0].shape[1])
+
+    def vectors(self, rows: NDArray[np.int64]) -> Tensor:
+        """The residual vectors of `rows` (indices into n), fp32, shape (len(rows), d)."""
+        found = torch.empty(len(rows), self.width)
+        shard = np.searchsorted(self._starts, rows, side="right") - 1
+        for i in np.unique(shard):
+            where = np.flatnonzero(shard == i)
+            chosen = torch.from_numpy(rows[where] - self._starts[i])
+            found[torch.from_numpy(where)] = self._vectors[i][chosen].float()
+        return found
+
+    def tokens_by_piece(self) -> dict[int, tuple[NDArray[np.int64], Tokens]]:
+        """For each piece: the rows of its tokens and the tokens, in reading order."""
+        order = np.argsort(self.piece_n, kind="stable")
+        cuts = np.flatnonzero(np.diff(self.piece_n[order])) + 1
+        return {
+            int(self.piece_n[rows[0]]): (
+                rows,
+                Tokens(
+                    self.ids_n[rows],
+                    self.starts_n[rows],
+                    self.ends_n[rows],
+                    np.ones(len(rows), dtype=bool),
+                ),
+            )
+            for rows in np.split(order, cuts)
+            if len(rows)
+        }
+
+
+_INDEX = ("piece", "ids", "starts", "ends")
+
+
+class _Job(NamedTuple):
+    """A piece by its index, tokenised."""
+
+    piece: int
+    encoded: Encoded
+
+
+def harvest(
+    model: LoadedModel,
+    pieces: Sequence[Piece],
+    entry: Entry,
+    *,
+    chat_template: str,
+    label: str,
+    progress: Progress,
+) -> None:
+    """Fill `entry` with the activations of `model` on `pieces`; finished shards are kept.
+
+    Raises `ActivationError` on NaN or infinite activations, `CorpusError` when no token is left.
+    """
+    limit = min(model.max_length or LONGEST, LONGEST)
+    jobs = [
+        _Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
+        for i, piece in enumerate(pieces)
+    ]
+    jobs = [job for job in jobs if job.encoded.content.any()]
+    if not jobs:
+        raise CorpusError(
+            f"the {label}'s tokenizer leaves no token of the corpus", remedy="check the corpus"
+        )
+    jobs.sort(key=lambda job: (len(job.encoded.input_ids), job.piece))
+    total = sum(len(job.encoded.input_ids) for job in jobs)
+    began, padded = time.perf_counter(), 0
+    with progress.phase(f"read {label}", total, "token") as bar:
+        for number, shard in enumerate(_shards(jobs)):
+            name = f"shard-{number:05}.safetensors"
+            if entry.has(name):
+                bar.advance(sum(len(job.encoded.input_ids) for job in shard), "kept")
+                continue
+            parts: dict[int, Tensor] = {}
+            for batch in _batches(shard, BATCH_TOKENS.get(model.device.type, 2_048)):
+                parts |= _run(model, batch, label)
+                bar.advance(sum(len(job.encoded.input_ids) for job in batch))
+                padded += len(batch) * len(batch[-1].encoded.input_ids)
+            with entry.writing(name) as temporary:
+                save_file(_columns(shard, parts), temporary)
+    entry.complete(
+        {
+            "architecture": model.architecture,
+            "layer": model.layer,
+            "layers": model.layers,
+            "width": model.width,
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "tokens": total,
+            "special": total - sum(int(job.encoded.content.sum()) for job in jobs),
+            "truncated": sum(job.encoded.truncated_characters for job in jobs),
+            "padded": padded,
+            "seconds": time.perf_counter() - began,
+        }
+    )
+
+
+def _shards(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
+    """Runs of jobs of about SHARD_TOKENS tokens."""
+    shard: list[_Job] = []
+    for job in jobs:
+        shard.append(job)
+        if sum(len(j.encoded.input_ids) for j in shard) >= SHARD_TOKENS:
+            yield shard
+            shard = []
+    if shard:
+        yield shard
+
+
+def _batches(shard: Sequence[_Job], budget: int) -> Iterator[list[_Job]]:
+    """Runs of jobs, shortest first, that padded to the longest stay within `budget` tokens."""
+    batch: list[_Job] = []
+    for job in shard:
+        if batch and len(job.encoded.input_ids) * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(job)
+    yield batch
+
+
+def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, Tensor]:
+    """The residual vectors of the content tokens of each piece in `batch`."""
+    longest = len(batch[-1].encoded.input_ids)
+    ids = torch.zeros(len(batch), longest, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, job in enumerate(batch):
+        length = len(job.encoded.input_ids)
+        ids[row, :length] = torch.as_tensor(np.asarray(job.encoded.input_ids, dtype=np.int64))
+        mask[row, :length] = 1
+    stream = residual(model, ids.to(model.device), mask.to(model.device)).cpu()
+    found = {}
+    for row, job in enumerate(batch):
+        content = np.flatnonzero(job.encoded.content)
+        vectors = stream[row, torch.from_numpy(content)].contiguous()
+        if not torch.isfinite(vectors).all():
+            bad = int((~torch.isfinite(vectors)).any(1).sum())
+            raise ActivationError(
+                f"{bad} of {len(vectors)} activations of the {label} after block {model.layer} are "
+                f"NaN or infinite (piece {job.piece} of the corpus)",
+                source=f"crossdiff_{label} = {model.reference.reference}",
+                remedy="check the weights; if they are sound, set crossdiff_dtype = float32",
+            )
+        found[job.piece] = vectors
+    return found
+
+
+def _columns(shard: Sequence[_Job], parts: dict[int, Tensor]) -> dict[str, Tensor]:
+    """A shard's vectors and index as the tensors that are stored."""
+
+    def column(values: list[NDArray[np.int32]]) -> Tensor:
+        return torch.from_numpy(np.concatenate(values).astype(np.int32))
+
+    kept = [(job.encoded, np.asarray(job.encoded.content, dtype=bool)) for job in shard]
+    lengths = [int(content.sum()) for _, content in kept]
+    pieces = itertools.chain.from_iterable(
+        [j.piece] * n for j, n in zip(shard, lengths, strict=True)
+    )
+    return {
+        "activations": torch.cat([parts[job.piece] for job in shard]),
+        "piece": torch.tensor(list(pieces), dtype=torch.int32),
+        "ids": column([np.asarray(e.input_ids)[content] for e, content in kept]),
+        "starts": column([np.asarray(e.starts)[content] for e, content in kept]),
+        "ends": column([np.asarray(e.ends)[content] for e, content in kept]),
+    }

@@ -1,0 +1,90 @@
+"""The entry to the main job: the cache answers without torch; only what is missing is computed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_crossdiff.engine.plan import Plan, plan
+from pytest_crossdiff.errors import InsufficientData
+from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.result import Result
+from pytest_crossdiff.store.cache import DamagedEntry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
+    from pytest_crossdiff.engine.plan import Texts
+    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.progress import Progress
+
+RESULT = "result.json"
+
+
+class Outcome(NamedTuple):
+    """A result, whether it came from the cache, and the folder where it is kept."""
+
+    result: Result
+    cached: bool
+    entry: Path
+    plan: Plan
+
+
+def cached(settings: Settings, texts: Texts | None = None) -> Outcome | None:
+    """The stored outcome for these settings, or None; never computes and never imports torch."""
+    return _stored(plan(settings, texts))
+
+
+def run(
+    settings: Settings, texts: Texts | None = None, progress: Progress | None = None
+) -> Outcome:
+    """Compare the two models: from the cache, or by harvest, training and verification.
+
+    texts replace the corpus that `settings` names.  Raises a `CrossDiffError` for whatever keeps us
+    from measuring; an interrupted run goes on where it was when called again.
+    """
+    progress = progress or SilentProgress()
+    planned = plan(settings, texts, progress.note)
+    found = _stored(planned)
+    if found is not None:
+        return found
+    if settings.train == "never":
+        raise InsufficientData(
+            "the cache has no result for these models, texts and settings",
+            source=f"{settings.sources.get('train', 'default')} = never; the cache is "
+            f"{planned.store.root}",
+            remedy="run once with crossdiff_train = auto where there is time for it, and share the "
+            "cache folder",
+        )
+    entry = planned.store.entry("result", planned.result_key)
+    with entry.lock(progress.note):
+        found = _stored(planned)  # another process may have been faster
+        if found is None:
+            from pytest_crossdiff.engine.compute import compute
+
+            result = compute(planned, progress)
+            entry.write(RESULT, result.to_json().encode())
+            entry.complete({"crosscoder": planned.crosscoder_key})
+            found = Outcome(result, False, entry.path, planned)
+    return found
+
+
+def load_crosscoder(outcome: Outcome) -> TrainedCrosscoder:
+    """The crosscoder behind an outcome, with the normalisation of its inputs."""
+    from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
+
+    key = outcome.plan.crosscoder_key
+    return TrainedCrosscoder.load(outcome.plan.store.entry("crosscoder", key))
+
+
+def _stored(planned: Plan) -> Outcome | None:
+    entry = planned.store.entry("result", planned.result_key)
+    try:
+        if entry.read_manifest() is None:
+            return None
+        return Outcome(
+            Result.from_json(entry.read_bytes(RESULT).decode()), True, entry.path, planned
+        )
+    except DamagedEntry as damage:
+        entry.set_aside(damage.what)
+        return None

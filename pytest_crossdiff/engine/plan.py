@@ -1,0 +1,126 @@
+"""What a run will do and under which keys its artefacts lie: no torch, no model, milliseconds.
+
+A key is the digest of everything that matters to an artefact, so an unchanged run is answered from
+the cache and a changed candidate re-uses the baseline's activations.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_crossdiff.engine import corpus as corpora
+from pytest_crossdiff.engine.references import resolve
+from pytest_crossdiff.engine.sampling import sample
+from pytest_crossdiff.errors import CorpusError, SettingsError
+from pytest_crossdiff.result import SCHEMA, SIDES
+from pytest_crossdiff.store.cache import Store
+from pytest_crossdiff.store.digest import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pytest_crossdiff.engine.corpus import Corpus
+    from pytest_crossdiff.engine.references import ModelReference
+    from pytest_crossdiff.engine.sampling import Sample
+    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.result import Side
+
+    Texts = Sequence[str | Mapping[str, object]]
+
+MIN_HELDOUT = 10
+"""Held-out documents below which a bootstrap over documents means nothing."""
+
+HARVEST, CROSSCODER = 1, 1
+"""Versions of what the code makes of the same input; raised when that changes."""
+
+
+class Plan(NamedTuple):
+    """A run's inputs, resolved, and the keys of its artefacts."""
+
+    settings: Settings
+    store: Store
+    references: dict[Side, ModelReference]
+    corpus: Corpus
+    sample: Sample
+    harvest_keys: dict[Side, str]
+    crosscoder_key: str
+    result_key: str
+
+    def layer(self, side: Side) -> int | float:
+        """The hook point asked for in the model of `side`."""
+        own: int | float | None = getattr(self.settings, f"{side}_layer")
+        return self.settings.layer if own is None else own
+
+
+def plan(
+    settings: Settings,
+    texts: Texts | None = None,
+    note: Callable[[str], None] | None = None,
+) -> Plan:
+    """Resolve `settings`; `texts` replace the corpus they name.
+
+    note: told in words when something damaged was found in the cache.
+    Raises `SettingsError`, `ModelError` or `CorpusError` on anything that can be known beforehand.
+    """
+    missing = [f"crossdiff_{side}" for side in SIDES if not getattr(settings, side)]
+    if missing:
+        raise SettingsError(
+            f"no models to compare: {' and '.join(missing)} not set",
+            remedy="name both models in pytest.ini, e.g. crossdiff_baseline = org/model@revision",
+        )
+    root = Path(settings.cache_dir) if settings.cache_dir else Store.default_root()
+    store = Store(root, note)
+    references = {
+        side: resolve(getattr(settings, side), store.memo, source=_source(settings, side))
+        for side in SIDES
+    }
+    corpus = corpora.from_records(texts) if texts is not None else corpora.read(settings.corpus)
+    drawn = sample(
+        corpus, tokens=settings.tokens, context=settings.context, heldout=settings.heldout, seed=0
+    )
+    if drawn.heldout_documents < MIN_HELDOUT:
+        raise CorpusError(
+            f"{drawn.documents} documents are too few: {drawn.heldout_documents} held out, "
+            f"{MIN_HELDOUT} are needed",
+            source=_source(settings, "corpus") if texts is None else corpus.source,
+            remedy="add documents, or divide long ones into records of their own",
+        )
+    layers = {side: getattr(settings, f"{side}_layer") for side in SIDES}
+    harvest_keys = {
+        side: digest(
+            {
+                "version": HARVEST,
+                "model": references[side].digest,
+                "sample": drawn.digest,
+                "layer": settings.layer if layers[side] is None else layers[side],
+                "blocks": getattr(settings, f"{side}_blocks"),
+                "dtype": settings.dtype,
+                "chat_template": settings.chat_template,
+            }
+        )
+        for side in SIDES
+    }
+    chosen = ("architecture", "features", "exclusive_share", "k", "steps", "batch_size")
+    crosscoder_key = digest(
+        {
+            "version": CROSSCODER,
+            "harvests": [harvest_keys[side] for side in SIDES],
+            **{name: getattr(settings, name) for name in (*chosen, "learning_rate", "seed")},
+        }
+    )
+    tests = ("exclusivity", "fdr", "bootstrap", "min_r2")
+    result_key = digest(
+        {
+            "version": SCHEMA,
+            "crosscoder": crosscoder_key,
+            **{name: getattr(settings, name) for name in tests},
+        }
+    )
+    return Plan(
+        settings, store, references, corpus, drawn, harvest_keys, crosscoder_key, result_key
+    )
+
+
+def _source(settings: Settings, name: str) -> str:
+    return f"{settings.sources.get(name, 'default')} = {getattr(settings, name)}"

@@ -1,0 +1,120 @@
+"""How much of a model's activations a feature, or a set of features, accounts for.
+
+Strength (METHOD 4): the share of the owner's held-out variance that goes unexplained when the
+features are removed.  With the residue r and contributions c = Σ f_i d_i it is
+Σ_t (2 r·c + ‖c‖²) / Σ_t ‖x - mean‖², so two small tables give it for every set of features.
+
+Axes: t tokens, p tested features.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.crosscoder import Crosscoder, Inputs, Outputs
+
+
+class Ablation:
+    """Gathers what removing features would cost, block by block, for both models."""
+
+    def __init__(self, model: Crosscoder, tested: Tensor, own_is_b_p: Tensor) -> None:
+        size = len(tested)
+        self._cross_p = torch.zeros(size, dtype=torch.float64)  # Σ_t f_i r·d_i
+        self._together_pp = torch.zeros(size, size, dtype=torch.float64)  # Σ_t f_i f_j
+        self._dots_pp = torch.zeros(size, size, dtype=torch.float64)  # d_i·d_j
+        self._groups: list[_Group] = []
+        for target, (candidate, own, scale) in enumerate(_targets(model)):
+            mine = own_is_b_p == candidate
+            if own is not None:
+                mine &= (tested >= model.config.shared) == own
+            at = mine.nonzero().flatten()
+            directions = (
+                model.directions(tested[at], "candidate" if candidate else "baseline") * scale
+            )
+            self._groups.append(_Group(target, at, directions, scale))
+            where = at.cpu()
+            self._dots_pp[where[:, None], where] = (directions @ directions.T).double().cpu()
+        self._variance = [_Spread(), _Spread()]
+        self._error = [0.0, 0.0]
+
+    def add(self, f_tp: Tensor, x: Inputs, errors: Outputs) -> None:
+        """Count tokens with the tested features' activations, the inputs and the residues."""
+        for target, at, directions, scale in self._groups:
+            residue = errors[target]
+            assert residue is not None
+            cross = (f_tp[:, at] * (residue @ directions.T)).sum(0, dtype=torch.float64) * scale
+            self._cross_p[at.cpu()] += cross.cpu()
+        self._together_pp += (f_tp.T @ f_tp).double().cpu()
+        for i, (vectors, error) in enumerate(((x.a_ta, errors.a_ta), (x.b_tb, errors.b_tb))):
+            self._variance[i].add(vectors)
+            self._error[i] += float(error.double().square().sum())
+
+    def fve(self) -> tuple[float, float]:
+        """Fraction of variance explained of the baseline and the candidate."""
+        a, b = (1.0 - e / v.total() for e, v in zip(self._error, self._variance, strict=True))
+        return a, b
+
+    def norm(self, side: str) -> float:
+        """Root-mean-square norm of the model's centred vectors: the unit of a peak."""
+        return float(self._variance[int(side == "candidate")].mean() ** 0.5)
+
+    def direction_norms(self) -> NDArray[np.float64]:
+        """Length of each tested feature's direction in its own model, shape (p,)."""
+        return np.asarray(self._dots_pp.diagonal().sqrt())
+
+    def strength(self, members: Sequence[int], side: str) -> float:
+        """Joint strength of the tested features at positions `members`, all of one `side`."""
+        if not members:
+            return 0.0
+        m = torch.tensor(list(members))
+        joint = (self._together_pp * self._dots_pp)[m[:, None], m].sum()
+        lost = 2 * self._cross_p[m].sum() + joint
+        return float(lost) / self._variance[int(side == "candidate")].total()
+
+
+class _Group(NamedTuple):
+    """Tested features that reconstruct the same target: its place in `Outputs`, their positions,
+    their directions and the target's scale, both in the model's units.
+    """
+
+    target: int
+    at: Tensor
+    directions: Tensor
+    scale: float
+
+
+def _targets(model: Crosscoder) -> tuple[tuple[bool, bool | None, float], ...]:
+    """For each target of `Outputs`: is it the candidate's, do exclusive features reconstruct it
+    (None: all do), and its scale.
+    """
+    if model.config.architecture != "innovation":
+        return ((False, None, 1.0), (True, None, 1.0))
+    scale_a, scale_b = model.innovation_scale.tolist()
+    return ((False, False, 1.0), (True, False, 1.0), (False, True, scale_a), (True, True, scale_b))
+
+
+class _Spread:
+    """Running sum of squared distances from the mean, fp64."""
+
+    def __init__(self) -> None:
+        self._count, self._sum, self._squares = 0, torch.zeros(()), 0.0
+
+    def add(self, x: Tensor) -> None:
+        self._count += len(x)
+        self._sum = self._sum + x.sum(0, dtype=torch.float64).cpu()
+        self._squares += float(x.double().square().sum())
+
+    def mean(self) -> float:
+        return self.total() / max(1, self._count)
+
+    def total(self) -> float:
+        return max(self._squares - float(self._sum.square().sum()) / max(1, self._count), 1e-30)

@@ -1,0 +1,197 @@
+"""Train a crosscoder on aligned pairs: deterministic, resumable to the same bits.
+
+Axes as in `crosscoder.py`.  Source: METHOD 2.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pytest_crossdiff.engine.artefacts import CHECKPOINT
+from pytest_crossdiff.errors import ActivationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.crosscoder import Crosscoder, Inputs, Outputs
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.store.cache import Entry
+
+AUX_WEIGHT = 1 / 32
+WARM_UP, ANNEAL, COOL_DOWN = 0.05, 0.2, 0.2
+"""Shares of the steps: learning rate rising, k falling from 4 k to k, learning rate falling."""
+DEAD_STEPS = 64
+"""A feature that hasn't fired for this many steps is dead."""
+WINDOW = 1 << 20
+"""Pairs that are shuffled together; bounds how far apart on disk a batch's rows lie."""
+CHECKPOINT_SECONDS = 15.0
+"""An interrupt can strike within a step, so it saves nothing: this much is lost at most."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train: `steps` batches of `batch_size` pairs with Adam at `learning_rate`."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+
+
+class Trainer:
+    """One crosscoder being trained; everything that a checkpoint must hold lives here."""
+
+    def __init__(self, model: Crosscoder, config: TrainingConfig) -> None:
+        self.model, self.config = model, config
+        self.parameters = dict(model.named_parameters())
+        self.optimiser = torch.optim.Adam(
+            list(self.parameters.values()), lr=config.learning_rate, fused=True
+        )
+        self.step = 0
+        self.loss: list[float] = []
+        self.idle_m = torch.zeros(model.config.features, dtype=torch.long)
+        """Steps since each feature last fired."""
+
+    def train_step(self, x_ta: Tensor, x_tb: Tensor) -> float:
+        """One step on normalised activations; returns the loss without the auxiliary term."""
+        model, done = self.model, self.step / self.config.steps
+        x = model.inputs(x_ta, x_tb)
+        pre_tm = model.pre_activations(x)
+        f_tm, cuts = model.keep_largest(pre_tm.relu(), factor=_anneal(done))
+        errors = model.errors(f_tm, x)
+        size = x_ta.shape[0] * (x_ta.shape[1] + x_tb.shape[1])
+        loss = errors.squared().sum() / size
+        auxiliary = self._auxiliary(pre_tm, errors, x, size)
+        (loss + AUX_WEIGHT * auxiliary).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * _rate(done)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            self.idle_m = torch.where((f_tm > 0).any(0).cpu(), 0, self.idle_m + 1)
+            if done >= ANNEAL:  # the threshold of inference: a running mean of the batch's cut
+                first = not bool(model.threshold.any())
+                model.threshold.copy_(cuts if first else 0.99 * model.threshold + 0.01 * cuts)
+        self.step += 1
+        return float(loss.detach())
+
+    def _auxiliary(self, pre_tm: Tensor, errors: Outputs, x: Inputs, size: int) -> Tensor:
+        """AuxK: dead features reconstruct what the living ones leave (Gao et al. 2024, A.2).
+
+        No ReLU stands before the selection, so that the gradient reaches the encoder rows of
+        features whose pre-activation is negative everywhere.
+        """
+        dead_m = self.idle_m >= DEAD_STEPS
+        if not bool(dead_m.any()):
+            return pre_tm.new_zeros(())
+        dead = dead_m.nonzero().flatten().to(pre_tm.device)
+        k = min(len(dead), max(1, self.model.config.width_a // 2))
+        values, chosen = pre_tm[:, dead].topk(k, dim=1, sorted=False)
+        f_tm = torch.zeros_like(pre_tm).scatter(1, dead[chosen], values)
+        left = [e if e is None else e.detach() for e in errors]
+        residue = x._replace(
+            **{n: e for n, e in zip(x._fields, left, strict=True) if e is not None}
+        )
+        return self.model.errors(f_tm, residue, bias=False).squared().sum() / size
+
+    def save(self, path: Path) -> None:
+        """Everything: weights, buffers, optimiser, counters, loss curve."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        for name, parameter in self.parameters.items():
+            for key, value in self.optimiser.state[parameter].items():
+                tensors[f"adam.{key}.{name}"] = value
+        tensors["idle"] = self.idle_m
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+        state = {"step": self.step, "loss": self.loss}
+        save_file(tensors, path, metadata={"trainer": json.dumps(state)})
+
+    def load(self, path: Path) -> None:
+        """Go on where `save` was called."""
+        with safe_open(path, "pt") as file:
+            state = json.loads(file.metadata()["trainer"])
+            tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+        prefix = "model."
+        self.model.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+        for name, parameter in self.parameters.items():
+            self.optimiser.state[parameter] = {
+                key: tensors[f"adam.{key}.{name}"].to(
+                    "cpu" if key == "step" and parameter.device.type == "cpu" else parameter.device
+                )
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+        self.idle_m = tensors["idle"]
+        self.step, self.loss = state["step"], state["loss"]
+
+
+def _anneal(done: float) -> float:
+    """Factor on k: from 4 down to 1 over the first ANNEAL of the steps."""
+    return 1.0 + 3.0 * max(0.0, 1.0 - done / ANNEAL)
+
+
+def _rate(done: float) -> float:
+    """Factor on the learning rate: up, flat, down."""
+    return max(0.01, min(1.0, (done + 1e-3) / WARM_UP, (1.0 - done) / COOL_DOWN))
+
+
+def batches(
+    rows: NDArray[np.int64], config: TrainingConfig, start: int
+) -> Iterator[NDArray[np.int64]]:
+    """Batches of `rows` from step `start` on: every epoch in an order of its own, drawn from the
+    seed and the epoch alone, so that a resumed run sees the same batches.
+    """
+    size = min(config.batch_size, len(rows))
+    per_epoch = len(rows) // size
+    for step in range(start, config.steps):
+        epoch, position = divmod(step, per_epoch)
+        if position == 0 or step == start:
+            random = np.random.default_rng((config.seed, epoch))
+            windows = [rows[i : i + WINDOW] for i in range(0, len(rows), WINDOW)]
+            order = np.concatenate(
+                [random.permutation(windows[i]) for i in random.permutation(len(windows))]
+            )
+        yield np.sort(order[position * size : (position + 1) * size])
+
+
+def train(
+    trainer: Trainer, pairs: Pairs, entry: Entry, device: torch.device, progress: Progress
+) -> None:
+    """Train to the end, going on from the checkpoint in `entry` where there is one.
+
+    Raises `ActivationError` when the loss stops being a number.
+    """
+    if entry.has(CHECKPOINT):
+        trainer.load(entry.path / CHECKPOINT)
+    saved = time.monotonic()
+    with progress.phase("train crosscoder", trainer.config.steps, "step") as bar:
+        bar.advance(trainer.step)
+        for chosen in batches(pairs.training(), trainer.config, trainer.step):
+            x_ta, x_tb = pairs.batch(chosen)
+            loss = trainer.train_step(x_ta.to(device), x_tb.to(device))
+            if not np.isfinite(loss):
+                raise ActivationError(
+                    f"training diverged at step {trainer.step}: the loss is {loss}",
+                    source=f"crossdiff_learning_rate = {trainer.config.learning_rate}",
+                    remedy="set a smaller crossdiff_learning_rate",
+                )
+            trainer.loss.append(round(loss, 6))
+            bar.advance(1, f"loss {loss:.3f}")
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                with entry.writing(CHECKPOINT) as temporary:
+                    trainer.save(temporary)
+                saved = time.monotonic()
