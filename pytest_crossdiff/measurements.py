@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.diff import CrossDiff
 from pytest_crossdiff.errors import CorpusError
@@ -12,6 +12,8 @@ from pytest_crossdiff.report.summary import PairSummary, merge
 from pytest_crossdiff.resolution import from_arguments, require, resolve
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     import pytest
 
     from pytest_crossdiff.engine.pipeline import Outcome
@@ -22,18 +24,23 @@ if TYPE_CHECKING:
     from pytest_crossdiff.result import Result
 
 
+class _Failure(NamedTuple):
+    error: Exception
+    trace: TracebackType | None
+
+
 class Measurements:
     """Runs the engine, once for settings that ask for the same measurement.
 
     It outlives fixtures, which pytest sets up anew when a test is run again.
 
-    broken: ids of the unforeseen exceptions that came out of the engine.
+    broken: ids of the exceptions that came out of the engine, foreseen or not.
     """
 
     def __init__(self, progress: Progress, width: int) -> None:
         self._progress = progress
         self._width = width
-        self._known: dict[object, tuple[Outcome | Exception, Texts | None]] = {}
+        self._known: dict[object, tuple[Outcome | _Failure, Texts | None]] = {}
         self._news: dict[str, PairSummary] = {}
         self._results: dict[str, Result] = {}
         self.broken: set[int] = set()
@@ -61,8 +68,8 @@ class Measurements:
         if key not in self._known:
             self._known[key] = self._measured(settings, texts), texts
         outcome, _ = self._known[key]
-        if isinstance(outcome, Exception):
-            raise outcome.with_traceback(None)
+        if isinstance(outcome, _Failure):
+            raise outcome.error.with_traceback(outcome.trace)
         merge(self._news, [PairSummary.of(outcome.result, cached=outcome.cached)])
         self._results[outcome.result.key] = outcome.result
         return outcome
@@ -73,17 +80,14 @@ class Measurements:
         self._news, self._results = {}, {}
         return news
 
-    def _measured(self, settings: Settings, texts: Texts | None) -> Outcome | Exception:
+    def _measured(self, settings: Settings, texts: Texts | None) -> Outcome | _Failure:
         from pytest_crossdiff.engine import pipeline
-        from pytest_crossdiff.errors import CrossDiffError
 
         try:
             return pipeline.run(settings, texts, self._progress)
-        except CrossDiffError as error:
-            return error
         except Exception as error:  # noqa: BLE001  kept, to be raised in every test that asks
             self.broken.add(id(error))
-            return error
+            return _Failure(error, error.__traceback__)
 
 
 class CrossDiffFactory:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import sys
 
 import pytest
+
+import pytest_crossdiff.engine
 from fake_engine import MODULE, FakeEngine
 from results import make_result
 
-import pytest_crossdiff.engine
-
 pytest_plugins = ["pytester"]
+
+PAIR = "crossdiff_baseline = org/old\ncrossdiff_candidate = org/new\n"
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CROSSDIFF_BASELINE", "CROSSDIFF_CANDIDATE", "PYTEST_ADDOPTS"):
+    for name in ("CROSSDIFF_BASELINE", "CROSSDIFF_CANDIDATE"):
         monkeypatch.delenv(name, raising=False)
+    # Hypothesis is imported anew, in seconds, by every pytest that a test starts.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
     monkeypatch.setenv("COLUMNS", "100")
 
 
@@ -32,5 +36,5 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project whose pytest.ini names a pair and nothing else."""
-    pytester.makeini("[pytest]\ncrossdiff_baseline = org/old\ncrossdiff_candidate = org/new\n")
+    pytester.makefile(".ini", pytest=f"[pytest]\n{PAIR}")
     return pytester

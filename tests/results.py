@@ -27,7 +27,7 @@ def make_context(
 
 
 def make_difference(
-    id: str = "C1",
+    name: str = "C1",
     side: Side = "candidate",
     *,
     strength: float = 0.01,
@@ -35,7 +35,7 @@ def make_difference(
     contexts: tuple[Context, ...] | None = None,
 ) -> Difference:
     return Difference(
-        id=id,
+        id=name,
         side=side,
         features=(1, 2),
         exclusivity=0.93,

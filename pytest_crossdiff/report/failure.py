@@ -22,7 +22,7 @@ def restate(
 
     Couldn't measure is an ERROR wherever it was raised, also in the test itself, also under an
     xfail mark that doesn't name the exception.  A budget exceeded stays what pytest made of it.
-    broken: ids of unforeseen exceptions that came out of a measurement.
+    broken: ids of exceptions, foreseen or not, that came out of a measurement.
     """
     error = call.excinfo.value if call.excinfo else None
     if error is None:

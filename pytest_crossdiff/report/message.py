@@ -107,16 +107,17 @@ def _table(differences: list[Difference], width: int) -> str:
     from tabulate import tabulate
 
     rows = [_row(d) for d in differences]
-    # tabulate gives a header two columns more than its text.
-    widths = [max(len(h) + 2, *(columns(r[i]) for r in rows)) for i, h in enumerate(_HEADERS[:5])]
+    widths = [max(columns(row[i]) for row in (_HEADERS, *rows)) for i in range(5)]
     left = width - sum(widths[:4]) - 2 * (len(_HEADERS) - 1)
-    widths[4] = min(widths[4], max(len(_HEADERS[4]) + 2, left // 3))
-    tokens_width, context_width = widths[4], max(20, left - widths[4])
+    widths[4] = min(widths[4], max(len(_HEADERS[4]), left // 3))
+    widths.append(max(20, left - widths[4]))
     cells = [
-        (*row[:4], cut(row[4], tokens_width), _first_context(d, context_width))
+        (*row[:4], cut(row[4], widths[4]), _first_context(d, widths[5]))
         for row, d in zip(rows, differences, strict=True)
     ]
-    return tabulate(cells, headers=_HEADERS, disable_numparse=True)
+    # The headers go in as a row: as headers, tabulate would give each two columns more.
+    rule = tuple("-" * (n if i < 5 else len(_HEADERS[5])) for i, n in enumerate(widths))
+    return tabulate([_HEADERS, rule, *cells], tablefmt="plain", disable_numparse=True)
 
 
 def _row(d: Difference) -> tuple[str, str, str, str, str]:

@@ -1,0 +1,107 @@
+"""The table of settings and the parsing of single values."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.options import Settings, fields, near, parse
+
+
+def test_every_row_has_help_and_a_default_that_parses_to_itself():
+    for field in fields():
+        assert field.metadata["help"]
+        raw = "" if field.default is None else field.default
+        assert parse(field.name, raw, "") == field.default, field.name
+
+
+def test_settings_are_equal_whatever_their_sources():
+    assert Settings(sources={"layer": "--crossdiff-layer"}) == Settings()
+    assert hash(Settings(sources={"layer": "--crossdiff-layer"})) == hash(Settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "value"),
+    [
+        ("layer", "3", 3),
+        ("layer", "-1", -1),
+        ("layer", "0.25", 0.25),
+        ("layer", 1, 1),
+        ("layer", 1.0, 1.0),
+        ("baseline_layer", "", None),
+        ("tokens", "50_000", 50_000),
+        ("max_candidate_only", 2, 2),
+        ("max_candidate_only_strength", "", None),
+        ("max_candidate_only_strength", "none", None),
+        ("max_candidate_only_strength", None, None),
+        ("max_candidate_only_strength", 0.01, 0.01),
+        ("trust_remote_code", "true", True),
+        ("trust_remote_code", "No", False),
+        ("trust_remote_code", True, True),
+        ("baseline", " org/model ", "org/model"),
+        ("train", "never", "never"),
+    ],
+)
+def test_a_value_is_parsed_from_text_or_from_its_own_type(name, raw, value):
+    parsed = parse(name, raw, "")
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "reason"),
+    [
+        ("layer", "middle", "expected a block's index or a fraction of the depth"),
+        ("layer", "1.5", "a fraction of the depth lies between 0.0 and 1.0"),
+        ("layer", "", "expected a block's index or a fraction of the depth"),
+        ("layer", [1], "expected one value"),
+        ("max_candidate_only", "-1", "must be at least 0"),
+        ("max_candidate_only", "2.5", "expected a whole number"),
+        ("max_candidate_only", True, "expected a whole number"),
+        ("max_baseline_only", "few", "expected a whole number"),
+        ("max_baseline_only_strength", "-0.1", "must lie between 0 and 1"),
+        ("max_baseline_only_strength", "nan", "must lie between 0 and 1"),
+        ("max_candidate_only_strength", "weak", "expected a number"),
+        ("exclusive_share", "0.5", "must lie between 0 and 0.45"),
+        ("min_fve", "inf", "must lie between 0 and 1"),
+        ("trust_remote_code", "maybe", "expected true or false"),
+        ("architecture", "sae", "expected one of dfc, innovation, standard"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_reason_and_its_source(name, raw, reason):
+    with pytest.raises(SettingsError) as caught:
+        parse(name, raw, f"pytest.ini: crossdiff_{name}")
+    assert caught.value.what == f"crossdiff_{name} = {raw!r} is not valid: {reason}"
+    assert caught.value.source == f"pytest.ini: crossdiff_{name}"
+    assert caught.value.remedy
+
+
+@given(st.text())
+def test_any_text_is_parsed_or_refused_and_nothing_else(text):
+    for field in fields():
+        try:
+            value = parse(field.name, text, "source")
+        except SettingsError as error:
+            assert error.source == "source"
+        else:
+            assert parse(field.name, value, "source") == value
+
+
+@given(st.integers(min_value=0, max_value=10**9))
+def test_a_count_survives_being_written_and_read(count):
+    assert parse("max_candidate_only", str(count), "") == count
+    assert parse("max_candidate_only", count, "") == count
+
+
+@given(st.floats(min_value=0, max_value=1))
+def test_a_strength_survives_being_written_and_read(strength):
+    assert parse("max_candidate_only_strength", strength, "") == strength
+
+
+def test_the_near_name_is_found_and_none_is_made_up():
+    names = [f.name for f in fields()]
+    assert near("leyer", names) == "layer"
+    assert near("max_candidates_only", names) == "max_candidate_only"
+    assert near("zzz", names) == ""
