@@ -48,9 +48,9 @@ def _boundary(text: str, start: int, high: int) -> int:
     """The best place to end the piece that begins at `start` and reaches `high` at most."""
     low = start + (high - start + 1) // 2
     for separator in ("\n\n", "\n"):
-        end = text.rfind(separator, max(start, low - len(separator)), high) + len(separator)
-        if end >= low and is_boundary(text, end, start):
-            return end
+        found = text.rfind(separator, low, high)
+        if found >= 0 and is_boundary(text, found + len(separator), start):
+            return found + len(separator)
     for pattern in (_SENTENCE, _WORD):
         # One further than `high`, where the space after the last word may stand.
         places = [m.start() for m in pattern.finditer(text, low, high + 1)]

@@ -169,7 +169,7 @@ def _long_fields() -> Iterator[None]:
 
 def _csv(path: Path, name: str) -> Records:
     table = csv.DictReader((f"{line}\n" for _, line in _lines(path, name)), strict=True)
-    columns = None
+    columns, where = None, f"{name}:1"
     while True:
         try:
             with _long_fields():
@@ -177,7 +177,7 @@ def _csv(path: Path, name: str) -> Records:
                 where = f"{name}:{table.line_num + 1}"
                 row = next(table, None)
         except csv.Error as error:
-            _bad_row(path, f"{name}:{table.line_num}: malformed CSV: {error}")
+            _bad_row(path, f"{where}: malformed CSV: {error}")
         if columns and "text" not in columns:
             _no_text(
                 path,

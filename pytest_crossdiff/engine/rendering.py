@@ -103,7 +103,7 @@ def render(
         literals.append(literal)
     literals.append(frame)
     if not rendered.startswith(literals[0]):
-        raise _lost(0, messages, tokenizer)
+        raise _lost(filled[0], messages, tokenizer)
     at = len(literals[0])
     for i, literal in zip(filled, literals[1:], strict=True):
         for lead, form in _forms(contents[i]):
