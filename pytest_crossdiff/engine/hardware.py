@@ -1,0 +1,66 @@
+"""Number type and device, chosen by what the hardware can do."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import torch
+
+from pytest_crossdiff.errors import ModelError
+
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`auto`: the first of cuda, mps and cpu that is there.  Raises `ModelError`."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelError(
+            f"the device {name!r} can't be used: {str(error).partition(chr(10))[0]}",
+            source="crossdiff_device",
+            remedy="give auto, cpu, cuda, cuda:1 or mps",
+        ) from error
+    return device
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """`auto`: bfloat16 where the device multiplies it natively, else float32.
+
+    A CPU without AVX512-BF16 or AMX emulates it, 200 times slower.  Raises `ModelError`.
+    """
+    if name == "auto":
+        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+    if name not in _TYPES:
+        raise ModelError(
+            f"{name!r} is no number type for a forward pass",
+            source="crossdiff_dtype",
+            remedy=f"give auto or one of {', '.join(_TYPES)}",
+        )
+    return _TYPES[name]
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    # Named with an underscore in every release that has them, and absent in others.
+    cpu: Any = torch.cpu
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(cpu, test, lambda: False)() for test in tests)
+
+
+def release(device: torch.device) -> None:
+    """Give back what nobody refers to any more."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

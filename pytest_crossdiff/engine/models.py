@@ -1,0 +1,160 @@
+"""A model in memory with the place where its residual stream is read.
+
+Axes: b texts of a batch, p positions, d model width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pytest_crossdiff.engine.blocks import find_blocks, layer_index, output_of
+from pytest_crossdiff.engine.hardware import choose_device, choose_dtype, release
+from pytest_crossdiff.engine.loading import load_pair, quiet
+from pytest_crossdiff.engine.references import ModelReference, resolve
+from pytest_crossdiff.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_LONGEST_SANE = 10_000_000  # tokenizers without a limit say 10^30
+
+
+@dataclass
+class LoadedModel:
+    """A model on its device, its tokenizer, and the block whose output is the residual stream.
+
+    blocks_name: dotted name of the list of blocks.  layers: how many there are.  layer: 0-based
+    index of the one that is read.  width: of its output.  architecture: name of the model's class.
+    max_length: longest input, special tokens included, that its positions allow; None: any.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    reference: ModelReference
+    blocks_name: str
+    layers: int
+    layer: int
+    width: int
+    architecture: str
+    dtype: torch.dtype
+    device: torch.device
+    max_length: int | None
+
+    @property
+    def blocks(self) -> nn.ModuleList | nn.Sequential:
+        """The list of blocks."""
+        return _list(self.model, self.blocks_name)
+
+    def unload(self) -> None:
+        """Free the memory of the weights, whoever else holds on to the model."""
+        nn.Module.to(self.model, "meta")
+        release(self.device)
+
+
+def load(
+    reference: ModelReference | str,
+    *,
+    layer: float = 0.5,
+    blocks: str = "",
+    dtype: str = "auto",
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    source: str = "",
+) -> LoadedModel:
+    """Load a model and find the block to read; three tokens are run to see that it can be read.
+
+    layer: see `layer_index`.  blocks: dotted name of the list of blocks, where it can't be found.
+    source: the setting the reference came from, for messages.  Raises `ModelError`.
+    """
+    if isinstance(reference, str):
+        reference = resolve(reference, source=source)
+    source = source or reference.source
+    where = choose_device(device)
+    number = choose_dtype(dtype, where)
+    model, tokenizer = load_pair(
+        reference, number, trust_remote_code=trust_remote_code, source=source
+    )
+    name = find_blocks(model, blocks, source=source)
+    layers = len(_list(model, name))
+    index = layer_index(layer, layers, source=source)
+    nn.Module.to(model, where)
+    loaded = LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        reference=reference,
+        blocks_name=name,
+        layers=layers,
+        layer=index,
+        width=0,
+        architecture=type(model).__name__,
+        dtype=number,
+        device=where,
+        max_length=_longest_input(model, tokenizer),
+    )
+    loaded.width = _probe(loaded, source)
+    return loaded
+
+
+def residual(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """The residual stream after the loaded layer, shape (b, p, d), in the model's number type.
+
+    Later blocks don't run.  input_ids, attention_mask: shape (b, p), on any device.  Raises
+    `ModelError`.
+    """
+    table = loaded.model.get_input_embeddings()
+    size = getattr(table, "num_embeddings", None)
+    if size is not None and input_ids.numel() and int(input_ids.max()) >= size:
+        raise ModelError(
+            f"{loaded.reference.reference} has {size} token embeddings, but its tokenizer gives "
+            f"token {int(input_ids.max())}",
+            source=loaded.reference.source,
+            remedy="use the tokenizer that belongs to the model",
+        )
+    inputs_bp = {
+        "input_ids": input_ids.to(loaded.device),
+        "attention_mask": attention_mask.to(loaded.device),
+    }
+    with quiet():
+        return output_of(loaded.model, loaded.blocks[loaded.layer], inputs_bp)
+
+
+def _list(model: nn.Module, name: str) -> nn.ModuleList | nn.Sequential:
+    found = model.get_submodule(name)
+    assert isinstance(found, (nn.ModuleList, nn.Sequential))
+    return found
+
+
+def _probe(loaded: LoadedModel, source: str) -> int:
+    """The width of the residual stream, seen on a run over three tokens."""
+    ids = torch.zeros(1, 3, dtype=torch.long)
+    try:
+        return residual(loaded, ids, torch.ones_like(ids)).shape[-1]
+    except Exception as error:
+        raise ModelError(
+            f"the block {loaded.blocks_name}.{loaded.layer} of {loaded.architecture} can't be "
+            f"read: {str(error).partition(chr(10))[0]}",
+            source=source,
+            remedy="name another list of blocks: crossdiff_baseline_blocks or "
+            "crossdiff_candidate_blocks",
+        ) from error
+
+
+def _longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    limits = [
+        getattr(model.config.get_text_config(), "max_position_embeddings", None),
+        getattr(tokenizer, "model_max_length", None),
+    ]
+    for name, module in model.named_modules():
+        # Families that count positions from after the padding index can use so many fewer.
+        if (
+            isinstance(module, nn.Embedding)
+            and name.endswith("position_embeddings")
+            and module.padding_idx is not None
+        ):
+            limits.append(module.num_embeddings - module.padding_idx - 1)
+    sane = [int(limit) for limit in limits if limit is not None and 0 < limit < _LONGEST_SANE]
+    return min(sane, default=None)
