@@ -19,9 +19,14 @@ PAIR = "crossdiff_baseline = org/old\ncrossdiff_candidate = org/new\n"
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CROSSDIFF_BASELINE", "CROSSDIFF_CANDIDATE"):
         monkeypatch.delenv(name, raising=False)
-    # Hypothesis is imported anew, in seconds, by every pytest that a test starts.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
     monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """pytest's own, without the seconds in which every pytest started imports hypothesis anew."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+    return pytester
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_a_bad_side_is_an_error():
 )
 def test_no_assertion_holds_of_a_poor_measurement(ask):
     poor = CrossDiff(make_result(baseline=make_model(fve=0.1)), Settings(min_fve=0.3))
-    with pytest.raises(InsufficientData, match="no verdict: the dictionary explains 0.100"):
+    with pytest.raises(InsufficientData, match=r"no verdict: the dictionary explains 0\.100"):
         ask(poor)
 
 

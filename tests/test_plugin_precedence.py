@@ -8,6 +8,7 @@ import pytest
 
 from conftest import PAIR
 
+QUOTED = "crossdiff_baseline = 'org/old'\ncrossdiff_candidate = 'org/new'\n"
 TEST = "def test_it(crossdiff): pass"
 
 
@@ -28,11 +29,7 @@ def test_the_default_holds_where_nothing_is_set(project, engine):
         ("pytest.ini", f"[pytest]\n{PAIR}crossdiff_layer = 3"),
         ("tox.ini", f"[pytest]\n{PAIR}crossdiff_layer = 3"),
         ("setup.cfg", f"[tool:pytest]\n{PAIR}crossdiff_layer = 3"),
-        (
-            "pyproject.toml",
-            "[tool.pytest.ini_options]\n"
-            "crossdiff_baseline = 'org/old'\ncrossdiff_candidate = 'org/new'\ncrossdiff_layer = 3",
-        ),
+        ("pyproject.toml", f"[tool.pytest.ini_options]\n{QUOTED}crossdiff_layer = 3"),
     ],
 )
 def test_a_setting_is_read_from_every_kind_of_file(pytester, engine, name, text):

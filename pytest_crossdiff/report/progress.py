@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -116,6 +117,7 @@ class _BarPhase(_LinePhase):
 
         self._began = time.monotonic()
         with self._progress.uncaptured():
+            size = shutil.get_terminal_size((100, 24))  # tqdm's own draws nothing on 0 by 0
             sys.stderr.write("\n")
             self._bar = Bar(
                 total=self._total,
@@ -124,7 +126,8 @@ class _BarPhase(_LinePhase):
                 unit_scale=self._total >= 10_000,
                 file=sys.stderr,
                 leave=False,
-                dynamic_ncols=True,
+                ncols=size.columns,
+                nrows=size.lines,
                 mininterval=0,
             )
         return self
