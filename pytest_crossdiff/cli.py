@@ -38,6 +38,11 @@ class _GateOnly:
 
     code = UNMEASURED
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Stay in this process: in workers of pytest-xdist we aren't heard."""
+        config.option.dist = "no"
+
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         return True if collection_path.is_file() else None
 

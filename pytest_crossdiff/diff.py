@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.result import Difference, Result, Side
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CrossDiff:
     """What the baseline and the candidate have that the other hasn't, on held-out text.
 
@@ -36,6 +36,12 @@ class CrossDiff:
     entry: Path | None = None
     width: int = 100
     noted: Callable[[Verdict], None] = lambda _: None
+
+    def __repr__(self) -> str:
+        counts = (
+            f"{len(self.candidate_only)} candidate-only, {len(self.baseline_only)} baseline-only"
+        )
+        return f"<CrossDiff {self.settings.baseline} -> {self.settings.candidate}: {counts}>"
 
     @property
     def candidate_only(self) -> tuple[Difference, ...]:

@@ -43,6 +43,7 @@ class Measurements:
         self._known: dict[object, tuple[Outcome | _Failure, Texts | None]] = {}
         self._news: dict[str, PairSummary] = {}
         self._results: dict[str, Result] = {}
+        self._told: set[str] = set()
         self.broken: set[int] = set()
 
     def diff(self, settings: Settings, texts: Texts | None) -> CrossDiff:
@@ -71,11 +72,13 @@ class Measurements:
         if isinstance(outcome, _Failure):
             raise outcome.error.with_traceback(outcome.trace)
         merge(self._news, [PairSummary.of(outcome.result, cached=outcome.cached)])
-        self._results[outcome.result.key] = outcome.result
+        if outcome.result.key not in self._told:
+            self._told.add(outcome.result.key)
+            self._results[outcome.result.key] = outcome.result
         return outcome
 
     def take_news(self) -> tuple[list[PairSummary], list[Result]]:
-        """What became known since the last call: pairs with their verdicts, and results."""
+        """What became known since the last call: pairs with their verdicts, and new results."""
         news = list(self._news.values()), list(self._results.values())
         self._news, self._results = {}, {}
         return news

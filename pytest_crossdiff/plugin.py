@@ -227,11 +227,15 @@ def _loaded(config: pytest.Config, side: str) -> LoadedModel:
     resolution.require(settings, side)
     from pytest_crossdiff.engine import models
 
+    own_layer = getattr(settings, f"{side}_layer")
     return models.load(
         getattr(settings, side),
+        layer=settings.layer if own_layer is None else own_layer,
+        blocks=getattr(settings, f"{side}_blocks"),
         dtype=settings.dtype,
         device=settings.device,
         trust_remote_code=settings.trust_remote_code,
+        source=settings.sources[side],
     )
 
 

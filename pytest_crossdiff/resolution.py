@@ -206,13 +206,3 @@ def _refuse_contradictions(settings: Settings) -> None:
             "features",
             "raise one of the two",
         )
-    if settings.trust_remote_code:
-        for name in ("baseline", "candidate"):
-            reference = getattr(settings, name)
-            if reference and "@" not in reference and not Path(reference).is_absolute():
-                refuse(
-                    f"crossdiff_trust_remote_code runs only pinned code, "
-                    f"but crossdiff_{name} = {reference!r} names no revision",
-                    name,
-                    f"write {reference}@<commit>",
-                )

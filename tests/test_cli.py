@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from conftest import PAIR
 from fake_engine import install_for_subprocess
 from results import make_difference, make_model, make_result
 
@@ -35,6 +36,15 @@ def test_within_budget_is_0(project, crossdiff):
     done = crossdiff(make_result(), "run")
     assert done.returncode == 0, done.stdout
     assert "within budget: org/old block 6 -> org/new block 6" in done.stdout.splitlines()
+
+
+def test_workers_that_the_ini_file_asks_for_are_not_started(project, crossdiff):
+    pytest.importorskip("xdist")
+    project.makefile(".ini", pytest=f"[pytest]\naddopts = -n2\n{PAIR}")
+    project.makepyfile("raise RuntimeError('test files are not even imported')")
+    done = crossdiff(make_result(), "run")
+    assert done.returncode == 0, done.stdout
+    assert "workers" not in done.stdout
 
 
 def test_a_budget_exceeded_is_1(crossdiff):

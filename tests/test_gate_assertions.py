@@ -31,6 +31,11 @@ def test_the_differences_of_each_side_are_at_hand():
     assert diff().baseline_only == (LOST,)
 
 
+def test_it_is_short_in_a_traceback():
+    pair = diff(baseline="org/old", candidate="org/new")
+    assert repr(pair) == "<CrossDiff org/old -> org/new: 2 candidate-only, 1 baseline-only>"
+
+
 def test_both_sides_within_their_budgets_pass():
     diff(max_candidate_only=2, max_baseline_only=1).assert_within_budget()
 

@@ -183,15 +183,19 @@ class TestModels:
                 assert crossdiff_baseline[0] == "org/old"
                 assert crossdiff_candidate[0] == "org/new"
                 assert crossdiff_candidate[1] == {
-                    "dtype": "float32", "device": "auto", "trust_remote_code": False,
+                    "layer": 3, "blocks": "", "dtype": "float32", "device": "auto",
+                    "trust_remote_code": False, "source": "pytest.ini: crossdiff_candidate",
                 }
+                assert crossdiff_baseline[1]["layer"] == 0.5
 
             def test_same(crossdiff_baseline):
                 globals().setdefault("seen", crossdiff_baseline)
                 assert crossdiff_baseline is seen
             """
         )
-        project.runpytest("--crossdiff-dtype=float32").assert_outcomes(passed=2)
+        project.runpytest(
+            "--crossdiff-dtype=float32", "--crossdiff-candidate-layer=3"
+        ).assert_outcomes(passed=2)
 
     def test_one_model_needs_no_other(self, pytester):
         pytester.makepyfile(

@@ -60,6 +60,11 @@ def test_its_node_id_selects_it_alone(project, engine):
     assert len(engine.asked) == 1
 
 
+def test_its_node_id_is_a_path_from_where_pytest_is_called(project, engine, monkeypatch):
+    monkeypatch.chdir(project.mkdir("tests"))
+    project.runpytest("../pytest.ini::crossdiff").assert_outcomes(passed=1)
+
+
 def test_its_node_id_may_stand_beside_others(project, engine):
     project.makepyfile(test_it="def test_it(): pass\ndef test_not(): pass")
     result = project.runpytest("pytest.ini::crossdiff", "test_it.py::test_it")

@@ -124,11 +124,6 @@ def test_a_malformed_ini_value_is_an_error_where_crossdiff_is_used_and_only_ther
             "crossdiff_exclusive_share = 0.01 of crossdiff_features = 30 leaves no *",
             "pytest.ini: crossdiff_features",
         ),
-        (
-            "crossdiff_trust_remote_code = true",
-            "crossdiff_trust_remote_code runs only pinned code, but crossdiff_baseline = *",
-            "pytest.ini: crossdiff_baseline",
-        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_an_error(project, engine, ini, what, source):

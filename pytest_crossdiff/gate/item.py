@@ -57,14 +57,18 @@ def gate_path(config: pytest.Config) -> Path:
 def is_gate(config: pytest.Config, argument: str) -> bool:
     """Whether a command-line argument is the gate's node id, e.g. `pytest.ini::crossdiff`."""
     path, _, name = argument.partition("::")
-    return name == NAME and config.invocation_params.dir / path == gate_path(config)
+    return name == NAME and _absolute(config, path) == gate_path(config)
 
 
 def common_folder(config: pytest.Config) -> Path:
     """The deepest folder that holds everything that is to be collected."""
-    here = config.invocation_params.dir
-    paths = [here / argument.partition("::")[0] for argument in config.args]
+    paths = [_absolute(config, argument.partition("::")[0]) for argument in config.args]
     folders = [path if path.is_dir() else path.parent for path in paths]
-    if not folders:
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError:  # none at all, or on several Windows drives
         return config.rootpath
-    return Path(os.path.commonpath(folders))
+
+
+def _absolute(config: pytest.Config, path: str) -> Path:
+    return Path(os.path.normpath(config.invocation_params.dir / path))
