@@ -4,6 +4,7 @@ import json
 import shutil
 
 import gguf
+import huggingface_hub
 import numpy as np
 import peft
 import pytest
@@ -87,10 +88,11 @@ def test_a_family_that_transformers_does_not_know(folder):
 
 
 def test_a_commit_that_cannot_be_had_offline(monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ModelError, match=f"org/name@{COMMIT} can't be loaded"):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match=f"org/name@{COMMIT} can't be loaded") as caught:
         load(f"org/name@{COMMIT}", source="crossdiff_baseline", **FLOAT)
+    assert caught.value.source == "crossdiff_baseline"
 
 
 # Tokenizers

@@ -263,8 +263,13 @@ def test_what_is_no_gguf_file(tmp_path):
     refused("q4.gguf", "is no GGUF file: it begins with b'<htm'")
     refused("org/q5.gguf", "there is no model at")
     assert refused("q5.gguf", "there is no model at").remedy.startswith("did you mean ")
-    (tmp_path / "model.safetensors").write_bytes(safetensors())
-    refused("model.safetensors", r"neither a folder nor a \.gguf file")
+
+
+def test_a_file_in_place_of_its_folder(model, tmp_path):
+    error = refused(model / "model.safetensors", r"neither a folder nor a \.gguf file")
+    assert error.remedy == f"give the folder, {model}"
+    (tmp_path / "weights.bin").write_bytes(b"")
+    assert "save_pretrained" in refused("weights.bin", "neither a folder nor").remedy
 
 
 # Adapters

@@ -99,7 +99,9 @@ def _load_model(
         architectures = config.get("architectures") or []
     causal = any(name.endswith(_CAUSAL) for name in architectures)
     kind: Any = transformers.AutoModelForCausalLM if causal else transformers.AutoModel
-    with contextlib.redirect_stderr(io.StringIO()):  # reading a GGUF file draws a bar of its own
+    # Reading a GGUF file draws a bar of its own; one of a long download may be seen.
+    hidden = io.StringIO() if reference.file else None
+    with contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext():
         model, info = kind.from_pretrained(
             reference.location, output_loading_info=True, ignore_mismatched_sizes=True, **options
         )

@@ -144,7 +144,9 @@ def _gguf(written: str, path: Path, memo: Path | None, source: str) -> ModelRefe
         raise ModelError(
             f"{path} is neither a folder nor a .gguf file",
             source=source,
-            remedy=f"to name a model by its folder, give {path.parent}",
+            remedy=f"give the folder, {path.parent}"
+            if (path.parent / CONFIG).is_file()
+            else "give the folder that `save_pretrained` wrote",
         )
     check_weights([path], source)
     tokenizer = tokenizer_files(path.parent)
