@@ -149,7 +149,7 @@ class Settings:
     dtype: str = setting(
         "auto",
         _choice("auto", "float32", "bfloat16", "float16"),
-        "number type of the forward pass; auto: bfloat16 where the hardware has it",
+        "number type of the forward pass; auto: bfloat16 on a GPU that has it, else float32",
     )
     device: str = setting("auto", _text, "auto, cpu, cuda, cuda:1, mps")
     trust_remote_code: bool = setting(
@@ -186,7 +186,7 @@ class Settings:
     steps: int = setting(0, _integer(0), "training steps; 0: chosen from the corpus size")
     batch_size: int = setting(1024, _integer(2), "token pairs a training step")
     learning_rate: float = setting(1e-3, _number(0.0, 1.0, open_low=True), "Adam's step size")
-    seed: int = setting(0, _integer(0), "seed of sampling, initial weights and batches")
+    seed: int = setting(0, _integer(0), "seed of the dictionary's initial weights and batches")
     # Verification
     exclusivity: float = setting(
         0.5,

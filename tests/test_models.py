@@ -138,23 +138,8 @@ def test_a_number_type_that_is_none(llama):
         load(str(llama), dtype="int8", device="cpu")
 
 
-@pytest.mark.parametrize(
-    ("avx512", "amx", "chosen"),
-    [
-        (False, False, torch.float32),
-        (True, False, torch.bfloat16),
-        (False, True, torch.bfloat16),
-        (None, None, torch.float32),
-    ],
-)
-def test_bfloat16_only_where_the_processor_has_it(monkeypatch, avx512, amx, chosen):
-    tests = {"_is_avx512_bf16_supported": avx512, "_is_amx_tile_supported": amx}
-    for name, answer in tests.items():
-        if answer is None:
-            monkeypatch.delattr(torch.cpu, name, raising=False)
-        else:
-            monkeypatch.setattr(torch.cpu, name, lambda answer=answer: answer, raising=False)
-    assert hardware.choose_dtype("auto", torch.device("cpu")) == chosen
+def test_on_a_cpu_auto_is_float32_so_that_results_do_not_depend_on_the_machine():
+    assert choose_dtype("auto", torch.device("cpu")) == torch.float32
 
 
 @pytest.mark.parametrize(("supported", "chosen"), [(True, torch.bfloat16), (False, torch.float32)])

@@ -14,9 +14,10 @@ from pytest_crossdiff import __version__
 from pytest_crossdiff.engine.activations import pair
 from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.hardware import choose_device
 from pytest_crossdiff.engine.harvest import Harvest, harvest
 from pytest_crossdiff.engine.innovation import set_maps
-from pytest_crossdiff.engine.models import choose_device, load
+from pytest_crossdiff.engine.models import load
 from pytest_crossdiff.engine.training import DEAD_STEPS, Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.errors import InsufficientData

@@ -1,7 +1,7 @@
 """Crosscoders: one sparse dictionary over the activations of two models.
 
-Axes: t tokens, a baseline width, b candidate width, s shared features, m all features
-(shared, then baseline-only, then candidate-only), p features of one model (shared and its own).
+Axes: t tokens, a baseline width, b candidate width, m all features (baseline-only, then shared,
+then candidate-only), p features of one model (A's are the first of m, B's the last).
 
 Source: METHOD 2; Lindsey et al. 2024, Bussmann et al. 2024 (BatchTopK), Gao et al. 2024 (AuxK),
 arXiv 2602.11729 (`dfc`).  An exclusive feature has rows in its own model's matrices only.
@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from pytest_crossdiff.engine.kernels import Active, active, decode_active, encode_active
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,51 @@ class CrosscoderConfig:
         return self.shared + self.baseline_only + self.candidate_only
 
     @property
+    def shared_slice(self) -> slice:
+        """The shared features' places in m."""
+        return slice(self.baseline_only, self.baseline_only + self.shared)
+
+    @property
     def budgets(self) -> tuple[tuple[slice, int], ...]:
         """The groups of features that compete with one another, each with its active count."""
-        s, own = self.shared, self.shared + self.baseline_only
         if self.architecture != "innovation":
             return ((slice(0, self.features), self.k),)
+        s = self.shared_slice
+        own_a, own_b = slice(0, s.start), slice(s.stop, self.features)
+        return ((s, self.k), (own_a, self.k_own), (own_b, self.k_own))
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """What is read and reconstructed, by which features."""
+        s, m = self.shared_slice, self.features
+        if self.architecture != "innovation":
+            return (
+                View(0, False, slice(0, s.stop), slice(0, s.stop)),
+                View(1, True, slice(s.start, m), slice(0, m - s.start)),
+            )
         return (
-            (slice(0, s), self.k),
-            (slice(s, own), self.k_own),
-            (slice(own, self.features), self.k_own),
+            View(0, False, s, s),
+            View(1, True, s, slice(0, self.shared)),
+            View(2, False, slice(0, s.start), slice(0, s.start)),
+            View(3, True, slice(s.stop, m), slice(self.shared, m - s.start)),
         )
 
 
-class Outputs(NamedTuple):
-    """One tensor for each target: both models and, for `innovation`, their unpredicted parts."""
+class View(NamedTuple):
+    """A target: its place in `Inputs` and `Outputs`, whether it is the candidate's, the features
+    that read and reconstruct it (in m), and their rows in that model's matrices.
+    """
+
+    target: int
+    candidate: bool
+    features: slice
+    rows: slice
+
+
+class Inputs(NamedTuple):
+    """What a crosscoder reads and reconstructs: both models' normalised vectors and, for
+    `innovation`, the parts of each that the other doesn't predict.
+    """
 
     a_ta: Tensor
     b_tb: Tensor
@@ -61,16 +94,11 @@ class Outputs(NamedTuple):
 
     def squared(self) -> Tensor:
         """Summed squares of each token, shape (t,)."""
-        return torch.stack([e.square().sum(-1) for e in self if e is not None]).sum(0)
+        return torch.stack([x.square().sum(-1) for x in self if x is not None]).sum(0)
 
 
-class Inputs(NamedTuple):
-    """What a crosscoder reads: both models and, for `innovation`, their unpredicted parts."""
-
-    a_ta: Tensor
-    b_tb: Tensor
-    own_a_ta: Tensor
-    own_b_tb: Tensor
+Outputs = Inputs
+"""Reconstructions, or errors, of each input."""
 
 
 class Crosscoder(nn.Module):
@@ -88,18 +116,18 @@ class Crosscoder(nn.Module):
         self.config = c = config
         generator = torch.Generator().manual_seed(seed)
 
-        def directions(rows: int, width: int) -> Tensor:
-            made: Tensor = torch.randn(rows, width, generator=generator) / width**0.5
+        def directions(rows: int, width: int, shared: slice) -> Tensor:
+            made = torch.randn(rows, width, generator=generator) / width**0.5
+            made[shared] *= 0.5**0.5  # so that every feature starts with norm 1 over its models
             return made
 
-        dec_a_pa = directions(c.shared + c.baseline_only, c.width_a)
-        dec_b_pb = directions(c.shared + c.candidate_only, c.width_b)
-        dec_a_pa[: c.shared] *= 0.5**0.5  # so that every feature starts with norm 1 over its models
-        dec_b_pb[: c.shared] *= 0.5**0.5
-        self.dec_a_pa = nn.Parameter(dec_a_pa)
-        self.dec_b_pb = nn.Parameter(dec_b_pb)
-        self.enc_a_ap = nn.Parameter(dec_a_pa.T.clone(memory_format=torch.contiguous_format))
-        self.enc_b_bp = nn.Parameter(dec_b_pb.T.clone(memory_format=torch.contiguous_format))
+        dec_a_pa = directions(c.baseline_only + c.shared, c.width_a, c.shared_slice)
+        dec_b_pb = directions(c.shared + c.candidate_only, c.width_b, slice(0, c.shared))
+        self.dec_a_pa, self.dec_b_pb = nn.Parameter(dec_a_pa), nn.Parameter(dec_b_pb)
+        self.enc_a_pa, self.enc_b_pb = (
+            nn.Parameter(dec_a_pa.clone()),
+            nn.Parameter(dec_b_pb.clone()),
+        )
         self.enc_bias_m = nn.Parameter(torch.zeros(c.features))
         self.dec_bias_a = nn.Parameter(torch.zeros(c.width_a))
         self.dec_bias_b = nn.Parameter(torch.zeros(c.width_b))
@@ -114,24 +142,25 @@ class Crosscoder(nn.Module):
     def inputs(self, x_ta: Tensor, x_tb: Tensor) -> Inputs:
         """Normalised activations of both models, shapes (t, a) and (t, b), made ready to encode."""
         if self.config.architecture != "innovation":
-            return Inputs(x_ta, x_tb, x_ta, x_tb)
+            return Inputs(x_ta, x_tb)
         own_a_ta = (x_ta - x_tb @ self.map_ba_ba - self.bias_ba_a) / self.innovation_scale[0]
         own_b_tb = (x_tb - x_ta @ self.map_ab_ab - self.bias_ab_b) / self.innovation_scale[1]
         return Inputs(x_ta, x_tb, own_a_ta, own_b_tb)
 
     def pre_activations(self, x: Inputs) -> Tensor:
         """Encoder output before the nonlinearity, shape (t, m)."""
-        s = self.config.shared
-        shared_ts = torch.addmm(x.b_tb @ self.enc_b_bp[:, :s], x.a_ta, self.enc_a_ap[:, :s])
-        own_a = x.own_a_ta @ self.enc_a_ap[:, s:]
-        own_b = x.own_b_tb @ self.enc_b_bp[:, s:]
-        return torch.cat((shared_ts, own_a, own_b), dim=1) + self.enc_bias_m
+        pre_tm = self.enc_bias_m.expand(len(x.a_ta), -1).clone()
+        for view in self.config.views:
+            pre_tm[:, view.features] += self._read(x, view) @ self._rows(view, "enc").T
+        return pre_tm
 
     def decoder_norms(self) -> Tensor:
         """Root of a feature's summed squared decoder weights over the models it has, shape (m,)."""
-        s = self.config.shared
-        a, b = self.dec_a_pa.square().sum(1), self.dec_b_pb.square().sum(1)
-        return torch.cat((a[:s] + b[:s], a[s:], b[s:])).sqrt()
+        squares_m = torch.zeros_like(self.enc_bias_m)
+        for view in self.config.views:
+            squares_m[view.features] += self._rows(view, "dec").square().sum(1)
+        norms_m: Tensor = squares_m.sqrt()
+        return norms_m
 
     def reconstruct(self, f_tm: Tensor, *, bias: bool = True) -> Outputs:
         """Decode feature activations, shape (t, m).
@@ -139,51 +168,52 @@ class Crosscoder(nn.Module):
         In `innovation` the shared features reconstruct the models, the exclusive ones the
         innovations (in units of `innovation_scale`).
         """
-        c = self.config
-        s, own = c.shared, c.shared + c.baseline_only
-        if c.architecture == "innovation":
-            outputs = Outputs(
-                f_tm[:, :s] @ self.dec_a_pa[:s],
-                f_tm[:, :s] @ self.dec_b_pb[:s],
-                f_tm[:, s:own] @ self.dec_a_pa[s:],
-                f_tm[:, own:] @ self.dec_b_pb[s:],
-            )
-        else:
-            f_b_tp = torch.cat((f_tm[:, :s], f_tm[:, own:]), dim=1)
-            outputs = Outputs(f_tm[:, :own] @ self.dec_a_pa, f_b_tp @ self.dec_b_pb)
-        if bias:
-            outputs = outputs._replace(
-                a_ta=outputs.a_ta + self.dec_bias_a, b_tb=outputs.b_tb + self.dec_bias_b
-            )
-        return outputs
+        made = [f_tm[:, view.features] @ self._rows(view, "dec") for view in self.config.views]
+        return self._with_bias(made) if bias else Outputs(*made)
 
     def errors(self, f_tm: Tensor, x: Inputs, *, bias: bool = True) -> Outputs:
         """Target minus reconstruction."""
-        made = self.reconstruct(f_tm, bias=bias)
-        own_a = None if made.own_a_ta is None else x.own_a_ta - made.own_a_ta
-        own_b = None if made.own_b_tb is None else x.own_b_tb - made.own_b_tb
-        return Outputs(x.a_ta - made.a_ta, x.b_tb - made.b_tb, own_a, own_b)
+        return _minus(x, self.reconstruct(f_tm, bias=bias))
 
-    def keep_largest(self, f_tm: Tensor, factor: float = 1.0) -> tuple[Tensor, Tensor]:
-        """BatchTopK: keep the k·t largest scores f·‖d‖ of each budget.
+    def learn(self, x: Inputs, factor: float = 1.0) -> tuple[Outputs, Active, Tensor]:
+        """Encode, select and decode a batch for training: only the encoder's product is dense.
 
-        Returns the kept activations, shape (t, m), and the least kept score of each budget.
-        `factor` scales every k (for the anneal at the start).
+        factor: scales every k.  Returns the errors, the active features and the least kept
+        score of each budget.
         """
         with torch.no_grad():
-            scores = f_tm * self.decoder_norms()
-            mask = torch.zeros_like(scores, dtype=torch.bool)
-            cuts = []
-            for group, k in self.config.budgets:
-                part = scores[:, group]
-                count = min(int(k * factor * part.shape[0]), part.numel())
-                if count == 0:  # a group without features
-                    cuts.append(scores.new_zeros(()))
-                    continue
-                cut = part.flatten().topk(count, sorted=False).values.min()
-                mask[:, group] = (part >= cut) & (part > 0)
-                cuts.append(cut)
-        return f_tm * mask, torch.stack(cuts)
+            pre_tm = self.pre_activations(x)
+            kept, cuts = self.select(pre_tm, factor)
+        on = active(kept)
+        value = self.enc_bias_m[on.feature] + (pre_tm[kept] - self.enc_bias_m[on.feature]).detach()
+        made = []
+        for view in self.config.views:
+            part = on.within(view.features)
+            gradient = encode_active(self._read(x, view), self._rows(view, "enc"), part)
+            value = value.index_add(0, part.place, gradient)
+        for view in self.config.views:
+            part = on.within(view.features)
+            made.append(decode_active(value[part.place], self._rows(view, "dec"), part))
+        return _minus(x, self._with_bias(made)), on, cuts
+
+    @torch.no_grad()
+    def select(self, pre_tm: Tensor, factor: float = 1.0) -> tuple[Tensor, Tensor]:
+        """BatchTopK: which of the pre-activations are kept, shape (t, m): the k·t largest scores
+        f·‖d‖ of each budget; and the least kept score of each.
+        """
+        scores = pre_tm.relu() * self.decoder_norms()
+        kept = torch.zeros_like(scores, dtype=torch.bool)
+        cuts = []
+        for group, k in self.config.budgets:
+            part = scores[:, group]
+            count = min(int(k * factor * part.shape[0]), part.numel())
+            if count == 0:  # a group without features
+                cuts.append(scores.new_zeros(()))
+                continue
+            cut = part.flatten().topk(count, sorted=False).values.min()
+            kept[:, group] = (part >= cut) & (part > 0)
+            cuts.append(cut)
+        return kept, torch.stack(cuts)
 
     @torch.no_grad()
     def encode(self, x_ta: Tensor, x_tb: Tensor) -> Tensor:
@@ -201,23 +231,34 @@ class Crosscoder(nn.Module):
         """Which model a feature is tested as belonging to, shape (m,): its partition's, and for a
         shared feature the one in which its direction is longer.
         """
-        s, c = self.config.shared, self.config
-        shared = self.dec_b_pb[:s].norm(dim=1) > self.dec_a_pa[:s].norm(dim=1)
-        own = torch.tensor([False, True], device=shared.device)
-        return torch.cat(
-            (
-                shared,
-                own.repeat_interleave(
-                    torch.tensor([c.baseline_only, c.candidate_only], device=shared.device)
-                ),
-            )
+        a, b = (torch.zeros_like(self.enc_bias_m) for _ in range(2))
+        for view in self.config.views:
+            norms = b if view.candidate else a
+            norms[view.features] = self._rows(view, "dec").norm(dim=1)
+        return b > a
+
+    def directions(self, features: Tensor, *, candidate: bool) -> Tensor:
+        """Decoder rows of `features` (indices into m) in one of the models, shape (n, width)."""
+        return (
+            self.dec_b_pb[features - self.config.baseline_only]
+            if candidate
+            else self.dec_a_pa[features]
         )
 
-    def directions(self, features: Tensor, side: str) -> Tensor:
-        """Decoder rows of `features` (indices into m) in the model of `side`, shape (n, width)."""
-        if side == "baseline":
-            return self.dec_a_pa[features]
-        own = self.config.shared + self.config.baseline_only
-        return self.dec_b_pb[
-            torch.where(features < own, features, features - self.config.baseline_only)
-        ]
+    def _read(self, x: Inputs, view: View) -> Tensor:
+        read = x[view.target]
+        assert read is not None
+        return read
+
+    def _rows(self, view: View, which: str) -> Tensor:
+        name = f"{which}_b_pb" if view.candidate else f"{which}_a_pa"
+        rows: Tensor = getattr(self, name)[view.rows]
+        return rows
+
+    def _with_bias(self, made: list[Tensor]) -> Outputs:
+        return Outputs(made[0] + self.dec_bias_a, made[1] + self.dec_bias_b, *made[2:])
+
+
+def _minus(x: Inputs, made: Outputs) -> Outputs:
+    left = (None if t is None or m is None else t - m for t, m in zip(x, made, strict=True))
+    return Outputs(*left)  # type: ignore[arg-type]  # the first two are never None

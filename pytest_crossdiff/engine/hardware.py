@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from typing import Any
 
 import torch
 
@@ -31,12 +30,15 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """`auto`: bfloat16 where the device multiplies it natively, else float32.
+    """`auto`: bfloat16 on a CUDA device that multiplies it, else float32.
 
-    A CPU without AVX512-BF16 or AMX emulates it, 200 times slower.  Raises `ModelError`.
+    On a CPU always float32: without AVX512-BF16 or AMX bfloat16 is up to 200 times slower, and with
+    them a cached result would depend on the machine it was made on.  Raises `ModelError`.
     """
     if name == "auto":
-        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+        cuda = device.type == "cuda"
+        native = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float32
     if name not in _TYPES:
         raise ModelError(
             f"{name!r} is no number type for a forward pass",
@@ -44,17 +46,6 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
             remedy=f"give auto or one of {', '.join(_TYPES)}",
         )
     return _TYPES[name]
-
-
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
-        return False
-    # Named with an underscore in every release that has them, and absent in others.
-    cpu: Any = torch.cpu
-    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(cpu, test, lambda: False)() for test in tests)
 
 
 def release(device: torch.device) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from pytest_crossdiff.engine.loading import LoadedModel
+    from pytest_crossdiff.engine.models import LoadedModel
     from pytest_crossdiff.engine.rendering import Encoded
     from pytest_crossdiff.engine.sampling import Piece
     from pytest_crossdiff.progress import Progress

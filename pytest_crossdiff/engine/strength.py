@@ -32,15 +32,15 @@ class Ablation:
         self._together_pp = torch.zeros(size, size, dtype=torch.float64)  # Σ_t f_i f_j
         self._dots_pp = torch.zeros(size, size, dtype=torch.float64)  # d_i·d_j
         self._groups: list[_Group] = []
-        for target, (candidate, own, scale) in enumerate(_targets(model)):
-            mine = own_is_b_p == candidate
-            if own is not None:
-                mine &= (tested >= model.config.shared) == own
-            at = mine.nonzero().flatten()
-            directions = (
-                model.directions(tested[at], "candidate" if candidate else "baseline") * scale
-            )
-            self._groups.append(_Group(target, at, directions, scale))
+        scale_a, scale_b = (
+            model.innovation_scale.tolist() if hasattr(model, "innovation_scale") else (1.0, 1.0)
+        )
+        for view in model.config.views:
+            scale = 1.0 if view.target < 2 else (scale_a, scale_b)[view.target - 2]
+            inside = (tested >= view.features.start) & (tested < view.features.stop)
+            at = (inside & (own_is_b_p == view.candidate)).nonzero().flatten()
+            directions = model.directions(tested[at], candidate=view.candidate) * scale
+            self._groups.append(_Group(view.target, at, directions, scale))
             where = at.cpu()
             self._dots_pp[where[:, None], where] = (directions @ directions.T).double().cpu()
         self._variance = [_Spread(), _Spread()]
@@ -90,16 +90,6 @@ class _Group(NamedTuple):
     at: Tensor
     directions: Tensor
     scale: float
-
-
-def _targets(model: Crosscoder) -> tuple[tuple[bool, bool | None, float], ...]:
-    """For each target of `Outputs`: is it the candidate's, do exclusive features reconstruct it
-    (None: all do), and its scale.
-    """
-    if model.config.architecture != "innovation":
-        return ((False, None, 1.0), (True, None, 1.0))
-    scale_a, scale_b = model.innovation_scale.tolist()
-    return ((False, False, 1.0), (True, False, 1.0), (False, True, scale_a), (True, True, scale_b))
 
 
 class _Spread:

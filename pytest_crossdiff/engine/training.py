@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pytest_crossdiff.engine.artefacts import CHECKPOINT
+from pytest_crossdiff.engine.crosscoder import Inputs
 from pytest_crossdiff.errors import ActivationError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.activations import Pairs
-    from pytest_crossdiff.engine.crosscoder import Crosscoder, Inputs, Outputs
+    from pytest_crossdiff.engine.crosscoder import Crosscoder, Outputs
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
@@ -69,12 +70,10 @@ class Trainer:
         """One step on normalised activations; returns the loss without the auxiliary term."""
         model, done = self.model, self.step / self.config.steps
         x = model.inputs(x_ta, x_tb)
-        pre_tm = model.pre_activations(x)
-        f_tm, cuts = model.keep_largest(pre_tm.relu(), factor=_anneal(done))
-        errors = model.errors(f_tm, x)
+        errors, on, cuts = model.learn(x, factor=_anneal(done))
         size = x_ta.shape[0] * (x_ta.shape[1] + x_tb.shape[1])
         loss = errors.squared().sum() / size
-        auxiliary = self._auxiliary(pre_tm, errors, x, size)
+        auxiliary = self._auxiliary(x, errors, size)
         (loss + AUX_WEIGHT * auxiliary).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
         for group in self.optimiser.param_groups:
@@ -82,14 +81,16 @@ class Trainer:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         with torch.no_grad():
-            self.idle_m = torch.where((f_tm > 0).any(0).cpu(), 0, self.idle_m + 1)
+            self.idle_m += 1
+            fired = torch.bincount(on.feature, minlength=model.config.features) > 0
+            self.idle_m[fired.cpu()] = 0
             if done >= ANNEAL:  # the threshold of inference: a running mean of the batch's cut
                 first = not bool(model.threshold.any())
                 model.threshold.copy_(cuts if first else 0.99 * model.threshold + 0.01 * cuts)
         self.step += 1
         return float(loss.detach())
 
-    def _auxiliary(self, pre_tm: Tensor, errors: Outputs, x: Inputs, size: int) -> Tensor:
+    def _auxiliary(self, x: Inputs, errors: Outputs, size: int) -> Tensor:
         """AuxK: dead features reconstruct what the living ones leave (Gao et al. 2024, A.2).
 
         No ReLU stands before the selection, so that the gradient reaches the encoder rows of
@@ -97,15 +98,12 @@ class Trainer:
         """
         dead_m = self.idle_m >= DEAD_STEPS
         if not bool(dead_m.any()):
-            return pre_tm.new_zeros(())
-        dead = dead_m.nonzero().flatten().to(pre_tm.device)
-        k = min(len(dead), max(1, self.model.config.width_a // 2))
-        values, chosen = pre_tm[:, dead].topk(k, dim=1, sorted=False)
-        f_tm = torch.zeros_like(pre_tm).scatter(1, dead[chosen], values)
-        left = [e if e is None else e.detach() for e in errors]
-        residue = x._replace(
-            **{n: e for n, e in zip(x._fields, left, strict=True) if e is not None}
-        )
+            return x.a_ta.new_zeros(())
+        pre_tm = self.model.pre_activations(x).where(dead_m.to(x.a_ta.device), -torch.inf)
+        k = min(int(dead_m.sum()), max(1, self.model.config.width_a // 2))
+        values, chosen = pre_tm.topk(k, dim=1, sorted=False)
+        f_tm = torch.zeros_like(pre_tm).scatter(1, chosen, values)
+        residue = Inputs(*(e if e is None else e.detach() for e in errors))  # type: ignore[arg-type]
         return self.model.errors(f_tm, residue, bias=False).squared().sum() / size
 
     def save(self, path: Path) -> None:
