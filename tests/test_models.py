@@ -139,7 +139,7 @@ def test_a_number_type_that_is_none(llama):
 
 
 def test_on_a_cpu_auto_is_float32_so_that_results_do_not_depend_on_the_machine():
-    assert choose_dtype("auto", torch.device("cpu")) == torch.float32
+    assert hardware.choose_dtype("auto", torch.device("cpu")) == torch.float32
 
 
 @pytest.mark.parametrize(("supported", "chosen"), [(True, torch.bfloat16), (False, torch.float32)])

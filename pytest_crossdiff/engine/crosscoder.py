@@ -117,7 +117,7 @@ class Crosscoder(nn.Module):
         generator = torch.Generator().manual_seed(seed)
 
         def directions(rows: int, width: int, shared: slice) -> Tensor:
-            made = torch.randn(rows, width, generator=generator) / width**0.5
+            made: Tensor = torch.randn(rows, width, generator=generator) / width**0.5
             made[shared] *= 0.5**0.5  # so that every feature starts with norm 1 over its models
             return made
 
