@@ -184,7 +184,7 @@ class Settings:
     )
     k: int = setting(24, _integer(1), "active features a token, on average")
     steps: int = setting(0, _integer(0), "training steps; 0: chosen from the corpus size")
-    batch_size: int = setting(1024, _integer(2), "token pairs a training step")
+    batch_size: int = setting(256, _integer(2), "token pairs a training step")
     learning_rate: float = setting(1e-3, _number(0.0, 1.0, open_low=True), "Adam's step size")
     seed: int = setting(0, _integer(0), "seed of the dictionary's initial weights and batches")
     # Verification
@@ -194,7 +194,7 @@ class Settings:
         "how much worse the other model must predict a feature to call it exclusive (lower bound)",
     )
     fdr: float = setting(0.05, _number(0.0, 1.0, open_low=True), "false discovery rate")
-    bootstrap: int = setting(2000, _integer(100), "bootstrap draws over documents")
+    bootstrap: int = setting(10_000, _integer(100), "bootstrap draws over documents")
     min_r2: float = setting(
         0.1, _number(0.0, 1.0), "a feature its own model predicts worse than this is no evidence"
     )

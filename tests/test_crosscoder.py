@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.training import AUX_WEIGHT, DEAD_STEPS, Trainer, TrainingConfig
+from pytest_crossdiff.engine.training import AUX_WEIGHT, DEAD_TOKENS, Trainer, TrainingConfig
 
 ARCHITECTURES = ["standard", "dfc", "innovation"]
 
@@ -112,7 +112,7 @@ def test_auxiliary_gradient_reaches_dead_encoder_rows_and_equals_autograd(
     with torch.no_grad():
         model.enc_bias_m[dead] = -100.0  # its pre-activation is negative everywhere
     trainer = Trainer(model, TrainingConfig(10, 16, 1e-3, 0))
-    trainer.idle_m[dead] = DEAD_STEPS
+    trainer.idle_m[dead] = DEAD_TOKENS
     a, b = data()
     x = model.inputs(a, b)
     errors, on, _ = model.learn(x)

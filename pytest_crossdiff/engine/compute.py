@@ -18,7 +18,7 @@ from pytest_crossdiff.engine.hardware import choose_device
 from pytest_crossdiff.engine.harvest import Harvest, harvest
 from pytest_crossdiff.engine.innovation import set_maps
 from pytest_crossdiff.engine.models import load
-from pytest_crossdiff.engine.training import DEAD_STEPS, Trainer, TrainingConfig, train
+from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.options import fields
@@ -42,7 +42,9 @@ PAIRS_PER_FEATURE = 25
 """Training pairs a feature, where the size is ours to choose (METHOD 2: 17,700 / 640)."""
 MIN_PAIRS_PER_FEATURE = 10
 LEAST_FEATURES = 128
-EPOCHS, LEAST_STEPS, MOST_STEPS = 40, 500, 3_000
+ELSEWHERE = ("cache_dir", "train")
+"""Settings that say where a result is kept or made, not what it is."""
+EPOCHS, LEAST_STEPS, MOST_STEPS = 15, 1_000, 10_000
 
 
 def compute(plan: Plan, progress: Progress) -> Result:
@@ -108,7 +110,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
         settings={
             f.name: str(getattr(plan.settings, f.name))
             for f in fields()
-            if not f.metadata["decides"]
+            if not f.metadata["decides"] and f.name not in ELSEWHERE
         },
         versions={
             "pytest-crossdiff": __version__,
@@ -199,7 +201,7 @@ def _crosscoder(
             pairs.b.scale,
             {
                 "steps": steps,
-                "dead": int((trainer.idle_m >= DEAD_STEPS).sum()),
+                "dead": trainer.dead,
                 "loss": loss[:: max(1, -(-len(loss) // 200))],
             },
         ).save(entry)

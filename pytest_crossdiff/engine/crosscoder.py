@@ -196,6 +196,25 @@ class Crosscoder(nn.Module):
             made.append(decode_active(value[part.place], self._rows(view, "dec"), part))
         return _minus(x, self._with_bias(made)), on, cuts
 
+    def fill_in(self, x: Inputs, left: Outputs, dead: Tensor, k: int) -> Outputs:
+        """AuxK: what `left` is once the `dead` features (indices into m) have reconstructed it with
+        the k largest of their pre-activations on each token (Gao et al. 2024, A.2).
+
+        No ReLU stands before the selection, so that the gradient reaches the encoder rows of
+        features whose pre-activation is negative everywhere.
+        """
+        pre_tn = self.enc_bias_m[dead].expand(len(x.a_ta), -1)
+        parts = []
+        for view in self.config.views:
+            at = ((dead >= view.features.start) & (dead < view.features.stop)).nonzero().flatten()
+            rows = dead[at] - view.features.start
+            read = self._read(x, view) @ self._rows(view, "enc")[rows].T
+            pre_tn = pre_tn.index_add(1, at, read)
+            parts.append((at, self._rows(view, "dec")[rows]))
+        values, chosen = pre_tn.topk(min(k, len(dead)), dim=1, sorted=False)
+        f_tn = torch.zeros_like(pre_tn).scatter(1, chosen, values)
+        return _minus(left, Outputs(*(f_tn[:, at] @ rows for at, rows in parts)))
+
     @torch.no_grad()
     def select(self, pre_tm: Tensor, factor: float = 1.0) -> tuple[Tensor, Tensor]:
         """BatchTopK: which of the pre-activations are kept, shape (t, m): the k·t largest scores

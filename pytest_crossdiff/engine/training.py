@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pytest_crossdiff.engine.artefacts import CHECKPOINT
-from pytest_crossdiff.engine.crosscoder import Inputs
+from pytest_crossdiff.engine.crosscoder import Outputs
 from pytest_crossdiff.errors import ActivationError
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.activations import Pairs
-    from pytest_crossdiff.engine.crosscoder import Crosscoder, Outputs
+    from pytest_crossdiff.engine.crosscoder import Crosscoder, Inputs
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
 AUX_WEIGHT = 1 / 32
 WARM_UP, ANNEAL, COOL_DOWN = 0.05, 0.2, 0.2
 """Shares of the steps: learning rate rising, k falling from 4 k to k, learning rate falling."""
-DEAD_STEPS = 64
-"""A feature that hasn't fired for this many steps is dead."""
+DEAD_TOKENS = 65_536
+"""A feature that hasn't fired on this many tokens drawn is dead."""
 WINDOW = 1 << 20
 """Pairs that are shuffled together; bounds how far apart on disk a batch's rows lie."""
 CHECKPOINT_SECONDS = 15.0
@@ -91,20 +91,18 @@ class Trainer:
         return float(loss.detach())
 
     def _auxiliary(self, x: Inputs, errors: Outputs, size: int) -> Tensor:
-        """AuxK: dead features reconstruct what the living ones leave (Gao et al. 2024, A.2).
-
-        No ReLU stands before the selection, so that the gradient reaches the encoder rows of
-        features whose pre-activation is negative everywhere.
-        """
-        dead_m = self.idle_m >= DEAD_STEPS
-        if not bool(dead_m.any()):
+        """What the dead features leave of what the living ones leave; 0 where none is dead."""
+        dead = (self.idle_m * len(x.a_ta) >= DEAD_TOKENS).nonzero().flatten().to(x.a_ta.device)
+        if not len(dead):
             return x.a_ta.new_zeros(())
-        pre_tm = self.model.pre_activations(x).where(dead_m.to(x.a_ta.device), -torch.inf)
-        k = min(int(dead_m.sum()), max(1, self.model.config.width_a // 2))
-        values, chosen = pre_tm.topk(k, dim=1, sorted=False)
-        f_tm = torch.zeros_like(pre_tm).scatter(1, chosen, values)
-        residue = Inputs(*(e if e is None else e.detach() for e in errors))  # type: ignore[arg-type]
-        return self.model.errors(f_tm, residue, bias=False).squared().sum() / size
+        left = Outputs(*(e if e is None else e.detach() for e in errors))  # type: ignore[arg-type]
+        k = max(1, self.model.config.width_a // 2)
+        return self.model.fill_in(x, left, dead, k).squared().sum() / size
+
+    @property
+    def dead(self) -> int:
+        """How many features have stopped firing."""
+        return int((self.idle_m * self.config.batch_size >= DEAD_TOKENS).sum())
 
     def save(self, path: Path) -> None:
         """Everything: weights, buffers, optimiser, counters, loss curve."""

@@ -1,0 +1,330 @@
+"""The main job on real models from disk: what is found, kept, resumed and refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+import planted
+from pytest_crossdiff.engine import pipeline
+from pytest_crossdiff.errors import (
+    ActivationError,
+    CorpusError,
+    InsufficientData,
+    ModelError,
+    SettingsError,
+)
+from pytest_crossdiff.store.cache import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_crossdiff.engine.pipeline import Outcome
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("models")
+    makers = (planted.plain, planted.merged, planted.noisy, planted.encoder, planted.broken)
+    return {maker.__name__: maker(root / maker.__name__) for maker in makers}
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def lost(models: dict[str, Path], cache: Path) -> Outcome:
+    """A candidate that can't tell some tokens apart any more."""
+    return pipeline.run(planted.quick(models["plain"], models["merged"], cache))
+
+
+def entries(cache: Path, kind: str) -> dict[str, float]:
+    """The complete entries of a kind with the time each was finished."""
+    found = (info for info in Store(cache).list() if info.kind == kind and info.complete)
+    return {info.key: (info.path / "manifest.json").stat().st_mtime for info in found}
+
+
+def words(outcome: Outcome, side: Any) -> set[str]:
+    """The token texts on which a side's differences fire most."""
+    return {t.token for d in outcome.result.of(side) for t in d.tokens[:2]}
+
+
+def test_what_the_candidate_lost_is_found_and_named(lost: Outcome) -> None:
+    assert len(lost.result.of("baseline")) >= 2
+    assert not lost.result.of("candidate")
+    assert words(lost, "baseline") & set(planted.MERGED)
+    top = lost.result.of("baseline")[0]
+    assert top.contexts[0].token.strip() in planted.MERGED
+    assert top.exclusivity_low > 0.5
+    assert 0 < top.strength <= lost.result.total_strength("baseline") < 0.2
+
+
+def test_the_same_pair_the_other_way_round_is_candidate_only(
+    models: dict[str, Path], cache: Path
+) -> None:
+    found = pipeline.run(planted.quick(models["merged"], models["plain"], cache))
+    assert len(found.result.of("candidate")) >= 2
+    assert not found.result.of("baseline")
+    assert words(found, "candidate") & set(planted.MERGED)
+
+
+@pytest.mark.parametrize("other", ["plain", "noisy"])
+def test_nothing_is_found_in_the_same_model_twice_or_a_noisy_copy(
+    other: str, models: dict[str, Path], cache: Path
+) -> None:
+    found = pipeline.run(planted.quick(models["plain"], models[other], cache))
+    assert found.result.differences == ()
+    assert found.result.baseline.token_coverage == 1.0
+    assert found.result.baseline.fve > 0.5
+
+
+@pytest.mark.parametrize("architecture", ["standard", "innovation"])
+def test_the_other_architectures_run(
+    architecture: str, models: dict[str, Path], cache: Path
+) -> None:
+    settings = planted.quick(models["plain"], models["merged"], cache, architecture=architecture)
+    found = pipeline.run(settings)
+    assert found.result.training.architecture == architecture
+    assert words(found, "baseline") & set(planted.MERGED)
+
+
+def test_other_architecture_width_and_tokenizer(models: dict[str, Path], cache: Path) -> None:
+    found = pipeline.run(planted.quick(models["plain"], models["encoder"], cache)).result
+    assert (found.baseline.width, found.candidate.width) == (48, 32)
+    assert found.baseline.tokens != found.candidate.tokens
+    assert found.baseline.aligned_tokens == found.candidate.aligned_tokens
+    assert 0.5 < found.baseline.token_coverage < 1.0
+    assert found.candidate.special > 0  # [CLS] and [SEP]
+
+
+def test_chat_records_are_read_through_a_template(models: dict[str, Path], cache: Path) -> None:
+    turns = [
+        {
+            "messages": [
+                {"role": "user", "content": text},
+                {"role": "assistant", "content": text[::-1]},
+            ]
+        }
+        for text in (
+            f"Question {i}: how is a {w} made?" * 4 for i in range(60) for w in planted.MERGED
+        )
+    ]
+    settings = planted.quick(models["plain"], models["plain"], cache, chat_template="plain")
+    found = pipeline.run(settings, turns).result
+    assert found.corpus.records == len(turns)
+    with pytest.raises(ModelError, match="crossdiff_chat_template = plain"):
+        pipeline.run(replace(settings, chat_template="own"), turns)
+
+
+def test_a_second_run_answers_from_the_cache(lost: Outcome) -> None:
+    again = pipeline.run(lost.plan.settings)
+    assert again.cached
+    assert again.result == lost.result
+    assert pipeline.cached(lost.plan.settings) is not None
+
+
+def test_a_cached_answer_imports_neither_torch_nor_numpy(lost: Outcome) -> None:
+    code = (
+        "import sys, json; from pytest_crossdiff.options import Settings\n"
+        "from pytest_crossdiff.engine import pipeline\n"
+        "assert pipeline.cached(Settings(**json.loads(sys.argv[1]))) is not None\n"
+        "print([m for m in ('torch', 'transformers', 'numpy', 'safetensors') if m in sys.modules])"
+    )
+    given = json.dumps(asdict(lost.plan.settings))
+    command = [sys.executable, "-c", code, given]
+    assert subprocess.check_output(command, text=True).strip() == "[]"
+
+
+def test_another_candidate_re_uses_the_baselines_activations(
+    lost: Outcome, models: dict[str, Path], cache: Path
+) -> None:
+    before = entries(cache, "harvest")
+    key = lost.plan.harvest_keys["baseline"]
+    other = pipeline.run(planted.quick(models["plain"], models["encoder"], cache, steps=60))
+    assert other.plan.harvest_keys["baseline"] == key
+    assert entries(cache, "harvest")[key] == before[key]
+
+
+def test_other_test_settings_re_use_the_crosscoder(lost: Outcome, cache: Path) -> None:
+    before = entries(cache, "crosscoder")
+    strict = pipeline.run(replace(lost.plan.settings, exclusivity=0.9))
+    assert not strict.cached
+    assert entries(cache, "crosscoder") == before
+
+
+def test_the_crosscoder_can_be_used(lost: Outcome) -> None:
+    trained = pipeline.load_crosscoder(lost)
+    f = trained.encode(torch.randn(3, 48), torch.randn(3, 48))
+    assert f.shape == (3, 512)
+    assert len(trained.meta["loss"]) <= 200
+
+
+def test_the_verdict_repeats_to_the_bit(lost: Outcome, tmp_path: Path) -> None:
+    again = pipeline.run(replace(lost.plan.settings, cache_dir=str(tmp_path)))
+    before, after = digests(lost.plan.store.root), digests(tmp_path)
+    assert after == {key: before[key] for key in after}
+    assert len(after) == 3  # two harvests and a crosscoder
+    assert replace(again.result, seconds={}) == replace(lost.result, seconds={})
+
+
+def digests(cache: Path) -> dict[str, Any]:
+    """Every stored tensor file by its digest."""
+    found = {}
+    for info in Store(cache).list():
+        if info.complete and info.kind != "result":
+            manifest = Store(cache).entry(info.kind, info.key).read_manifest()
+            assert manifest is not None
+            found[f"{info.kind}/{info.key}"] = manifest.files
+    return found
+
+
+RUN = """
+import sys, json
+from pytest_crossdiff.engine import harvest, pipeline, training
+from pytest_crossdiff.options import Settings
+training.CHECKPOINT_SECONDS = 0.0
+harvest.SHARD_TOKENS = 2_000
+from pytest_crossdiff.progress import SilentProgress
+class Loud(SilentProgress):
+    def phase(self, name, total, unit):
+        phase = super().phase(name, total, unit)
+        advance, done = phase.advance, [0]
+        def told(units=1, detail=""):
+            done[0] += units
+            print(name, done[0] / total, flush=True)
+        phase.advance = told
+        return phase
+pipeline.run(Settings(**json.loads(sys.argv[1])), progress=Loud())
+"""
+
+
+@pytest.mark.parametrize("phase", ["read candidate", "train crosscoder"])
+def test_a_killed_run_goes_on_and_ends_in_the_same_bits(
+    phase: str, models: dict[str, Path], tmp_path: Path
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+
+    def start(cache: Path) -> subprocess.Popen[str]:
+        settings = planted.quick(models["plain"], models["merged"], cache, steps=120)
+        command = [sys.executable, "-c", RUN, json.dumps(asdict(settings))]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    with start(whole) as run:
+        run.communicate()
+    assert run.returncode == 0
+    with start(parts) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            if line.startswith(phase) and float(line.split()[-1]) > 0.4:
+                os.kill(run.pid, signal.SIGKILL)
+                break
+    assert run.returncode == -signal.SIGKILL
+    assert not entries(parts, "result")
+    with start(parts) as run:
+        said = run.communicate()[0]
+    assert run.returncode == 0
+    if phase == "train crosscoder":
+        assert "read baseline" not in said  # nothing that was finished is done again
+    assert digests(parts) == digests(whole)
+    for key in entries(whole, "result"):
+        one, two = (Store(c).entry("result", key).read_bytes("result.json") for c in (whole, parts))
+        assert one.split(b'"seconds"')[0] == two.split(b'"seconds"')[0]
+
+
+def test_a_damaged_entry_is_set_aside_said_so_and_made_anew(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    settings = planted.quick(models["plain"], models["merged"], tmp_path, steps=60)
+    first = pipeline.run(settings)
+    shard = next((tmp_path / "harvest").rglob("shard-*.safetensors"))
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+    (first.entry / "result.json").write_bytes(b"{}")
+    shutil.rmtree(tmp_path / "crosscoder")
+
+    said: list[str] = []
+
+    class Listener(pipeline.SilentProgress):
+        def note(self, message: str) -> None:
+            said.append(message)
+
+    again = pipeline.run(settings, progress=Listener())
+    assert not again.cached
+    assert replace(again.result, seconds={}) == replace(first.result, seconds={})
+    assert sum("set aside" in message for message in said) == 2
+
+
+def test_a_read_only_cache_still_answers(lost: Outcome) -> None:
+    root = lost.plan.store.root
+    if os.geteuid() == 0:  # root may write anywhere, so look at what is written instead
+        before = {p: p.stat().st_mtime_ns for p in root.rglob("*")}
+        assert pipeline.run(lost.plan.settings).cached
+        assert {p: p.stat().st_mtime_ns for p in root.rglob("*")} == before
+    else:
+        for folder in root.rglob("*"):
+            folder.chmod(0o555 if folder.is_dir() else 0o444)
+        assert pipeline.run(lost.plan.settings).cached
+
+
+def test_train_never_is_an_error_where_the_cache_has_no_answer(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    settings = planted.quick(models["plain"], models["merged"], tmp_path, train="never")
+    with pytest.raises(InsufficientData, match="crossdiff_train = auto"):
+        pipeline.run(settings)
+    assert not list(tmp_path.iterdir()) or not entries(tmp_path, "harvest")
+
+
+def test_what_can_not_be_measured_is_an_error_that_says_why(
+    models: dict[str, Path], cache: Path
+) -> None:
+    good = planted.quick(models["plain"], models["merged"], cache)
+    with pytest.raises(ActivationError, match=r"NaN or infinite[\s\S]*crossdiff_candidate"):
+        pipeline.run(replace(good, candidate=str(models["broken"])))
+    with pytest.raises(ModelError, match="3 blocks"):
+        pipeline.run(replace(good, layer=7))
+    with pytest.raises(InsufficientData, match=r"a dictionary of 4096 features needs 40,960"):
+        pipeline.run(replace(good, features=4096))
+    with pytest.raises(CorpusError, match="too few"):
+        pipeline.run(good, ["one text only", "and another"])
+    with pytest.raises(SettingsError, match="crossdiff_candidate not set"):
+        pipeline.run(replace(good, candidate=""))
+    with pytest.raises(InsufficientData, match=r"training tokens; a dictionary of 128"):
+        pipeline.run(replace(good, features=0), [f"text number {i} is short" for i in range(60)])
+
+
+def test_one_token_texts_are_read(models: dict[str, Path], cache: Path) -> None:
+    texts = [f"{a} {b}" if i % 2 else f"{a}{i}" for i, (a, b) in enumerate(_couples())]
+    found = pipeline.run(planted.quick(models["plain"], models["plain"], cache, features=64), texts)
+    assert found.result.corpus.records == len(texts)
+
+
+def _couples() -> list[tuple[str, str]]:
+    from pydoc_data.topics import topics
+
+    seen = sorted({w for text in topics.values() for w in text.split() if w.isalpha()})
+    return [(a, b) for a in seen[:900] for b in (seen[900],)]
+
+
+def test_two_processes_at_once_compute_once(models: dict[str, Path], tmp_path: Path) -> None:
+    settings = planted.quick(models["plain"], models["noisy"], tmp_path, steps=60)
+    command = [sys.executable, "-c", RUN, json.dumps(asdict(settings))]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    began = time.monotonic()
+    said = [run.communicate(timeout=240)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert sum("train crosscoder" in text for text in said) == 1
+    assert time.monotonic() - began < 240
