@@ -45,6 +45,9 @@ def run(
     """
     progress = progress or SilentProgress()
     planned = plan(settings, texts, progress.note)
+    for reference in planned.references.values():
+        if reference.remark:
+            progress.note(reference.remark)
     found = _stored(planned)
     if found is not None:
         return found
