@@ -296,7 +296,7 @@ def test_what_can_not_be_measured_is_an_error_that_says_why(
         pipeline.run(replace(good, candidate=str(models["broken"])))
     with pytest.raises(ModelError, match="3 blocks"):
         pipeline.run(replace(good, layer=7))
-    with pytest.raises(InsufficientData, match=r"a dictionary of 4096 features needs 40,960"):
+    with pytest.raises(InsufficientData, match=r"a dictionary of 4096 features needs 20,480"):
         pipeline.run(replace(good, features=4096))
     with pytest.raises(CorpusError, match="too few"):
         pipeline.run(good, ["one text only", "and another"])

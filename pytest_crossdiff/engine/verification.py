@@ -129,10 +129,12 @@ def judge(held: Heldout, settings: Settings) -> list[Feature]:
     significant = np.zeros(len(testable), dtype=bool)
     significant[testable] = benjamini_hochberg(found.p_value[testable], settings.fdr)
     partner = clusters.duplicates(correlation(held.f_np), held.own_is_b_p)
+    sides: list[Side] = ["candidate" if is_b else "baseline" for is_b in held.own_is_b_p]
+    strength = [held.ablation.strength([p], side) for p, side in enumerate(sides)]
     features = []
     for p, index in enumerate(held.index_p.tolist()):
-        side: Side = "candidate" if held.own_is_b_p[p] else "baseline"
-        other = "baseline" if held.own_is_b_p[p] else "candidate"
+        side = sides[p]
+        other = SIDES[side == "baseline"]
         rejected = ""
         if found.documents[p] < MIN_DOCUMENTS:
             rejected = (
@@ -142,6 +144,8 @@ def judge(held: Heldout, settings: Settings) -> list[Feature]:
             rejected = f"its own model predicts it no better than R² {found.r2_own[p]:.2f}"
         elif not (significant[p] and found.low[p] > settings.exclusivity):
             rejected = f"the {other} predicts it too: R² {found.r2_other[p]:.2f}"
+        elif strength[p] <= 0.0:
+            rejected = "nothing goes unexplained without it"
         elif partner[p] >= 0:
             rejected = f"the {other} has it as feature {held.index_p[partner[p]]}"
         peak = float(held.f_np[:, p].max(initial=0.0) * held.norm_p[p] / held.ablation.norm(side))
@@ -155,7 +159,7 @@ def judge(held: Heldout, settings: Settings) -> list[Feature]:
                 p_value=float(found.p_value[p]),
                 r2_own=float(found.r2_own[p]),
                 r2_other=float(found.r2_other[p]),
-                strength=held.ablation.strength([p], side),
+                strength=strength[p],
                 density=float((held.f_np[:, p] > 0).mean()),
                 peak=peak,
                 documents=int(found.documents[p]),
