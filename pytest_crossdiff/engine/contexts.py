@@ -102,24 +102,18 @@ def _fresh(
 def token_counts(
     places: Places, activations: Sequence[NDArray[np.float32]]
 ) -> list[tuple[TokenCount, ...]]:
-    """For each array of activations over the same places: the token texts on which it fires, by
-    summed activation, with how often each fires and occurs.
-    """
-    weight: list[defaultdict[str, float]] = [defaultdict(float) for _ in activations]
-    fired: list[Counter[str]] = [Counter() for _ in activations]
-    for which, activation_n in enumerate(activations):
+    """For each array of activations over the same places: the token texts that it fires on most,
+    by summed activation times the share of their occurrences on which it fires."""
+    texts = [places.token(i) for i in range(len(places.piece_n))] if activations else []
+    names = [text.strip() or text for text in texts]  # "pod" and " pod" are one to a reader
+    occurs = Counter(names)
+    counts = []
+    for activation_n in activations:
+        weight: defaultdict[str, float] = defaultdict(float)
+        fired: Counter[str] = Counter()
         for i in np.flatnonzero(activation_n > 0).tolist():
-            token = places.token(i).strip() or places.token(i)
-            weight[which][token] += activation_n[i]
-            fired[which][token] += 1
-    heaviest = [sorted(w, key=lambda t: -w[t])[:TOKENS] for w in weight]
-    wanted = {token for tokens in heaviest for token in tokens}
-    occurs: Counter[str] = Counter()
-    for i in range(len(places.piece_n)) if wanted else ():
-        token = places.token(i).strip() or places.token(i)
-        if token in wanted:
-            occurs[token] += 1
-    return [
-        tuple(TokenCount(token, count[token], occurs[token]) for token in tokens)
-        for tokens, count in zip(heaviest, fired, strict=True)
-    ]
+            weight[names[i]] += activation_n[i]
+            fired[names[i]] += 1
+        telling = sorted(weight, key=lambda t: -weight[t] * fired[t] / occurs[t])
+        counts.append(tuple(TokenCount(t, fired[t], occurs[t]) for t in telling[:TOKENS]))
+    return counts

@@ -1,0 +1,72 @@
+"""The texts a person checks a difference by."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from pytest_crossdiff.engine.contexts import Places, contexts, token_counts
+from pytest_crossdiff.engine.corpus import Document, Message
+from pytest_crossdiff.engine.sampling import Piece
+
+
+def places(texts: list[str]) -> Places:
+    """One place a word of each text."""
+    documents = [Document(f"doc-{i}", f"g{i}", "", text, ()) for i, text in enumerate(texts)]
+    pieces = [Piece(i, 0, text, (), heldout=True) for i, text in enumerate(texts)]
+    found: list[tuple[int, int, int]] = []
+    for i, text in enumerate(texts):
+        start = 0
+        for word in text.split():
+            start = text.index(word, start)
+            found.append((i, start, start + len(word)))
+            start += len(word)
+    columns = (np.array(column, dtype=np.int32) for column in zip(*found, strict=True))
+    harvest = SimpleNamespace(**dict(zip(("piece_n", "starts_n", "ends_n"), columns, strict=True)))
+    return Places.of(harvest, np.arange(len(found)), pieces, documents)  # type: ignore[arg-type]
+
+
+def fires_on(p: Places, word: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    names = [p.token(i) for i in range(len(p.piece_n))]
+    return np.array([1 + i if n == word else 0 for i, n in enumerate(names)], dtype=np.float32)
+
+
+def test_the_strongest_places_come_first_each_from_another_text() -> None:
+    p = places([f"the pod {i} fell and the pod rose" for i in range(8)])
+    found = contexts(p, fires_on(p, "pod"))
+    top = [c for c in found if c.band == "top"]
+    assert len(top) == 5
+    assert top[0].activation > top[-1].activation
+    assert len({c.document for c in found}) == len(found)
+    assert all(c.token == "pod" for c in found)
+    assert top[0].before + top[0].token + top[0].after == "the pod 7 fell and the pod rose"
+
+
+def test_weaker_places_are_shown_too_with_their_part_of_the_range() -> None:
+    p = places([f"pod number {i}" for i in range(40)])
+    bands = [c.band for c in contexts(p, fires_on(p, "pod"))]
+    assert bands == ["top"] * 5 + ["50-75 %", "25-50 %", "0-25 %"]
+
+
+def test_what_never_fires_has_no_context() -> None:
+    p = places(["one text"])
+    silent = np.zeros(2, dtype=np.float32)
+    assert contexts(p, silent) == ()
+    assert token_counts(p, [silent]) == [()]
+
+
+def test_a_word_on_which_it_always_fires_stands_before_a_frequent_one() -> None:
+    p = places(["the the the the pod", "the the pod the the"])
+    activation = np.array([1, 1, 1, 0, 1, 0, 0, 1, 0, 0], dtype=np.float32)
+    (counts,) = token_counts(p, [activation])
+    assert [(c.token, c.fired, c.occurs) for c in counts] == [("pod", 2, 2), ("the", 3, 8)]
+
+
+def test_a_conversation_is_shown_as_its_contents() -> None:
+    piece = Piece(0, 0, None, (Message("user", "hi"), Message("assistant", "a pod")), heldout=True)
+    document = Document("chat", "g", "", None, piece.messages)
+    columns = SimpleNamespace(piece_n=np.array([0]), starts_n=np.array([5]), ends_n=np.array([8]))
+    p = Places.of(columns, np.array([0]), [piece], [document])  # type: ignore[arg-type]
+    (found,) = contexts(p, np.ones(1, dtype=np.float32))
+    assert (found.before, found.token, found.after) == ("hi\na ", "pod", "")
