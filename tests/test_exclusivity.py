@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.toy import toy
 from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig, Inputs
 from pytest_crossdiff.engine.exclusivity import (
@@ -18,7 +19,6 @@ from pytest_crossdiff.engine.exclusivity import (
     ratio,
 )
 from pytest_crossdiff.engine.strength import Ablation
-from toy import toy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

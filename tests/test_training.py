@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.toy import Toy, pairs_of, toy
 from pytest_crossdiff.engine import training
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.exclusivity import screen
@@ -19,7 +20,6 @@ from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.options import Settings
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.store.cache import Store
-from toy import Toy, pairs_of, toy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -103,7 +103,8 @@ def token_counts(
     places: Places, activations: Sequence[NDArray[np.float32]]
 ) -> list[tuple[TokenCount, ...]]:
     """For each array of activations over the same places: the token texts that it fires on most,
-    by summed activation times the share of their occurrences on which it fires."""
+    by summed activation times the share of their occurrences on which it fires.
+    """
     texts = [places.token(i) for i in range(len(places.piece_n))] if activations else []
     names = [text.strip() or text for text in texts]  # "pod" and " pod" are one to a reader
     occurs = Counter(names)

@@ -1,0 +1,1 @@
+"""Measurements that the documentation cites; each module says the command that repeats it."""
