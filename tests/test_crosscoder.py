@@ -73,6 +73,16 @@ def test_batch_top_k_keeps_the_largest_scores_of_the_batch() -> None:
     assert float(scores[~kept].max()) < float(cut[0])
 
 
+@pytest.mark.parametrize("guess", [0.0, 0.5, 0.99, 50.0])
+def test_a_guess_of_the_cut_never_changes_the_selection(guess: float) -> None:
+    model = make("dfc")
+    f = torch.rand(16, 13)
+    kept, cut = model.select(f)
+    guessed, same = model.select(f, guess=guess * cut)
+    assert torch.equal(kept, guessed)
+    assert torch.equal(cut, same)
+
+
 def test_score_is_the_root_of_summed_squares_so_exclusives_are_not_handicapped() -> None:
     model = make("dfc")
     norms = model.decoder_norms()

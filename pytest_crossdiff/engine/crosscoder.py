@@ -175,16 +175,19 @@ class Crosscoder(nn.Module):
         """Target minus reconstruction."""
         return _minus(x, self.reconstruct(f_tm, bias=bias))
 
-    def learn(self, x: Inputs, factor: float = 1.0) -> tuple[Outputs, Active, Tensor]:
+    def learn(
+        self, x: Inputs, factor: float = 1.0, guess: Tensor | None = None
+    ) -> tuple[Outputs, Active, Tensor]:
         """Encode, select and decode a batch for training: only the encoder's product is dense.
 
-        factor: scales every k.  Returns the errors, the active features and the least kept
-        score of each budget.
+        factor: scales every k.  guess: see `select`.  Returns the errors, the active features and
+        the least kept score of each budget.
         """
         with torch.no_grad():
             pre_tm = self.pre_activations(x)
-            kept, cuts = self.select(pre_tm, factor)
+            kept, cuts = self.select(pre_tm, factor, guess)
         on = active(kept)
+        # The values are known; only their gradients, to bias and encoder rows, are still to come.
         value = self.enc_bias_m[on.feature] + (pre_tm[kept] - self.enc_bias_m[on.feature]).detach()
         made = []
         for view in self.config.views:
@@ -216,20 +219,28 @@ class Crosscoder(nn.Module):
         return _minus(left, Outputs(*(f_tn[:, at] @ rows for at, rows in parts)))
 
     @torch.no_grad()
-    def select(self, pre_tm: Tensor, factor: float = 1.0) -> tuple[Tensor, Tensor]:
+    def select(
+        self, pre_tm: Tensor, factor: float = 1.0, guess: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """BatchTopK: which of the pre-activations are kept, shape (t, m): the k·t largest scores
         f·‖d‖ of each budget; and the least kept score of each.
+
+        guess: scores that are probably a little too low; a good one saves most of the sorting and
+        never changes the outcome.
         """
         scores = pre_tm.relu() * self.decoder_norms()
         kept = torch.zeros_like(scores, dtype=torch.bool)
         cuts = []
-        for group, k in self.config.budgets:
+        for i, (group, k) in enumerate(self.config.budgets):
             part = scores[:, group]
             count = min(int(k * factor * part.shape[0]), part.numel())
             if count == 0:  # a group without features
                 cuts.append(scores.new_zeros(()))
                 continue
-            cut = part.flatten().topk(count, sorted=False).values.min()
+            above = part.flatten() if guess is None else part[part > guess[i]]
+            if len(above) < count:
+                above = part.flatten()
+            cut = above.topk(count, sorted=False).values.min()
             kept[:, group] = (part >= cut) & (part > 0)
             cuts.append(cut)
         return kept, torch.stack(cuts)

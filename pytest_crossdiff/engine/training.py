@@ -36,6 +36,8 @@ WARM_UP, ANNEAL, COOL_DOWN = 0.05, 0.2, 0.2
 """Shares of the steps: learning rate rising, k falling from 4 k to k, learning rate falling."""
 DEAD_TOKENS = 65_536
 """A feature that hasn't fired on this many tokens drawn is dead."""
+GUESS = 0.9
+"""Share of the last batch's cut that this batch's is guessed to exceed."""
 WINDOW = 1 << 20
 """Pairs that are shuffled together; bounds how far apart on disk a batch's rows lie."""
 CHECKPOINT_SECONDS = 15.0
@@ -63,6 +65,7 @@ class Trainer:
         )
         self.step = 0
         self.loss: list[float] = []
+        self._guess: Tensor | None = None
         self.idle_m = torch.zeros(model.config.features, dtype=torch.long)
         """Steps since each feature last fired."""
 
@@ -70,7 +73,8 @@ class Trainer:
         """One step on normalised activations; returns the loss without the auxiliary term."""
         model, done = self.model, self.step / self.config.steps
         x = model.inputs(x_ta, x_tb)
-        errors, on, cuts = model.learn(x, factor=_anneal(done))
+        errors, on, cuts = model.learn(x, _anneal(done), self._guess)
+        self._guess = GUESS * cuts
         size = x_ta.shape[0] * (x_ta.shape[1] + x_tb.shape[1])
         loss = errors.squared().sum() / size
         auxiliary = self._auxiliary(x, errors, size)
