@@ -163,11 +163,13 @@ def harvest(
 def _shards(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
     """Runs of jobs of about SHARD_TOKENS tokens."""
     shard: list[_Job] = []
+    tokens = 0
     for job in jobs:
         shard.append(job)
-        if sum(len(j.encoded.input_ids) for j in shard) >= SHARD_TOKENS:
+        tokens += len(job.encoded.input_ids)
+        if tokens >= SHARD_TOKENS:
             yield shard
-            shard = []
+            shard, tokens = [], 0
     if shard:
         yield shard
 
