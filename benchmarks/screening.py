@@ -51,7 +51,9 @@ def score(t: Toy, architecture: str, features: int, seed: int) -> Score:
         set_maps(model, t.pairs)
     trainer = Trainer(model, TrainingConfig(500, 512, 2e-3, seed))
     with tempfile.TemporaryDirectory() as folder:
-        train(trainer, t.pairs, Store(Path(folder)).entry("toy", "toy"), CPU, SilentProgress())
+        entry = Store(Path(folder)).entry("toy", "toy")
+        with entry.lock():
+            train(trainer, t.pairs, entry, CPU, SilentProgress())
     with torch.no_grad():
         held = measure(model, t.pairs, screen(t.pairs, model, CPU), 0.5, CPU)
     shared = model.config.shared_slice

@@ -1,4 +1,4 @@
-"""Activations with known concepts: ground truth for crosscoder, test and strength (METHOD 6)."""
+"""Activations with known concepts: ground truth for crosscoder, test and strength."""
 
 from __future__ import annotations
 

@@ -27,7 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     gate = _GateOnly()
     quiet = ["-q"] if options.quiet else []
-    code = pytest.main(["-p", "crossdiff", "--crossdiff", "--no-header", *quiet, *flags], [gate])
+    # The package is imported before pytest could rewrite its asserts, which is no news to users.
+    known = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    plain = ["-p", "crossdiff", "--crossdiff", "--no-header"]
+    code = pytest.main([*plain, *known, *quiet, *flags], [gate])
     if code == pytest.ExitCode.INTERRUPTED:
         return 130
     return UNMEASURED if code not in (0, 1) else gate.code

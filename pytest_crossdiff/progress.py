@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from typing_extensions import Self
+
 
 class Phase(Protocol):
     """One stretch of work, entered as a context manager."""
 
-    def __enter__(self) -> Phase: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self,
@@ -35,7 +37,7 @@ class Progress(Protocol):
 
 
 class _SilentPhase:
-    def __enter__(self) -> _SilentPhase:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pytest_crossdiff.errors import StoreError
 
 SCHEMA = 1
-"""Version of the stored form.  A change in meaning or shape raises it; older results are re-made."""
+"""Version of the stored form; a change in meaning or shape raises it, older results are re-made."""
 
 Side = Literal["baseline", "candidate"]
 SIDES: tuple[Side, Side] = ("baseline", "candidate")
@@ -40,7 +40,7 @@ class Context:
 
 @dataclass(frozen=True)
 class TokenCount:
-    """How often a difference fires on one token text, and how often that token occurs (held-out)."""
+    """How often a difference fires on a token text, and how often that token occurs (held-out)."""
 
     token: str
     fired: int
@@ -107,10 +107,11 @@ class Difference:
 class ModelFacts:
     """One model as it was read.
 
-    tokens: harvested positions (no padding).  special: of those, left out as BOS, template and other
-    special tokens.  outliers: left out as norm outliers.  truncated: characters beyond the model's
-    longest input.  aligned_tokens and aligned_characters: what both tokenizers end at the same place,
-    out of `tokens - special` and `characters`.  fve: fraction of variance explained, held-out.
+    tokens: harvested positions (no padding).  special: of those, left out as BOS, template and
+    other special tokens.  outliers: left out as norm outliers.  truncated: characters beyond the
+    model's longest input.  aligned_tokens and aligned_characters: what both tokenizers end at the
+    same place, out of `tokens - special` and `characters`.  fve: fraction of variance explained,
+    held-out.
     """
 
     reference: str
@@ -194,7 +195,9 @@ class Result:
 
     def total_strength(self, side: Side) -> float:
         """The joint strength of all differences of `side`, between 0 and 1."""
-        return self.candidate_total_strength if side == "candidate" else self.baseline_total_strength
+        return (
+            self.candidate_total_strength if side == "candidate" else self.baseline_total_strength
+        )
 
     def model(self, side: Side) -> ModelFacts:
         return self.candidate if side == "candidate" else self.baseline
@@ -209,7 +212,8 @@ class Result:
             data = json.loads(text)
             if data.get("schema") != SCHEMA:
                 raise StoreError(
-                    f"a stored result has schema {data.get('schema')!r}, this version reads {SCHEMA}",
+                    f"a stored result has schema {data.get('schema')!r}; this version reads "
+                    f"{SCHEMA}",
                     remedy="run again: the result will be made anew",
                 )
             return typing.cast("Result", _build(cls, data))

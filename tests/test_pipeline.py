@@ -191,7 +191,8 @@ def digests(cache: Path) -> dict[str, Any]:
 
 
 RUN = """
-import sys, json
+import sys, json, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 from pytest_crossdiff.engine import harvest, pipeline, training
 from pytest_crossdiff.options import Settings
 training.CHECKPOINT_SECONDS = 0.0

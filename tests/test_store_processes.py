@@ -177,6 +177,8 @@ def test_four_processes_that_want_one_key_compute_it_once(tmp_path):
 @POSIX
 def test_a_waiting_process_can_be_interrupted(tmp_path):
     script = """
+    import signal
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     try:
         with entry.lock(lambda message: print("waiting", flush=True)):
             pass

@@ -38,9 +38,9 @@ def trained(
     if architecture == "innovation":
         set_maps(model, t.pairs)
     trainer = Trainer(model, TrainingConfig(400, 512, 2e-3, seed))
-    train(
-        trainer, t.pairs, store.entry("crosscoder", f"{architecture}{seed}"), CPU, SilentProgress()
-    )
+    entry = store.entry("crosscoder", f"{architecture}{seed}")
+    with entry.lock():
+        train(trainer, t.pairs, entry, CPU, SilentProgress())
     return model
 
 
@@ -146,8 +146,9 @@ def test_a_diverging_training_is_an_error_that_names_the_setting(tmp_path: Path)
     trainer = Trainer(
         Crosscoder(CrosscoderConfig("dfc", 32, 48, 40, 4, 4, 4)), TrainingConfig(50, 512, 1e-3, 0)
     )
-    with pytest.raises(ActivationError, match="crossdiff_learning_rate"):
-        train(trainer, t.pairs, Store(tmp_path).entry("crosscoder", "abc"), CPU, SilentProgress())
+    entry = Store(tmp_path).entry("crosscoder", "abc")
+    with pytest.raises(ActivationError, match="crossdiff_learning_rate"), entry.lock():
+        train(trainer, t.pairs, entry, CPU, SilentProgress())
 
 
 def test_fraction_of_variance_explained_is_that_of_held_out_text(tmp_path: Path) -> None:

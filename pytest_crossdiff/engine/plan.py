@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
-HARVEST, CROSSCODER = 1, 1
+HARVEST, CROSSCODER, VERIFICATION = 1, 2, 2
 """Versions of what the code makes of the same input; raised when that changes."""
 
 
@@ -112,7 +112,7 @@ def plan(
     tests = ("exclusivity", "fdr", "bootstrap", "min_r2")
     result_key = digest(
         {
-            "version": SCHEMA,
+            "version": [SCHEMA, VERIFICATION],
             "crosscoder": crosscoder_key,
             **{name: getattr(settings, name) for name in tests},
         }

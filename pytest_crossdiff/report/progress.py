@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     import pytest
+    from typing_extensions import Self
 
     from pytest_crossdiff.progress import Phase, Progress
 
@@ -80,7 +81,7 @@ class _LinePhase:
         self._done = 0
         self._began = 0.0
 
-    def __enter__(self) -> Phase:
+    def __enter__(self) -> Self:
         self._began = time.monotonic()
         self._progress.note(f"{self._name}: {self._total} {self._unit}s")
         return self
@@ -109,7 +110,7 @@ class _BarPhase(_LinePhase):
     _drawn = 0.0
     _waiting = 0
 
-    def __enter__(self) -> Phase:
+    def __enter__(self) -> Self:
         from tqdm import tqdm
 
         class Bar(tqdm):  # type: ignore[type-arg]

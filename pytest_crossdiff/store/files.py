@@ -127,7 +127,7 @@ def _errno(error: Exception) -> int | None:
 def _remedy(code: int) -> str:
     if code in _NO_SPACE:
         return (
-            "make room there (`crossdiff cache` shows and prunes what is stored), "
+            "make room there (every entry of the cache may be deleted and is made anew), "
             "or set crossdiff_cache_dir to a folder on another disk"
         )
     if code in _NOT_WRITABLE:

@@ -20,7 +20,7 @@ FORMAT = 1
 _REBUILD = "run again: the entry is set aside and made anew"
 
 
-class DamagedEntry(StoreError):  # noqa: N818 - the house names errors by what happened
+class DamagedEntry(StoreError):
     """Stored bytes are not those that were written: truncated, flipped, missing, malformed."""
 
     def __init__(self, what: str, *, source: str | None = None, remedy: str | None = None) -> None:
