@@ -46,7 +46,12 @@ def minilm_int8(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def quire(pytestconfig: pytest.Config) -> Path:
+def quire_031(pytestconfig: pytest.Config) -> Path:
+    return _fetched(pytestconfig, models.quire_031)
+
+
+@pytest.fixture(scope="session")
+def quire_032(pytestconfig: pytest.Config) -> Path:
     return _fetched(pytestconfig, models.quire_032)
 
 

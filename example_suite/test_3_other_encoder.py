@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.diff import CrossDiff
 
 pytestmark = [
-    pytest.mark.usefixtures("minilm", "quire"),
+    pytest.mark.usefixtures("minilm", "quire_032"),
     pytest.mark.crossdiff(candidate=models.quire_032.folder, layer=0.5),
 ]
 
