@@ -28,8 +28,8 @@ pytestmark = [
 
 
 def test_nearly_every_token_is_compared(crossdiff: CrossDiff) -> None:
-    assert crossdiff.result.baseline.token_coverage > 0.97
-    assert crossdiff.result.candidate.token_coverage > 0.97
+    assert crossdiff.result.baseline.token_coverage > 0.95
+    assert crossdiff.result.candidate.token_coverage > 0.95
 
 
 def test_gate(crossdiff: CrossDiff) -> None:
