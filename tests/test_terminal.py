@@ -164,6 +164,11 @@ class TestSummary:
         project.makepyfile(TEST)
         assert section(project.runpytest())[0].endswith("-> checkpoints/v2 block 6")
 
+    def test_other_absolute_paths_are_named_by_their_last_folder(self, project, engine, tmp_path):
+        engine.result = make_result(candidate=make_model(str(tmp_path / "cache" / "models" / "v3")))
+        project.makepyfile(TEST)
+        assert section(project.runpytest())[0].endswith("-> …/v3 block 6")
+
     def test_quiet_is_one_line_a_pair(self, project, engine):
         engine.result = make_result(make_difference())
         project.makepyfile(TEST)

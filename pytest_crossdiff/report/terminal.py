@@ -121,7 +121,9 @@ def _names(pair: PairSummary, root: Path) -> str:
 
 def _short(reference: str, root: Path) -> str:
     path = Path(reference)
-    return str(path.relative_to(root)) if path.is_relative_to(root) else reference
+    if path.is_relative_to(root):
+        return str(path.relative_to(root))
+    return f"…/{path.name}" if path.is_absolute() else reference
 
 
 def _is_default(name: str, raw: object, default: object) -> bool:
