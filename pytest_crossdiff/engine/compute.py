@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAIRS_PER_FEATURE = 10
-"""Training pairs a feature, where the size is ours to choose: a change planted in SmolLM2 was missed
-at 27 and sometimes found at 10 (docs/how-it-works.md)."""
+"""Training pairs a feature, where the size is ours to choose: a change planted in SmolLM2 was
+missed at 27 and sometimes found at 10 (docs/how-it-works.md)."""
 MIN_PAIRS_PER_FEATURE = 5
 LEAST_FEATURES = 128
 ELSEWHERE = ("cache_dir", "train")
