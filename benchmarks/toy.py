@@ -40,8 +40,6 @@ class Toy:
     activation_nc: Tensor
     only_a: range
     only_b: range
-    directions_a: Tensor
-    directions_b: Tensor
 
 
 def toy(
@@ -73,7 +71,7 @@ def toy(
     x_a = activation @ d_a + noise * torch.randn(tokens, width_a, generator=g)
     x_b = activation @ d_b + noise * torch.randn(tokens, width_b, generator=g)
     group = np.sort(np.arange(tokens) % documents).astype(np.int32)
-    return Toy(pairs_of(x_a, x_b, group), activation, only_a, only_b, d_a, d_b)
+    return Toy(pairs_of(x_a, x_b, group), activation, only_a, only_b)
 
 
 def pairs_of(x_a: Tensor, x_b: Tensor, group_n: NDArray[np.int32], heldout: float = 0.3) -> Pairs:

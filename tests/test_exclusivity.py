@@ -15,9 +15,9 @@ from pytest_crossdiff.engine.exclusivity import (
     Tally,
     benjamini_hochberg,
     exclusivity,
-    fold,
     ratio,
 )
+from pytest_crossdiff.engine.ridge import fold
 from pytest_crossdiff.engine.strength import Ablation
 
 if TYPE_CHECKING:

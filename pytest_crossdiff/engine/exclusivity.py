@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine.ridge import LinearMap, Moments, fit
+from pytest_crossdiff.engine.ridge import Folds, LinearMap, fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.crosscoder import Crosscoder
 
-FOLDS = 4
-"""Folds of the training documents in which the probes' strengths are chosen."""
 MIN_DOCUMENTS = 5
 """A feature that fires in fewer held-out documents can't be told from chance."""
 
@@ -84,26 +82,13 @@ class Screen(NamedTuple):
 def screen(pairs: Pairs, model: Crosscoder, device: torch.device) -> Screen:
     """Fit ridge probes from either model to every feature on the training documents."""
     m = model.config.features
-    from_a, from_b = (
-        [Moments(side.harvest.width, m, device) for _ in range(FOLDS)]
-        for side in (pairs.a, pairs.b)
-    )
+    from_a, from_b = (Folds(side.harvest.width, m, device) for side in (pairs.a, pairs.b))
     for block, x_a, x_b in pairs.blocks(pairs.training(), device):
         f_tm = model.encode(x_a, x_b)
-        fold_t = torch.from_numpy(fold(pairs.group_n[block])).to(device)
-        for i in range(FOLDS):
-            chosen = fold_t == i
-            from_a[i].add(x_a[chosen], f_tm[chosen])
-            from_b[i].add(x_b[chosen], f_tm[chosen])
-    a, b = fit(from_a), fit(from_b)
+        from_a.add(x_a, f_tm, pairs.group_n[block])
+        from_b.add(x_b, f_tm, pairs.group_n[block])
+    a, b = fit(from_a.moments), fit(from_b.moments)
     return Screen(a.map, b.map, a.r2_p.cpu().numpy(), b.r2_p.cpu().numpy())
-
-
-def fold(group_n: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The cross-validation fold of each pair: all of a document's lie in one."""
-    # Knuth's multiplicative hash: neighbouring documents fall into different folds.
-    mixed = group_n.astype(np.uint64) * np.uint64(2654435761) % np.uint64(1 << 32)
-    return np.asarray(mixed * np.uint64(FOLDS) >> np.uint64(32), dtype=np.int64)
 
 
 class Tally:

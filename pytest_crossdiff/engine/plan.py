@@ -49,8 +49,7 @@ class Plan(NamedTuple):
 
     def layer(self, side: Side) -> int | float:
         """The hook point asked for in the model of `side`."""
-        own: int | float | None = getattr(self.settings, f"{side}_layer")
-        return self.settings.layer if own is None else own
+        return _layer(self.settings, side)
 
 
 def plan(
@@ -86,14 +85,13 @@ def plan(
             source=_source(settings, "corpus") if texts is None else corpus.source,
             remedy="add documents, or divide long ones into records of their own",
         )
-    layers = {side: getattr(settings, f"{side}_layer") for side in SIDES}
     harvest_keys = {
         side: digest(
             {
                 "version": HARVEST,
                 "model": references[side].digest,
                 "sample": drawn.digest,
-                "layer": settings.layer if layers[side] is None else layers[side],
+                "layer": _layer(settings, side),
                 "blocks": getattr(settings, f"{side}_blocks"),
                 "dtype": settings.dtype,
                 "chat_template": settings.chat_template,
@@ -120,6 +118,11 @@ def plan(
     return Plan(
         settings, store, references, corpus, drawn, harvest_keys, crosscoder_key, result_key
     )
+
+
+def _layer(settings: Settings, side: Side) -> int | float:
+    own: int | float | None = getattr(settings, f"{side}_layer")
+    return settings.layer if own is None else own
 
 
 def _source(settings: Settings, name: str) -> str:

@@ -9,12 +9,17 @@ import functools
 import operator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
+FOLDS = 4
+"""Folds of the training documents in which a fit's strength is chosen."""
 STRENGTHS = torch.logspace(-6, 2, 9, dtype=torch.float64)
 """Ridge strengths tried, in units of the mean variance of an input."""
 
@@ -77,6 +82,32 @@ class Moments:
         )
 
 
+def fold(group_n: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The cross-validation fold of each pair: all of a document's lie in one."""
+    # Knuth's multiplicative hash: neighbouring documents fall into different folds.
+    mixed = group_n.astype(np.uint64) * np.uint64(2654435761) % np.uint64(1 << 32)
+    return np.asarray(mixed * np.uint64(FOLDS) >> np.uint64(32), dtype=np.int64)
+
+
+class Folds:
+    """Moments of each cross-validation fold of the documents."""
+
+    def __init__(self, inputs: int, targets: int, device: torch.device | str = "cpu") -> None:
+        self.moments = [Moments(inputs, targets, device) for _ in range(FOLDS)]
+
+    def add(self, x_td: Tensor, y_tp: Tensor, group_t: NDArray[np.int32]) -> None:
+        """Count tokens, each in the fold of its document group."""
+        fold_t = torch.from_numpy(fold(group_t)).to(x_td.device)
+        for i, moments in enumerate(self.moments):
+            chosen = fold_t == i
+            moments.add(x_td[chosen], y_tp[chosen])
+
+
+def total(folds: Sequence[Moments]) -> Moments:
+    """The moments of all folds together."""
+    return functools.reduce(operator.add, folds)
+
+
 class Fit(NamedTuple):
     """A ridge fit on all folds.
 
@@ -94,7 +125,7 @@ def fit(folds: Sequence[Moments], *, joint: bool = False) -> Fit:
 
     joint: one strength for all targets (a map between models) instead of one each (probes).
     """
-    everything = functools.reduce(operator.add, folds)
+    everything = total(folds)
     strengths_l = STRENGTHS * _variance(everything)
     errors_lp = torch.zeros(len(strengths_l), len(everything.y_p), dtype=torch.float64)
     errors_lp = errors_lp.to(everything.y_p.device)
