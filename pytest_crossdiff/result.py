@@ -14,11 +14,24 @@ from typing import Any, Literal
 
 from pytest_crossdiff.errors import StoreError
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the stored form; a change in meaning or shape raises it, older results are re-made."""
 
 Side = Literal["baseline", "candidate"]
 SIDES: tuple[Side, Side] = ("baseline", "candidate")
+Certainty = Literal["confirmed", "possible"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """One token of a context: where it stands in before + token + after (characters), the
+    difference's activation on it, and what the other model predicts of that (units of `Context`).
+    """
+
+    start: int
+    end: int
+    activation: float
+    other: float
 
 
 @dataclass(frozen=True)
@@ -26,8 +39,10 @@ class Context:
     """A place in the held-out text where a difference fires.
 
     `before`, `token` and `after` are pieces of the text as the owner model read it; `activation` is
-    in units of the owner's root-mean-square activation norm; `band` says which part of the
-    difference's own range this example was taken from, e.g. `"top"` or `"50-75 %"`.
+    in units of the owner's root-mean-square activation norm; `other` is what the other model's
+    vector at the same place predicts of it, in the same units; `band` says which part of the
+    difference's own range this example was taken from, e.g. `"top"` or `"50-75 %"`.  spans: the
+    tokens of before + token + after that both models have.
     """
 
     document: str
@@ -35,7 +50,9 @@ class Context:
     token: str
     after: str
     activation: float
+    other: float
     band: str
+    spans: tuple[Span, ...]
 
 
 @dataclass(frozen=True)
@@ -48,6 +65,56 @@ class TokenCount:
 
 
 @dataclass(frozen=True)
+class Firing:
+    """A place of the held-out text, whatever the tokenizer: the document, a digest of the piece
+    of text, the character of it at which the token ends, and the difference's activation there.
+    """
+
+    document: str
+    piece: str
+    end: int
+    activation: float
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a difference is about, found without any service; nothing here is proof.
+
+    words: those that stand near its firing more often than elsewhere, with their lift (how many
+    times more often).  promoted, suppressed: tokens whose logit its direction raises or lowers most
+    in the owner's own unembedding, () where the model has none.  positions: share of its firing in
+    each tenth of the pieces of text.  slices: share of tokens it fires on in each part of the
+    corpus.
+    """
+
+    words: tuple[tuple[str, float], ...] = ()
+    promoted: tuple[str, ...] = ()
+    suppressed: tuple[str, ...] = ()
+    positions: tuple[float, ...] = ()
+    slices: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What taking a difference away does to its model's output (METHOD 4).
+
+    measure: `"kl"`, nats a token between the predictions with and without it, or `"output"`, the
+    relative change of the last hidden state where a model predicts no tokens.  firing, elsewhere:
+    its mean where the difference fires and where it doesn't, over so many tokens.  plain, steered:
+    a text that the model writes without and with the difference added, "" where it writes none.
+    """
+
+    measure: str
+    firing: float
+    elsewhere: float
+    firing_tokens: int
+    elsewhere_tokens: int
+    prompt: str = ""
+    plain: str = ""
+    steered: str = ""
+
+
+@dataclass(frozen=True)
 class Feature:
     """One exclusive dictionary feature and what the held-out test says of it (METHOD 3 and 4).
 
@@ -56,9 +123,12 @@ class Feature:
     strength: share of the owner's held-out variance that goes unexplained without the feature.
     density: share of held-out tokens on which it fires.  peak: its largest activation in units of
     the root-mean-square norm.  documents: held-out documents in which it fires.
+    seed: of the dictionary that it is in.
     rejected: why it is not a difference, "" when it is verified.
+    undecided: rejected, but more text may verify it: its interval reaches beyond the threshold.
     """
 
+    seed: int
     index: int
     side: Side
     exclusivity: float
@@ -72,6 +142,12 @@ class Feature:
     peak: float
     documents: int
     rejected: str
+    undecided: bool
+
+    @property
+    def id(self) -> str:
+        """`seed.index`, unique within a result."""
+        return f"{self.seed}.{self.index}"
 
     @property
     def verified(self) -> bool:
@@ -82,13 +158,23 @@ class Feature:
 class Difference:
     """Verified features of one side that fire together: what is counted (METHOD 3, last point).
 
+    certainty: confirmed when the majority of dictionaries have it verified, else possible, for the
+    `doubt` given in words.  seeds: the dictionaries that have it.  features: ids of its features.
     Exclusivity, its interval and the p-value are those of the strongest feature; strength, density
-    and peak are joint: all features of the cluster removed or fired together.
+    and peak are joint: all features of the cluster removed or fired together, on average over the
+    dictionaries that have it; strength_low and strength_high are the extremes over them.
+    histogram: how often its activation falls into each twentieth of the range from 0 to `peak`,
+    where it fires.  firing: its strongest places, for finding it again in another run.
+    latent_scaling: (epsilon, r) of arXiv 2504.02922 where both models have one width.
+    label: a name that somebody or something gave it, unverified.
     """
 
     id: str
     side: Side
-    features: tuple[int, ...]
+    certainty: Certainty
+    doubt: str
+    seeds: tuple[int, ...]
+    features: tuple[str, ...]
     exclusivity: float
     exclusivity_low: float
     exclusivity_high: float
@@ -96,11 +182,23 @@ class Difference:
     r2_own: float
     r2_other: float
     strength: float
+    strength_low: float
+    strength_high: float
     density: float
     peak: float
     documents: int
     tokens: tuple[TokenCount, ...]
     contexts: tuple[Context, ...]
+    histogram: tuple[int, ...]
+    firing: tuple[Firing, ...]
+    description: Description
+    effect: Effect | None = None
+    latent_scaling: tuple[float, ...] = ()
+    label: str = ""
+
+    @property
+    def confirmed(self) -> bool:
+        return self.certainty == "confirmed"
 
 
 @dataclass(frozen=True)
@@ -158,7 +256,9 @@ class CorpusFacts:
 
 @dataclass(frozen=True)
 class Training:
-    """The crosscoder and how its training went; `loss` holds at most 200 points of the curve."""
+    """The crosscoders, alike but for their seeds, and how the training of each went: features that
+    stopped firing, and at most 200 points of the loss curve.
+    """
 
     architecture: str
     shared: int
@@ -166,9 +266,60 @@ class Training:
     candidate_only: int
     k: int
     steps: int
-    seed: int
-    dead: int
-    loss: tuple[float, ...]
+    seeds: tuple[int, ...]
+    dead: tuple[int, ...]
+    loss: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Spike:
+    """A signal planted into one model's vectors, and whether it was found (METHOD 5).
+
+    strength, density: as planted.  seeds: dictionaries in which it was verified.  measured: the
+    strength found for it, on average over these, 0 where it was not found.
+    """
+
+    side: Side
+    strength: float
+    density: float
+    seeds: tuple[int, ...]
+    measured: float
+
+
+@dataclass(frozen=True)
+class NullControl:
+    """The baseline held against itself, seen through a random map: nothing differs.
+
+    found: differences reported all the same.  features, steps: of its dictionary.
+    """
+
+    found: int
+    features: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What says how far a verdict can be trusted; () and None where a control was switched off."""
+
+    spikes: tuple[Spike, ...] = ()
+    null: NullControl | None = None
+
+    def limit(self, side: Side, seeds: int) -> float | None:
+        """The limit of detection: the least strength at which most of the spikes of `side` were
+        verified in the majority of the `seeds` dictionaries, as they were at every greater
+        strength; None when even the strongest weren't.
+        """
+        found: dict[float, list[bool]] = {}
+        for spike in self.spikes:
+            if spike.side == side:
+                found.setdefault(spike.strength, []).append(2 * len(spike.seeds) > seeds)
+        limit = None
+        for strength in sorted(found, reverse=True):
+            if 2 * sum(found[strength]) <= len(found[strength]):
+                break
+            limit = strength
+        return limit
 
 
 @dataclass(frozen=True)
@@ -181,6 +332,7 @@ class Result:
     candidate: ModelFacts
     corpus: CorpusFacts
     training: Training
+    controls: Controls
     baseline_total_strength: float
     candidate_total_strength: float
     differences: tuple[Difference, ...]
@@ -189,12 +341,16 @@ class Result:
     versions: dict[str, str]
     seconds: dict[str, float]
 
-    def of(self, side: Side) -> tuple[Difference, ...]:
-        """The differences that only `side` has, strongest first."""
-        return tuple(d for d in self.differences if d.side == side)
+    def of(self, side: Side, certainty: Certainty = "confirmed") -> tuple[Difference, ...]:
+        """The confirmed (or the possible) differences that only `side` has, strongest first."""
+        return tuple(d for d in self.differences if d.side == side and d.certainty == certainty)
+
+    def limit_of_detection(self, side: Side) -> float | None:
+        """The least strength that would have been found on `side`; None when unknown."""
+        return self.controls.limit(side, len(self.training.seeds))
 
     def total_strength(self, side: Side) -> float:
-        """The joint strength of all differences of `side`, between 0 and 1."""
+        """The joint strength of all confirmed differences of `side`, between 0 and 1."""
         return (
             self.candidate_total_strength if side == "candidate" else self.baseline_total_strength
         )
@@ -225,10 +381,15 @@ def _build(kind: Any, value: Any) -> Any:
     """Turn parsed JSON into `kind`, following its annotations."""
     origin = typing.get_origin(kind)
     if origin is tuple:
-        return tuple(_build(typing.get_args(kind)[0], v) for v in value)
+        parts = typing.get_args(kind)
+        kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
+        return tuple(_build(k, v) for k, v in zip(kinds, value, strict=True))
     if isinstance(origin, type) and issubclass(origin, dict):
         return {k: _build(typing.get_args(kind)[1], v) for k, v in value.items()}
-    if origin in (Literal, typing.Union, types.UnionType):
+    if origin in (typing.Union, types.UnionType):
+        kinds = [k for k in typing.get_args(kind) if k is not types.NoneType]
+        return None if value is None else _build(kinds[0], value)
+    if origin is Literal:
         return value
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)

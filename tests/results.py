@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pytest_crossdiff.result import (
     SCHEMA,
+    Certainty,
     Context,
+    Controls,
     CorpusFacts,
+    Description,
     Difference,
+    Firing,
     ModelFacts,
     Result,
     Side,
+    Span,
     TokenCount,
     Training,
 )
@@ -23,7 +28,8 @@ def make_context(
     band: str = "top",
     activation: float = 2.0,
 ) -> Context:
-    return Context("document 1", before, token, after, activation, band)
+    spans = (Span(len(before), len(before) + len(token), activation, 0.1),)
+    return Context("document 1", before, token, after, activation, 0.1, band, spans)
 
 
 def make_difference(
@@ -33,11 +39,15 @@ def make_difference(
     strength: float = 0.01,
     tokens: tuple[str, ...] = (" token",),
     contexts: tuple[Context, ...] | None = None,
+    certainty: Certainty = "confirmed",
 ) -> Difference:
     return Difference(
         id=name,
         side=side,
-        features=(1, 2),
+        certainty=certainty,
+        doubt="" if certainty == "confirmed" else "in 1 of 3 dictionaries",
+        seeds=(0,),
+        features=("0.1", "0.2"),
         exclusivity=0.93,
         exclusivity_low=0.88,
         exclusivity_high=0.96,
@@ -45,11 +55,16 @@ def make_difference(
         r2_own=0.9,
         r2_other=0.06,
         strength=strength,
+        strength_low=strength * 0.9,
+        strength_high=strength * 1.1,
         density=0.012,
         peak=3.5,
         documents=12,
         tokens=tuple(TokenCount(token, 9, 10) for token in tokens),
         contexts=(make_context(),) if contexts is None else contexts,
+        histogram=(9, 4, 2, 1),
+        firing=(Firing("document 1", "p" * 16, 25, 2.0),),
+        description=Description(words=(("word", 12.0),)),
     )
 
 
@@ -84,6 +99,7 @@ def make_result(
     baseline_strength: float | None = None,
     candidate_strength: float | None = None,
     corpus: str = "builtin:pydoc",
+    controls: Controls | None = None,
 ) -> Result:
     """A result with these differences; joint strengths are their sums unless given."""
 
@@ -96,7 +112,8 @@ def make_result(
         baseline=baseline or make_model("org/old"),
         candidate=candidate or make_model("org/new"),
         corpus=CorpusFacts(corpus, "c" * 64, 60, 50, 4, 6, 50, 15, 700, 300),
-        training=Training("dfc", 200, 10, 10, 24, 500, 0, 2, (1.0, 0.5)),
+        training=Training("dfc", 200, 10, 10, 24, 500, (0,), (2,), ((1.0, 0.5),)),
+        controls=controls or Controls(),
         baseline_total_strength=total("baseline")
         if baseline_strength is None
         else baseline_strength,

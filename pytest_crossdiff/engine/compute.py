@@ -22,7 +22,15 @@ from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.options import fields
-from pytest_crossdiff.result import SCHEMA, SIDES, CorpusFacts, ModelFacts, Result, Training
+from pytest_crossdiff.result import (
+    SCHEMA,
+    SIDES,
+    Controls,
+    CorpusFacts,
+    ModelFacts,
+    Result,
+    Training,
+)
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
@@ -100,10 +108,11 @@ def compute(plan: Plan, progress: Progress) -> Result:
             candidate_only=config.candidate_only,
             k=config.k,
             steps=trained.meta["steps"],
-            seed=plan.settings.seed,
-            dead=trained.meta["dead"],
-            loss=tuple(trained.meta["loss"]),
+            seeds=(plan.settings.seed,),
+            dead=(trained.meta["dead"],),
+            loss=(tuple(trained.meta["loss"]),),
         ),
+        controls=Controls(),
         baseline_total_strength=verified.total_strength[0],
         candidate_total_strength=verified.total_strength[1],
         differences=verified.differences,

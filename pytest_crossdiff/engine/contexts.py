@@ -64,7 +64,9 @@ class Places(NamedTuple):
             token=text[start:end],
             after=text[end : end + REACH],
             activation=round(activation, 4),
+            other=0.0,
             band=band,
+            spans=(),
         )
 
 

@@ -26,7 +26,7 @@ from pytest_crossdiff.engine.exclusivity import (
 )
 from pytest_crossdiff.engine.ridge import LinearMap
 from pytest_crossdiff.engine.strength import Ablation
-from pytest_crossdiff.result import SIDES, Difference, Feature
+from pytest_crossdiff.result import SIDES, Description, Difference, Feature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,6 +151,7 @@ def judge(held: Heldout, settings: Settings) -> list[Feature]:
         peak = float(held.f_np[:, p].max(initial=0.0) * held.norm_p[p] / held.ablation.norm(side))
         features.append(
             Feature(
+                seed=settings.seed,
                 index=index,
                 side=side,
                 exclusivity=float(found.estimate[p]),
@@ -164,6 +165,7 @@ def judge(held: Heldout, settings: Settings) -> list[Feature]:
                 peak=peak,
                 documents=int(found.documents[p]),
                 rejected=rejected,
+                undecided=False,
             )
         )
     return features
@@ -205,7 +207,10 @@ def _differences(
                 Difference(
                     id=f"{side[0].upper()}{number + 1}",
                     side=side,
-                    features=tuple(features[p].index for p in part),
+                    certainty="confirmed",
+                    doubt="",
+                    seeds=(features[part[0]].seed,),
+                    features=tuple(features[p].id for p in part),
                     exclusivity=best.exclusivity,
                     exclusivity_low=best.exclusivity_low,
                     exclusivity_high=best.exclusivity_high,
@@ -213,11 +218,16 @@ def _differences(
                     r2_own=best.r2_own,
                     r2_other=best.r2_other,
                     strength=held.ablation.strength(part, side),
+                    strength_low=held.ablation.strength(part, side),
+                    strength_high=held.ablation.strength(part, side),
                     density=float(fires_n.mean()),
                     peak=float(activation_n.max()),
                     documents=len(np.unique(pairs.group_n[heldout][fires_n])),
                     tokens=tokens[number],
                     contexts=contexts(places, activation_n),
+                    histogram=(),
+                    firing=(),
+                    description=Description(),
                 )
             )
     return tuple(found)
