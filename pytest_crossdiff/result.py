@@ -6,6 +6,7 @@ Every verdict, message and report is drawn from a `Result`; nothing here decides
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -372,28 +373,34 @@ class Result:
                     f"{SCHEMA}",
                     remedy="run again: the result will be made anew",
                 )
-            return typing.cast("Result", _build(cls, data))
+            return typing.cast("Result", build(cls, data))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StoreError(f"a stored result is malformed: {error}") from error
 
 
-def _build(kind: Any, value: Any) -> Any:
+def build(kind: Any, value: Any) -> Any:
     """Turn parsed JSON into `kind`, following its annotations."""
     origin = typing.get_origin(kind)
     if origin is tuple:
         parts = typing.get_args(kind)
         kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
-        return tuple(_build(k, v) for k, v in zip(kinds, value, strict=True))
+        return tuple(build(k, v) for k, v in zip(kinds, value, strict=True))
     if isinstance(origin, type) and issubclass(origin, dict):
-        return {k: _build(typing.get_args(kind)[1], v) for k, v in value.items()}
+        return {k: build(typing.get_args(kind)[1], v) for k, v in value.items()}
     if origin in (typing.Union, types.UnionType):
         kinds = [k for k in typing.get_args(kind) if k is not types.NoneType]
-        return None if value is None else _build(kinds[0], value)
+        return None if value is None else build(kinds[0], value)
     if origin is Literal:
         return value
     if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
+        hints = _hints(typing.cast("Any", kind))
         return typing.cast("Any", kind)(
-            **{f.name: _build(hints[f.name], value[f.name]) for f in dataclasses.fields(kind)}
+            **{f.name: build(hints[f.name], value[f.name]) for f in dataclasses.fields(kind)}
         )
     return float(value) if kind is float else value
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """The annotations of a dataclass; asked for anew they would take most of the time."""
+    return typing.get_type_hints(kind)

@@ -10,6 +10,7 @@ from pytest_crossdiff.result import (
     CorpusFacts,
     Description,
     Difference,
+    Feature,
     Firing,
     ModelFacts,
     Result,
@@ -68,6 +69,34 @@ def make_difference(
     )
 
 
+def make_feature(
+    index: int = 1,
+    side: Side = "candidate",
+    *,
+    exclusivity: float = 0.3,
+    strength: float = 0.002,
+    density: float = 0.01,
+    rejected: str = "the other predicts it too: R² 0.70",
+) -> Feature:
+    return Feature(
+        seed=0,
+        index=index,
+        side=side,
+        exclusivity=exclusivity,
+        exclusivity_low=exclusivity - 0.05,
+        exclusivity_high=exclusivity + 0.04,
+        p_value=0.2,
+        r2_own=0.8,
+        r2_other=0.8 * (1 - exclusivity),
+        strength=strength,
+        density=density,
+        peak=3.0,
+        documents=9,
+        rejected=rejected,
+        undecided=False,
+    )
+
+
 def make_model(
     reference: str = "org/model", *, fve: float = 0.8, coverage: float = 0.97
 ) -> ModelFacts:
@@ -100,6 +129,7 @@ def make_result(
     candidate_strength: float | None = None,
     corpus: str = "builtin:pydoc",
     controls: Controls | None = None,
+    features: tuple[Feature, ...] = (),
 ) -> Result:
     """A result with these differences; joint strengths are their sums unless given."""
 
@@ -121,7 +151,7 @@ def make_result(
             total("candidate") if candidate_strength is None else candidate_strength
         ),
         differences=differences,
-        features=(),
+        features=features,
         settings={},
         versions={},
         seconds={"harvest": 30.0, "train": 40.0},

@@ -1,0 +1,210 @@
+"""The report of a pair: what was measured, what was asked of it, and with which settings.
+
+As JSON it is `report.json`, the source of truth; every other form is drawn from it.  `schema.json`
+beside this file describes that form.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.options import fields
+from pytest_crossdiff.result import SCHEMA, SIDES, Result, Side, build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pytest_crossdiff.gate.verdict import Verdict
+    from pytest_crossdiff.options import Settings
+
+FORMAT: Literal["crossdiff-report"] = "crossdiff-report"
+VERSION: Literal[1] = 1
+"""Version of the report's form; raised when a reader of the older one would misread it."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting with the place it came from, "" where that is not known.
+
+    decides: it was read when the verdict was drawn, and changes nothing that was measured.
+    """
+
+    name: str
+    value: str
+    default: str
+    source: str
+    help: str
+    decides: bool
+
+
+@dataclass(frozen=True)
+class SideCheck:
+    """What one side has that the other hasn't, against its limits; a limit of None is none.
+
+    strength: joint, 0 to 1.  count_from, strength_from: where each limit was set, in words.
+    """
+
+    side: Side
+    count: int
+    strength: float
+    max_count: int | None
+    max_strength: float | None
+    count_from: str
+    strength_from: str
+    over_count: bool
+    over_strength: bool
+
+
+@dataclass(frozen=True)
+class Check:
+    """A verdict that a test asked for.
+
+    test: its id, "" when it was asked for outside of a test.  status: as the gate words it, e.g.
+    `"within"`, `"exceeded"`.  passed: the test didn't fail for it.  reason: more about the status,
+    "" where the sides say it all.
+    """
+
+    test: str
+    status: str
+    passed: bool
+    reason: str
+    sides: tuple[SideCheck, ...]
+
+    @classmethod
+    def of(cls, verdict: Verdict, test: str = "") -> Check:
+        """What is to be told of `verdict`."""
+        sides = tuple(
+            SideCheck(
+                side=side.side,
+                count=side.count,
+                strength=side.strength,
+                max_count=side.limits.max_count,
+                max_strength=side.limits.max_strength,
+                count_from=side.limits.count_from,
+                strength_from=side.limits.strength_from,
+                over_count=side.over_count,
+                over_strength=side.over_strength,
+            )
+            for side in verdict.sides
+        )
+        return cls(test, verdict.status, verdict.status == "within", verdict.reason, sides)
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Who took note of a difference and lets it pass, why, and when (as written there)."""
+
+    by: str
+    reason: str
+    date: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is told of a pair.
+
+    accepted: by id of the difference.  limit_of_detection: by side, the least strength that would
+    have been found; None where no control tells.
+    """
+
+    format: Literal["crossdiff-report"]
+    version: int
+    checks: tuple[Check, ...]
+    settings: tuple[Setting, ...]
+    accepted: dict[str, Acceptance]
+    limit_of_detection: dict[str, float | None]
+    result: Result
+
+    @classmethod
+    def of(
+        cls,
+        result: Result,
+        *,
+        checks: Iterable[Check] = (),
+        settings: Settings | None = None,
+        accepted: Mapping[str, Acceptance] | None = None,
+    ) -> Report:
+        """The report of `result`; without `settings` it names those that were measured with."""
+        return cls(
+            FORMAT,
+            VERSION,
+            tuple(checks),
+            _given(settings) if settings else _measured(result),
+            dict(accepted or {}),
+            {side: result.limit_of_detection(side) for side in SIDES},
+            result,
+        )
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether every verdict that was asked for is a pass; None when none was."""
+        return all(check.passed for check in self.checks) if self.checks else None
+
+    @property
+    def failed(self) -> bool:
+        """Whether some verdict is none, or no pass."""
+        return self.passed is False
+
+    def merged(self, other: Report) -> Report:
+        """The report with the verdicts and acceptances of another of the same result."""
+        checks = tuple(dict.fromkeys((*self.checks, *other.checks)))
+        return dataclasses.replace(self, checks=checks, accepted=self.accepted | other.accepted)
+
+    def to_json(self) -> str:
+        return json.dumps(self, default=vars, indent=1, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """Read a `report.json`.  Raises `StoreError` when it isn't one, or of another version."""
+        try:
+            data = json.loads(text)
+            if data.get("format") != FORMAT:
+                raise StoreError("this is no report of crossdiff", remedy="name a report.json")
+            version = data.get("version"), data["result"].get("schema")
+            if version != (VERSION, SCHEMA):
+                raise StoreError(
+                    f"a report has version {version[0]!r} with results of schema {version[1]!r}; "
+                    f"this program reads {VERSION} with {SCHEMA}",
+                    remedy="make the report anew",
+                )
+            return typing.cast("Report", build(cls, data))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"a report is malformed: {error!r}") from error
+
+
+def _given(settings: Settings) -> tuple[Setting, ...]:
+    return tuple(
+        Setting(
+            name=field.name,
+            value=_text(getattr(settings, field.name)),
+            default=_text(field.default),
+            source=settings.sources.get(field.name, "default"),
+            help=field.metadata["help"],
+            decides=field.metadata["decides"],
+        )
+        for field in fields()
+    )
+
+
+def _measured(result: Result) -> tuple[Setting, ...]:
+    known = {field.name: field for field in fields()}
+    return tuple(
+        Setting(
+            name=name,
+            value="" if value == "None" else value,
+            default=_text(known[name].default) if name in known else "",
+            source="",
+            help=known[name].metadata["help"] if name in known else "",
+            decides=False,
+        )
+        for name, value in result.settings.items()
+    )
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)

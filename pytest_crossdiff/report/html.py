@@ -1,0 +1,112 @@
+"""The report as one page of HTML that needs no network and no other file.
+
+The page's own code (`page/`) draws everything from the data that is in it.  A policy in the page
+lets nothing else run or load, whatever the texts of a corpus hold.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import html
+import json
+from functools import cache
+from importlib import resources
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from pytest_crossdiff.report.markdown import STATUS
+from pytest_crossdiff.result import Context, Difference, Result
+
+if TYPE_CHECKING:
+    from pytest_crossdiff.report.document import Report
+
+LARGEST = 4_600_000
+"""Characters of data in a page; where there are more, fewer contexts of each difference are."""
+STYLES = ("page.css", "parts.css")
+SCRIPTS = tuple(
+    f"{name}.js"
+    for name in (
+        *("dom", "data", "charts", "map", "contexts", "table"),
+        *("feature", "measurement", "overview", "main"),
+    )
+)
+_UNSAFE = {ord(ch): f"\\u{ord(ch):04x}" for ch in "<>&\u2028\u2029"}
+
+
+def page(report: Report) -> str:
+    """The page of `report`."""
+    style = "".join(map(_asset, STYLES))
+    script = f'"use strict";(() => {{\n{"".join(map(_asset, SCRIPTS))}}})();'
+    policy = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+    policy += f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+    result = report.result
+    return Template(_asset("page.html")).substitute(
+        title=html.escape(f"{result.baseline.reference} → {result.candidate.reference}"),
+        policy=html.escape(policy, quote=True),
+        style=style,
+        data=_data(report),
+        script=script,
+        summary=html.escape(_summary(report)),
+    )
+
+
+def _data(report: Report) -> str:
+    """The report as JSON that can stand in a script element: nothing in it ends the element."""
+    for most in (None, 6, 4, 3, 2, 1, 0):
+        text = json.dumps(
+            _Plain(most)(report), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).translate(_UNSAFE)
+        if len(text) <= LARGEST:
+            break
+    return text
+
+
+class _Plain:
+    """The report in a form for the page: what isn't shown left out, repeated names spared.
+
+    most: contexts of a difference, None for all.
+    """
+
+    def __init__(self, most: int | None) -> None:
+        self.most = most
+
+    def __call__(self, value: object) -> Any:  # noqa: ANN401  whatever JSON holds
+        if isinstance(value, float):
+            return float(f"{value:.5g}")
+        if isinstance(value, (tuple, list)):
+            return [self(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self(item) for key, item in value.items()}
+        if not dataclasses.is_dataclass(value):
+            return value
+        plain = {name: self(item) for name, item in vars(value).items() if name != "firing"}
+        match value:
+            case Context():
+                plain["spans"] = [
+                    n for span in value.spans for n in self(tuple(vars(span).values()))
+                ]
+            case Difference():
+                plain["omitted"] = len(value.contexts[len(plain["contexts"][: self.most]) :])
+                plain["contexts"] = plain["contexts"][: self.most]
+            case Result():
+                names = vars(value.features[0]) if value.features else ()
+                plain["features"] = {n: [row[n] for row in plain["features"]] for n in names}
+        return plain
+
+
+def _summary(report: Report) -> str:
+    checks = [STATUS.get(check.status, check.status) for check in report.checks]
+    result = report.result
+    counts = [f"{len(result.of(side))} only in the {side}" for side in ("candidate", "baseline")]
+    return f"{', '.join(checks) or 'Measured'}. Differences: {', '.join(counts)}."
+
+
+@cache
+def _asset(name: str) -> str:
+    return (resources.files(__package__) / "page" / name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

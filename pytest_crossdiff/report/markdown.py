@@ -1,0 +1,108 @@
+"""The report in short, as Markdown for a step summary or a pull request."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.report.message import tokens
+from pytest_crossdiff.report.text import cut, marked, number, percent, plural, visible
+from pytest_crossdiff.result import SIDES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_crossdiff.report.document import Check, Report, SideCheck
+    from pytest_crossdiff.result import Difference, Side
+
+ROWS = 10
+STATUS = {
+    "within": "✅ Within budget",
+    "exceeded": "❌ Over budget",
+    "inconclusive": "❓ Inconclusive",
+    "insufficient": "⚠️ No verdict",
+}
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&@:$-])")
+
+
+def markdown(report: Report) -> str:
+    """A heading, the verdicts, a table of the strongest differences, how far it can be trusted."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def escaped(text: str, width: int = 200) -> str:
+    """`text` on one line in which nothing is markup, a link or a mention."""
+    return _SPECIAL.sub(r"\\\1", cut(visible(text), width))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    result = report.result
+    models = " → ".join(
+        f"{escaped(model.reference)} (block {model.layer})"
+        for model in (result.baseline, result.candidate)
+    )
+    yield f"### crossdiff: {models}"
+    for check in report.checks:
+        yield from ("", *_check(check))
+    if not report.checks:
+        yield from ("", "Measured; no verdict was asked for.")
+    for side in reversed(SIDES):
+        yield from _side(report, side)
+    yield ""
+    yield "; ".join(_trust(report)) + "."
+
+
+def _check(check: Check) -> Iterator[str]:
+    of = f" — {escaped(check.test)}" if check.test else ""
+    yield f"**{STATUS.get(check.status, escaped(check.status))}**{of}"
+    if check.reason:
+        yield f"- {escaped(check.reason)}"
+    yield from (f"- {_against(side)}" for side in check.sides)
+
+
+def _against(side: SideCheck) -> str:
+    count = plural(side.count, "difference")
+    budget = "" if side.max_count is None else f" (budget {side.max_count})"
+    text = f"only in the {side.side}: {_bold(count, side.over_count)}{budget}"
+    limit = "" if side.max_strength is None else f" (budget {number(side.max_strength)})"
+    strength = _bold(number(side.strength), side.over_strength)
+    return f"{text}, joint strength {strength}{limit}"
+
+
+def _bold(text: str, bold: bool) -> str:
+    return f"**{text}**" if bold else text
+
+
+def _side(report: Report, side: Side) -> Iterator[str]:
+    found = sorted(report.result.of(side), key=lambda d: -d.strength)
+    possible = len(report.result.of(side, "possible"))
+    if found:
+        yield from ("", f"Only in the {side}:", "")
+        yield "| id | strength | density | fires on | context |"
+        yield "|---|---|---|---|---|"
+        yield from (_row(report, d) for d in found[:ROWS])
+    if len(found) > ROWS:
+        yield from ("", f"… and {len(found) - ROWS} more")
+    if possible:
+        yield from ("", f"Possible, not confirmed, only in the {side}: {possible}")
+
+
+def _row(report: Report, d: Difference) -> str:
+    accepted = " (accepted)" if d.id in report.accepted else ""
+    context = escaped(marked(d.contexts[0], 80)) if d.contexts else ""
+    name = escaped(d.id) + accepted
+    fires = escaped(tokens(d), 60)
+    return f"| {name} | {number(d.strength)} | {percent(d.density)} | {fires} | {context} |"
+
+
+def _trust(report: Report) -> Iterator[str]:
+    result = report.result
+    fve = f"{number(result.baseline.fve)} and {number(result.candidate.fve)}"
+    yield f"Variance explained of baseline and candidate: {fve}"
+    yield f"held-out tokens: {result.corpus.heldout_pairs}"
+    null = result.controls.null
+    yield f"false alarms in the null control: {'not measured' if null is None else null.found}"
+    for side in SIDES:
+        limit = report.limit_of_detection[side]
+        known = "not measured" if limit is None else number(limit)
+        yield f"limit of detection in the {side}: {known}"

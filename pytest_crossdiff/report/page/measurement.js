@@ -1,0 +1,63 @@
+// How far the measurement can be trusted, and how it was made.
+
+function controls() {
+  const { spikes, null: empty } = RESULT.controls;
+  const limits = REPORT.limit_of_detection;
+  const floor = empty ? `${plural(empty.found, "difference")} found where there is none (the baseline against itself, seen through a random map; ${whole(empty.features)} features, ${whole(empty.steps)} steps)` : NOT_MEASURED();
+  const limit = (side) => (typeof limits[side] === "number" ? `strength ${number(limits[side])}: most planted signals of at least that strength were found` : spikes.some((x) => x.side === side) ? "even the strongest planted signals were not found" : NOT_MEASURED());
+  const seeds = RESULT.training.seeds.length;
+  const rows = [...spikes].sort((a, b) => a.side.localeCompare(b.side) || b.strength - a.strength || b.density - a.density).map((x) =>
+    [`${MARK[x.side]} ${x.side}`, number(x.strength), percent(x.density), h("span", { class: 2 * x.seeds.length > seeds ? "yes" : "no" }, `${2 * x.seeds.length > seeds ? "✓ found" : "✗ missed"} (${x.seeds.length} of ${seeds})`), x.measured ? number(x.measured) : "–"]);
+  return section("How sure we are",
+    facts([["false-alarm floor", floor], ...SIDES.map((side) => [`limit of detection, ${side}`, limit(side)])], "long"),
+    rows.length ? h("details", {}, h("summary", {}, `${plural(rows.length, "planted signal")}, one by one`), table("Signals planted into one model, and whether they were found", ["side", "strength", "density", "found in dictionaries", "strength measured"], rows)) : null);
+}
+
+function modelCard(side) {
+  const m = RESULT[side];
+  return h("div", { class: `card ${side}` }, h("h3", {}, `${MARK[side]} ${side}`), h("p", { class: "ref" }, h("bdi", {}, visible(m.reference))),
+    facts([["architecture", visible(m.architecture)], ["block", `${m.layer} of 0 to ${m.layers - 1}`], ["width", whole(m.width)], ["number type", m.dtype], ["variance explained", share(m.fve, side)],
+      ["weights", h("code", { title: visible(m.digest) }, cut(visible(m.digest), 13))]]));
+}
+
+const models = () => section("The two models", h("div", { class: "columns" }, modelCard("baseline"), modelCard("candidate")));
+
+function coverage() {
+  const sides = ["baseline", "candidate"];
+  const row = (name, show) => [name, ...sides.map((side) => show(RESULT[side], side))];
+  return table("What both tokenizers end at the same character, and what was left out", ["", ...sides.map((side) => `${MARK[side]} ${side}`)], [
+    row("tokens aligned", (m, side) => share(m.aligned_tokens / Math.max(1, m.tokens - m.special), side)),
+    row("characters aligned", (m, side) => share(m.aligned_characters / Math.max(1, m.characters), side)),
+    row("tokens read", (m) => whole(m.tokens)), row("special tokens left out", (m) => whole(m.special)),
+    row("norm outliers left out", (m) => whole(m.outliers)), row("characters beyond the longest input", (m) => whole(m.truncated)),
+  ]);
+}
+
+function corpus() {
+  const c = RESULT.corpus;
+  return facts([["texts", h("bdi", {}, visible(c.source))], ["documents", `${whole(c.documents)} of ${plural(c.records, "record")} (${whole(c.empty)} empty, ${whole(c.duplicates)} duplicate)`],
+    ["read", `${plural(c.sampled_documents, "document")}, ${whole(c.heldout_documents)} of them held out`], ["token pairs", `${whole(c.train_pairs)} to learn from, ${whole(c.heldout_pairs)} held out`],
+    ["digest", h("code", { title: visible(c.digest) }, cut(visible(c.digest), 13))]]);
+}
+
+function training() {
+  const t = RESULT.training;
+  return [lossCurves(t), facts([["architecture", t.architecture], ["features", `${whole(t.shared)} shared, ${whole(t.baseline_only)} of the baseline, ${whole(t.candidate_only)} of the candidate`],
+    ["active a token", whole(t.k)], ["steps", whole(t.steps)], ["dictionaries", `${t.seeds.length} (seed ${t.seeds.join(", ")})`], ["dead features", t.dead.join(", ") || NOT_MEASURED()]])];
+}
+
+function settings() {
+  const rows = REPORT.settings.map((x) => [h("code", {}, `crossdiff_${x.name}`), h("bdi", { class: x.value === x.default ? "quiet" : "set" }, visible(x.value) || "–"), x.source ? visible(x.source) : h("span", { class: "none" }, "not kept"), x.help]);
+  if (!rows.length) return h("p", {}, NOT_MEASURED());
+  return table("Settings, and where each was set; the ones that differ from their default are bold", ["setting", "value", "set in", "what it is"], rows, { class: "settings" });
+}
+
+const fold = (title, ...children) => h("details", {}, h("summary", {}, h("h3", {}, title)), children);
+
+function measurement() {
+  const versions = Object.entries(RESULT.versions).map(([name, v]) => [name, v]);
+  const seconds = Object.entries(RESULT.seconds);
+  return section("How it was measured", h("h3", {}, "Texts"), corpus(), h("h3", {}, "Alignment"), coverage(), h("h3", {}, "Training"), training(),
+    fold("Settings", settings()),
+    fold("Versions and time", facts([...versions, ...seconds.map(([name, v]) => [name, duration(v)]), ["result", h("code", { class: "key" }, visible(RESULT.key))]])));
+}

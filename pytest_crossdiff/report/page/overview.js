@@ -1,0 +1,55 @@
+// The first page: the verdict, what differs, how sure we are, how it was measured.
+
+const STATUS = {
+  within: ["✓", "Within budget", "good"],
+  exceeded: ["✗", "Over budget", "bad"],
+  inconclusive: ["?", "Inconclusive", "unsure"],
+  insufficient: ["!", "No verdict", "unsure"],
+  "": ["·", "Measured; no verdict was asked for", "plain"],
+};
+const statusOf = (word) => STATUS[word] || ["·", word, "plain"];
+
+function budget(value, limit, over, from, unit) {
+  if (limit === null) return [value, h("span", { class: "quiet" }, " · no budget")];
+  return [h("span", { class: over ? "over" : "" }, value, ` of ${limit}${unit}`), over ? h("strong", { class: "over" }, " over") : " ✓", from ? h("div", { class: "quiet" }, visible(from)) : null];
+}
+
+function checkTable(check) {
+  const rows = check.sides.map((x) => [
+    `${MARK[x.side]} only in the ${x.side}`,
+    budget(whole(x.count), x.max_count, x.over_count, x.count_from, ""),
+    budget(number(x.strength), x.max_strength === null ? null : number(x.max_strength), x.over_strength, x.strength_from, ""),
+  ]);
+  const [sign, words] = statusOf(check.status);
+  return h("div", { class: "check" },
+    REPORT.checks.length > 1 || check.test ? h("p", {}, h("strong", {}, `${sign} ${words}`), check.test ? [" in ", h("code", {}, visible(check.test))] : null) : null,
+    check.reason ? h("p", {}, visible(check.reason)) : null,
+    rows.length ? table("Differences against their budgets", ["", "differences", "joint strength"], rows) : null);
+}
+
+// What a reader takes away when nothing else is read.
+function gist() {
+  const parts = SIDES.map((side) => {
+    const found = DIFFERENCES.filter((d) => d.side === side && d.certainty === "confirmed");
+    const possible = DIFFERENCES.filter((d) => d.side === side && d.certainty !== "confirmed").length;
+    const best = found.reduce((a, b) => (a && a.strength >= b.strength ? a : b), null);
+    return h("li", { class: side }, h("strong", {}, `${MARK[side]} ${found.length ? plural(found.length, "difference") : "Nothing"} only in the ${side}`),
+      possible ? ` and ${plural(possible, "possible one")}` : "",
+      found.length ? [", joint strength ", number(RESULT[`${side}_total_strength`])] : "",
+      best ? ["; the strongest, ", h("a", { href: href("difference", best.id) }, visible(best.id)), ", fires on ", h("bdi", { class: "mono" }, cut(best.fires, 60))] : null);
+  });
+  return h("ul", { class: "gist" }, parts);
+}
+
+function banner() {
+  const [sign, words, mood] = statusOf(worst());
+  return h("div", { class: `banner ${mood}` },
+    h("h1", { tabindex: "-1" }, h("span", { class: "sign", "aria-hidden": "true" }, sign), words),
+    h("p", { class: "models" }, h("bdi", {}, visible(shortName(RESULT.baseline.reference))), ` block ${RESULT.baseline.layer} → `, h("bdi", {}, visible(shortName(RESULT.candidate.reference))), ` block ${RESULT.candidate.layer}`),
+    gist(),
+    REPORT.checks.length > 3 ? h("details", {}, h("summary", {}, `${REPORT.checks.length} verdicts`), REPORT.checks.map(checkTable)) : REPORT.checks.map(checkTable));
+}
+
+const overview = () => h("div", {}, banner(),
+  section("What differs", DIFFERENCES.length + FEATURES.length ? [drawMap(), browser()] : h("p", {}, "No feature of either model came into question as a difference.")),
+  controls(), models(), measurement());

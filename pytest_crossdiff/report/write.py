@@ -1,0 +1,76 @@
+"""Reports as files: one for each form that is asked for."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.store.files import explained, replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from pytest_crossdiff.report.document import Report
+
+
+def write(report: Report, formats: Iterable[str], folder: Path, name: str = "") -> list[Path]:
+    """Write `report` to `folder`, made where it isn't there, in each of `formats` (`FORMATS`).
+
+    name: of the files, without their ending; else it is made of the models' names.  Files of that
+    name are replaced.  Raises `SettingsError` for an unknown form and `StoreError` when it
+    can't write.
+    """
+    paths = []
+    for kind in formats:
+        data = render(report, kind)
+        path = folder / f"{name or file_name(report)}.{kind}"
+        with explained(path, "write"):
+            folder.mkdir(parents=True, exist_ok=True)
+            replace_file(path, data)
+        paths.append(path)
+    return paths
+
+
+def render(report: Report, kind: str) -> bytes:
+    """The report in one form, as the bytes of its file.  Raises `SettingsError` for unknown ones.
+
+    Half of a surrogate pair, which no encoding has, is written as its escape.
+    """
+    if kind not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise SettingsError(f"{kind!r} is no form of a report", remedy=f"give any of {known}")
+    return FORMATS[kind](report).encode("utf-8", "backslashreplace")
+
+
+def file_name(report: Report) -> str:
+    """A plain file name, without an ending, that tells the two models."""
+    names = (report.result.baseline.reference, report.result.candidate.reference)
+    plain = (re.sub(r"[^\w.-]+", "-", _last(name), flags=re.ASCII).strip("-.") for name in names)
+    return "-to-".join(name[:60] or "model" for name in plain)
+
+
+def _last(reference: str) -> str:
+    """`model` of `org/model@1234567890abcdef`, with a revision that is a commit cut short."""
+    name, at, revision = reference.replace("\\", "/").rstrip("/").rpartition("/")[2].partition("@")
+    return name + at + (revision[:8] if len(revision) == 40 else revision)
+
+
+def _json(report: Report) -> str:
+    return report.to_json() + "\n"
+
+
+def _html(report: Report) -> str:
+    from pytest_crossdiff.report.html import page
+
+    return page(report)
+
+
+def _markdown(report: Report) -> str:
+    from pytest_crossdiff.report.markdown import markdown
+
+    return markdown(report)
+
+
+FORMATS: dict[str, Callable[[Report], str]] = {"html": _html, "json": _json, "md": _markdown}

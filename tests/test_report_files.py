@@ -1,0 +1,174 @@
+"""The report as JSON, as Markdown and as files, and finding one again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from large_results import large
+from pytest_crossdiff.errors import SettingsError, StoreError
+from pytest_crossdiff.gate.budgets import Budgets
+from pytest_crossdiff.gate.verdict import judge
+from pytest_crossdiff.options import Settings, fields
+from pytest_crossdiff.report.document import Acceptance, Check, Report
+from pytest_crossdiff.report.find import find
+from pytest_crossdiff.report.write import FORMATS, file_name, render, write
+from pytest_crossdiff.store.cache import Store
+from results import make_context, make_difference, make_model, make_result
+
+HOSTILE = "</script><img src=x onerror=alert(1)> | `a` *b* \u202e\x00 [x](y)\n\ud800"
+
+
+def make_report(result=None, **given) -> Report:
+    settings = Settings(sources={"max_candidate_only": "--crossdiff-max-candidate-only"})
+    result = result or make_result(make_difference())
+    check = Check.of(judge(result, Budgets.configured(settings)), "test_it.py::test_it")
+    return Report.of(result, checks=[check], settings=settings, **given)
+
+
+def stored(store: Store, key: str) -> None:
+    entry = store.entry("result", key)
+    with entry.lock():
+        entry.write("result.json", make_result(key=key).to_json().encode())
+        entry.complete({})
+
+
+class TestDocument:
+    def test_it_says_where_each_setting_came_from(self):
+        rows = {row.name: row for row in make_report().settings}
+        assert list(rows) == [field.name for field in fields()]
+        assert rows["max_candidate_only"].source == "--crossdiff-max-candidate-only"
+        assert rows["layer"].source == "default"
+        assert rows["layer"].value == rows["layer"].default == "0.5"
+
+    def test_without_settings_it_names_those_that_were_measured_with(self):
+        rows = Report.of(large(8, 2)).settings
+        assert {row.name: (row.value, row.source) for row in rows} == {
+            "exclusivity": ("0.5", ""), "layer": ("0.5", ""), "k": ("24", ""),
+        }  # fmt: skip
+
+    def test_it_holds_the_verdict_with_budgets_and_their_origin(self):
+        (check,) = make_report().checks
+        assert (check.status, check.passed) == ("exceeded", False)
+        candidate, baseline = check.sides
+        assert (candidate.count, candidate.max_count, candidate.over_count) == (1, 0, True)
+        assert candidate.count_from == "--crossdiff-max-candidate-only"
+        assert (baseline.count, baseline.over_count, baseline.max_strength) == (0, False, None)
+
+    def test_it_survives_being_written_and_read(self):
+        report = make_report(large(20, 6), accepted={"C1": Acceptance("Ann", "wanted", "")})
+        assert Report.from_json(render(report, "json").decode()) == report
+
+    def test_half_a_surrogate_pair_survives_too(self):
+        difference = make_difference(tokens=("\udc80",))
+        report = Report.of(make_result(difference))
+        assert Report.from_json(render(report, "json").decode()) == report
+
+    def test_verdicts_of_several_tests_are_merged(self):
+        report = make_report()
+        assert report.merged(report) == report
+        other = Report.of(report.result, checks=[Check("b", "within", True, "", ())])
+        assert [check.test for check in report.merged(other).checks] == ["test_it.py::test_it", "b"]
+        assert (other.failed, report.merged(other).failed) == (False, True)
+        assert not Report.of(report.result).failed
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "crossdiff-report"}', "null"])
+    def test_what_is_no_report_is_refused(self, text):
+        with pytest.raises(StoreError):
+            Report.from_json(text)
+
+    def test_another_version_is_refused_with_a_remedy(self):
+        data = json.loads(make_report().to_json()) | {"version": 99}
+        with pytest.raises(StoreError, match=r"version 99.*\n.*make the report anew"):
+            Report.from_json(json.dumps(data))
+
+
+class TestFiles:
+    def test_one_for_each_form_named_after_the_models(self, tmp_path):
+        paths = write(make_report(), FORMATS, tmp_path / "new" / "folder")
+        assert [path.name for path in paths] == [
+            "old-to-new.html", "old-to-new.json", "old-to-new.md",
+        ]  # fmt: skip
+        assert all(path.read_bytes() for path in paths)
+        assert write(make_report(), FORMATS, tmp_path / "new" / "folder") == paths
+        assert len(list((tmp_path / "new" / "folder").iterdir())) == 3
+
+    @pytest.mark.parametrize(
+        ("reference", "name"),
+        [
+            ("org/model@main", "model-main"),
+            (f"org/model@{'0123456789' * 4}", "model-01234567"),
+            ("/models/../v1.5/", "v1.5"),
+            ("C:\\models\\v1", "v1"),
+            ("…", "model"),
+            ("x" * 300, "x" * 60),
+        ],
+    )
+    def test_a_name_is_plain(self, reference, name):
+        report = Report.of(make_result(baseline=make_model(reference)))
+        assert file_name(report) == f"{name}-to-new"
+
+    def test_an_unknown_form_is_refused(self, tmp_path):
+        with pytest.raises(SettingsError, match="'pdf' is no form of a report"):
+            write(make_report(), ["pdf"], tmp_path)
+
+    def test_a_folder_that_cant_be_made_is_an_error_with_a_remedy(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(StoreError, match="can't write"):
+            write(make_report(), ["md"], tmp_path / "file" / "folder")
+
+
+class TestFinding:
+    def test_a_report_or_a_result_by_its_file_or_folder(self, tmp_path):
+        store = Store(tmp_path / "cache")
+        (path,) = write(make_report(), ["json"], tmp_path)
+        assert find(str(path), store) == make_report()
+        (tmp_path / "result.json").write_text(make_result().to_json(), "utf-8")
+        assert find(str(tmp_path), store) == find(str(tmp_path / "result.json"), store)
+        assert find(str(tmp_path), store) == Report.of(make_result())
+
+    def test_a_result_of_the_cache_by_the_beginning_of_its_key(self, tmp_path):
+        store = Store(tmp_path)
+        for key in ("abc111", "abc222"):
+            stored(store, key)
+        assert find("abc2", store).result.key == "abc222"
+        with pytest.raises(StoreError, match="several results 'abc': abc111, abc222"):
+            find("abc", store)
+        for unknown in ("abd", "", "../abc", "*"):
+            with pytest.raises(StoreError, match=r"no result .*; the cache is"):
+                find(unknown, store)
+
+    def test_what_is_malformed_is_named(self, tmp_path):
+        (tmp_path / "result.json").write_text("{}")
+        with pytest.raises(StoreError, match=r"result\.json: a stored result has schema None"):
+            find(str(tmp_path), Store(tmp_path))
+
+
+class TestMarkdown:
+    def test_it_has_verdict_differences_and_trust(self):
+        text = render(make_report(), "md").decode()
+        assert text.splitlines()[0] == r"### crossdiff: org/old (block 6) → org/new (block 6)"
+        assert r"**❌ Over budget** — test\_it.py\:\:test\_it" in text
+        assert "only in the candidate: **1 difference** (budget 0), joint strength 0.01" in text
+        assert (
+            "| C1 | 0.01 | 1.2 % | ' token' | some text before the⟦ token⟧ and some after it |"
+            in text
+        )
+        assert "limit of detection in the candidate: not measured" in text
+
+    def test_ten_rows_a_side_are_enough(self):
+        text = render(Report.of(large(100, 60)), "md").decode()
+        assert text.count("| C") == text.count("| B") == 10
+        assert "… and 16 more" in text
+        assert "false alarms in the null control: 0" in text
+        assert "limit of detection in the candidate: 0.002" in text
+
+    def test_texts_stay_text(self):
+        difference = make_difference(tokens=(HOSTILE,), contexts=(make_context(HOSTILE),))
+        lines = render(Report.of(make_result(difference)), "md").decode().splitlines()
+        (row,) = [line for line in lines if line.startswith("| C1")]
+        assert "<" not in row.replace(r"\<", "")
+        assert row.replace(r"\|", "").count("|") == 6
+        assert "\u202e" not in row
+        assert r"\`a\` \*b\*" in row
