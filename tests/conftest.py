@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 import pytest_crossdiff.engine
+from commands import crossdiff, make_project
 from fake_engine import MODULE, FakeEngine
 from results import make_result
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytest_plugins = ["pytester"]
 
@@ -43,3 +48,14 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project whose pytest.ini names a pair and nothing else."""
     pytester.makefile(".ini", pytest=f"[pytest]\n{PAIR}")
     return pytester
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of two real models that `crossdiff train` has measured; change copies only."""
+    folder = make_project(tmp_path_factory.mktemp("measured"))
+    done = crossdiff(folder, "train")
+    assert done.returncode == 1, done.stdout + done.stderr
+    (folder / "stdout.txt").write_text(done.stdout, "utf-8")
+    (folder / "stderr.txt").write_text(done.stderr, "utf-8")
+    return folder

@@ -50,8 +50,13 @@ def matching(
         difference
         for side in sides
         for difference in result.of(side)
-        if any(pattern.search(text) for text in _texts(difference))
+        if matches(difference, pattern)
     )
+
+
+def matches(difference: Difference, pattern: re.Pattern[str]) -> bool:
+    """Whether `pattern` is in a token or a context that sets the difference off."""
+    return any(pattern.search(text) for text in _texts(difference))
 
 
 def _texts(difference: Difference) -> Iterator[str]:

@@ -107,8 +107,11 @@ class Store:
         return Entry(path, self._lock(kind, key), self._verified, self._note)
 
     def _lock(self, kind: str, key: str) -> KeyLock:
-        path = self.root / _LOCKS / f"{kind}-{key}.lock"
+        path = self._lock_path(kind, key)
         return self._locks.setdefault(path, KeyLock(path, f"{kind} {key[:12]}", self._prepare))
+
+    def _lock_path(self, kind: str, key: str) -> Path:
+        return self.root / _LOCKS / f"{kind}-{key}.lock"
 
     def _prepare(self) -> None:
         """Create the root, marked so that backups and version control leave it out."""
@@ -132,15 +135,27 @@ class Store:
         for info in self.list():
             if info.used > latest or (damaged_only and info.state != "damaged"):
                 continue
-            with (
-                self._lock(info.kind, info.key).held_if_free() as free,
-                explained(info.path, "remove"),
-            ):
-                if free and info.path.exists():
-                    # Renamed first: no reader ever sees half of an entry.
-                    remove(move_aside(info.path, "removed"))
-                    gone.append(info)
+            if self.remove(info):
+                gone.append(info)
         return Usage(len(gone), sum(info.size for info in gone))
+
+    def remove(self, info: EntryInfo) -> bool:
+        """Remove an entry; whether it is gone.  One that a process is at work on stays."""
+        with (
+            self._lock(info.kind, info.key).held_if_free() as free,
+            explained(info.path, "remove"),
+        ):
+            if free and info.path.exists():
+                # Renamed first: no reader ever sees half of an entry.
+                remove(move_aside(info.path, "removed"))
+        return free
+
+    def is_free(self, info: EntryInfo) -> bool:
+        """Whether no process is at work on an entry; writes nothing."""
+        if not self._lock_path(info.kind, info.key).exists():
+            return True
+        with self._lock(info.kind, info.key).held_if_free() as free:
+            return free
 
     def list(self) -> tuple[EntryInfo, ...]:
         """Every entry, sorted by kind and key."""

@@ -1,0 +1,69 @@
+"""The settings as pytest would have them here, without running any test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_crossdiff import resolution
+from pytest_crossdiff.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pytest
+
+    from pytest_crossdiff.options import Settings
+
+
+class Configuration(NamedTuple):
+    """Settings, pytest's root folder and the file that configures it, if there is one."""
+
+    settings: Settings
+    root: Path
+    file: Path | None
+
+
+def read(flags: Mapping[str, str]) -> Configuration:
+    """Let pytest find its configuration from the current folder, with the settings in `flags`.
+
+    Raises `SettingsError`, also where pytest itself can't read its configuration.
+    """
+    import pytest
+
+    reader = _Reader()
+    given = [
+        f"--{resolution.PREFIX}{name}".replace("_", "-") + f"={value}"
+        for name, value in flags.items()
+    ]
+    # The package is imported before pytest could rewrite its asserts, which is no news to users.
+    known = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    code = pytest.main(["-p", "crossdiff", *known, *given], [reader])
+    if reader.error is not None:
+        raise reader.error
+    if reader.found is None:
+        raise SettingsError(
+            f"pytest can't be configured here (its exit code is {int(code)})",
+            remedy="mend what it says above; `pytest --collect-only` says the same",
+        )
+    return reader.found
+
+
+class _Reader:
+    """Takes what pytest found out and ends it before it collects anything."""
+
+    found: Configuration | None = None
+    error: SettingsError | None = None
+
+    def pytest_cmdline_main(self, config: pytest.Config) -> int:
+        import pytest
+
+        try:
+            resolution.refuse_unknown_keys(config)
+            settings = resolution.resolve(config)
+            self.found = Configuration(settings, config.rootpath, config.inipath)
+        except pytest.UsageError as error:
+            self.error = SettingsError(str(error), remedy="correct the name, or remove the line")
+        except SettingsError as error:
+            self.error = error
+        return 0

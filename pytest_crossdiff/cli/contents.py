@@ -1,0 +1,67 @@
+"""What the entries of the cache are, in a few words each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.report.text import plural, visible
+from pytest_crossdiff.result import SIDES, Result
+from pytest_crossdiff.store.cache import DamagedEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_crossdiff.store.cache import EntryInfo, Store
+
+
+def describe(store: Store, entries: Iterable[EntryInfo]) -> list[str]:
+    """A few words on each entry; never raises for one that can't be read."""
+    return [_words(store, info) for info in entries]
+
+
+def _words(store: Store, info: EntryInfo) -> str:
+    if info.state == "damaged":
+        return "set aside; the next prune may take it"
+    if not info.complete:
+        return f"unfinished: {plural(sum(1 for _ in info.path.iterdir()), 'file')}"
+    entry = store.entry(info.kind, info.key)
+    try:
+        manifest = entry.read_manifest()
+        meta = manifest.meta if manifest else {}
+        if info.kind == "result":
+            return _result(entry.read_bytes("result.json"))
+        text = _harvest(meta) if info.kind == "harvest" else _crosscoder(meta)
+    except DamagedEntry:
+        return "damaged: the next run makes it anew"
+    except (StoreError, KeyError, TypeError, ValueError):
+        return "of another version"
+    return visible(text)
+
+
+def _harvest(meta: dict[str, Any]) -> str:
+    model = _short(str(meta.get("model") or meta["architecture"]))
+    return f"{model} block {meta['layer']}: {plural(meta['tokens'], 'token')}, {meta['dtype']}"
+
+
+def _crosscoder(meta: dict[str, Any]) -> str:
+    config = meta["config"]
+    features = sum(config[name] for name in ("shared", "baseline_only", "candidate_only"))
+    widths = f"widths {config['width_a']} and {config['width_b']}"
+    return f"{config['architecture']}: {plural(features, 'feature')}, {widths}"
+
+
+def _result(data: bytes) -> str:
+    result = Result.from_json(data.decode())
+    pair = " -> ".join(_short(result.model(side).reference) for side in SIDES)
+    layers = sorted({result.model(side).layer for side in SIDES})
+    blocks = "/".join(map(str, layers))
+    counts = ", ".join(f"{len(result.of(side))} {side}-only" for side in reversed(SIDES))
+    return visible(f"{pair} block {blocks}: {counts}; {_short(result.corpus.source)}")
+
+
+def _short(reference: str) -> str:
+    """A hub id as it is; of a path its last two folders."""
+    path = Path(reference)
+    return "/".join(path.parts[-2:]) if path.is_absolute() else reference

@@ -1,0 +1,197 @@
+"""Differences and features of a result as lists and as pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.gate.patterns import compiled, matches
+from pytest_crossdiff.options import near
+from pytest_crossdiff.report.summary import PairSummary
+from pytest_crossdiff.report.terminal import block
+from pytest_crossdiff.report.text import (
+    columns,
+    cut,
+    marked,
+    number,
+    percent,
+    plural,
+    visible,
+)
+from pytest_crossdiff.result import SIDES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_crossdiff.cli.results import Found
+    from pytest_crossdiff.cli.terminal import Terminal
+    from pytest_crossdiff.result import Difference, Feature, Result, Side
+
+_HEAD = ("id", "strength", "density", "exclusivity", "certainty", "fires on")
+_TESTED = ("feature", "only in", "strength", "density", "exclusivity", "documents", "verdict")
+
+
+def chosen(
+    result: Result, ids: Sequence[str], side: Side | None, matching: str | None
+) -> list[Difference]:
+    """The differences asked for, of each side the strongest first; the candidate's first.
+
+    Raises `SettingsError` for an id that isn't there.
+    """
+    by_id = {d.id.upper(): d for d in result.differences}
+    for name in ids:
+        if name.upper() not in by_id:
+            there = ", ".join(visible(d.id) for d in result.differences) or "none"
+            hint = near(name.upper(), by_id)
+            raise SettingsError(
+                f"the result has no difference {name!r}, only {there}",
+                remedy=f"did you mean {hint}?" if hint else None,
+            )
+    found = [by_id[name.upper()] for name in ids] or sorted(
+        result.differences, key=lambda d: (-SIDES.index(d.side), not d.confirmed, -d.strength)
+    )
+    if matching is not None:
+        pattern = compiled(matching, "--matching")
+        found = [d for d in found if matches(d, pattern)]
+    return [d for d in found if side in (None, d.side)]
+
+
+def write_list(out: Terminal, found: Found, differences: Sequence[Difference], limit: int) -> None:
+    """What the pair is and how good the measurement, then a row for each difference."""
+    result = found.result
+    title, *lines = block(PairSummary.of(result, cached=True), found.root)
+    out.line(out.paint(cut(title, out.width), "bold"))
+    out.line(f"  {'result':<15} {result.key[:12]}  {visible(str(found.folder))}")
+    for line in lines:
+        if not line.startswith(("  candidate  ", "  baseline  ")):  # the tables say more
+            out.line(cut(line, out.width))
+    for side in reversed(SIDES):
+        own = [d for d in differences if d.side == side]
+        out.line()
+        if not own:
+            out.line(f"Only in the {side}: none")
+            continue
+        out.line(out.paint(f"Only in the {side}, strongest first:", side))
+        shown = own[: limit or len(own)]
+        for line in table(_HEAD, [_row(d) for d in shown], out.width):
+            out.line(line)
+        if len(own) > len(shown):
+            out.line(f"… and {len(own) - len(shown)} more (--limit 0 shows all)")
+    if differences:
+        out.line()
+        out.line(f"One with its texts: crossdiff show --id {visible(differences[0].id)}")
+
+
+def write_tested(out: Terminal, result: Result, side: Side | None, limit: int) -> None:
+    """A row for each feature that was tested, with the verdict on it."""
+    features = sorted(
+        (f for f in result.features if side in (None, f.side)),
+        key=lambda f: (not f.verified, -f.strength),
+    )
+    shown = features[: limit or len(features)]
+    out.line(
+        f"{plural(len(features), 'feature')} tested, "
+        f"{sum(f.verified for f in features)} verified; the others and why not:"
+    )
+    for line in table(_TESTED, [_tested(f) for f in shown], out.width):
+        out.line(line)
+    if len(features) > len(shown):
+        out.line(f"… and {len(features) - len(shown)} more (--limit 0 shows all)")
+
+
+def write_difference(out: Terminal, d: Difference, result: Result) -> None:
+    """Everything about one difference."""
+    label = f": {visible(d.label)} (a label, unverified)" if d.label else ""
+    doubt = f" ({visible(d.doubt)})" if d.doubt else ""
+    out.line(
+        out.paint(visible(d.id), d.side) + f"  only in the {d.side}, {d.certainty}{doubt}{label}"
+    )
+    for name, text in _facts(d, result):
+        out.line(cut(f"  {name:<12} {text}", out.width))
+    out.line("  where it fires, from its strongest down:")
+    for context in d.contexts:
+        lead = f"  {context.activation:>6.2f}  "
+        text = marked(context, out.width - columns(lead))
+        out.line(lead + _coloured(out, text, d.side))
+        out.line(
+            out.paint(
+                cut(
+                    f"{'':>10}{_reading(context.other)}, {visible(context.document)}, "
+                    f"{context.band}",
+                    out.width,
+                ),
+                "dim",
+            )
+        )
+
+
+def _reading(other: float) -> str:
+    return f"the other model reads {other:.2f} there"
+
+
+def _coloured(out: Terminal, text: str, side: Side) -> str:
+    """The marked token in its side's colour; what stands around it as it is."""
+    before, opening, rest = text.partition("⟦")
+    token, closing, after = rest.partition("⟧")
+    return before + out.paint(opening + token + closing, side) + after
+
+
+def _facts(d: Difference, result: Result) -> Iterator[tuple[str, str]]:
+    yield (
+        "strength",
+        f"{number(d.strength)} of the variance"
+        + (f" ({number(d.strength_low)} to {number(d.strength_high)})" if len(d.seeds) > 1 else ""),
+    )
+    yield "density", f"{percent(d.density)} of the tokens, in {plural(d.documents, 'document')}"
+    yield "exclusivity", f"{_interval(d)}, p = {number(d.p_value)}"
+    yield "", f"R² of its own model {d.r2_own:.2f}, of the other {d.r2_other:.2f}"
+    yield "peak", f"{d.peak:.2f} of the usual norm"
+    seeds = len(result.training.seeds)
+    of = f"; in {len(d.seeds)} of {seeds} dictionaries" if seeds > 1 else ""
+    yield "features", ", ".join(d.features) + of
+    if d.effect is not None:
+        unit = "nats" if d.effect.measure == "kl" else "of the output"
+        yield (
+            "effect",
+            (
+                f"without it {number(d.effect.firing)} {unit} where it fires, "
+                f"{number(d.effect.elsewhere)} elsewhere"
+            ),
+        )
+    about = d.description
+    yield "fires on", ", ".join(f"'{visible(t.token)}' ({t.fired} of {t.occurs})" for t in d.tokens)
+    if about.words:
+        yield "words near", ", ".join(f"{visible(w)} ({lift:.3g} times)" for w, lift in about.words)
+    if about.promoted:
+        yield "promotes", " ".join(f"'{visible(t)}'" for t in about.promoted)
+    if about.suppressed:
+        yield "suppresses", " ".join(f"'{visible(t)}'" for t in about.suppressed)
+
+
+def _row(d: Difference) -> tuple[str, ...]:
+    label = f"{visible(d.label)}: " if d.label else ""
+    fires = " ".join(f"'{visible(t.token)}'" for t in d.tokens)
+    return (
+        visible(d.id), number(d.strength), percent(d.density), _interval(d), d.certainty,
+        label + fires,
+    )  # fmt: skip
+
+
+def _tested(f: Feature) -> tuple[str, ...]:
+    return (
+        f.id, f.side, number(f.strength), percent(f.density), _interval(f), str(f.documents),
+        visible(f.rejected) or "verified",
+    )  # fmt: skip
+
+
+def _interval(of: Difference | Feature) -> str:
+    return f"{of.exclusivity:.2f} [{of.exclusivity_low:.2f}, {of.exclusivity_high:.2f}]"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Columns as wide as their cells, the last one cut to what is left of `width`."""
+    widths = [max(columns(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
+    left = max(20, width - sum(widths) - 2 * len(widths))
+    for row in (head, *rows):
+        cells = [cell + " " * (w - columns(cell)) for cell, w in zip(row, widths, strict=False)]
+        yield "  ".join([*cells, cut(row[-1], left)]).rstrip()

@@ -1,0 +1,19 @@
+"""The exit codes of every command."""
+
+from __future__ import annotations
+
+FINE = WITHIN = 0
+EXCEEDED = 1
+USAGE = 2
+UNMEASURED = 3
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+EXPLAINED = """\
+exit codes:
+  0    done; for train: within every budget
+  1    over a budget
+  2    the command or a setting is wrong
+  3    couldn't measure, nothing to show, or a check failed
+  130  interrupted; what was finished is kept
+"""

@@ -1,0 +1,42 @@
+"""The tree of commands; building it imports nothing that a command needs to run."""
+
+from __future__ import annotations
+
+import argparse
+
+from pytest_crossdiff import __version__
+from pytest_crossdiff.cli import cache, completion, show, train
+from pytest_crossdiff.cli.exits import EXPLAINED
+
+DESCRIPTION = """\
+Compare a baseline with a candidate language model: which features does only one of them have?
+
+Settings come from pytest.ini, pyproject.toml, tox.ini or setup.cfg, found as pytest finds them
+from the current folder; most commands take them as flags, too.
+"""
+EXAMPLES = f"""\
+examples:
+  crossdiff train               measure the configured pair; what was measured is kept
+  crossdiff show                what differs, by the settings of pytest.ini
+  crossdiff show --id C1        one difference with the texts that set it off
+  crossdiff show --on "a text"  which of its tokens set off which difference
+  crossdiff cache list          what is kept, and how large it is
+
+{EXPLAINED}
+"crossdiff COMMAND --help" has more examples."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of `crossdiff`; what it parses has `run(options, terminal)`."""
+    top = argparse.ArgumentParser(
+        prog="crossdiff",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for module in (train, show, cache, completion):
+        module.add(commands)
+    return top

@@ -1,0 +1,64 @@
+"""`crossdiff show`: the differences of a result, on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.cli.arguments import add_run, command, given
+from pytest_crossdiff.cli.exits import FINE
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pytest_crossdiff.cli.arguments import Commands
+    from pytest_crossdiff.cli.terminal import Terminal
+
+MORE = """\
+Without --id it lists the differences of both sides; with it, it shows all that is known of
+one: numbers, words, and the places in the held-out text where it fires, from its strongest
+down.  --on reads a text of yours with both models (that takes seconds to minutes) and marks
+the tokens that set a difference off."""
+EXAMPLES = """\
+  crossdiff show                                the result of pytest.ini
+  crossdiff show 3f2a --id B1 --id C1           of a result by the first letters of its key
+  crossdiff show --matching "(?i)refund"        differences with such a text
+  crossdiff show --tested                       every feature that was tested, and the verdict
+  crossdiff show --on "Is it in the box?"       which tokens set off what
+  crossdiff show --on @letter.txt               the same for a file
+  crossdiff show artifacts/result.json          a file that CI kept"""
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = command(commands, "show", "look at what differs", run, more=MORE, examples=EXAMPLES)
+    parser.add_argument(
+        "-i", "--id", action="append", default=[], metavar="ID", help="a difference; again for more"
+    )
+    parser.add_argument("--side", choices=("baseline", "candidate"), help="only what this one has")
+    parser.add_argument("--matching", metavar="REGEX", help="only those with such a token or text")
+    parser.add_argument("--tested", action="store_true", help="the features that were tested")
+    parser.add_argument(
+        "--limit", type=int, default=20, metavar="N", help="rows of a list (default: 20; 0: all)"
+    )
+    parser.add_argument("--on", metavar="TEXT", help="what fires on a text, or @file")
+    add_run(parser)
+
+
+def run(options: argparse.Namespace, out: Terminal) -> int:
+    """Find the result and write what was asked for."""
+    from pytest_crossdiff.cli.differences import chosen, write_difference, write_list, write_tested
+    from pytest_crossdiff.cli.results import find
+
+    found = find(options.result, given(options))
+    if options.tested:
+        write_tested(out, found.result, options.side, options.limit)
+        return FINE
+    differences = chosen(found.result, options.id, options.side, options.matching)
+    if options.id:
+        for at, difference in enumerate(differences):
+            if at:
+                out.line()
+            write_difference(out, difference, found.result)
+        return FINE
+    write_list(out, found, differences, options.limit)
+    return FINE

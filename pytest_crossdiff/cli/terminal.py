@@ -1,0 +1,97 @@
+"""What a command writes: lines that fit, colours only where somebody sees them."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.report.text import visible
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from pytest_crossdiff.errors import CrossDiffError
+
+_STYLES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "magenta": "35",
+    "cyan": "36",
+    "candidate": "1;36",
+    "baseline": "1;35",
+}
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+class Terminal:
+    """A stream to write lines to.
+
+    colour: whether `paint` does anything.  width: columns that a line may have.
+    """
+
+    def __init__(self, stream: TextIO, *, colour: bool, width: int) -> None:
+        self._stream = stream
+        self.colour = colour
+        self.width = width
+
+    @classmethod
+    def of(cls, stream: TextIO) -> Terminal:
+        """For standard output or standard error, by what is at its other end."""
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # not every terminal can show a ⟦
+        columns = shutil.get_terminal_size((100, 24)).columns
+        return cls(stream, colour=_wants_colour(stream), width=min(max(columns, 60), 160))
+
+    def line(self, text: str = "") -> None:
+        """Write a line."""
+        self._stream.write(f"{text}\n")
+
+    def paint(self, text: str, *styles: str) -> str:
+        """`text` in colour, or as it is."""
+        if not self.colour or not text:
+            return text
+        codes = ";".join(_STYLES[style] for style in styles)
+        return f"\x1b[{codes}m{text}\x1b[0m"
+
+    def failure(self, error: CrossDiffError) -> None:
+        """What went wrong, where it came from and what to do."""
+        first, *rest = str(error).splitlines() or [""]
+        self.line(f"{self.paint('crossdiff:', 'bold', 'red')} {visible(first)}")
+        for line in rest:
+            self.line(visible(line))
+
+
+def _wants_colour(stream: TextIO) -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb" and sys.platform != "win32"
+
+
+def size(count: float) -> str:
+    """Bytes: `512 B`, `3.1 MB`."""
+    unit = 0
+    while count >= 1000 and unit < len(_UNITS) - 1:
+        count, unit = count / 1000, unit + 1
+    return (
+        f"{count:.0f} {_UNITS[unit]}"
+        if unit == 0 or count >= 100
+        else f"{count:.2g} {_UNITS[unit]}"
+    )
+
+
+def age(since: float) -> str:
+    """How long ago a time in seconds since 1970 is: `now`, `5 min`, `3 h`, `12 d`."""
+    seconds = time.time() - since
+    for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit}"
+    return "now"

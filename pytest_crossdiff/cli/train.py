@@ -1,0 +1,117 @@
+"""`crossdiff train`: measure without running tests, and hold the result against the budgets."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.cli.arguments import add_settings, command, given
+from pytest_crossdiff.cli.exits import EXCEEDED, WITHIN
+from pytest_crossdiff.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from pytest_crossdiff.cli.arguments import Commands
+    from pytest_crossdiff.cli.configuration import Configuration
+    from pytest_crossdiff.progress import Progress
+
+MORE = """\
+Reads both models, trains, verifies, and keeps every step in the cache that pytest reads;
+what is there already is not done again.  The verdict is that of `pytest --crossdiff`:
+exit code 0 within budget, 1 over budget, 3 couldn't measure.
+
+Stopped at any moment, it goes on where it was when it is called again."""
+EXAMPLES = """\
+  crossdiff train                             the pair of pytest.ini
+  crossdiff train --candidate=checkpoints/v3  another candidate; the baseline isn't read again
+  crossdiff train --tokens=10000 --layer=0.75
+  crossdiff train --no-verdict -q             fill the cache in a nightly job, whatever differs
+"""
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = command(
+        commands, "train", "measure the configured pair and hold it against its budgets", run,
+        more=MORE, examples=EXAMPLES,
+    )  # fmt: skip
+    parser.add_argument("-q", "--quiet", action="store_true", help="only the verdict, on one line")
+    parser.add_argument(
+        "--no-verdict", action="store_true", help="exit with 0 once it is measured, over budget too"
+    )
+    add_settings(parser)
+
+
+def run(options: argparse.Namespace, out: Terminal) -> int:
+    """Measure, or take from the cache, and tell."""
+    from pytest_crossdiff.cli.configuration import read
+    from pytest_crossdiff.errors import BudgetExceeded, InsufficientData
+    from pytest_crossdiff.measurements import Measurements
+    from pytest_crossdiff.report.terminal import block, brief
+    from pytest_crossdiff.report.text import cut
+
+    configuration = read(given(options))
+    progress = _progress(quiet=options.quiet)
+    _warn_of_fixture(configuration, progress)
+    measurements = Measurements(progress, out.width)
+    code, message, unclear = WITHIN, "", None
+    try:
+        diff = measurements.diff(configuration.settings, None)
+        try:
+            diff.assert_within_budget()
+        except BudgetExceeded as error:
+            code, message = EXCEEDED, str(error)
+        except InsufficientData as error:
+            unclear = error
+    except KeyboardInterrupt:
+        Terminal.of(sys.stderr).line(
+            "crossdiff: what is finished is kept; the same command goes on from there"
+        )
+        raise
+    pairs, _ = measurements.take_news()
+    if message and not options.quiet:
+        out.line(message)
+        out.line()
+    for pair in pairs:
+        root = configuration.root
+        for line in (brief(pair, root),) if options.quiet else block(pair, root):
+            out.line(cut(line, out.width))
+    if unclear is not None and not options.no_verdict:
+        raise unclear
+    return WITHIN if options.no_verdict else code
+
+
+def _progress(*, quiet: bool) -> Progress:
+    from pytest_crossdiff.progress import SilentProgress
+    from pytest_crossdiff.report.progress import TerminalProgress
+
+    if quiet:
+        return SilentProgress()
+    err = Terminal.of(sys.stderr)
+
+    def write(text: str) -> None:
+        err.line(text)
+        sys.stderr.flush()
+
+    return TerminalProgress(contextlib.nullcontext, write, bars=sys.stderr.isatty())
+
+
+def _warn_of_fixture(configuration: Configuration, progress: Progress) -> None:
+    """Texts made in Python are for tests alone, so say that they aren't read here."""
+    if configuration.settings.sources["corpus"].startswith("--"):
+        return
+    for file in _conftests(configuration.root):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if re.search(r"^def crossdiff_corpus\(", file.read_text("utf-8"), re.MULTILINE):
+                progress.note(
+                    f"{file}: its fixture crossdiff_corpus is not read here, only by tests "
+                    "and `pytest --crossdiff`"
+                )
+
+
+def _conftests(root: Path) -> list[Path]:
+    return [path for path in (root / "conftest.py", *root.glob("*/conftest.py")) if path.is_file()]
