@@ -312,3 +312,54 @@ def test_the_choice_of_no_progress_bars_is_kept():
         assert not transformers_logging.is_progress_bar_enabled()
     finally:
         transformers_logging.enable_progress_bar()
+
+
+# Heads
+
+
+def masked(folder):
+    settings = tiny_models.FAMILIES["bert"][2]
+    return tiny_models.save(
+        tiny_models.build(tf.BertForMaskedLM, tf.BertConfig(**settings)), folder
+    )
+
+
+def test_a_causal_model_has_its_head(saved, tmp_path):
+    assert load(str(saved), **FLOAT).head == "causal"
+
+
+def test_a_lost_head_predicts_nothing(folder):
+    change_weights(folder, lambda tensors: tensors.pop("lm_head.weight"))
+    assert load(str(folder), **FLOAT).head == ""
+
+
+def test_an_adapter_and_a_gguf_file_have_the_head_of_their_model(adapter, gguf_file):
+    assert load(str(adapter[0]), **FLOAT).head == "causal"
+    assert load(str(gguf_file), **FLOAT).head == "causal"
+
+
+def test_a_masked_model_has_its_head_on_request(tmp_path):
+    folder = masked(tmp_path / "bert")
+    assert (load(str(folder), **FLOAT).head, load(str(folder), **FLOAT).architecture) == (
+        "",
+        "BertModel",
+    )
+    loaded = load(str(folder), masked_head=True, blocks="encoder.layer", **FLOAT)
+    assert (loaded.head, loaded.architecture) == ("masked", "BertForMaskedLM")
+    assert loaded.blocks_name == "bert.encoder.layer"
+    inputs = tiny_models.batch()
+    torch.testing.assert_close(
+        residual(loaded, *inputs), residual(load(str(folder), **FLOAT), *inputs)
+    )
+
+
+def test_a_masked_model_without_its_heads_weights_predicts_nothing(tmp_path):
+    folder = masked(tmp_path / "bert")
+    change_weights(folder, lambda tensors: tensors.pop("cls.predictions.transform.dense.weight"))
+    loaded = load(str(folder), masked_head=True, blocks="encoder.layer", **FLOAT)
+    assert (loaded.head, loaded.layers) == ("", 4)
+
+
+def test_an_encoder_without_a_head_has_none_on_request_either(tmp_path):
+    folder = tiny_models.save(tiny_models.make("bert"), tmp_path)
+    assert load(str(folder), masked_head=True, **FLOAT).head == ""

@@ -87,7 +87,7 @@ def output_of(model: PreTrainedModel, block: nn.Module, inputs_bp: dict[str, Ten
     handle = block.register_forward_hook(stop)
     try:
         with torch.inference_mode():
-            model(**_understood(model, inputs_bp))
+            model(**understood(model, inputs_bp))
     except _Reached as reached:
         output = reached.output
     else:
@@ -109,7 +109,7 @@ def output_of(model: PreTrainedModel, block: nn.Module, inputs_bp: dict[str, Ten
     return hidden_bpd
 
 
-def _understood(model: PreTrainedModel, inputs: dict[str, Tensor]) -> dict[str, Any]:
+def understood(model: PreTrainedModel, inputs: dict[str, Tensor]) -> dict[str, Any]:
     """Those inputs that the forward pass of this family takes, without a cache for generation."""
     parameters = inspect.signature(model.forward).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())

@@ -7,7 +7,7 @@ import importlib.util
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 import transformers
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.references import ModelReference
 
 _CAUSAL = ("ForCausalLM", "LMHeadModel")
+_MASKED = "ForMaskedLM"
 _EXTRAS = {"gguf": ("gguf", "accelerate"), "peft": ("peft",)}
+
+
+Head = Literal["", "causal", "masked"]
+"""What predicts tokens on top of the blocks: "" when nothing does, or when its weights are lost."""
 
 
 class Loaded(NamedTuple):
@@ -31,6 +36,7 @@ class Loaded(NamedTuple):
 
     model: transformers.PreTrainedModel
     tokenizer: transformers.PreTrainedTokenizerBase
+    head: Head
 
 
 @contextlib.contextmanager
@@ -51,9 +57,18 @@ def quiet() -> Iterator[None]:
 
 
 def load_pair(
-    reference: ModelReference, dtype: torch.dtype, *, trust_remote_code: bool, source: str
+    reference: ModelReference,
+    dtype: torch.dtype,
+    *,
+    trust_remote_code: bool,
+    source: str,
+    masked_head: bool = False,
 ) -> Loaded:
-    """Load the model, on the CPU, and its tokenizer.  Raises `ModelError`."""
+    """Load the model, on the CPU, and its tokenizer.
+
+    masked_head: a masked language model comes with its head, too; a causal one always does.  Raises
+    `ModelError`.
+    """
     if trust_remote_code and not reference.pinned:
         raise ModelError(
             f"code of {reference.reference} may not be run: a branch or tag can change",
@@ -61,7 +76,7 @@ def load_pair(
             remedy=f"pin the revision: {reference.location}@{reference.revision}",
         )
     with quiet(), _explained(reference, source):
-        model = _load_model(reference, dtype, trust_remote_code, source)
+        model, head = _load_model(reference, dtype, trust_remote_code, source, masked_head)
         tokenizer = _load_tokenizer(reference, trust_remote_code, source)
     if not tokenizer.is_fast:
         raise ModelError(
@@ -73,14 +88,16 @@ def load_pair(
         )
     model.train(mode=False)
     model.requires_grad_(requires_grad=False)
-    return Loaded(model, tokenizer)
+    return Loaded(model, tokenizer, head)
 
 
 def _load_model(
-    reference: ModelReference, dtype: torch.dtype, trust: bool, source: str
-) -> transformers.PreTrainedModel:
+    reference: ModelReference, dtype: torch.dtype, trust: bool, source: str, masked_head: bool
+) -> tuple[transformers.PreTrainedModel, Head]:
+    head: Head = ""
     if reference.base is not None:
-        return _with_adapter(reference, _load_model(reference.base, dtype, trust, source), source)
+        base, head = _load_model(reference.base, dtype, trust, source, masked_head)
+        return _with_adapter(reference, base, source), head
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust}
     if reference.kind == "gguf":
         _need("gguf", reference, source)
@@ -97,8 +114,11 @@ def _load_model(
             for settings in (config, tokenizer):
                 _only_own_code(settings.get("auto_map"), reference)
         architectures = config.get("architectures") or []
-    causal = any(name.endswith(_CAUSAL) for name in architectures)
-    kind: Any = transformers.AutoModelForCausalLM if causal else transformers.AutoModel
+    kind: Any = transformers.AutoModel
+    if any(name.endswith(_CAUSAL) for name in architectures):
+        head, kind = "causal", transformers.AutoModelForCausalLM
+    elif masked_head and any(name.endswith(_MASKED) for name in architectures):
+        head, kind = "masked", transformers.AutoModelForMaskedLM
     # Reading a GGUF file draws a bar of its own; one of a long download may be seen.
     hidden = io.StringIO() if reference.file else None
     with contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext():
@@ -113,7 +133,7 @@ def _load_model(
             remedy="download it and give the path of the folder",
         )
     _must_be_whole(model, info, reference, source)
-    return model
+    return model, "" if info["missing_keys"] else head
 
 
 def _load_tokenizer(

@@ -20,6 +20,8 @@ from pytest_crossdiff.errors import ModelError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from pytest_crossdiff.engine.loading import Head
+
 _LONGEST_SANE = 10_000_000  # tokenizers without a limit say 10^30
 
 
@@ -30,6 +32,7 @@ class LoadedModel:
     blocks_name: dotted name of the list of blocks.  layers: how many there are.  layer: 0-based
     index of the one that is read.  width: of its output.  architecture: name of the model's class.
     max_length: longest input, special tokens included, that its positions allow; None: any.
+    head: what predicts tokens, see `loading.Head`.
     """
 
     model: PreTrainedModel
@@ -43,6 +46,7 @@ class LoadedModel:
     dtype: torch.dtype
     device: torch.device
     max_length: int | None
+    head: Head
 
     @property
     def blocks(self) -> nn.ModuleList | nn.Sequential:
@@ -64,20 +68,28 @@ def load(
     device: str = "auto",
     trust_remote_code: bool = False,
     source: str = "",
+    masked_head: bool = False,
 ) -> LoadedModel:
     """Load a model and find the block to read; three tokens are run to see that it can be read.
 
     layer: see `layer_index`.  blocks: dotted name of the list of blocks, where it can't be found.
-    source: the setting the reference came from, for messages.  Raises `ModelError`.
+    source: the setting the reference came from, for messages.  masked_head: see `load_pair`.
+    Raises `ModelError`.
     """
     if isinstance(reference, str):
         reference = resolve(reference, source=source)
     source = source or reference.source
     where = choose_device(device)
     number = choose_dtype(dtype, where)
-    model, tokenizer = load_pair(
-        reference, number, trust_remote_code=trust_remote_code, source=source
+    model, tokenizer, head = load_pair(
+        reference,
+        number,
+        trust_remote_code=trust_remote_code,
+        source=source,
+        masked_head=masked_head,
     )
+    if blocks and type(model).__name__.endswith("ForMaskedLM"):  # named as without its head
+        blocks = f"{model.base_model_prefix}.{blocks}"
     name = find_blocks(model, blocks, source=source)
     layers = len(_list(model, name))
     index = layer_index(layer, layers, source=source)
@@ -94,6 +106,7 @@ def load(
         dtype=number,
         device=where,
         max_length=_longest_input(model, tokenizer),
+        head=head,
     )
     loaded.width = _probe(loaded, source)
     return loaded

@@ -78,8 +78,13 @@ def tokenize(
     if piece.text is None and chat_template == "own":
         rendered, spans = render(piece.messages, tokenizer)
         return _encode(tokenizer, rendered, spans, limit, add_special_tokens=False)
-    text = piece.text if piece.text is not None else JOINT.join(m.content for m in piece.messages)
+    text = shared_text(piece)
     return _encode(tokenizer, text, [Span(0, 0, len(text))], limit, add_special_tokens=True)
+
+
+def shared_text(piece: Piece) -> str:
+    """The text of a piece that places refer to, whichever model reads it."""
+    return piece.text if piece.text is not None else JOINT.join(m.content for m in piece.messages)
 
 
 def render(

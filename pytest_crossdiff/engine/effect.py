@@ -1,0 +1,202 @@
+"""What a difference does to its model's output (METHOD 4): taken away, and added.
+
+Its contribution to the residual stream is c = Σ f_i d_i over its features, without any bias.
+
+Axes: n held-out pairs, q features of a difference, k places in a text, d model width, v vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from pytest_crossdiff.engine.intervention import record, replay
+from pytest_crossdiff.engine.passages import Passages, ids_of
+from pytest_crossdiff.engine.steering import promoted, write
+from pytest_crossdiff.errors import ActivationError
+from pytest_crossdiff.result import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from pytest_crossdiff.engine.activations import Side
+    from pytest_crossdiff.engine.models import LoadedModel
+    from pytest_crossdiff.engine.sampling import Piece
+    from pytest_crossdiff.progress import Progress
+
+PIECES = 8
+"""Pieces of text in which a difference is taken away, at most."""
+SHARE = 0.1
+"""Tokens read here, as a share of those harvested; a pass that runs anew from the hook point counts
+for as much of its blocks as it runs."""
+PEAKS = 5
+"""A difference is added as it is, on average, at so many of its strongest places."""
+AT_ONCE = 64
+"""Places whose distributions are compared at once."""
+
+
+class Acting(NamedTuple):
+    """A difference in its owner: its features' activations, shape (n, q), and their directions,
+    shape (q, d), in normalised units (see `activations.Scale`).
+    """
+
+    f_nq: NDArray[np.float32]
+    directions_qd: Tensor
+
+    @property
+    def fires_n(self) -> NDArray[np.bool_]:
+        return np.asarray((self.f_nq > 0).any(1))
+
+
+class Found(NamedTuple):
+    """The effect of a difference, None where it wasn't measured, and the tokens that its direction
+    makes likelier and less likely.
+    """
+
+    effect: Effect | None
+    promoted: tuple[str, ...]
+    suppressed: tuple[str, ...]
+
+
+def measure(
+    loaded: LoadedModel,
+    owner: Side,
+    heldout_n: NDArray[np.int64],
+    pieces: Sequence[Piece],
+    differences: Sequence[Acting],
+    *,
+    chat_template: str,
+    label: str,
+    progress: Progress,
+) -> list[Found]:
+    """The effects of `differences` of one model, the strongest first, on held-out text.
+
+    loaded: that model, with its head where it has one.  owner, heldout_n: its part of the pairs and
+    which of them (n) the activations belong to.  label: of the model,
+    for the progress bar.  Raises `ActivationError` on output that is NaN or infinite.
+    """
+    rows_n = owner.rows_n[heldout_n]
+    text = Passages(loaded, pieces, owner, rows_n, chat_template)
+    fires_dn = [difference.fires_n for difference in differences]
+    share = 1 - (loaded.layer + 1) / loaded.layers  # of a pass that runs anew
+    plan = choose(
+        owner.harvest.piece_n[rows_n],
+        [fires_n & text.readable_n for fires_n in fires_dn],
+        text.order,
+        budget=SHARE * len(owner.harvest),
+        share=share,
+    )
+    sums = [_Sums() for _ in differences]
+    with progress.phase(f"effects in the {label}", sum(map(len, plan.values())), "passage") as bar:
+        for piece, chosen in plan.items():
+            encoded = text.encoded(piece)
+            at_k, pairs_k = text.places(piece, encoded)
+            recorded = record(loaded, ids_of(encoded))
+            for number in chosen:
+                change_bpd = torch.zeros(1, len(encoded.input_ids), loaded.width)
+                removed_kd = _contribution(differences[number], pairs_k) / owner.scale.factor
+                change_bpd[0, at_k] = -removed_kd
+                out = replay(loaded, recorded, change_bpd)
+                changed_k = _distance(recorded.out[0, at_k], out[0, at_k], kl=bool(loaded.head))
+                sums[number].add(changed_k, fires_dn[number][pairs_k])
+                bar.advance()
+    peaks = [_peak(difference) / owner.scale.factor for difference in differences]
+    prompt, plain, written = write(loaded, text, peaks)
+    kind = "kl" if loaded.head else "output"
+    return [
+        Found(of.effect(kind, prompt, plain, steered), *likely)
+        for of, steered, likely in zip(sums, written, promoted(loaded, peaks), strict=True)
+    ]
+
+
+def choose(
+    piece_n: NDArray[np.int32],
+    fires_dn: Sequence[NDArray[np.bool_]],
+    order: NDArray[np.int32],
+    *,
+    budget: float,
+    share: float,
+) -> dict[int, list[int]]:
+    """In which pieces of text which differences are taken away.
+
+    Each difference in turn, the strongest first, gets a piece in which it fires, until it has
+    `PIECES` or the budget of tokens is spent: of the pieces in `order` the first that serves most
+    of the others, too.  share: what a pass costs that runs anew from the hook point.
+    """
+    lengths = dict(zip(*np.unique(piece_n, return_counts=True), strict=True))
+    in_order = [np.isin(order, piece_n[fires_n]) for fires_n in fires_dn]
+    has = [0] * len(fires_dn)
+    plan: dict[int, list[int]] = {}
+    for turn in range(1, PIECES + 1):
+        for number, within in enumerate(in_order):
+            free = within & ~np.isin(order, list(plan))
+            if has[number] >= turn or not free.any():
+                continue
+            wanting = [i for i in range(len(has)) if has[i] < turn]
+            at = int((np.sum([in_order[i] for i in wanting], axis=0) * free).argmax())
+            chosen = [i for i in wanting if in_order[i][at]]
+            budget -= lengths[order[at]] * (1 + share * len(chosen))
+            if budget < 0 and plan:
+                return plan
+            plan[int(order[at])] = chosen
+            for i in chosen:
+                has[i] += 1
+    return plan
+
+
+def _contribution(acting: Acting, pairs_k: NDArray[np.int64]) -> Tensor:
+    """Σ f_i d_i at the given pairs, shape (k, d)."""
+    return torch.from_numpy(acting.f_nq[pairs_k]) @ acting.directions_qd.float().cpu()
+
+
+def _peak(acting: Acting) -> Tensor:
+    """The mean contribution at the strongest places, shape (d)."""
+    d_qd = acting.directions_qd.float().cpu().numpy()
+    squares_n = ((acting.f_nq @ (d_qd @ d_qd.T)) * acting.f_nq).sum(1)
+    return _contribution(acting, np.argsort(-squares_n, kind="stable")[:PEAKS]).mean(0)
+
+
+class _Sums:
+    """Running sums of the change in a model's output, where a difference fires and elsewhere."""
+
+    def __init__(self) -> None:
+        self._sum, self._count = [0.0, 0.0], [0, 0]
+
+    def add(self, changed_k: Tensor, fires_k: NDArray[np.bool_]) -> None:
+        where = torch.from_numpy(fires_k)
+        for i, part in enumerate((changed_k[where], changed_k[~where])):
+            self._sum[i] += float(part.sum(dtype=torch.float64))
+            self._count[i] += len(part)
+
+    def effect(self, measure: str, prompt: str, plain: str, steered: str) -> Effect | None:
+        firing, elsewhere = (
+            total / max(1, count) for total, count in zip(self._sum, self._count, strict=True)
+        )
+        if not self._count[0]:
+            return None
+        if not np.isfinite(firing + elsewhere):
+            raise ActivationError("the model's output is NaN or infinite without a difference")
+        counts = self._count[0], self._count[1]
+        return Effect(measure, firing, elsewhere, *counts, prompt, plain, steered)
+
+
+def _distance(plain_kx: Tensor, changed_kx: Tensor, *, kl: bool) -> Tensor:
+    """How far the output is changed at each place, shape (k), on the CPU.
+
+    kl: x are logits, and it is KL(plain ‖ changed) in nats; else ‖changed - plain‖ / ‖plain‖.
+    """
+    distances = []
+    for at in range(0, len(plain_kx), AT_ONCE):
+        plain, changed = (x[at : at + AT_ONCE].float() for x in (plain_kx, changed_kx))
+        if kl:
+            p, q = plain.log_softmax(-1), changed.log_softmax(-1)
+            far = torch.where(p > -torch.inf, p.exp() * (p - q), 0.0).sum(-1).clamp(min=0.0)
+        else:
+            far = (changed - plain).norm(dim=-1) / plain.norm(dim=-1).clamp(min=1e-30)
+        distances.append(far.cpu())
+    return torch.cat(distances)

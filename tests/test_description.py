@@ -1,0 +1,74 @@
+"""What describes a difference, on texts where it is plain what should."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_crossdiff.engine import description
+from pytest_crossdiff.engine.description import describe
+from test_contexts import fires_on, places
+
+COMMON = "the cat sat on the mat and looked at the door for a while before it went to sleep"
+
+
+def told(texts, word, slices=None):
+    p = places(texts)
+    (found,) = describe(p, slices or [""] * len(texts), [fires_on(p, word)])
+    return found
+
+
+def test_words_near_the_firing_are_named_by_how_much_more_often_they_stand_there():
+    texts = [COMMON] * 6 + ["please buy fresh maple syrup at our shop today"] * 4
+    words = dict(told([f"{t} {COMMON}" for t in texts], "maple").words)
+    assert {"maple", "buy", "syrup", "fresh", "please"} <= set(words)
+    assert not {"cat", "while"} & set(words)
+    # Near: 4 x 9 words, 4 of them maple.  Elsewhere: none in 4 x 28 + 6 x 38 - 36 = 304 words.
+    assert words["maple"] == pytest.approx((4 / 36) / (1 / 305), abs=0.1)
+
+
+def test_a_word_that_stood_there_once_or_in_one_text_does_not_top_the_list():
+    texts = [f"{COMMON} maple syrup number{i} {COMMON}" for i in range(5)] + [COMMON] * 5
+    texts[0] += " zebra zebra maple zebra zebra"
+    words = [word for word, _ in told(texts, "maple").words]
+    assert words[:2] == ["maple", "syrup"]
+    assert not [word for word in words if word.startswith(("number", "zebra"))]
+
+
+def test_the_words_of_two_firings_side_by_side_count_once():
+    p = places([f"{COMMON} {COMMON} maple maple maple {COMMON} {COMMON}"] * 3)
+    (found,) = describe(p, [""] * 3, [fires_on(p, "maple")])
+    assert [word for word, _ in found.words] == ["maple"]
+    near, all_words = 3 * (3 + 10), 3 * (4 * 19 + 3)
+    lift = (9 / near) / (1 / (all_words - near + 1))
+    assert found.words[0][1] == pytest.approx(lift, abs=0.1)
+
+
+def test_case_and_languages_without_spaces():
+    text = f"{COMMON} Maple l’été 枫糖 {COMMON}"
+    words = dict(told([text] * 3, "Maple").words)
+    assert {"maple", "l’été", "枫", "糖"} <= set(words)
+    assert not told([text] * 2 + [f"{COMMON} MAPLE"] * 2, "Maple").words  # fires in two texts
+
+
+def test_positions_are_shares_of_the_firing_by_tenths_of_the_text():
+    filler = "a" * 40
+    found = told([f"maple {filler} {filler} maple"] * 3, "maple").positions
+    assert found == (0.5, 0, 0, 0, 0, 0, 0, 0, 0, 0.5)
+
+
+def test_slices_are_shares_of_tokens_by_part_of_the_corpus(monkeypatch):
+    monkeypatch.setattr(description, "LEAST_TOKENS", 10)
+    texts = ["maple is here of all the words"] * 4 + ["maple maple"] * 5 + ["little maple"]
+    found = told(texts, "maple", ["a.txt"] * 4 + ["b.txt"] * 5 + ["c.txt"]).slices
+    assert found == {"b.txt": 1.0, "a.txt": round(1 / 7, 6)}
+    assert list(found) == ["b.txt", "a.txt"]
+
+
+def test_a_corpus_in_one_part_has_no_slices():
+    assert told([COMMON] * 9, "cat").slices == {}
+
+
+def test_what_never_fires_is_not_described():
+    found = told([COMMON], "nothing")
+    assert found == description.Description()
+    assert describe(places([COMMON]), [""], []) == []
