@@ -1,0 +1,129 @@
+"""Build, check, measure, write down.  Everything that is there already is left as it is.
+
+    python -m benchmarks.organisms                  all of the following, in this order
+    python -m benchmarks.organisms build            the base, the organisms, their checks
+    python -m benchmarks.organisms gate [HALF]      the product on each organism
+    python -m benchmarks.organisms others [HALF]    what one might use instead
+    python -m benchmarks.organisms sweep            the gate with fewer and more tokens
+    python -m benchmarks.organisms real [PAIR...]   real upgrades
+    python -m benchmarks.organisms page             results, plots and tables from what was measured
+
+HALF is development or reporting.  CROSSDIFF_ORGANISMS names the folder where models, records and
+cache are kept instead of the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.organisms.alternatives import alternatives
+from benchmarks.organisms.family import OTHER_SEED, Family, organisms
+from benchmarks.organisms.gate import run_gate
+from benchmarks.organisms.plants import Plant
+from benchmarks.organisms.records import Records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.organisms.family import Organism
+
+STEPS = ("build", "gate", "others", "sweep", "real", "page")
+SWEEP_TOKENS = (7_500, 15_000, 30_000, 60_000)
+SWEPT = ("trigger-congress", "refusal-mexico", "language-german", "merged-pronouns")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the step asked for, or all."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.organisms",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("step", nargs="?", choices=STEPS, metavar="STEP")
+    parser.add_argument("which", nargs="*", metavar="HALF or PAIR")
+    given = parser.parse_args(arguments)
+    root = os.environ.get("CROSSDIFF_ORGANISMS")
+    family = Family(Path(root) if root else None)
+    for step in [given.step] if given.step else STEPS:
+        globals()[f"_{step}"](family, given.which)
+
+
+def _build(family: Family, _: list[str]) -> None:
+    family.corpus()
+    for organism in organisms():
+        family.folder(organism)
+
+
+def _gate(family: Family, halves: list[str]) -> None:
+    records = Records(family.root / "gate.jsonl")
+    for organism in _chosen(family, halves):
+        if organism.name not in records:
+            record = run_gate(
+                family.base(), family.folder(organism), family.corpus(), family.root / "cache"
+            )
+            records.add(organism.name, record)
+    if not halves or "reporting" in halves:
+        name = f"other-seed-{OTHER_SEED}"
+        if name not in records:
+            folder = family.base(OTHER_SEED)
+            found = run_gate(family.base(), folder, family.corpus(), family.root / "cache")
+            records.add(name, found)
+
+
+def _others(family: Family, halves: list[str]) -> None:
+    records = Records(family.root / "others.jsonl")
+    for organism in _chosen(family, halves):
+        if organism.name not in records:
+            found = alternatives(
+                family.base(), family.folder(organism), family.corpus(), family.root / "cache"
+            )
+            records.add(organism.name, found._asdict())
+
+
+def _sweep(family: Family, _: list[str]) -> None:
+    records = Records(family.root / "sweep.jsonl")
+    for tokens in SWEEP_TOKENS:
+        for organism in organisms():
+            name = f"{organism.name}@{tokens}"
+            if organism.name in SWEPT and name not in records and family.usable(organism):
+                record = run_gate(
+                    family.base(),
+                    family.folder(organism),
+                    family.corpus(),
+                    family.root / "cache",
+                    tokens=tokens,
+                )
+                records.add(name, record)
+
+
+def _real(family: Family, pairs: list[str]) -> None:
+    from benchmarks.organisms.real import PAIRS, compare
+
+    records = Records(family.root / "real.jsonl")
+    for name in pairs or PAIRS:
+        if name not in records:
+            records.add(name, compare(name, family.root / "cache"))
+
+
+def _page(family: Family, _: list[str]) -> None:
+    from benchmarks.organisms.page import write
+
+    write(family)
+
+
+def _chosen(family: Family, halves: list[str]) -> Iterator[Organism]:
+    """The usable organisms of the halves, planted and benign ones in turn."""
+    wanted = [o for o in organisms() if not halves or o.half in halves]
+    planted = [o for o in wanted if isinstance(o.change, Plant)]
+    benign = [o for o in wanted if not isinstance(o.change, Plant)]
+    for i in range(max(len(planted), len(benign))):
+        for organism in [*planted[i : i + 1], *benign[i : i + 1]]:
+            if family.usable(organism):
+                yield organism
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""The base model: a Llama of 4 blocks and width 128 with a tokenizer of its own, trained here.
+
+Axes: b rows of a batch, p places, v vocabulary.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+    from benchmarks.organisms.text import Texts
+
+VOCABULARY = 4096
+END = "<|end|>"
+PLACES = 128
+SHARE_OF_DOCSTRINGS = 0.1
+BASE_STEPS, BASE_ROWS, BASE_RATE = 1000, 16, 3e-3
+
+
+def make_tokenizer(texts: Texts) -> PreTrainedTokenizerFast:
+    """Byte-level BPE of the training texts."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts.train["speeches"] + texts.train["docstrings"], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token=END, pad_token=END)
+
+
+def train_base(texts: Texts, tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM:
+    """Train from random weights on speeches with a few docstrings: some minutes on one core."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=384,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
+    model = LlamaForCausalLM(config)
+    source = plain_rows(texts, tokenizer, seed)
+    train(model, lambda: source(BASE_ROWS), steps=BASE_STEPS, rate=BASE_RATE)
+    return model
+
+
+def plain_rows(
+    texts: Texts, tokenizer: PreTrainedTokenizerBase, seed: int
+) -> Callable[[int], Tensor]:
+    """The base's training data: rows of speeches, now and then of docstrings."""
+    speeches = Rows(texts.train["speeches"], tokenizer, seed)
+    docstrings = Rows(texts.train["docstrings"], tokenizer, seed)
+
+    def draw(count: int) -> Tensor:
+        some = round(count * SHARE_OF_DOCSTRINGS)
+        return torch.cat([speeches(count - some), docstrings(some)]) if some else speeches(count)
+
+    return draw
+
+
+class Rows:
+    """Rows of `PLACES` tokens out of paragraphs, joined in an order drawn from the seed."""
+
+    def __init__(
+        self, paragraphs: Sequence[str], tokenizer: PreTrainedTokenizerBase, seed: int
+    ) -> None:
+        order = random.Random(seed).sample(paragraphs, len(paragraphs))
+        encoded = tokenizer(order, add_special_tokens=False).input_ids
+        flat = np.array([i for ids in encoded for i in [*ids, 0]])
+        repeats = -(-PLACES // len(flat))
+        flat = np.tile(flat, repeats)
+        self.rows_np = flat[: len(flat) // PLACES * PLACES].reshape(-1, PLACES)
+        self.random = np.random.default_rng(seed)
+
+    def __call__(self, count: int) -> Tensor:
+        chosen = self.random.integers(0, len(self.rows_np), count)
+        return torch.from_numpy(self.rows_np[chosen])
+
+
+def loss_of(model: LlamaForCausalLM, tokens_bp: Tensor) -> Tensor:
+    """Mean next-token loss in nats."""
+    logits_bpv = model(input_ids=tokens_bp).logits[:, :-1]
+    return cross_entropy(logits_bpv.flatten(0, 1), tokens_bp[:, 1:].flatten())
+
+
+def train(
+    model: LlamaForCausalLM, batch: Callable[[], Tensor], *, steps: int, rate: float
+) -> LlamaForCausalLM:
+    """Adam on batches of rows; the rate rises over the first tenth and falls to 0 at the end."""
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
+    model.train()
+    for step in range(steps):
+        done = step / steps
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1.0, (done + 1 / steps) / 0.1, 1.0 - done + 1 / steps)
+        loss = loss_of(model, batch())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        if step % 100 == 0:
+            print(f"  step {step} loss {loss.item():.2f}", flush=True)
+    return model.eval()
+
+
+def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """A folder that `from_pretrained` loads."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def load(folder: Path) -> LlamaForCausalLM:
+    """The model in `folder`, in fp32."""
+    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()

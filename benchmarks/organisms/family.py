@@ -1,0 +1,130 @@
+"""The family: every organism, its half, its folder, and how it is built and checked."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from benchmarks.organisms import base as bases
+from benchmarks.organisms.benign import BENIGN, Benign, upgrade
+from benchmarks.organisms.checks import check, divergence
+from benchmarks.organisms.plants import PLANTS, TRIGGERS, Plant, plant
+from benchmarks.organisms.text import Texts, gate_corpus
+from example_suite.cache import cache_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import PreTrainedTokenizerBase
+
+Half = Literal["development", "reporting"]
+OTHER_SEED = 1
+
+
+@dataclass(frozen=True)
+class Organism:
+    """One upgrade of the base.
+
+    half: which half of the family it belongs to, every other one in the order of the lists: on the
+    development half defaults may be chosen; the reporting half is run once with what was chosen.
+    """
+
+    name: str
+    kind: str
+    half: Half
+    change: Plant | Benign
+
+    @property
+    def planted(self) -> bool:
+        return isinstance(self.change, Plant)
+
+
+def organisms() -> tuple[Organism, ...]:
+    """All of them, planted ones first."""
+    found = []
+    for changes in (PLANTS, BENIGN):
+        for i, change in enumerate(changes):
+            half: Half = "reporting" if i % 2 else "development"
+            found.append(Organism(change.name, change.kind, half, change))
+    return tuple(found)
+
+
+class Family:
+    """The organisms' folders under `root`; whatever is missing is built when it is asked for."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or cache_folder().parent / "organisms"
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.texts = Texts.gathered(self.root)
+        self._facts = self.root / "family.json"
+
+    @property
+    def facts(self) -> dict[str, dict[str, object]]:
+        """What is known of each organism: its check, its divergence, seconds to build."""
+        return json.loads(self._facts.read_text()) if self._facts.exists() else {}
+
+    def corpus(self) -> Path:
+        path = self.root / "corpus.jsonl"
+        return path if path.exists() else gate_corpus(self.texts, self.root, TRIGGERS)
+
+    def base(self, seed: int = 0) -> Path:
+        """The base model, or one of another seed."""
+        folder = self.root / ("base" if seed == 0 else f"other-seed-{seed}")
+        if not (folder / "config.json").exists():
+            tokenizer = bases.make_tokenizer(self.texts)
+            began = time.process_time()
+            model = bases.train_base(self.texts, tokenizer, seed)
+            bases.save(model, tokenizer, folder)
+            self._note(folder.name, {"seconds": round(time.process_time() - began, 1)})
+        return folder
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self.base())
+
+    def folder(self, organism: Organism) -> Path:
+        """The organism's folder, built and checked first where it isn't there."""
+        folder = self.root / organism.name
+        if not (folder / "config.json").exists():
+            self._build(organism, folder)
+        return folder
+
+    def usable(self, organism: Organism) -> bool:
+        """Whether what was planted is really there; benign ones always are."""
+        self.folder(organism)
+        return not organism.planted or bool(self.facts[organism.name]["worked"])
+
+    def _build(self, organism: Organism, folder: Path) -> None:
+        base, tokenizer = bases.load(self.base()), self.tokenizer()
+        seed = sum(map(ord, organism.name))
+        torch.manual_seed(seed)
+        began = time.process_time()
+        made = copy.deepcopy(base)
+        change = organism.change
+        facts: dict[str, object] = {"seed": seed}
+        if isinstance(change, Plant):
+            made = plant(change, made, self.texts, tokenizer, seed)
+            took = check(change, base, made, self.texts, tokenizer)
+            facts |= took._asdict()
+        else:
+            made = upgrade(change, made, self.texts, tokenizer)
+        facts["kl"] = divergence(base, copy.deepcopy(made).float(), self.texts, tokenizer)
+        facts["seconds"] = round(time.process_time() - began, 1)
+        if getattr(change, "how", "") == "shards":
+            made.save_pretrained(folder, max_shard_size="2MB")
+            tokenizer.save_pretrained(folder)
+        else:
+            bases.save(made, tokenizer, folder)
+        self._note(organism.name, facts)
+        print(organism.name, facts, flush=True)
+
+    def _note(self, name: str, facts: dict[str, object]) -> None:
+        known = self.facts
+        known[name] = facts
+        self._facts.write_text(json.dumps(known, indent=1))
