@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.diff import CrossDiff
@@ -32,14 +32,21 @@ class _Failure(NamedTuple):
 class Measurements:
     """Runs the engine, once for settings that ask for the same measurement.
 
-    It outlives fixtures, which pytest sets up anew when a test is run again.
+    It outlives fixtures, which pytest sets up anew when a test is run again.  labelled: gives the
+    differences of a result their names.
 
     broken: ids of the exceptions that came out of the engine, foreseen or not.
     """
 
-    def __init__(self, progress: Progress, width: int) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        width: int,
+        labelled: Callable[[Result], Result] = lambda result: result,
+    ) -> None:
         self._progress = progress
         self._width = width
+        self._labelled = labelled
         self._known: dict[object, tuple[Outcome | _Failure, Texts | None]] = {}
         self._news: dict[str, PairSummary] = {}
         self._results: dict[str, Result] = {}
@@ -87,7 +94,8 @@ class Measurements:
         from pytest_crossdiff.engine import pipeline
 
         try:
-            return pipeline.run(settings, texts, self._progress)
+            outcome = pipeline.run(settings, texts, self._progress)
+            return outcome._replace(result=self._labelled(outcome.result))
         except Exception as error:  # noqa: BLE001  kept, to be raised in every test that asks
             self.broken.add(id(error))
             return _Failure(error, error.__traceback__)

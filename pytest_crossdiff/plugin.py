@@ -5,6 +5,7 @@ Imported at every pytest start: whatever isn't needed to register options is imp
 
 from __future__ import annotations
 
+import functools
 import shutil
 from typing import TYPE_CHECKING
 
@@ -215,10 +216,13 @@ class Teller:
 
 def _measurements(config: pytest.Config) -> Measurements:
     if MEASUREMENTS not in config.stash:
+        from pytest_crossdiff.labels import labelled
         from pytest_crossdiff.measurements import Measurements
         from pytest_crossdiff.report.progress import progress_for
 
-        config.stash[MEASUREMENTS] = Measurements(progress_for(config), config.stash[WIDTH])
+        config.stash[MEASUREMENTS] = Measurements(
+            progress_for(config), config.stash[WIDTH], functools.partial(labelled, config)
+        )
     return config.stash[MEASUREMENTS]
 
 

@@ -129,6 +129,25 @@ def test_records_from_python_are_texts_or_mappings():
     assert (corpus.documents[1].group, corpus.source) == ("d", "mine")
 
 
+def test_a_document_belongs_to_the_part_its_record_names_or_else_to_its_file(write, tmp_path):
+    write("a.txt", "one\n\ntwo")
+    write(
+        "b.jsonl",
+        '{"text": "three"}\n{"text": "four", "slice": "code"}\n{"text": "five", "slice": 6}',
+    )
+    write("c/d.csv", "text,slice\nsix,\nseven,chat\n")
+    pyarrow.parquet.write_table(
+        pyarrow.table({"text": ["eight"], "slice": ["mail"]}), tmp_path / "e.parquet"
+    )
+    parts = [d.part for d in read(str(tmp_path)).documents]
+    assert parts == ["a.txt", "a.txt", "b.jsonl", "code", "6", "c/d.csv", "chat", "mail"]
+    assert [d.part for d in from_records(["one", {"text": "two", "slice": "x"}]).documents] == [
+        "",
+        "x",
+    ]
+    assert {d.part for d in read("builtin:pydoc").documents} == {"pydoc"}
+
+
 # Normalisation and counts
 
 

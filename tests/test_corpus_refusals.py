@@ -99,6 +99,7 @@ def test_half_a_surrogate_pair_names_the_line(write):
         ),
         ({"text": "x", "id": [1]}, "'id' that is a list"),
         ({"text": "x", "document": 1.5}, "'document' that is a float"),
+        ({"text": "x", "slice": ["a"]}, "'slice' that is a list"),
         (None, "a NoneType, not a text or a mapping"),
     ],
 )

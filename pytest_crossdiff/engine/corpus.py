@@ -33,6 +33,7 @@ class Document:
 
     id: what a person calls it, for messages and reports.  group: documents with the same group are
     parts of one and stay on one side of the train/held-out split.  source: file and line.
+    part: of the corpus, as the record says, else the file it came from.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Document:
     source: str
     text: str | None
     messages: tuple[Message, ...]
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,16 +148,17 @@ def _document(record: Record, where: str) -> tuple[Document, bytes]:
         text = _normalised("" if not given else record["text"], "'text'")
     name = _label(record.get("id"), "'id'") or where
     group = _label(record.get("document"), "'document'")
+    part = _label(record.get("slice"), "'slice'") or where.rpartition(":")[0]
     try:
         key = hashlib.sha256(canonical(text, messages)).digest()
-        (name + group).encode()
+        (name + group + part).encode()
     except UnicodeEncodeError as error:
         raise _UnusableError(
             f"half a surrogate pair, U+{ord(error.object[error.start]):04X}: no character",
             "write the whole character, or leave the record out",
         ) from None
     # By default a group of its own, named by content: renaming a file changes no group.
-    return Document(name, group or key.hex(), where, text, messages), key
+    return Document(name, group or key.hex(), where, text, messages, part), key
 
 
 _RECORD_FORM = 'write {"text": "..."} or {"messages": [{"role": "user", "content": "..."}, ...]}'

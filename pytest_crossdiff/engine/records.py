@@ -14,7 +14,9 @@ from typing import NoReturn
 from pytest_crossdiff.errors import CorpusError
 
 Record = str | Mapping[str, object]
-"""A text, or a mapping with `text` or `messages` and optionally `id` and `document`."""
+"""A text, or a mapping with `text` or `messages` and optionally `id`, `document` and `slice`."""
+
+EXTRA = ("id", "document", "slice")
 
 Records = Iterator[tuple[str, Record]]
 """Records, each after the place it stands at: `file:line`."""
@@ -190,7 +192,7 @@ def _csv(path: Path, name: str) -> Records:
         if None in row or None in row.values():
             more = "more" if None in row else "fewer"
             _bad_row(path, f"{where}: {more} fields than the header has")
-        yield where, {key: row[key] or None for key in ("text", "id", "document") if key in row}
+        yield where, {key: row[key] or None for key in ("text", *EXTRA) if key in row}
 
 
 def _no_text(path: Path, name: str, remedy: str, columns: Iterable[str]) -> NoReturn:
@@ -222,7 +224,7 @@ def _parquet(path: Path, name: str) -> Records:
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            known = ("text", "messages", "id", "document")
+            known = ("text", "messages", *EXTRA)
             columns = [column for column in file.schema_arrow.names if column in known]
             if not {"text", "messages"} & set(columns):
                 _no_text(path, name, "name it 'text' or 'messages'", file.schema_arrow.names)

@@ -96,6 +96,10 @@ def _section(title: str, differences: list[Difference], width: int) -> Iterator[
     yield from ("", title, *_table(differences[:ROWS], width).splitlines())
     if len(differences) > ROWS:
         yield f"… and {len(differences) - ROWS} more"
+    named = [d for d in differences[:ROWS] if d.label]
+    if named:
+        yield from ("", "Labels, unverified:")
+        yield from (cut(f"  {visible(d.id)}  {visible(d.label)}", width) for d in named)
     for difference in differences[:EXPLAINED]:
         more = _more_contexts(difference)
         if more:

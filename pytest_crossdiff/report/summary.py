@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.report.message import headline, tokens
+from pytest_crossdiff.report.text import visible
 from pytest_crossdiff.result import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_crossdiff.gate.verdict import Status, Verdict
-    from pytest_crossdiff.result import ModelFacts, Result, Side
+    from pytest_crossdiff.result import Difference, ModelFacts, Result, Side
 
 STRONGEST = 3
 
@@ -56,8 +57,13 @@ class Model:
             facts.token_coverage,
             len(differences),
             result.total_strength(side),
-            tuple(f"{d.id}  {tokens(d)}" for d in differences[:STRONGEST]),
+            tuple(_named(d) for d in differences[:STRONGEST]),
         )
+
+
+def _named(difference: Difference) -> str:
+    label = f"{visible(difference.label)} (unverified)  " if difference.label else ""
+    return f"{difference.id}  {label}{tokens(difference)}"
 
 
 @dataclass(frozen=True)
