@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate import assertions, patterns
 from pytest_crossdiff.gate.budgets import Budgets, Limits
+from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
 
 if TYPE_CHECKING:
     import re
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_crossdiff.gate.patterns import Sides
+    from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.gate.verdict import Verdict
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.result import Difference, Result, Side
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 class CrossDiff:
     """What the baseline and the candidate have that the other hasn't, on held-out text.
 
+    accepted: which of the differences were accepted before; they count against no budget.
     cached: nothing was computed.  entry: folder of the artefact.  width: columns of a message.
     noted: told of each verdict that is drawn.
 
@@ -32,6 +35,7 @@ class CrossDiff:
 
     result: Result
     settings: Settings
+    accepted: Recognition = NOTHING
     cached: bool = False
     entry: Path | None = None
     width: int = 100
@@ -79,7 +83,7 @@ class CrossDiff:
         """Nothing that only `side` has is set off by text in which `matching` is found.
 
         matching: a regular expression, searched in the tokens that a difference fires on and in
-        its contexts.
+        its contexts.  Accepted differences are left out.
         """
         __tracebackhide__ = True
         caller = "assert_no_feature"
@@ -87,7 +91,7 @@ class CrossDiff:
         assertions.assert_none_match(
             self.result,
             pattern,
-            patterns.matching(self.result, pattern, sides),
+            patterns.matching(without_accepted(self.result, self.accepted), pattern, sides),
             Budgets.configured(self.settings),
             entry=self.entry,
             width=self.width,
@@ -104,5 +108,10 @@ class CrossDiff:
     def _assert_within(self, budgets: Budgets) -> None:
         __tracebackhide__ = True
         assertions.assert_within(
-            self.result, budgets, entry=self.entry, width=self.width, noted=self.noted
+            self.result,
+            budgets,
+            self.accepted,
+            entry=self.entry,
+            width=self.width,
+            noted=self.noted,
         )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.pipeline import Outcome
     from pytest_crossdiff.engine.plan import Texts
+    from pytest_crossdiff.gate.accepting import Ledger, Proposal
     from pytest_crossdiff.gate.verdict import Verdict
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Progress
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
 class _Failure(NamedTuple):
     error: Exception
     trace: TracebackType | None
+
+
+class News(NamedTuple):
+    """Pairs with their verdicts, new results, and what a request to accept comes to on them."""
+
+    pairs: list[PairSummary]
+    results: list[Result]
+    proposals: list[Proposal]
 
 
 class Measurements:
@@ -42,14 +51,17 @@ class Measurements:
         self,
         progress: Progress,
         width: int,
+        ledger: Ledger,
         labelled: Callable[[Result], Result] = lambda result: result,
     ) -> None:
         self._progress = progress
         self._width = width
+        self._ledger = ledger
         self._labelled = labelled
         self._known: dict[object, tuple[Outcome | _Failure, Texts | None]] = {}
         self._news: dict[str, PairSummary] = {}
         self._results: dict[str, Result] = {}
+        self._proposals: dict[str, Proposal] = {}
         self._told: set[str] = set()
         self.broken: set[int] = set()
 
@@ -58,18 +70,30 @@ class Measurements:
 
         Raises whatever kept the engine from measuring, also when it did so before.
         """
-        outcome = self.outcome(settings, texts)
-        summary = PairSummary.of(outcome.result, cached=outcome.cached)
+        outcome = self._outcome(settings, texts)
+        result = outcome.result
+        given = texts is not None and not _asks_for_other_texts(settings)
+        accepted, proposal = self._ledger.recognition(
+            result, settings, "crossdiff_corpus fixture" if given else ""
+        )
+        self._proposals[result.key] = proposal
+        summary = PairSummary.of(result, cached=outcome.cached, accepted=accepted)
+        self._tell(result, summary)
 
         def noted(verdict: Verdict) -> None:
             merge(self._news, [summary.checked(verdict)])
 
         return CrossDiff(
-            outcome.result, settings, outcome.cached, outcome.entry, self._width, noted
+            result, settings, accepted, outcome.cached, outcome.entry, self._width, noted
         )
 
     def outcome(self, settings: Settings, texts: Texts | None) -> Outcome:
         """The engine's own answer."""
+        outcome = self._outcome(settings, texts)
+        self._tell(outcome.result, PairSummary.of(outcome.result, cached=outcome.cached))
+        return outcome
+
+    def _outcome(self, settings: Settings, texts: Texts | None) -> Outcome:
         require(settings, "baseline", "candidate")
         texts = None if _asks_for_other_texts(settings) else _checked(texts)
         key = _measured_by(settings), id(texts)
@@ -78,16 +102,18 @@ class Measurements:
         outcome, _ = self._known[key]
         if isinstance(outcome, _Failure):
             raise outcome.error.with_traceback(outcome.trace)
-        merge(self._news, [PairSummary.of(outcome.result, cached=outcome.cached)])
-        if outcome.result.key not in self._told:
-            self._told.add(outcome.result.key)
-            self._results[outcome.result.key] = outcome.result
         return outcome
 
-    def take_news(self) -> tuple[list[PairSummary], list[Result]]:
-        """What became known since the last call: pairs with their verdicts, and new results."""
-        news = list(self._news.values()), list(self._results.values())
-        self._news, self._results = {}, {}
+    def _tell(self, result: Result, summary: PairSummary) -> None:
+        merge(self._news, [summary])
+        if result.key not in self._told:
+            self._told.add(result.key)
+            self._results[result.key] = result
+
+    def take_news(self) -> News:
+        """What became known since the last call."""
+        news = News([*self._news.values()], [*self._results.values()], [*self._proposals.values()])
+        self._news, self._results, self._proposals = {}, {}, {}
         return news
 
     def _measured(self, settings: Settings, texts: Texts | None) -> Outcome | _Failure:

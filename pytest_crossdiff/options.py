@@ -217,6 +217,20 @@ class Settings:
         "least share of each model's variance the dictionary must explain for a verdict",
         decides=True,
     )
+    # Accepted differences
+    accepted_growth: float = setting(
+        1.5,
+        _number(1.0, 100.0),
+        "an accepted difference counts again when it is stronger than so many times what was "
+        "accepted",
+        decides=True,
+    )
+    accepted_texts: bool = setting(
+        True,
+        _flag,
+        "whether crossdiff-accepted.json shows the tokens and texts that a difference fires on",
+        decides=True,
+    )
     # The cache
     cache_dir: str = setting(
         "", _text, "folder of the cache; none: the user's cache folder", path="file"

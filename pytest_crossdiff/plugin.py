@@ -30,6 +30,8 @@ MEASUREMENTS: pytest.StashKey[Measurements] = pytest.StashKey()
 WIDTH: pytest.StashKey[int] = pytest.StashKey()
 FOLDER: pytest.StashKey[Path] = pytest.StashKey()
 
+ACCEPTING = ("accept", "reason", "author", "expires")
+
 MARKER = (
     "crossdiff(**settings): settings of the `crossdiff` fixture for this test, by name, "
     "e.g. corpus='evals/safety.jsonl', max_candidate_only=0"
@@ -51,6 +53,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     if not config.option.help:
         resolution.refuse_unknown_keys(config)
+        if any(getattr(config.option, f"crossdiff_{name}") is not None for name in ACCEPTING):
+            from pytest_crossdiff.gate.accepting import Ledger
+
+            Ledger.of(config)  # refuses a request that can't be granted
     config.stash[WIDTH] = _width(config)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Teller(config), "crossdiff-teller")
@@ -119,11 +125,13 @@ def pytest_runtest_makereport(
     if measurements:
         from pytest_crossdiff.report.summary import to_json
 
-        pairs, results = measurements.take_news()
-        if pairs:  # as text, which xdist carries to the main process
-            vars(report)["crossdiff_pairs"] = to_json(pairs)
-        if results and item.config.hook.pytest_crossdiff_result.get_hookimpls():
-            vars(report)["crossdiff_results"] = [result.to_json() for result in results]
+        news = measurements.take_news()
+        if news.pairs:  # as text, which xdist carries to the main process
+            vars(report)["crossdiff_pairs"] = to_json(news.pairs)
+        if news.results and item.config.hook.pytest_crossdiff_result.get_hookimpls():
+            vars(report)["crossdiff_results"] = [result.to_json() for result in news.results]
+        if item.config.option.crossdiff_accept is not None:
+            vars(report)["crossdiff_proposals"] = [p.to_json() for p in news.proposals]
     return report
 
 
@@ -186,6 +194,8 @@ class Teller:
         self._config = config
         self._pairs: dict[str, PairSummary] = {}
         self._told: set[str] = set()
+        self._proposals: list[str] = []
+        self._settled = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what the report carries."""
@@ -193,6 +203,7 @@ class Teller:
             from pytest_crossdiff.report.summary import from_json, merge
 
             merge(self._pairs, from_json(report.crossdiff_pairs))
+        self._proposals += getattr(report, "crossdiff_proposals", ())
         for text in getattr(report, "crossdiff_results", ()):
             from pytest_crossdiff.result import Result
 
@@ -201,27 +212,45 @@ class Teller:
                 self._told.add(result.key)
                 self._config.hook.pytest_crossdiff_result(config=self._config, result=result)
 
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Accept what `--crossdiff-accept` names."""
+        if self._config.option.crossdiff_accept is None or self._config.option.collectonly:
+            return
+        from pytest_crossdiff.gate.accepting import Ledger, Proposal
+
+        try:
+            proposals = map(Proposal.from_json, self._proposals)
+            self._settled = Ledger.of(self._config).settle(proposals)
+        except CrossDiffError as error:
+            self._settled = str(error)
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write a block for each pair, or nothing."""
-        if not self._pairs:
-            return
         try:
-            from pytest_crossdiff.report.terminal import write_summary
+            if self._pairs:
+                from pytest_crossdiff.report.terminal import write_summary
 
-            root, width = self._config.rootpath, self._config.stash[WIDTH]
-            write_summary(terminalreporter, self._pairs.values(), root, width)
+                root, width = self._config.rootpath, self._config.stash[WIDTH]
+                write_summary(terminalreporter, self._pairs.values(), root, width)
         except Exception as error:  # noqa: BLE001  nothing may hide the result of the run
             terminalreporter.write_line(f"crossdiff: no summary: {error!r}")
+        for line in self._settled.splitlines():
+            terminalreporter.write_line(f"crossdiff: {line}")
 
 
 def _measurements(config: pytest.Config) -> Measurements:
     if MEASUREMENTS not in config.stash:
+        from pytest_crossdiff.gate.accepting import Ledger
         from pytest_crossdiff.labels import labelled
         from pytest_crossdiff.measurements import Measurements
         from pytest_crossdiff.report.progress import progress_for
 
         config.stash[MEASUREMENTS] = Measurements(
-            progress_for(config), config.stash[WIDTH], functools.partial(labelled, config)
+            progress_for(config),
+            config.stash[WIDTH],
+            Ledger.of(config),
+            functools.partial(labelled, config),
         )
     return config.stash[MEASUREMENTS]
 

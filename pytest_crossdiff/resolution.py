@@ -41,6 +41,13 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="add a test that fails when the models differ by more than their budget",
     )
+    for name, metavar, text in (
+        ("accept", "ID[,ID]", "let these differences pass from now on; needs a reason"),
+        ("reason", "TEXT", "why the differences are accepted"),
+        ("author", "NAME", "who accepts them (default: user.name of git)"),
+        ("expires", "DATE", "last day on which they are accepted, YYYY-MM-DD (default: none)"),
+    ):
+        group.addoption(f"--crossdiff-{name}", default=None, metavar=metavar, help=text)
     for field in fields():
         default = "none" if field.default in ("", None) else field.default
         text = f"{field.metadata['help']} (default: {default})"

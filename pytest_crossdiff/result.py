@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import types
 import typing
@@ -69,12 +70,20 @@ class TokenCount:
 class Firing:
     """A place of the held-out text, whatever the tokenizer: the document, a digest of the piece
     of text, the character of it at which the token ends, and the difference's activation there.
+
+    A difference keeps the 256 places where it fires that have the least `rank`: of a place whose
+    rank is below the greatest that it keeps, and which it doesn't keep, it is known not to fire.
     """
 
     document: str
     piece: str
     end: int
     activation: float
+
+    @property
+    def rank(self) -> str:
+        """A digest of the place: an order without meaning, the same in every run."""
+        return hashlib.sha256(f"{self.piece}:{self.end}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

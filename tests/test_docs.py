@@ -18,7 +18,7 @@ from fake_engine import install_for_subprocess
 from pytest_crossdiff import __version__, plugin
 from pytest_crossdiff.diff import CrossDiff
 from pytest_crossdiff.options import fields
-from results import make_result
+from results import make_difference, make_result
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -98,7 +98,7 @@ class TestExamples:
     """
 
     @pytest.mark.parametrize("document", DOCS, ids=names(DOCS))
-    def test_they_run(self, project, engine, document):
+    def test_they_run(self, project, engine, document, monkeypatch):
         shown = blocks(document, "ini", "toml", "python")
         for block in shown:
             assert block.file, f"{document.name}: a block must begin with its file's name"
@@ -110,6 +110,11 @@ class TestExamples:
             else:
                 passes(project)
         write(project.path, Block("ini", INI))
+        if document.name == "accepting.md":  # on a pair that has what it accepts
+            engine.result = make_result(make_difference("C1"), make_difference("B1", "baseline"))
+            monkeypatch.delenv("CI", raising=False)
+            for name, value in (("COUNT", "1"), ("KEY_0", "user.name"), ("VALUE_0", "Ann")):
+                monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
         for line in commands(document):
             if line.startswith("pytest"):
                 done = project.runpytest(*shlex.split(line)[1:])

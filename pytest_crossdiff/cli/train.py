@@ -50,6 +50,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     """Measure, or take from the cache, and tell."""
     from pytest_crossdiff.cli.configuration import read
     from pytest_crossdiff.errors import BudgetExceeded, InsufficientData
+    from pytest_crossdiff.gate.accepting import Ledger
     from pytest_crossdiff.measurements import Measurements
     from pytest_crossdiff.report.terminal import block, brief
     from pytest_crossdiff.report.text import cut
@@ -57,7 +58,8 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     configuration = read(given(options))
     progress = _progress(quiet=options.quiet)
     _warn_of_fixture(configuration, progress)
-    measurements = Measurements(progress, out.width)
+    ledger = Ledger.beside(configuration.file, configuration.root)
+    measurements = Measurements(progress, out.width, ledger)
     code, message, unclear = WITHIN, "", None
     try:
         diff = measurements.diff(configuration.settings, None)
@@ -72,7 +74,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
             "crossdiff: what is finished is kept; the same command goes on from there"
         )
         raise
-    pairs, _ = measurements.take_news()
+    pairs = measurements.take_news().pairs
     if message and not options.quiet:
         out.line(message)
         out.line()

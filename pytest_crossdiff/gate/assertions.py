@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_crossdiff.gate.budgets import Budgets
+    from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.gate.verdict import Verdict
     from pytest_crossdiff.result import Difference, Result
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def assert_within(
     result: Result,
     budgets: Budgets,
+    accepted: Recognition,
     *,
     entry: Path | None = None,
     width: int = message.WIDTH,
@@ -31,11 +33,11 @@ def assert_within(
     entry: folder of the artefact, named in the message.  noted: is told of the verdict first.
     """
     __tracebackhide__ = True
-    verdict = judge(result, budgets)
+    verdict = judge(result, budgets, accepted)
     noted(verdict)
     _require_evidence(verdict, budgets)
     if verdict.status == "exceeded":
-        raise BudgetExceeded(message.exceeded(result, verdict, entry, width))
+        raise BudgetExceeded(message.exceeded(result, verdict, entry, width, accepted))
 
 
 def assert_none_match(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
 from pytest_crossdiff.result import SIDES
 
 if TYPE_CHECKING:
     from pytest_crossdiff.gate.budgets import Budgets, Limits
+    from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.result import Result, Side
 
 Status = Literal["within", "exceeded", "insufficient"]
@@ -58,8 +60,9 @@ class Verdict:
         return tuple(side for side in self.sides if side.exceeded)
 
 
-def judge(result: Result, budgets: Budgets) -> Verdict:
-    """Hold `result` against `budgets`."""
+def judge(result: Result, budgets: Budgets, accepted: Recognition = NOTHING) -> Verdict:
+    """Hold `result`, less what was accepted of it, against `budgets`."""
+    result = without_accepted(result, accepted)
     sides = tuple(
         SideVerdict(side, len(result.of(side)), result.total_strength(side), limits)
         for side in reversed(SIDES)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
+from pytest_crossdiff.report.acceptance import not_counted
 from pytest_crossdiff.report.text import (
     MARKS,
     against,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.gate.verdict import SideVerdict, Verdict
     from pytest_crossdiff.result import Context, Difference, Result
 
@@ -31,8 +34,15 @@ CONTEXTS = 2
 _HEADERS = ("id", "strength", "density", "exclusivity", "fires on", "context")
 
 
-def exceeded(result: Result, verdict: Verdict, entry: Path | None, width: int = WIDTH) -> str:
+def exceeded(
+    result: Result,
+    verdict: Verdict,
+    entry: Path | None,
+    width: int = WIDTH,
+    accepted: Recognition = NOTHING,
+) -> str:
     """The message of a verdict that some budget is exceeded, at most `width` columns wide."""
+    result = without_accepted(result, accepted)
     over = verdict.exceeded
     lines = [headline(side) for side in verdict.sides if side.exceeded]
     lines += [headline(side) + " (within)" for side in verdict.sides if not side.exceeded]
@@ -41,6 +51,7 @@ def exceeded(result: Result, verdict: Verdict, entry: Path | None, width: int = 
         lines += _section(
             f"Only in the {side.side}, strongest first:", _strongest(result.of(side.side)), width
         )
+    lines += not_counted(accepted)
     lines += ["", "What to do:", f"- read the texts: each {MARKS[0]}token{MARKS[1]} sets it off"]
     lines += [f"- wanted: {remedy}" for side in over for remedy in _raise_budget(side)]
     lines += ["- not wanted: mend or retrain the candidate, then run again", *_artefact(entry)]

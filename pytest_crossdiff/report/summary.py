@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
+from pytest_crossdiff.report.acceptance import acceptances
 from pytest_crossdiff.report.message import headline, tokens
 from pytest_crossdiff.report.text import visible
 from pytest_crossdiff.result import SIDES
@@ -14,6 +16,7 @@ from pytest_crossdiff.result import SIDES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.gate.verdict import Status, Verdict
     from pytest_crossdiff.result import Difference, ModelFacts, Result, Side
 
@@ -32,6 +35,17 @@ class Check:
     def of(cls, verdict: Verdict) -> Check:
         """What is to be told of `verdict`."""
         return cls(verdict.status, tuple(map(headline, verdict.sides)), verdict.reason)
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """An entry of the accepted differences, and what became of it in this pair: "missing", or as
+    in `gate.recognition`.  text: what is to be told of it.
+    """
+
+    id: str
+    state: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -79,10 +93,12 @@ class PairSummary:
     seconds: float
     cached: bool
     checks: tuple[Check, ...] = ()
+    accepted: tuple[Acceptance, ...] = ()
 
     @classmethod
-    def of(cls, result: Result, *, cached: bool) -> PairSummary:
-        """What is to be told of `result`."""
+    def of(cls, result: Result, *, cached: bool, accepted: Recognition = NOTHING) -> PairSummary:
+        """What is to be told of `result`, whose accepted differences don't count."""
+        result = without_accepted(result, accepted)
         baseline, candidate = (Model.of(result.model(side), result, side) for side in SIDES)
         return cls(
             result.key,
@@ -93,13 +109,17 @@ class PairSummary:
             result.corpus.heldout_pairs,
             sum(result.seconds.values()),
             cached,
+            accepted=tuple(Acceptance(*told) for told in acceptances(accepted)),
         )
 
     def merged(self, other: PairSummary) -> PairSummary:
         """The pair as several tests or processes saw it."""
-        checks = dict.fromkeys((*self.checks, *other.checks))
-        cached = self.cached and other.cached
-        return dataclasses.replace(self, cached=cached, checks=tuple(checks))
+        return dataclasses.replace(
+            self,
+            cached=self.cached and other.cached,
+            checks=tuple(dict.fromkeys((*self.checks, *other.checks))),
+            accepted=tuple(dict.fromkeys((*self.accepted, *other.accepted))),
+        )
 
     def checked(self, verdict: Verdict) -> PairSummary:
         """The pair with one more verdict."""
@@ -125,7 +145,8 @@ def from_json(text: str) -> list[PairSummary]:
 def _pair(data: dict[str, Any]) -> PairSummary:
     models: dict[str, Any] = {side: _model(data[side]) for side in SIDES}
     checks = tuple(Check(c["status"], tuple(c["lines"]), c["reason"]) for c in data["checks"])
-    return PairSummary(**(data | models | {"checks": checks}))
+    accepted = tuple(Acceptance(**a) for a in data["accepted"])
+    return PairSummary(**(data | models | {"checks": checks, "accepted": accepted}))
 
 
 def _model(data: dict[str, Any]) -> Model:

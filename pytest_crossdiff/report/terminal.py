@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.options import fields, parse
+from pytest_crossdiff.report.acceptance import warnings
 from pytest_crossdiff.report.text import cut, duration, number, percent, plural, visible
 from pytest_crossdiff.resolution import configured
 
@@ -48,9 +49,13 @@ def write_summary(
     reporter: pytest.TerminalReporter, pairs: Iterable[PairSummary], root: Path, width: int
 ) -> None:
     """A block for each pair; with -q a line."""
+    pairs = list(pairs)
+    warned = [f"crossdiff: {text}" for text in warnings(a for p in pairs for a in p.accepted)]
     if reporter.config.get_verbosity() < 0:
         for pair in pairs:
             reporter.write_line(brief(pair, root))
+        for line in warned:
+            reporter.write_line(cut(line, width), yellow=True)
         return
     reporter.write_sep("=", "crossdiff")
     for at, pair in enumerate(pairs):
@@ -60,6 +65,8 @@ def write_summary(
         reporter.write_line(cut(title, width), bold=True, **{_COLOURS[status(pair)]: True})
         for line in lines:
             reporter.write_line(cut(line, width))
+    for line in warned:
+        reporter.write_line(cut(line, width), yellow=True)
 
 
 def status(pair: PairSummary) -> str:
@@ -89,6 +96,9 @@ def block(pair: PairSummary, root: Path) -> Iterator[str]:
     for model, side in ((after, "candidate"), (before, "baseline")):
         for line in model.strongest:
             yield _line(side, line)
+    for acceptance in pair.accepted:
+        if acceptance.state == "accepted":
+            yield _line("accepted", acceptance.text)
 
 
 def _counts(pair: PairSummary) -> Iterator[str]:

@@ -1,0 +1,137 @@
+"""Which differences of a result were accepted before."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pytest_crossdiff.gate.fingerprint import Fingerprint
+from pytest_crossdiff.result import SIDES
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterable
+
+    from pytest_crossdiff.gate.accepted import Entry
+    from pytest_crossdiff.result import Result, Side
+
+LEAST = 0.5
+"""Correlation from which on two fingerprints are one difference (docs/accepting.md)."""
+
+State = Literal["accepted", "grown", "expired"]
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A difference of a result, the entry that it is known by, and whether that lets it pass.
+
+    growth: its strength over the strength that was accepted.
+    """
+
+    difference: str
+    entry: Entry
+    correlation: float
+    growth: float
+    state: State
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What was recognised in one result.  missing: entries looked for in vain."""
+
+    found: tuple[Recognised, ...] = ()
+    missing: tuple[Entry, ...] = ()
+
+    def of(self, difference: str) -> Recognised | None:
+        """The entry that the difference of this id is known by, None when it is new."""
+        return next((r for r in self.found if r.difference == difference), None)
+
+    def accepts(self, difference: str) -> bool:
+        """Whether the difference of this id isn't to count."""
+        found = self.of(difference)
+        return found is not None and found.state == "accepted"
+
+
+NOTHING = Recognition()
+
+
+def recognise(
+    result: Result, entries: Iterable[Entry], *, growth: float, today: datetime.date
+) -> Recognition:
+    """Find `entries`, all of the slot of `result`, among its differences, one to one.
+
+    growth: how many times the accepted strength a difference may have.  An entry that has expired
+    is recognised but lets nothing pass.
+    """
+    entries = tuple(entries)
+    if not entries:
+        return Recognition()
+    pairs = result.corpus.heldout_pairs
+    prints = {d.id: Fingerprint.of(d, pairs) for d in result.differences}
+    alike = [
+        (correlation, entry.id, d.id)
+        for d in result.differences
+        for entry in entries
+        if entry.side == d.side
+        and (correlation := entry.fingerprint.correlation(prints[d.id])) >= LEAST
+    ]
+    strengths = {d.id: d.strength for d in result.differences}
+    by_id = {entry.id: entry for entry in entries}
+    found = {}
+    for correlation, entry_id, difference in one_to_one(alike):
+        entry = by_id[entry_id]
+        grown = strengths[difference] / max(entry.strength, 1e-12)
+        state: State = "accepted"
+        if entry.expired(today):
+            state = "expired"
+        elif not grown <= growth:
+            state = "grown"
+        found[difference] = Recognised(difference, entry, correlation, grown, state)
+    taken = {r.entry.id for r in found.values()}
+    return Recognition(
+        tuple(found[d.id] for d in result.differences if d.id in found),
+        tuple(entry for entry in entries if entry.id not in taken),
+    )
+
+
+def one_to_one(alike: Iterable[tuple[float, str, str]]) -> list[tuple[float, str, str]]:
+    """The most alike pair first, then the most alike of what is left, and so on.
+
+    On real pairs that gives what the assignment of the largest sum gives (docs/accepting.md), and
+    a difference never loses the entry most like it to one that is less so.
+    """
+    chosen: list[tuple[float, str, str]] = []
+    left: set[str] = set()
+    right: set[str] = set()
+    for pair in sorted(alike, key=lambda p: (-p[0], p[1], p[2])):
+        if pair[1] not in left and pair[2] not in right:
+            chosen.append(pair)
+            left.add(pair[1])
+            right.add(pair[2])
+    return chosen
+
+
+def without_accepted(result: Result, recognition: Recognition) -> Result:
+    """`result` as if it had only the differences that count."""
+    if not any(recognition.accepts(d.id) for d in result.differences):
+        return result
+    baseline, candidate = (_remaining_strength(result, recognition, side) for side in SIDES)
+    return dataclasses.replace(
+        result,
+        differences=tuple(d for d in result.differences if not recognition.accepts(d.id)),
+        baseline_total_strength=baseline,
+        candidate_total_strength=candidate,
+    )
+
+
+def _remaining_strength(result: Result, recognition: Recognition, side: Side) -> float:
+    """The joint strength of what counts: its share of the joint strength of all, and where that
+    is less than its own sum, the sum; never more than that of all.
+    """
+    total, all_ = result.total_strength(side), result.of(side)
+    new = sum(d.strength for d in all_ if not recognition.accepts(d.id))
+    own = sum(d.strength for d in all_)
+    if own <= 0.0 or all(not recognition.accepts(d.id) for d in all_):
+        return total
+    return min(total, new * max(1.0, total / own))
