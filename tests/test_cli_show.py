@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -66,7 +67,7 @@ class TestWhichResult:
     def test_a_key_that_isn_t_there_and_one_too_short(self, measured):
         done = crossdiff(measured, "show", "0123456789")
         assert done.returncode == 3
-        assert "there is no result '0123456789' among the 1 of the cache" in done.stderr
+        assert "no result '0123456789'; the cache is " in done.stderr
         assert crossdiff(measured, "show", "ab").returncode == 2
 
     def test_damage_is_no_result(self, measured, key, tmp_path):
@@ -87,8 +88,8 @@ class TestWhichResult:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "pytest.ini").write_text("[pytest]\ncrossdiff_cache_dir = cache\n")
         done = crossdiff(tmp_path, "show", "abcd")
-        assert done.returncode == 2
-        assert "several results begin with 'abcd': abcdef0, abcdef1" in done.stderr
+        assert done.returncode == 3
+        assert "several results 'abcd': abcdef0, abcdef1" in done.stderr
 
 
 def test_a_planted_difference_is_listed_with_the_words_that_set_it_off(measured):
@@ -196,3 +197,76 @@ class TestHostileText:
 
     def test_a_result_that_was_written_by_hand_is_read_like_any_other(self):
         assert Result.from_json(self.RESULT.to_json()) == self.RESULT
+
+
+TEXT = "The value is in the box. To be or not to be: that is it."
+
+
+@pytest.fixture(scope="module")
+def done(measured):
+    return crossdiff(measured, "show", "--on", TEXT)
+
+
+class TestOnAText:
+    """The candidate can't tell the words of `planted.MERGED` apart; the baseline can."""
+
+    def test_the_tokens_that_set_a_difference_off_are_marked(self, measured, done):
+        assert done.returncode == 0, done.stderr
+        heads = [line for line in done.stdout.splitlines() if line.startswith("B")]
+        assert heads
+        assert all(re.match(r"B\d+  only in the baseline: \d tokens? of \d+", h) for h in heads)
+        marked = re.findall("⟦ (.*?)⟧", done.stdout)
+        assert set(marked) & set(planted.MERGED)
+
+    def test_the_text_itself_is_whole(self, done):
+        lines = done.stdout.splitlines()
+        shown = [x[2:] for x in lines if x.startswith("  ")]
+        assert {re.sub("[⟦⟧]", "", x) for x in shown} == {TEXT}
+
+    def test_progress_is_not_part_of_it(self, done):
+        assert "crossdiff: read baseline" in done.stderr
+        assert "crossdiff:" not in done.stdout
+
+    def test_it_is_the_activation_that_the_result_has_for_its_contexts(self, measured, key):
+        """Read again with a little less text around it, the strongest place fires as strongly."""
+        file = measured / "cache" / "result" / key[:2] / key / "result.json"
+        best = Result.from_json(file.read_text("utf-8")).of("baseline")[0]
+        context = best.contexts[0]
+        (measured / "text.txt").write_text(context.before + context.token, "utf-8")
+        done = crossdiff(measured, "show", key[:8], "--id", best.id, "--on", "@text.txt")
+        most = float(re.search(r"at most ([\d.]+)", done.stdout)[1])
+        assert most == pytest.approx(context.activation, rel=0.15)
+
+    def test_a_model_that_is_another_now_is_refused(self, measured, key, tmp_path):
+        other = planted.noisy(tmp_path / "other")
+        done = crossdiff(measured, "show", key[:8], f"--candidate={other}", "--on", "is it in?")
+        assert done.returncode == 3
+        assert "is not the candidate that was measured: its files have changed" in done.stderr
+
+    def test_a_dictionary_that_was_pruned_is_named(self, measured, tmp_path):
+        shutil.copytree(measured / "cache", tmp_path / "cache")
+        shutil.rmtree(tmp_path / "cache" / "crosscoder")
+        done = crossdiff(measured, "show", "--on", "is", f"--cache-dir={tmp_path / 'cache'}")
+        assert done.returncode == 3
+        assert "the dictionary of this result is no longer in the cache" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("text", "says"), [(" ", "no text"), ("@nowhere", "can't read nowhere")]
+    )
+    def test_no_text_is_2(self, measured, text, says):
+        done = crossdiff(measured, "show", "--on", text)
+        assert done.returncode == 2
+        assert says in done.stderr
+
+
+def test_long_lines_are_broken_at_spaces_and_no_token_is_lost():
+    from pytest_crossdiff.cli.on_text import _wrapped
+    from pytest_crossdiff.engine.reading import Fired
+
+    text = "one two three four five six\nseven " + "x" * 90
+    fired = [Fired(3, 7, 1.0), Fired(text.index("seven"), text.index("seven") + 5, 1.0)]
+    lines = list(_wrapped(Terminal(Lines(), colour=False, width=60), text, fired, "candidate"))
+    assert lines[0] == "one⟦ two⟧ three four five six⏎"
+    assert lines[1].startswith("⟦seven⟧ x")
+    assert "".join(lines).replace("⟦", "").replace("⟧", "") == text.replace("\n", "⏎")
+    assert all(len(line) <= 58 for line in lines)

@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.store.cache import EntryInfo, Store
 
-KINDS = ("harvest", "crosscoder", "result")
+KINDS = ("harvest", "crosscoder", "null", "result")
 MORE = """\
 An entry is one step of a measurement: harvest (one model's activations, the large ones),
-crosscoder (a trained dictionary) or result (the differences; small, and all that a finished
-pair is answered from).  Any of them may be removed: what is needed is made anew."""
+crosscoder (a trained dictionary), null (a control) or result (the differences; small, and all
+that a finished pair is answered from).  Any may be removed: what is needed is made anew."""
 EXAMPLES = """\
   crossdiff cache list                      every entry, the largest first
   crossdiff cache list --kind result        the keys that `crossdiff show` takes
   crossdiff cache size
+  crossdiff cache prune 3f2a81              one entry by the first letters of its key
   crossdiff cache prune --older-than=30d    what nobody has read for a month
   crossdiff cache prune --kind harvest --keep=10GB --dry-run
   crossdiff cache verify                    read everything and compare digests"""
@@ -59,6 +60,7 @@ def add(commands: Commands) -> None:
         parser.add_argument(
             "--kind", action="append", choices=KINDS, help="only these; may be given again"
         )
+    prune.add_argument("keys", metavar="KEY", nargs="*", help="the first letters of a key")
     prune.add_argument(
         "--older-than", metavar="AGE", type=_age, help="unused for 90min, 12h, 30d, 8w"
     )
@@ -116,17 +118,21 @@ def run_prune(options: argparse.Namespace, out: Terminal) -> int:
 
     from pytest_crossdiff.errors import SettingsError
 
-    wanted = ("older_than", "keep", "damaged", "unfinished", "all", "kind")
-    if not any(
-        getattr(options, name) is not None and getattr(options, name) is not False
-        for name in wanted
-    ):
+    wanted = ("older_than", "keep", "damaged", "unfinished", "all", "kind", "keys")
+    values = [getattr(options, name) for name in wanted]
+    if all(value is None or value is False or value == [] for value in values):
         raise SettingsError(
-            "nothing is chosen", remedy="give --older-than, --keep, --kind, --damaged or --all"
+            "nothing is chosen",
+            remedy="give a key, --older-than, --keep, --kind, --damaged, --unfinished or --all",
         )
     store = _store(options)
     states = [s for s in ("damaged", "unfinished") if getattr(options, s)]
-    entries = [info for info in _chosen(store, options.kind) if not states or info.state in states]
+    entries = [
+        info
+        for info in _chosen(store, options.kind)
+        if (not states or info.state in states)
+        and (not options.keys or info.key.startswith(tuple(options.keys)))
+    ]
     entries.sort(key=lambda info: info.used)
     if options.older_than is not None:
         latest = time.time() - options.older_than

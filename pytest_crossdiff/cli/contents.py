@@ -32,7 +32,7 @@ def _words(store: Store, info: EntryInfo) -> str:
         meta = manifest.meta if manifest else {}
         if info.kind == "result":
             return _result(entry.read_bytes("result.json"))
-        text = _harvest(meta) if info.kind == "harvest" else _crosscoder(meta)
+        text = _OF_KIND[info.kind](meta)
     except DamagedEntry:
         return "damaged: the next run makes it anew"
     except (StoreError, KeyError, TypeError, ValueError):
@@ -50,6 +50,13 @@ def _crosscoder(meta: dict[str, Any]) -> str:
     features = sum(config[name] for name in ("shared", "baseline_only", "candidate_only"))
     widths = f"widths {config['width_a']} and {config['width_b']}"
     return f"{config['architecture']}: {plural(features, 'feature')}, {widths}"
+
+
+def _null(meta: dict[str, Any]) -> str:
+    return f"control: {meta['found']} found where nothing differs"
+
+
+_OF_KIND = {"harvest": _harvest, "crosscoder": _crosscoder, "null": _null}
 
 
 def _result(data: bytes) -> str:

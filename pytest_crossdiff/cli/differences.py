@@ -61,7 +61,8 @@ def write_list(out: Terminal, found: Found, differences: Sequence[Difference], l
     result = found.result
     title, *lines = block(PairSummary.of(result, cached=True), found.root)
     out.line(out.paint(cut(title, out.width), "bold"))
-    out.line(f"  {'result':<15} {result.key[:12]}  {visible(str(found.folder))}")
+    place = f"  {visible(str(found.folder))}" if found.folder.exists() else ""
+    out.line(f"  {'result':<15} {visible(result.key[:12])}{place}")
     for line in lines:
         if not line.startswith(("  candidate  ", "  baseline  ")):  # the tables say more
             out.line(cut(line, out.width))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pytest_crossdiff import __version__
-from pytest_crossdiff.cli import cache, completion, show, train
+from pytest_crossdiff.cli import cache, completion, report, show, train
 from pytest_crossdiff.cli.exits import EXPLAINED
 
 DESCRIPTION = """\
@@ -20,6 +20,7 @@ examples:
   crossdiff show                what differs, by the settings of pytest.ini
   crossdiff show --id C1        one difference with the texts that set it off
   crossdiff show --on "a text"  which of its tokens set off which difference
+  crossdiff report              the same as a page to pass on
   crossdiff cache list          what is kept, and how large it is
 
 {EXPLAINED}
@@ -37,6 +38,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (train, show, cache, completion):
+    for module in (train, show, report, cache, completion):
         module.add(commands)
     return top

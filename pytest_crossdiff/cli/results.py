@@ -4,29 +4,47 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_crossdiff.cli.configuration import read
-from pytest_crossdiff.errors import InsufficientData, SettingsError, StoreError
-from pytest_crossdiff.result import Result
+from pytest_crossdiff.errors import InsufficientData, SettingsError
+from pytest_crossdiff.gate.budgets import Budgets
+from pytest_crossdiff.gate.verdict import judge
+from pytest_crossdiff.options import fields, parse
+from pytest_crossdiff.report import find as reports
+from pytest_crossdiff.report.document import Check, Report
 from pytest_crossdiff.store.cache import DamagedEntry, Manifest, Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.result import Result
 
 RESULT, MANIFEST = "result.json", "manifest.json"
 _SHORTEST = 4
 
 
 class Found(NamedTuple):
-    """A result, its folder, and pytest's root folder, by which paths are shortened."""
+    """A result as a report.
 
-    result: Result
-    folder: Path
+    root: the folder by which paths are shortened.  store: the cache that has it, or may have what
+    it was made of.
+    """
+
+    report: Report
     root: Path
     store: Store
+
+    @property
+    def result(self) -> Result:
+        """What was measured."""
+        return self.report.result
+
+    @property
+    def folder(self) -> Path:
+        """Where the cache keeps it, if it does."""
+        return self.store.entry("result", self.result.key).path
 
 
 def store_of(settings: Settings) -> Store:
@@ -35,23 +53,40 @@ def store_of(settings: Settings) -> Store:
 
 
 def find(named: str, flags: Mapping[str, str]) -> Found:
-    """The result `named`; "" is that of the settings.
+    """The result `named`; "" is that of the settings, with the verdict on it.
 
-    Raises `InsufficientData` where there is none, `SettingsError` for a key that several have,
+    Raises `InsufficientData` where there is none, `SettingsError` for a name that can't be one,
     `StoreError` for one that can't be read.
     """
     path = Path(named).expanduser()
     if named and path.exists():
-        folder = path if path.is_dir() else path.parent
-        file = path if path.is_file() else path / RESULT
-        return Found(_read(file), folder, Path.cwd(), _store_around(folder))
+        file = path / RESULT if path.is_dir() else path
+        _check(file)
+        return Found(reports.find(named, _NOWHERE), Path.cwd(), _store_of_file(file, flags))
     settings, root, _ = read(flags)
     store = store_of(settings)
     if not named:
         return _of_settings(settings, root, store)
-    keys = _keys(named, store)
-    folder = store.entry("result", keys[0]).path
-    return Found(_read(folder / RESULT), folder, root, store)
+    if len(named) < _SHORTEST:
+        raise SettingsError(
+            f"{named!r} is neither a folder nor a key: {_SHORTEST} letters of one are needed"
+        )
+    found = Found(reports.find(named.lower(), store), root, store)
+    _check(found.folder / RESULT)
+    return found
+
+
+def measured_settings(result: Result, flags: Mapping[str, str]) -> Settings:
+    """The settings that a result was measured with, as far as it tells, with `flags` over them."""
+    from pytest_crossdiff.options import Settings
+
+    written: dict[str, Any] = {k: "" if v == "None" else v for k, v in result.settings.items()}
+    values = {
+        field.name: parse(field.name, raw, f"--{field.name}" if field.name in flags else "result")
+        for field in fields()
+        if (raw := flags.get(field.name, written.get(field.name))) is not None
+    }
+    return Settings(**values, sources=dict.fromkeys(values, "the result"))
 
 
 def _of_settings(settings: Settings, root: Path, store: Store) -> Found:
@@ -64,46 +99,30 @@ def _of_settings(settings: Settings, root: Path, store: Store) -> Found:
             source=f"cache {store.root}",
             remedy="run `crossdiff train`, or name a result of `crossdiff cache list`",
         )
-    return Found(found.result, found.entry, root, store)
+    check = Check.of(judge(found.result, Budgets.configured(settings)))
+    return Found(Report.of(found.result, checks=[check], settings=settings), root, store)
 
 
-def _keys(named: str, store: Store) -> list[str]:
-    if len(named) < _SHORTEST:
-        raise SettingsError(
-            f"{named!r} is neither a folder nor a key: {_SHORTEST} letters of one are needed"
-        )
-    complete = [info.key for info in store.list() if info.kind == "result" and info.complete]
-    keys = [key for key in complete if key.startswith(named.lower())]
-    if len(keys) > 1:
-        shown = ", ".join(key[: len(named) + 8] for key in keys)
-        raise SettingsError(f"several results begin with {named!r}: {shown}")
-    if not keys:
-        raise InsufficientData(
-            f"there is no result {named!r} among the {len(complete)} of the cache, and no such "
-            "folder",
-            source=f"cache {store.root}",
-            remedy="`crossdiff cache list --kind result` shows what there is",
-        )
-    return keys
+def _check(file: Path) -> None:
+    """Hold a stored result against its digest, where that is beside it.  Raises `DamagedEntry`."""
+    manifest = file.with_name(MANIFEST)
+    if not (manifest.exists() and file.exists()):
+        return
+    known = Manifest.from_bytes(manifest.read_bytes(), str(manifest)).files.get(file.name)
+    data = file.read_bytes()
+    if known is not None and known != hashlib.sha256(data).hexdigest():
+        raise DamagedEntry(f"{file} is not what was written ({len(data)} bytes)")
 
 
-def _read(file: Path) -> Result:
-    """A stored result, held against its digest where that is beside it."""
+_NOWHERE = Store(Path("/nonexistent"))
+
+
+def _store_of_file(file: Path, flags: Mapping[str, str]) -> Store:
+    """The cache that a file is in, else that of the settings, which a lone file can do without."""
+    parents = file.absolute().parents
+    if len(parents) > 3 and (parents[3] / "CACHEDIR.TAG").exists():
+        return Store(parents[3])
     try:
-        data = file.read_bytes()
-        manifest = file.with_name(MANIFEST)
-        if manifest.exists():
-            known = Manifest.from_bytes(manifest.read_bytes(), str(manifest)).files
-            if known.get(file.name) not in (None, hashlib.sha256(data).hexdigest()):
-                raise DamagedEntry(f"{file} is not what was written ({len(data)} bytes)")
-        return Result.from_json(data.decode())
-    except OSError as error:
-        raise StoreError(f"can't read {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise StoreError(f"{file} is no stored result: {error}") from error
-
-
-def _store_around(folder: Path) -> Store:
-    """The cache that `folder` is an entry of, else the user's."""
-    root = folder.absolute().parents[2] if len(folder.absolute().parts) > 3 else folder
-    return Store(root if (root / "CACHEDIR.TAG").exists() else Store.default_root())
+        return store_of(read(flags).settings)
+    except SettingsError:
+        return Store(Store.default_root())

@@ -49,11 +49,18 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     from pytest_crossdiff.cli.differences import chosen, write_difference, write_list, write_tested
     from pytest_crossdiff.cli.results import find
 
-    found = find(options.result, given(options))
+    flags = given(options)
+    found = find(options.result, flags)
     if options.tested:
         write_tested(out, found.result, options.side, options.limit)
         return FINE
     differences = chosen(found.result, options.id, options.side, options.matching)
+    if options.on is not None:
+        from pytest_crossdiff.cli.on_text import text_of, write_reading
+        from pytest_crossdiff.cli.progress import on_stderr
+
+        write_reading(out, found, text_of(options.on), differences, flags, on_stderr())
+        return FINE
     if options.id:
         for at, difference in enumerate(differences):
             if at:

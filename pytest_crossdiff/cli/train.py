@@ -49,14 +49,16 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace, out: Terminal) -> int:
     """Measure, or take from the cache, and tell."""
     from pytest_crossdiff.cli.configuration import read
+    from pytest_crossdiff.cli.progress import on_stderr
     from pytest_crossdiff.errors import BudgetExceeded, InsufficientData
     from pytest_crossdiff.gate.accepting import Ledger
     from pytest_crossdiff.measurements import Measurements
+    from pytest_crossdiff.progress import SilentProgress
     from pytest_crossdiff.report.terminal import block, brief
     from pytest_crossdiff.report.text import cut
 
     configuration = read(given(options))
-    progress = _progress(quiet=options.quiet)
+    progress = SilentProgress() if options.quiet else on_stderr()
     _warn_of_fixture(configuration, progress)
     ledger = Ledger.beside(configuration.file, configuration.root)
     measurements = Measurements(progress, out.width, ledger)
@@ -85,21 +87,6 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     if unclear is not None and not options.no_verdict:
         raise unclear
     return WITHIN if options.no_verdict else code
-
-
-def _progress(*, quiet: bool) -> Progress:
-    from pytest_crossdiff.progress import SilentProgress
-    from pytest_crossdiff.report.progress import TerminalProgress
-
-    if quiet:
-        return SilentProgress()
-    err = Terminal.of(sys.stderr)
-
-    def write(text: str) -> None:
-        err.line(text)
-        sys.stderr.flush()
-
-    return TerminalProgress(contextlib.nullcontext, write, bars=sys.stderr.isatty())
 
 
 def _warn_of_fixture(configuration: Configuration, progress: Progress) -> None:

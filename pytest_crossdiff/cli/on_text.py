@@ -1,0 +1,153 @@
+"""A text of the user's with the tokens marked that set a difference off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.cli.results import measured_settings
+from pytest_crossdiff.errors import InsufficientData, ModelError, SettingsError
+from pytest_crossdiff.report.text import columns, plural, visible
+from pytest_crossdiff.result import SIDES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_crossdiff.cli.results import Found
+    from pytest_crossdiff.cli.terminal import Terminal
+    from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
+    from pytest_crossdiff.engine.reading import Fired
+    from pytest_crossdiff.engine.references import ModelReference
+    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.result import Difference, Result, Side
+
+
+def text_of(given: str) -> str:
+    """The text itself, or the contents of the file after `@`.  Raises `SettingsError`."""
+    if not given.startswith("@"):
+        text = given
+    else:
+        try:
+            text = Path(given[1:]).expanduser().read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"can't read {given[1:]}: {error}", source="--on") from error
+    if not text.strip():
+        raise SettingsError("there is no text to read", source="--on")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def write_reading(
+    out: Terminal,
+    found: Found,
+    text: str,
+    differences: Sequence[Difference],
+    flags: Mapping[str, str],
+    progress: Progress,
+) -> None:
+    """Read `text` with both models and write it once for each difference that fires on it."""
+    result = found.result
+    if not differences:
+        raise InsufficientData("there is no difference that the text could set off")
+    settings = measured_settings(result, flags)
+    references = {side: _reference(side, settings, result, found) for side in SIDES}
+    keys = _dictionaries(found)
+    from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
+    from pytest_crossdiff.engine.reading import read
+
+    def dictionary(seed: int) -> TrainedCrosscoder:
+        return TrainedCrosscoder.load(found.store.entry("crosscoder", keys[seed]))
+
+    reading = read(text, result, settings, references, dictionary, differences, progress)
+    silent = []
+    for difference in differences:
+        fired = reading.fired[difference.id]
+        if not fired:
+            silent.append(difference)
+            continue
+        most = max(f.activation for f in fired)
+        out.line(
+            f"{out.paint(visible(difference.id), difference.side)}  only in the {difference.side}: "
+            f"{plural(len(fired), 'token')} of {reading.pairs}, at most {most:.2f}"
+        )
+        for line in _wrapped(out, text, fired, difference.side):
+            out.line(f"  {line}")
+        out.line()
+    if silent:
+        names = ", ".join(visible(d.id) for d in silent)
+        out.line(f"Not set off, in {plural(reading.pairs, 'token')} read: {names}")
+
+
+def _reference(side: Side, settings: Settings, result: Result, found: Found) -> ModelReference:
+    """The model as it was measured.  Raises `ModelError` when it isn't there or is another now."""
+    from pytest_crossdiff.engine.references import resolve
+
+    reference = resolve(getattr(settings, side), found.store.memo, source=f"the result's {side}")
+    if reference.digest != result.model(side).digest:
+        raise ModelError(
+            f"{reference.reference} is not the {side} that was measured: its files have changed",
+            source=f"result {result.key[:12]}",
+            remedy="measure again with `crossdiff train`, or name the model that was measured with "
+            f"--{side}",
+        )
+    return reference
+
+
+def _dictionaries(found: Found) -> dict[int, str]:
+    """The keys of the result's dictionaries by seed.  Raises `InsufficientData`."""
+    manifest = found.store.entry("result", found.result.key).read_manifest()
+    meta = manifest.meta if manifest else {}
+    keys = meta.get("crosscoders") or [meta.get("crosscoder", "")]
+    known = dict(zip(found.result.training.seeds, keys, strict=False))
+    for key in known.values():
+        if not key or found.store.entry("crosscoder", key).read_manifest() is None:
+            raise InsufficientData(
+                "the dictionary of this result is no longer in the cache",
+                source=f"cache {found.store.root}",
+                remedy=f"make it anew: `crossdiff cache prune {found.result.key[:12]}`, then "
+                "`crossdiff train`",
+            )
+    return known
+
+
+def _wrapped(out: Terminal, text: str, fired: Sequence[Fired], side: Side) -> Iterator[str]:
+    """The text in lines that fit, each token that fires between marks and in its side's colour."""
+    line, used = "", 0
+    for shown, fires in _runs(text, fired):
+        piece = f"⟦{shown}⟧" if fires else shown
+        while piece:
+            room = out.width - 2 - used
+            part, piece = _split(piece, room)
+            line += out.paint(part, side) if fires else part
+            used += columns(part)
+            if piece or (part.endswith("⏎") and not fires):
+                yield line
+                line, used = "", 0
+    if line:
+        yield line
+
+
+def _runs(text: str, fired: Sequence[Fired]) -> Iterator[tuple[str, bool]]:
+    """The text made visible, in stretches that fire and stretches that don't, up to line ends."""
+    done = 0
+    for token in sorted(fired):
+        yield from _plain(text[done : token.start])
+        if token.end > max(done, token.start):
+            yield visible(text[max(done, token.start) : token.end]), True
+        done = max(done, token.end)
+    yield from _plain(text[done:])
+
+
+def _plain(text: str) -> Iterator[tuple[str, bool]]:
+    for line in text.splitlines(keepends=True):
+        yield visible(line), False
+
+
+def _split(text: str, room: int) -> tuple[str, str]:
+    """What fits into `room` columns, at a space if there is one, and the rest."""
+    end = next((i for i in range(len(text)) if columns(text[: i + 1]) > room), len(text))
+    if end == len(text):
+        return text, ""
+    space = text.rfind(" ", 0, end)
+    end = space + 1 if space > 0 else end
+    return text[:end], text[end:]
