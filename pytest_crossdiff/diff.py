@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_crossdiff.errors import BudgetExceeded
 from pytest_crossdiff.gate import assertions, patterns
 from pytest_crossdiff.gate.budgets import Budgets, Limits
 from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
@@ -27,7 +28,8 @@ class CrossDiff:
 
     accepted: which of the differences were accepted before; they count against no budget.
     cached: nothing was computed.  entry: folder of the artefact.  width: columns of a message.
-    noted: told of each verdict that is drawn.
+    noted: told of each verdict that is drawn.  matched: told in words of what a test found that it
+    forbids.
 
     Every assertion raises `BudgetExceeded` when it doesn't hold and `InsufficientData` when the
     dictionary explains too little of either model (`crossdiff_min_fve`) to say.
@@ -40,6 +42,7 @@ class CrossDiff:
     entry: Path | None = None
     width: int = 100
     noted: Callable[[Verdict], None] = lambda _: None
+    matched: Callable[[str], None] = lambda _: None
 
     def __repr__(self) -> str:
         counts = (
@@ -88,14 +91,18 @@ class CrossDiff:
         __tracebackhide__ = True
         caller = "assert_no_feature"
         pattern, sides = patterns.compiled(matching, caller), patterns.sides(side, caller)
-        assertions.assert_none_match(
-            self.result,
-            pattern,
-            patterns.matching(without_accepted(self.result, self.accepted), pattern, sides),
-            Budgets.configured(self.settings),
-            entry=self.entry,
-            width=self.width,
-        )
+        try:
+            assertions.assert_none_match(
+                self.result,
+                pattern,
+                patterns.matching(without_accepted(self.result, self.accepted), pattern, sides),
+                Budgets.configured(self.settings),
+                entry=self.entry,
+                width=self.width,
+            )
+        except BudgetExceeded as exceeded:
+            self.matched(str(exceeded).partition("\n")[0])
+            raise
 
     def _assert_side(self, side: Side, max_count: int | None, max_strength: float | None) -> None:
         __tracebackhide__ = True

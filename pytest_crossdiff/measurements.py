@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_crossdiff.diff import CrossDiff
 from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.options import fields
+from pytest_crossdiff.report.evidence import Pair, Witness
 from pytest_crossdiff.report.summary import PairSummary, merge
 from pytest_crossdiff.resolution import from_arguments, require, resolve
 
@@ -44,6 +45,7 @@ class Measurements:
     It outlives fixtures, which pytest sets up anew when a test is run again.  labelled: gives the
     differences of a result their names.
 
+    witness: what is to stand in the reports.
     broken: ids of the exceptions that came out of the engine, foreseen or not.
     """
 
@@ -64,6 +66,7 @@ class Measurements:
         self._proposals: dict[str, Proposal] = {}
         self._told: set[str] = set()
         self.broken: set[int] = set()
+        self.witness = Witness()
 
     def diff(self, settings: Settings, texts: Texts | None) -> CrossDiff:
         """The pair that `settings` name, on `texts` or else on the corpus that they name.
@@ -82,9 +85,22 @@ class Measurements:
 
         def noted(verdict: Verdict) -> None:
             merge(self._news, [summary.checked(verdict)])
+            self.witness.judged(pair, verdict)
 
+        def matched(what: str) -> None:
+            self.witness.matched(pair, what)
+
+        pair = Pair(result, settings, accepted)
+        self.witness.measured(pair)
         return CrossDiff(
-            result, settings, accepted, outcome.cached, outcome.entry, self._width, noted
+            result,
+            settings,
+            accepted,
+            outcome.cached,
+            outcome.entry,
+            self._width,
+            noted,
+            matched,
         )
 
     def outcome(self, settings: Settings, texts: Texts | None) -> Outcome:

@@ -90,6 +90,19 @@ def _choice(*names: str) -> Callable[[str], str]:
     return parse
 
 
+FORMATS = ("html", "json", "md")
+"""The forms of a report."""
+
+
+def _formats(raw: str) -> str:
+    names = [name.strip() for name in raw.split(",") if name.strip()]
+    if [name.lower() for name in names] == ["none"]:
+        return ""
+    if any(name not in FORMATS for name in names):
+        raise ValueError(f"expected some of {', '.join(FORMATS)}, or none")
+    return ",".join(dict.fromkeys(names))
+
+
 def setting(
     default: object,
     parse: Callable[[str], object],
@@ -230,6 +243,20 @@ class Settings:
         _flag,
         "whether crossdiff-accepted.json shows the tokens and texts that a difference fires on",
         decides=True,
+    )
+    # The report
+    report: str = setting(
+        "", _formats, "forms in which the report of every measured pair is written", decides=True
+    )
+    report_on_failure: str = setting(
+        "html", _formats, "forms in which it is written when a verdict fails", decides=True
+    )
+    report_dir: str = setting(
+        "",
+        _text,
+        "folder of the reports; none: crossdiff-report in pytest's rootdir",
+        decides=True,
+        path="file",
     )
     # The cache
     cache_dir: str = setting(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.models import LoadedModel
     from pytest_crossdiff.engine.plan import Texts
     from pytest_crossdiff.measurements import CrossDiffFactory, Measurements
+    from pytest_crossdiff.report.evidence import Archive
     from pytest_crossdiff.report.summary import PairSummary
 
 MEASUREMENTS: pytest.StashKey[Measurements] = pytest.StashKey()
@@ -132,6 +133,9 @@ def pytest_runtest_makereport(
             vars(report)["crossdiff_results"] = [result.to_json() for result in news.results]
         if item.config.option.crossdiff_accept is not None:
             vars(report)["crossdiff_proposals"] = [p.to_json() for p in news.proposals]
+        evidence = measurements.witness.take(item.nodeid)
+        if evidence:
+            vars(report)["crossdiff_evidence"] = evidence
     return report
 
 
@@ -196,6 +200,7 @@ class Teller:
         self._told: set[str] = set()
         self._proposals: list[str] = []
         self._settled = ""
+        self._archive: Archive | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what the report carries."""
@@ -204,6 +209,11 @@ class Teller:
 
             merge(self._pairs, from_json(report.crossdiff_pairs))
         self._proposals += getattr(report, "crossdiff_proposals", ())
+        if hasattr(report, "crossdiff_evidence"):
+            from pytest_crossdiff.report.evidence import Archive
+
+            self._archive = self._archive or Archive()
+            self._archive.add(report.crossdiff_evidence)
         for text in getattr(report, "crossdiff_results", ()):
             from pytest_crossdiff.result import Result
 
@@ -213,7 +223,9 @@ class Teller:
                 self._config.hook.pytest_crossdiff_result(config=self._config, result=result)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Accept what `--crossdiff-accept` names."""
+        """Write the reports; accept what `--crossdiff-accept` names."""
+        if self._archive:
+            self._archive.close(self._config.rootpath)
         if self._config.option.crossdiff_accept is None or self._config.option.collectonly:
             return
         from pytest_crossdiff.gate.accepting import Ledger, Proposal
@@ -233,6 +245,8 @@ class Teller:
 
                 root, width = self._config.rootpath, self._config.stash[WIDTH]
                 write_summary(terminalreporter, self._pairs.values(), root, width)
+                for line in self._archive.lines(root) if self._archive else ():
+                    terminalreporter.write_line(line)
         except Exception as error:  # noqa: BLE001  nothing may hide the result of the run
             terminalreporter.write_line(f"crossdiff: no summary: {error!r}")
         for line in self._settled.splitlines():

@@ -75,6 +75,8 @@ def values(parse: object) -> str:
             return "whole number, or 0.0 to 1.0"
         case "_optional_layer":
             return "the same, or nothing"
+        case "_formats":
+            return "`html`, `json`, `md`, with commas, or none"
         case "_integer":
             return f"whole number, at least {bound['low']}"
         case "_number":
@@ -228,7 +230,7 @@ class TestReference:
         fixtures = [n for n in vars(plugin) if re.fullmatch(r"crossdiff(_\w+)?", n)]
         assert len(fixtures) == 6
         public = [n for n in dir(CrossDiff) if not n.startswith("_")]
-        internal = {"noted", "width"}
+        internal = {"noted", "matched", "width"}
         for name in (*fixtures, *(n for n in public if n not in internal)):
             assert f"`{name}" in text, name
 

@@ -95,6 +95,7 @@ class TestSummary:
             "  candidate       C2  ' kubectl' ' pod'",
             "  candidate       C1  '⇥x'",
             "  baseline        B1  ' token'",
+            "crossdiff report: crossdiff-report/old-to-new.html",
         ]
 
     def test_a_measurement_too_poor_for_a_verdict(self, project, engine):
@@ -173,7 +174,7 @@ class TestSummary:
         engine.result = make_result(make_difference())
         project.makepyfile(TEST)
         result = project.runpytest("-q", "--tb=no")
-        said = [line for line in result.outlines if line.startswith("crossdiff")]
+        said = [line for line in result.outlines if line.startswith("crossdiff:")]
         verdict = "OVER BUDGET: org/old block 6 -> org/new block 6"
         assert said == [f"crossdiff: {verdict}: candidate-only 1, baseline-only 0"]
         result.stdout.no_fnmatch_line("*= crossdiff =*")

@@ -19,6 +19,7 @@ from pytest_crossdiff.result import SCHEMA, SIDES, Result, Side, build
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pytest_crossdiff.gate.recognition import Recognised
     from pytest_crossdiff.gate.verdict import Verdict
     from pytest_crossdiff.options import Settings
 
@@ -97,11 +98,27 @@ class Check:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Who took note of a difference and lets it pass, why, and when (as written there)."""
+    """Who accepted a difference, why, and when; dates are written 2026-11-22, "" for none.
+
+    state: whether that lets it pass: `"accepted"`, or it has `"grown"` or `"expired"` since.
+    growth: how many times the accepted strength it has, None where that isn't known.
+    """
 
     by: str
     reason: str
     date: str
+    state: str = "accepted"
+    expires: str = ""
+    growth: float | None = None
+
+    @classmethod
+    def of(cls, known: Recognised) -> Acceptance:
+        """What is to be told of a difference that was recognised."""
+        entry = known.entry
+        expires = entry.expires.isoformat() if entry.expires else ""
+        return cls(
+            entry.author, entry.reason, entry.date.isoformat(), known.state, expires, known.growth
+        )
 
 
 @dataclass(frozen=True)

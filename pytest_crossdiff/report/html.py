@@ -81,13 +81,14 @@ class _Plain:
             return {key: self(item) for key, item in value.items()}
         if not dataclasses.is_dataclass(value):
             return value
-        plain = {name: self(item) for name, item in vars(value).items() if name != "firing"}
+        plain = {name: self(item) for name, item in vars(value).items()}
         match value:
             case Context():
                 plain["spans"] = [
                     n for span in value.spans for n in self(tuple(vars(span).values()))
                 ]
             case Difference():
+                del plain["firing"]
                 plain["omitted"] = len(value.contexts[len(plain["contexts"][: self.most]) :])
                 plain["contexts"] = plain["contexts"][: self.most]
             case Result():

@@ -88,7 +88,7 @@ def _side(report: Report, side: Side) -> Iterator[str]:
 
 
 def _row(report: Report, d: Difference) -> str:
-    accepted = " (accepted)" if d.id in report.accepted else ""
+    accepted = f" ({report.accepted[d.id].state})" if d.id in report.accepted else ""
     context = escaped(marked(d.contexts[0], 80)) if d.contexts else ""
     name = escaped(d.id) + accepted
     fires = escaped(tokens(d), 60)

@@ -32,7 +32,7 @@ function contextText(c, side, which, most) {
     if (value === 0 && !fires) return shown(text);
     const strength = Math.max(0, Math.min(1, (value || 0) / most));
     const words = value === null ? "not measured" : number(value);
-    return h(fires ? "mark" : "span", { class: `tok${strength > 0.01 ? " lit" : ""}`, "--a": `${(Math.sqrt(strength) * 100).toFixed(0)}%`, title: words }, shown(text));
+    return h(fires ? "mark" : "span", { class: `tok${strength > 0.01 ? " lit" : ""}`, "--a": `${(strength * 100).toFixed(0)}%`, title: words }, shown(text));
   });
   return h("p", { class: `ctx ${side}`, dir: "auto" }, c.before ? "…" : "", parts, c.after ? "…" : "");
 }
@@ -53,7 +53,7 @@ function contextList(d) {
   const values = d.contexts.flatMap((c) => [c.activation, ...c.spans.filter((_, i) => i % 4 === 2)]);
   const most = Math.max(...values, 1e-9);
   return [
-    h("p", { class: "quiet" }, `Left: how strongly it fires in the ${d.side}. Right: the same text, shaded by what the ${OTHER[d.side]} lets a linear probe predict of that. The marked token is the one that set it off.`),
+    h("p", { class: "quiet" }, `Each text stands here twice: shaded by how strongly it fires in the ${d.side}, and by what the ${OTHER[d.side]} lets a linear probe predict of that. The underlined token is the one that set it off.`),
     h("ol", { class: "contexts" }, d.contexts.map((c) => contextFigure(c, d, most))),
     d.omitted ? h("p", { class: "quiet" }, `${plural(d.omitted, "more context")} in report.json; left out here to keep this file small.`) : null,
   ];

@@ -28,7 +28,7 @@ const seedsOf = (d) => `${d.seeds.length} of ${RESULT.training.seeds.length}`;
 const href = (kind, id) => `#/${kind}/${encodeURIComponent(id)}`;
 
 function state(d) {
-  return d.accepted ? "accepted" : d.certainty;
+  return d.accepted ? d.accepted.state : d.certainty;
 }
 
 function sideChip(side) {

@@ -56,7 +56,7 @@ function number(value, digits = 3) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size >= 1e-4 && size < 1e6) return String(Number(value.toPrecision(digits)));
-  return value.toExponential(digits - 1).replace("e-", "e−").replace("e+", "e");
+  return value.toExponential(digits - 1).replace(/\.?0*e/, "e").replace("e-", "e−").replace("e+", "e");
 }
 const percent = (share) => `${number(100 * share)} %`;
 const whole = (count) => Number(count).toLocaleString("en-GB");

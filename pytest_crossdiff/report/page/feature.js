@@ -50,18 +50,23 @@ function neighbours(d) {
     link(order[at - 1], "stronger: ID"), link(order[at + 1], "weaker: ID"), h("span", { class: "quiet" }, `${at + 1} of ${order.length} by strength`));
 }
 
+function acceptanceNote(a) {
+  const since = { grown: ` It counts again: it is ${a.growth === null ? "much" : `${number(a.growth)} times`} as strong as what was accepted.`, expired: ` It counts again: that held until ${visible(a.expires)}.` };
+  return h("p", { class: "note" }, "Accepted", a.by ? ` by ${visible(a.by)}` : "", a.date ? ` on ${visible(a.date)}` : "", a.expires && a.state === "accepted" ? ` until ${visible(a.expires)}` : "", `: ${visible(a.reason) || "no reason given"}.`, since[a.state] || "");
+}
+
 function differencePage(d) {
   const strength = d.strength_low === d.strength_high ? number(d.strength) : `${number(d.strength)} (${number(d.strength_low)} to ${number(d.strength_high)} over dictionaries)`;
-  const accepted = d.accepted ? h("p", { class: "note" }, `Accepted by ${visible(d.accepted.by)}`, d.accepted.date ? ` on ${visible(d.accepted.date)}` : "", `: ${visible(d.accepted.reason)}`) : null;
+  const accepted = d.accepted ? acceptanceNote(d.accepted) : null;
   const certain = d.certainty === "confirmed" ? null : h("p", { class: "note" }, `Possible, not confirmed: ${visible(d.doubt) || "no reason kept"}.`);
   return h("article", {}, neighbours(d),
     h("h1", { tabindex: "-1" }, `${visible(d.id)}: `, h("span", { class: "fires" }, h("bdi", {}, cut(d.fires, 120) || "no tokens kept"))),
-    h("p", { class: "chips" }, sideChip(d.side), stateChip(d.certainty), d.accepted ? stateChip("accepted") : null),
+    h("p", { class: "chips" }, sideChip(d.side), stateChip(d.certainty), d.accepted ? stateChip(d.accepted.state) : null),
     d.label ? h("p", {}, h("strong", {}, visible(d.label)), h("span", { class: "quiet" }, " — a label, unverified")) : null, accepted, certain,
     facts([["strength", strength], ...evidence(d), ["dictionaries that have it", `${seedsOf(d)} (seed ${d.seeds.join(", ")})`],
       d.latent_scaling.length ? ["latent scaling ε, r", d.latent_scaling.map((v) => number(v)).join(", ")] : null]),
     section("Contexts", contextList(d)),
-    h("div", { class: "columns" }, section("Tokens", tokenTable(d)), section("Activation", histogram(d)), section("Effect on the output", effectFacts(d)), section("Description", descriptionParts(d))),
+    h("div", { class: "flow" }, section("Tokens", tokenTable(d)), section("Activation", histogram(d)), section("Effect on the output", effectFacts(d)), section("Description", descriptionParts(d))),
     section("Its features", h("ul", { class: "inline" }, d.features.map((id) => h("li", {}, FEATURE_BY_ID.has(id) ? h("a", { href: href("feature", id) }, id) : id)))));
 }
 

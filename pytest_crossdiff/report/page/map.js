@@ -1,6 +1,6 @@
 // The map: every tested feature by how exclusive and how strong it is.
 
-const MAP = { W: 760, H: 420, LEFT: 62, RIGHT: 18, TOP: 14, FOOT: 44 };
+const mapSize = () => (innerWidth < 700 ? { W: 400, H: 380, LEFT: 58, RIGHT: 14, TOP: 12, FOOT: 44 } : { W: 960, H: 460, LEFT: 66, RIGHT: 18, TOP: 14, FOOT: 44 });
 
 function mapPoints() {
   const points = FEATURES.map((f) => ({
@@ -31,12 +31,12 @@ function pointWords(p) {
 function drawMap() {
   const points = mapPoints();
   if (!points.length) return h("p", {}, "No feature came into question, so there is nothing on the map.");
-  const { W, H, LEFT, RIGHT, TOP, FOOT } = MAP;
+  const { W, H, LEFT, RIGHT, TOP, FOOT } = mapSize();
   const xs = points.map((p) => Math.max(-1, Math.min(1, p.x)));
   const x0 = Math.min(0, Math.floor(Math.min(...xs) * 5) / 5);
   const logs = points.filter((p) => p.y > 0).map((p) => Math.log10(p.y));
-  const y1 = Math.ceil(logs.length ? Math.max(...logs) + 0.05 : 0);
-  const y0 = Math.max(Math.floor(logs.length ? Math.min(...logs) : -4), y1 - 7);
+  const y1 = Math.ceil(logs.length ? Math.max(...logs) + 0.1 : 0);
+  const y0 = Math.max(Math.floor(logs.length ? Math.min(...logs) - 0.1 : -4), y1 - 7);
   const px = (x) => LEFT + ((Math.max(x0, Math.min(1, x)) - x0) / (1 - x0)) * (W - LEFT - RIGHT);
   const py = (y) => TOP + (1 - (Math.max(y0, y > 0 ? Math.log10(y) : y0) - y0) / (y1 - y0)) * (H - TOP - FOOT);
   const densest = Math.max(...points.map((p) => p.density), 1e-9);

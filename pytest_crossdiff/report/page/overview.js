@@ -9,16 +9,16 @@ const STATUS = {
 };
 const statusOf = (word) => STATUS[word] || ["·", word, "plain"];
 
-function budget(value, limit, over, from, unit) {
+function budget(value, limit, over, from) {
   if (limit === null) return [value, h("span", { class: "quiet" }, " · no budget")];
-  return [h("span", { class: over ? "over" : "" }, value, ` of ${limit}${unit}`), over ? h("strong", { class: "over" }, " over") : " ✓", from ? h("div", { class: "quiet" }, visible(from)) : null];
+  return [h("span", { class: over ? "over" : "" }, value), ` · budget ${limit} · `, over ? h("strong", { class: "over" }, "✗ over") : "✓ within", from ? h("div", { class: "quiet" }, visible(from)) : null];
 }
 
 function checkTable(check) {
   const rows = check.sides.map((x) => [
     `${MARK[x.side]} only in the ${x.side}`,
-    budget(whole(x.count), x.max_count, x.over_count, x.count_from, ""),
-    budget(number(x.strength), x.max_strength === null ? null : number(x.max_strength), x.over_strength, x.strength_from, ""),
+    budget(whole(x.count), x.max_count, x.over_count, x.count_from),
+    budget(number(x.strength), x.max_strength === null ? null : number(x.max_strength), x.over_strength, x.strength_from),
   ]);
   const [sign, words] = statusOf(check.status);
   return h("div", { class: "check" },
@@ -30,12 +30,15 @@ function checkTable(check) {
 // What a reader takes away when nothing else is read.
 function gist() {
   const parts = SIDES.map((side) => {
-    const found = DIFFERENCES.filter((d) => d.side === side && d.certainty === "confirmed");
+    const all = DIFFERENCES.filter((d) => d.side === side && d.certainty === "confirmed");
+    const found = all.filter((d) => state(d) !== "accepted");
+    const old = all.length - found.length;
     const possible = DIFFERENCES.filter((d) => d.side === side && d.certainty !== "confirmed").length;
     const best = found.reduce((a, b) => (a && a.strength >= b.strength ? a : b), null);
-    return h("li", { class: side }, h("strong", {}, `${MARK[side]} ${found.length ? plural(found.length, "difference") : "Nothing"} only in the ${side}`),
+    return h("li", { class: side }, h("strong", {}, `${MARK[side]} ${found.length ? plural(found.length, old ? "new difference" : "difference") : old ? "Nothing new" : "Nothing"} only in the ${side}`),
       possible ? ` and ${plural(possible, "possible one")}` : "",
-      found.length ? [", joint strength ", number(RESULT[`${side}_total_strength`])] : "",
+      old ? `${possible ? "," : ""} and ${plural(old, "accepted one")}` : "",
+      found.length && !old ? [", joint strength ", number(RESULT[`${side}_total_strength`])] : "",
       best ? ["; the strongest, ", h("a", { href: href("difference", best.id) }, visible(best.id)), ", fires on ", h("bdi", { class: "mono" }, cut(best.fires, 60))] : null);
   });
   return h("ul", { class: "gist" }, parts);

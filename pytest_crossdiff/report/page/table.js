@@ -1,6 +1,6 @@
 // The table of differences or of tested features: sorted, filtered, searched.
 
-const PAGE_OF_ROWS = 300;
+const FIRST_ROWS = 25;
 
 const interval = (x) => [number(x.exclusivity, 2), h("span", { class: "quiet ci" }, ` [${number(x.exclusivity_low, 2)}, ${number(x.exclusivity_high, 2)}]`)];
 
@@ -78,13 +78,13 @@ function browser() {
     draw();
     head.children[i].querySelector("button").focus();
   }
-  function draw(limit = PAGE_OF_ROWS) {
+  function draw(limit = FIRST_ROWS) {
     const columns = COLUMNS[CHOSEN.kind];
     const [sorted, direction] = CHOSEN.sort[CHOSEN.kind];
     head.replaceChildren(...columns.map(([name, , , cls], i) => h("th", { scope: "col", class: cls, "aria-sort": i === sorted ? (direction > 0 ? "ascending" : "descending") : null },
       h("button", { type: "button", onclick: () => sortBy(i) }, name, h("span", { "aria-hidden": "true", class: "arrow" }, i === sorted ? (direction > 0 ? "▲" : "▼") : "")))));
     const rows = chosenRows();
-    body.replaceChildren(...rows.slice(0, limit).map((x) => h("tr", { class: x.tokens ? "" : x.state }, columns.map(([, show, , cls], i) => h(i ? "td" : "th", { class: cls, scope: i ? null : "row" }, show(x))))));
+    body.replaceChildren(...rows.slice(0, limit).map((x) => h("tr", { class: x.tokens ? "" : x.state }, columns.map(([name, show, , cls], i) => h(i ? "td" : "th", { class: cls, scope: i ? null : "row", "data-name": cls.includes("num") ? name : null }, show(x))))));
     const all = ROWS[CHOSEN.kind].length;
     const noun = CHOSEN.kind.slice(0, -1);
     count.textContent = rows.length === all ? plural(all, noun) : `${whole(rows.length)} of ${plural(all, noun)}`;
