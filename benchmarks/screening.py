@@ -49,17 +49,17 @@ def score(t: Toy, architecture: str, features: int, seed: int) -> Score:
     model = Crosscoder(CrosscoderConfig(architecture, a, b, features - 2 * own, own, own, 4), seed)
     if architecture == "innovation":
         set_maps(model, t.pairs)
-    trainer = Trainer(model, TrainingConfig(500, 512, 2e-3, seed))
+    trainer = Trainer(model, TrainingConfig(500, 512, 2e-3))
     with tempfile.TemporaryDirectory() as folder:
         entry = Store(Path(folder)).entry("toy", "toy")
         with entry.lock():
-            train(trainer, t.pairs, entry, CPU, SilentProgress())
+            train([trainer], t.pairs, [entry], CPU, SilentProgress())
     with torch.no_grad():
         held = measure(model, t.pairs, screen(t.pairs, model, CPU), 0.5, CPU)
     shared = model.config.shared_slice
     partition, every = set[int](), set[int]()
     in_vain = [0, 0]
-    for p, feature in enumerate(judge(held, Settings())):
+    for p, feature in enumerate(judge(held, seed, Settings())):
         if not feature.verified:
             continue
         exclusive = not shared.start <= feature.index < shared.stop

@@ -31,8 +31,9 @@ class CrossDiff:
     noted: told of each verdict that is drawn.  matched: told in words of what a test found that it
     forbids.
 
-    Every assertion raises `BudgetExceeded` when it doesn't hold and `InsufficientData` when the
-    dictionary explains too little of either model (`crossdiff_min_fve`) to say.
+    Every assertion raises `BudgetExceeded` when it doesn't hold, `InsufficientData` when the
+    measurement is too poor to say (`crossdiff_min_fve`, a control that failed), and `Inconclusive`
+    when the evidence doesn't decide it (unless `crossdiff_inconclusive = warn`).
     """
 
     result: Result
@@ -52,12 +53,12 @@ class CrossDiff:
 
     @property
     def candidate_only(self) -> tuple[Difference, ...]:
-        """The differences that only the candidate has, strongest first."""
+        """The confirmed differences that only the candidate has, strongest first."""
         return self.result.of("candidate")
 
     @property
     def baseline_only(self) -> tuple[Difference, ...]:
-        """The differences that only the baseline has, strongest first."""
+        """The confirmed differences that only the baseline has, strongest first."""
         return self.result.of("baseline")
 
     def assert_within_budget(self) -> None:
@@ -121,4 +122,5 @@ class CrossDiff:
             entry=self.entry,
             width=self.width,
             noted=self.noted,
+            lenient=self.settings.inconclusive == "warn",
         )

@@ -60,3 +60,13 @@ class InsufficientData(CrossDiffError):
 
 class BudgetExceeded(AssertionError):
     """The models differ by more than the budget allows: a FAILED test."""
+
+
+class Inconclusive(AssertionError):
+    """The models may differ by more than the budget allows, and the evidence doesn't decide it: a
+    FAILED test, or a warning where `crossdiff_inconclusive = warn`.
+    """
+
+
+class InconclusiveWarning(UserWarning):
+    """An inconclusive verdict that was let pass."""

@@ -199,7 +199,10 @@ class Settings:
     steps: int = setting(0, _integer(0), "training steps; 0: chosen from the corpus size")
     batch_size: int = setting(256, _integer(2), "token pairs a training step")
     learning_rate: float = setting(1e-3, _number(0.0, 1.0, open_low=True), "Adam's step size")
-    seed: int = setting(0, _integer(0), "seed of the dictionary's initial weights and batches")
+    seeds: int = setting(
+        3, _integer(1), "dictionaries trained side by side; most must have a difference"
+    )
+    seed: int = setting(0, _integer(0), "seed of the first dictionary's initial weights")
     # Verification
     exclusivity: float = setting(
         0.5,
@@ -210,6 +213,12 @@ class Settings:
     bootstrap: int = setting(10_000, _integer(100), "bootstrap draws over documents")
     min_r2: float = setting(
         0.1, _number(0.0, 1.0), "a feature its own model predicts worse than this is no evidence"
+    )
+    controls: bool = setting(
+        True, _flag, "plant known signals and hold the baseline against itself, in every run"
+    )
+    min_strength: float = setting(
+        0.0002, _number(0.0, 1.0), "a difference with less joint strength is not counted"
     )
     # Budgets
     max_candidate_only: int = setting(
@@ -257,6 +266,12 @@ class Settings:
         "folder of the reports; none: crossdiff-report in pytest's rootdir",
         decides=True,
         path="file",
+    )
+    inconclusive: str = setting(
+        "fail",
+        _choice("fail", "warn"),
+        "what an inconclusive verdict does to the test",
+        decides=True,
     )
     # The cache
     cache_dir: str = setting(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.recurrence import majority
 
 SCHEMA = 2
 """Version of the stored form; a change in meaning or shape raises it, older results are re-made."""
@@ -206,6 +207,10 @@ class Difference:
     latent_scaling: tuple[float, ...] = ()
     label: str = ""
 
+    def named(self, name: str) -> Difference:
+        """The same with another id."""
+        return dataclasses.replace(self, id=name)
+
     @property
     def confirmed(self) -> bool:
         return self.certainty == "confirmed"
@@ -316,17 +321,15 @@ class Controls:
     null: NullControl | None = None
 
     def limit(self, side: Side, seeds: int) -> float | None:
-        """The limit of detection: the least strength at which most of the spikes of `side` were
-        verified in the majority of the `seeds` dictionaries, as they were at every greater
-        strength; None when even the strongest weren't.
+        """The limit of detection: the least strength at which a spike of `side` was verified in
+        the majority of the `seeds` dictionaries, as one was at every greater strength; None when
+        none of the strongest was.
         """
-        found: dict[float, list[bool]] = {}
-        for spike in self.spikes:
-            if spike.side == side:
-                found.setdefault(spike.strength, []).append(2 * len(spike.seeds) > seeds)
+        own = [spike for spike in self.spikes if spike.side == side]
+        seen = {spike.strength for spike in own if majority(len(spike.seeds), seeds)}
         limit = None
-        for strength in sorted(found, reverse=True):
-            if 2 * sum(found[strength]) <= len(found[strength]):
+        for strength in sorted({spike.strength for spike in own}, reverse=True):
+            if strength not in seen:
                 break
             limit = strength
         return limit

@@ -70,6 +70,7 @@ def quick(baseline: Path, candidate: Path, cache: Path, **others: Any) -> Settin
     """Settings of a run that takes a few seconds."""
     small: dict[str, Any] = {"tokens": 12_000, "features": 512, "k": 6, "steps": 250}
     small |= {"batch_size": 512, "learning_rate": 3e-3, "layer": 0}
+    small |= {"seeds": 1, "controls": False}
     small |= others
     return Settings(baseline=str(baseline), candidate=str(candidate), cache_dir=str(cache), **small)
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from pytest_crossdiff.engine.contexts import Places, contexts, token_counts
+from pytest_crossdiff.engine.contexts import FIRING, Places, contexts, firing, token_counts
 from pytest_crossdiff.engine.corpus import Document, Message
 from pytest_crossdiff.engine.sampling import Piece
 
@@ -34,7 +34,7 @@ def fires_on(p: Places, word: str) -> np.ndarray[tuple[int], np.dtype[np.float32
 
 def test_the_strongest_places_come_first_each_from_another_text() -> None:
     p = places([f"the pod {i} fell and the pod rose" for i in range(8)])
-    found = contexts(p, fires_on(p, "pod"))
+    found = contexts(p, *[fires_on(p, "pod")] * 2)
     top = [c for c in found if c.band == "top"]
     assert len(top) == 5
     assert top[0].activation > top[-1].activation
@@ -45,21 +45,22 @@ def test_the_strongest_places_come_first_each_from_another_text() -> None:
 
 def test_weaker_places_are_shown_too_with_their_part_of_the_range() -> None:
     p = places([f"pod number {i}" for i in range(40)])
-    bands = [c.band for c in contexts(p, fires_on(p, "pod"))]
+    bands = [c.band for c in contexts(p, *[fires_on(p, "pod")] * 2)]
     assert bands == ["top"] * 5 + ["50-75 %", "25-50 %", "0-25 %"]
 
 
 def test_what_never_fires_has_no_context() -> None:
     p = places(["one text"])
     silent = np.zeros(2, dtype=np.float32)
-    assert contexts(p, silent) == ()
-    assert token_counts(p, [silent]) == [()]
+    assert contexts(p, silent, silent) == ()
+    assert token_counts(p, silent) == ()
+    assert firing(p, silent) == ()
 
 
 def test_a_word_on_which_it_always_fires_stands_before_a_frequent_one() -> None:
     p = places(["the the the the pod", "the the pod the the"])
     activation = np.array([1, 1, 1, 0, 1, 0, 0, 1, 0, 0], dtype=np.float32)
-    (counts,) = token_counts(p, [activation])
+    counts = token_counts(p, activation)
     assert [(c.token, c.fired, c.occurs) for c in counts] == [("pod", 2, 2), ("the", 3, 8)]
 
 
@@ -68,5 +69,28 @@ def test_a_conversation_is_shown_as_its_contents() -> None:
     document = Document("chat", "g", "", None, piece.messages)
     columns = SimpleNamespace(piece_n=np.array([0]), starts_n=np.array([5]), ends_n=np.array([8]))
     p = Places.of(columns, np.array([0]), [piece], [document])  # type: ignore[arg-type]
-    (found,) = contexts(p, np.ones(1, dtype=np.float32))
+    (found,) = contexts(p, np.ones(1, dtype=np.float32), np.zeros(1, dtype=np.float32))
     assert (found.before, found.token, found.after) == ("hi\na ", "pod", "")
+
+
+def test_a_context_tells_for_every_token_what_both_models_make_of_it() -> None:
+    p = places(["one pod fell", "no more"])
+    activation, other = np.array([[0, 2, 0.5, 0, 0], [0.1, 0.2, 0.3, 0.4, 0.5]], dtype=np.float32)
+    found = contexts(p, activation, other)[0]
+    whole = found.before + found.token + found.after
+    assert [whole[s.start : s.end] for s in found.spans] == ["one", "pod", "fell"]
+    assert [(s.activation, s.other) for s in found.spans] == [(0.0, 0.1), (2.0, 0.2), (0.5, 0.3)]
+    assert (found.activation, found.other) == (2.0, 0.2)
+
+
+def test_of_many_places_another_run_that_fires_on_the_same_keeps_the_same_ones() -> None:
+    p = places([" ".join(f"w{i}-{j}" for j in range(100)) for i in range(6)])
+    every = np.ones(600, dtype=np.float32)
+    half = every * (np.arange(600) % 2)
+    kept, of_half = firing(p, every), firing(p, 3 * half)
+    assert len(kept) == len(of_half) == FIRING
+    assert len({(f.piece, f.end) for f in kept}) == FIRING
+    last = kept[-1].rank
+    in_both = {(f.piece, f.end) for f in of_half if f.rank <= last}
+    assert in_both < {(f.piece, f.end) for f in kept}
+    assert 100 < len(in_both) < 160  # half of the kept ones

@@ -212,13 +212,14 @@ crossdiff_batch_size = 512
 crossdiff_learning_rate = 0.003
 crossdiff_cache_dir = cache
 """
-TEXTS = ("B2", "B3", "id ", "--", "  …", "B1  0", "  baseline        B1")
+TEXTS = ("B2", "B3", "B4", "id ", "--", "  …", "B1  0", "  baseline        B1")
 
 
 def like(line: str) -> re.Pattern[str]:
     """What a line of the terminal may look like: other numbers, and anything for an ellipsis."""
     text = re.sub(r"[\d.]+ s$", "… s", line)  # or minutes, on a busy machine
-    text = re.escape(text).replace("…", ".*").replace("differences", "differences?")
+    text = re.escape(text).replace("…", ".*")
+    text = text.replace("differences", r"differences?(\ and\ \d+\ possible)?")
     return re.compile(re.sub(r"\d+(\\\.\d+)?", r"[0-9][0-9.e-]*", text))
 
 

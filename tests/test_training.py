@@ -37,24 +37,26 @@ def trained(
     model = Crosscoder(CrosscoderConfig(architecture, a, b, features - 2 * own, own, own, 4), seed)
     if architecture == "innovation":
         set_maps(model, t.pairs)
-    trainer = Trainer(model, TrainingConfig(400, 512, 2e-3, seed))
+    trainer = Trainer(model, TrainingConfig(400, 512, 2e-3))
     entry = store.entry("crosscoder", f"{architecture}{seed}")
     with entry.lock():
-        train(trainer, t.pairs, entry, CPU, SilentProgress())
+        train([trainer], t.pairs, [entry], CPU, SilentProgress())
     return model
 
 
 def verdicts(t: Toy, model: Crosscoder) -> tuple[Heldout, list[Feature]]:
     with torch.no_grad():
         held = measure(model, t.pairs, screen(t.pairs, model, CPU), 0.4, CPU)
-    return held, judge(held, Settings())
+    return held, judge(held, 0, Settings())
 
 
 def concept(t: Toy, f_n: np.ndarray[Any, Any]) -> int:
-    """The planted concept whose activation a feature follows, -1 when it follows none."""
+    """The planted concept whose activation a feature follows, -1 when it follows none: a shard of a
+    concept that several features share correlates with it less than the whole.
+    """
     truth = t.activation_nc[torch.from_numpy(t.pairs.heldout())].numpy()
     r = np.corrcoef(np.concatenate([f_n[:, None], truth], axis=1).T)[0, 1:]
-    return int(r.argmax()) if r.max() > 0.6 else -1
+    return int(r.argmax()) if r.max() > 0.4 else -1
 
 
 @pytest.mark.parametrize("architecture", ["dfc", "standard"])
@@ -94,7 +96,7 @@ def test_an_interrupted_training_ends_in_the_same_bits(
 ) -> None:
     t = toy(tokens=3_000)
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)  # after every step
-    config = TrainingConfig(60, 256, 2e-3, 0)
+    config = TrainingConfig(60, 256, 2e-3)
     sizes = CrosscoderConfig("dfc", 32, 48, 40, 4, 4, 4)
 
     def fresh() -> Trainer:
@@ -103,7 +105,7 @@ def test_an_interrupted_training_ends_in_the_same_bits(
     whole, cut, resumed = fresh(), fresh(), fresh()
     entry = Store(tmp_path / "whole").entry("crosscoder", "abc")
     with entry.lock():
-        train(whole, t.pairs, entry, CPU, SilentProgress())
+        train([whole], t.pairs, [entry], CPU, SilentProgress())
 
     step = cut.train_step
 
@@ -115,10 +117,10 @@ def test_an_interrupted_training_ends_in_the_same_bits(
     monkeypatch.setattr(cut, "train_step", killed)
     entry = Store(tmp_path / "parts").entry("crosscoder", "abc")
     with pytest.raises(KeyboardInterrupt), entry.lock():
-        train(cut, t.pairs, entry, CPU, SilentProgress())
+        train([cut], t.pairs, [entry], CPU, SilentProgress())
     entry = Store(tmp_path / "parts").entry("crosscoder", "abc")
     with entry.lock():
-        train(resumed, t.pairs, entry, CPU, SilentProgress())
+        train([resumed], t.pairs, [entry], CPU, SilentProgress())
     assert cut.step == 37
     assert resumed.loss == whole.loss
     for name, value in whole.model.state_dict().items():
@@ -130,7 +132,7 @@ def test_an_interrupted_training_ends_in_the_same_bits(
 
 def test_every_epoch_sees_every_row_once_in_an_order_of_its_own() -> None:
     rows = np.arange(100, 200)
-    config = TrainingConfig(20, 10, 1e-3, 0)
+    config = TrainingConfig(20, 10, 1e-3)
     seen = list(batches(rows, config, 0))
     first, second = np.concatenate(seen[:10]), np.concatenate(seen[10:])
     assert sorted(first) == sorted(second) == list(rows)
@@ -144,11 +146,11 @@ def test_a_diverging_training_is_an_error_that_names_the_setting(tmp_path: Path)
     t = toy(tokens=2_000)
     t.pairs.a.harvest.x_nd[5] = float("nan")  # type: ignore[attr-defined]
     trainer = Trainer(
-        Crosscoder(CrosscoderConfig("dfc", 32, 48, 40, 4, 4, 4)), TrainingConfig(50, 512, 1e-3, 0)
+        Crosscoder(CrosscoderConfig("dfc", 32, 48, 40, 4, 4, 4)), TrainingConfig(50, 512, 1e-3)
     )
     entry = Store(tmp_path).entry("crosscoder", "abc")
     with pytest.raises(ActivationError, match="crossdiff_learning_rate"), entry.lock():
-        train(trainer, t.pairs, entry, CPU, SilentProgress())
+        train([trainer], t.pairs, [entry], CPU, SilentProgress())
 
 
 def test_fraction_of_variance_explained_is_that_of_held_out_text(tmp_path: Path) -> None:

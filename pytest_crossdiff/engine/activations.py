@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.harvest import Harvest
     from pytest_crossdiff.engine.sampling import Piece
+    from pytest_crossdiff.engine.spikes import Spikes
 
 OUTLIER = 10.0
 """A vector longer than this many median norms is left out (attention sinks reach 100)."""
@@ -50,12 +51,15 @@ class Side(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """All usable pairs: both sides, and for each pair its group of documents and its split."""
+    """All usable pairs: both sides, and for each pair its group of documents and its split; and
+    what is planted into them.
+    """
 
     a: Side
     b: Side
     group_n: NDArray[np.int32]
     heldout_n: NDArray[np.bool_]
+    spikes: Spikes | None = None
 
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Normalised vectors of the `chosen` pairs, fp32, shapes (t, a) and (t, b)."""
@@ -63,6 +67,9 @@ class Pairs(NamedTuple):
             (side.harvest.vectors(side.rows_n[chosen]) - side.scale.mean_d) * side.scale.factor
             for side in (self.a, self.b)
         )
+        if self.spikes is not None:
+            x_a = self.spikes.added("baseline", x_a, chosen)
+            x_b = self.spikes.added("candidate", x_b, chosen)
         return x_a, x_b
 
     def training(self) -> NDArray[np.int64]:

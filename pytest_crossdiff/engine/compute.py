@@ -7,20 +7,20 @@ import platform
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
 import transformers
 
 from pytest_crossdiff import __version__
 from pytest_crossdiff.engine.activations import pair
-from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionaries import artefact, crosscoders, null_control
+from pytest_crossdiff.engine.differences import find, recovered, total_strength
 from pytest_crossdiff.engine.hardware import choose_device
 from pytest_crossdiff.engine.harvest import Harvest, harvest
-from pytest_crossdiff.engine.innovation import set_maps
 from pytest_crossdiff.engine.models import load
-from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
+from pytest_crossdiff.engine.plan import seeds
+from pytest_crossdiff.engine.spikes import plant
 from pytest_crossdiff.engine.verification import verify
-from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.options import fields
 from pytest_crossdiff.result import (
     SCHEMA,
@@ -31,29 +31,20 @@ from pytest_crossdiff.result import (
     Result,
     Training,
 )
-from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pytest_crossdiff.engine import activations
-    from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.plan import Plan
-    from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.result import Side
     from pytest_crossdiff.store.cache import Entry
 
 T = TypeVar("T")
 
-PAIRS_PER_FEATURE = 10
-"""Training pairs a feature, where the size is ours to choose: a change planted in SmolLM2 was
-missed at 27 and sometimes found at 10 (docs/how-it-works.md)."""
-MIN_PAIRS_PER_FEATURE = 5
-LEAST_FEATURES = 128
 ELSEWHERE = ("cache_dir", "train")
 """Settings that say where a result is kept or made, not what it is."""
-EPOCHS, LEAST_STEPS, MOST_STEPS = 15, 1_000, 10_000
 
 
 def compute(plan: Plan, progress: Progress) -> Result:
@@ -71,24 +62,30 @@ def compute(plan: Plan, progress: Progress) -> Result:
     with _timed(seconds, "align"):
         pairs = pair(harvests["baseline"], harvests["candidate"], plan.sample.pieces, group_of)
     device = choose_device(plan.settings.device)
+    spiked = plant(pairs) if plan.settings.controls else pairs
+    chosen = seeds(plan.settings)
     with _timed(seconds, "train crosscoder"):
-        trained = _crosscoder(plan, pairs, device, progress)
+        trained = crosscoders(plan, spiked, device, progress)
     with _timed(seconds, "verify features"):
-        verified = verify(
-            trained.model.to(device),
-            pairs,
-            plan.sample.pieces,
-            plan.corpus.documents,
-            plan.settings,
-            device,
-            progress,
-        )
-    config = trained.model.config
+        rows = len(chosen) * len(pairs.group_n)
+        with progress.phase("verify features", rows, "token") as bar:
+            verified = [
+                verify(t.model.to(device), seed, spiked, plan.settings, device, bar)
+                for seed, t in zip(chosen, trained, strict=True)
+            ]
+        least = plan.settings.min_strength
+        found = find(verified, spiked, plan.sample.pieces, plan.corpus.documents, least)
+    null = None
+    if plan.settings.controls:
+        with _timed(seconds, "null control"):
+            null = null_control(plan, pairs, trained[0], device, progress)
+    config = trained[0].model.config
+    fve = np.mean([v.held.ablation.fve() for v in verified], axis=0).tolist()
     return Result(
         schema=SCHEMA,
         key=plan.result_key,
-        baseline=_facts(plan, "baseline", pairs.a, verified.fve[0]),
-        candidate=_facts(plan, "candidate", pairs.b, verified.fve[1]),
+        baseline=_facts(plan, "baseline", pairs.a, fve[0]),
+        candidate=_facts(plan, "candidate", pairs.b, fve[1]),
         corpus=CorpusFacts(
             source=plan.corpus.source,
             digest=plan.corpus.digest,
@@ -107,16 +104,18 @@ def compute(plan: Plan, progress: Progress) -> Result:
             baseline_only=config.baseline_only,
             candidate_only=config.candidate_only,
             k=config.k,
-            steps=trained.meta["steps"],
-            seeds=(plan.settings.seed,),
-            dead=(trained.meta["dead"],),
-            loss=(tuple(trained.meta["loss"]),),
+            steps=trained[0].meta["steps"],
+            seeds=chosen,
+            dead=tuple(t.meta["dead"] for t in trained),
+            loss=tuple(tuple(t.meta["loss"]) for t in trained),
         ),
-        controls=Controls(),
-        baseline_total_strength=verified.total_strength[0],
-        candidate_total_strength=verified.total_strength[1],
-        differences=verified.differences,
-        features=verified.features,
+        controls=Controls(recovered(verified, chosen), null) if null else Controls(),
+        baseline_total_strength=total_strength(verified, "baseline", least),
+        candidate_total_strength=total_strength(verified, "candidate", least),
+        differences=found,
+        features=tuple(
+            f for v in verified for f, spike in zip(v.features, v.spike_p, strict=True) if spike < 0
+        ),
         settings={
             f.name: str(getattr(plan.settings, f.name))
             for f in fields()
@@ -137,27 +136,6 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - began
-
-
-def _artefact(
-    plan: Plan,
-    kind: str,
-    key: str,
-    build: Callable[[Entry], None],
-    read: Callable[[Entry], T],
-    progress: Progress,
-) -> T:
-    """Read an artefact, built first where it isn't there, and anew where it is damaged."""
-    entry = plan.store.entry(kind, key)
-    with entry.lock(progress.note):
-        try:
-            if entry.read_manifest() is not None:
-                return read(entry)
-        except DamagedEntry as damage:
-            entry.set_aside(damage.what)
-            entry = plan.store.entry(kind, key)
-        build(entry)
-        return read(entry)
 
 
 def _harvest(plan: Plan, side: Side, progress: Progress) -> Harvest:
@@ -186,65 +164,7 @@ def _harvest(plan: Plan, side: Side, progress: Progress) -> Harvest:
         finally:
             model.unload()
 
-    return _artefact(plan, "harvest", plan.harvest_keys[side], build, Harvest, progress)
-
-
-def _crosscoder(
-    plan: Plan, pairs: Pairs, device: torch.device, progress: Progress
-) -> TrainedCrosscoder:
-    def build(entry: Entry) -> None:
-        settings, count = plan.settings, len(pairs.training())
-        config = size(settings, count, pairs.a.harvest.width, pairs.b.harvest.width)
-        model = Crosscoder(config, settings.seed)
-        if config.architecture == "innovation":
-            set_maps(model, pairs)
-        batch = min(settings.batch_size, count)
-        steps = settings.steps or min(max(EPOCHS * count // batch, LEAST_STEPS), MOST_STEPS)
-        trainer = Trainer(
-            model.to(device), TrainingConfig(steps, batch, settings.learning_rate, settings.seed)
-        )
-        train(trainer, pairs, entry, device, progress)
-        loss = trainer.loss
-        TrainedCrosscoder(
-            model.cpu(),
-            pairs.a.scale,
-            pairs.b.scale,
-            {
-                "steps": steps,
-                "dead": trainer.dead,
-                "loss": loss[:: max(1, -(-len(loss) // 200))],
-            },
-        ).save(entry)
-
-    return _artefact(
-        plan, "crosscoder", plan.crosscoder_key, build, TrainedCrosscoder.load, progress
-    )
-
-
-def size(settings: Settings, count: int, width_a: int, width_b: int) -> CrosscoderConfig:
-    """The dictionary for `count` training pairs.
-
-    Raises `InsufficientData` when they are too few, saying how many are needed.
-    """
-    wanted = settings.features or max(LEAST_FEATURES, count // PAIRS_PER_FEATURE // 32 * 32)
-    needed = wanted * MIN_PAIRS_PER_FEATURE
-    if count < needed:
-        raise InsufficientData(
-            f"the corpus gives {count:,} training tokens; a dictionary of {wanted} features needs "
-            f"{needed:,}",
-            source=f"crossdiff_corpus, crossdiff_tokens = {settings.tokens:,}, "
-            f"crossdiff_features = {settings.features or 'auto'}",
-            remedy="add texts, raise crossdiff_tokens"
-            + (" or lower crossdiff_features" if settings.features else ""),
-        )
-    own = (
-        0
-        if settings.architecture == "standard"
-        else max(1, round(wanted * settings.exclusive_share))
-    )
-    return CrosscoderConfig(
-        settings.architecture, width_a, width_b, wanted - 2 * own, own, own, min(settings.k, wanted)
-    )
+    return artefact(plan, "harvest", plan.harvest_keys[side], build, Harvest, progress)
 
 
 def _facts(plan: Plan, side: Side, of: activations.Side, fve: float) -> ModelFacts:

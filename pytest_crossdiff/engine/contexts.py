@@ -5,12 +5,15 @@ Axes: n held-out pairs.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_crossdiff.result import Context, TokenCount
+from pytest_crossdiff.result import Context, Firing, Span, TokenCount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,10 +26,11 @@ if TYPE_CHECKING:
 
 REACH = 100
 """Characters of text shown on either side of the token."""
-TOP, BANDS, TOKENS = 5, ((75, 50), (50, 25), (25, 0)), 8
+TOP, BANDS, TOKENS, FIRING = 5, ((75, 50), (50, 25), (25, 0)), 8, 256
 
 
-class Places(NamedTuple):
+@dataclass(frozen=True)
+class Places:
     """The text behind the held-out pairs, as one model's tokenizer divides it."""
 
     pieces: Sequence[Piece]
@@ -47,6 +51,17 @@ class Places(NamedTuple):
         columns = (harvest.piece_n, harvest.starts_n, harvest.ends_n)
         return cls(pieces, documents, *(column[rows_n] for column in columns))
 
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """The token texts, as a reader tells them apart: "pod" and " pod" are one."""
+        texts = [self.token(i) for i in range(len(self.piece_n))]
+        return [text.strip() or text for text in texts]
+
+    @functools.cached_property
+    def occurs(self) -> Counter[str]:
+        """How often each of `names` occurs."""
+        return Counter(self.names)
+
     def text(self, i: int) -> str:
         piece = self.pieces[int(self.piece_n[i])]
         if piece.text is not None:
@@ -56,21 +71,47 @@ class Places(NamedTuple):
     def token(self, i: int) -> str:
         return self.text(i)[int(self.starts_n[i]) : int(self.ends_n[i])]
 
-    def context(self, i: int, activation: float, band: str) -> Context:
+    def context(
+        self, i: int, activation_n: NDArray[np.float32], other_n: NDArray[np.float32], band: str
+    ) -> Context:
         text, start, end = self.text(i), int(self.starts_n[i]), int(self.ends_n[i])
+        first, last = max(0, start - REACH), min(len(text), end + REACH)
+        # The places of a piece of text lie together, in the order of the text.
+        piece = slice(*np.searchsorted(self.piece_n, (self.piece_n[i], self.piece_n[i] + 1)))
+        inside = (self.starts_n[piece] >= first) & (self.ends_n[piece] <= last)
         return Context(
             document=self.documents[self.pieces[self.piece_n[i]].document].id,
             before=text[max(0, start - REACH) : start],
             token=text[start:end],
             after=text[end : end + REACH],
-            activation=round(activation, 4),
-            other=0.0,
+            activation=_rounded(activation_n[i]),
+            other=_rounded(other_n[i]),
             band=band,
-            spans=(),
+            spans=tuple(
+                Span(
+                    int(self.starts_n[j]) - first,
+                    int(self.ends_n[j]) - first,
+                    _rounded(activation_n[j]),
+                    _rounded(other_n[j]),
+                )
+                for j in (np.flatnonzero(inside) + piece.start).tolist()
+            ),
         )
 
+    def firing(self, i: int, activation: float) -> Firing:
+        piece = self.pieces[int(self.piece_n[i])]
+        digest = hashlib.sha256(self.text(i).encode()).hexdigest()[:16]
+        document = self.documents[piece.document].id
+        return Firing(document, digest, int(self.ends_n[i]), _rounded(activation))
 
-def contexts(places: Places, activation_n: NDArray[np.float32]) -> tuple[Context, ...]:
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)
+
+
+def contexts(
+    places: Places, activation_n: NDArray[np.float32], other_n: NDArray[np.float32]
+) -> tuple[Context, ...]:
     """The strongest places, from different documents where there are enough, then one of each
     quarter of the range: what a feature does at its top often isn't what it does on the whole.
     """
@@ -87,7 +128,17 @@ def contexts(places: Places, activation_n: NDArray[np.float32]) -> tuple[Context
         for i in _fresh(places, (j for j in band if j not in chosen), texts):
             chosen[i] = f"{low}-{high} %"
             break
-    return tuple(places.context(i, float(activation_n[i]), band) for i, band in chosen.items())
+    return tuple(places.context(i, activation_n, other_n, band) for i, band in chosen.items())
+
+
+def firing(places: Places, activation_n: NDArray[np.float32]) -> tuple[Firing, ...]:
+    """Where it fires, for finding it again: at most FIRING places, those of the least `rank`, so
+    that another run that fires on the same places keeps the same ones.
+    """
+    found = [
+        places.firing(i, float(activation_n[i])) for i in np.flatnonzero(activation_n > 0).tolist()
+    ]
+    return tuple(sorted(found, key=lambda f: f.rank)[:FIRING])
 
 
 def _fresh(
@@ -101,22 +152,16 @@ def _fresh(
             yield int(i)
 
 
-def token_counts(
-    places: Places, activations: Sequence[NDArray[np.float32]]
-) -> list[tuple[TokenCount, ...]]:
-    """For each array of activations over the same places: the token texts that it fires on most,
-    by summed activation times the share of their occurrences on which it fires.
+def token_counts(places: Places, activation_n: NDArray[np.float32]) -> tuple[TokenCount, ...]:
+    """The token texts that it fires on most, by summed activation times the share of their
+    occurrences on which it fires.
     """
-    texts = [places.token(i) for i in range(len(places.piece_n))] if activations else []
-    names = [text.strip() or text for text in texts]  # "pod" and " pod" are one to a reader
-    occurs = Counter(names)
-    counts = []
-    for activation_n in activations:
-        weight: defaultdict[str, float] = defaultdict(float)
-        fired: Counter[str] = Counter()
-        for i in np.flatnonzero(activation_n > 0).tolist():
-            weight[names[i]] += activation_n[i]
-            fired[names[i]] += 1
-        telling = sorted(weight, key=lambda t: -weight[t] * fired[t] / occurs[t])
-        counts.append(tuple(TokenCount(t, fired[t], occurs[t]) for t in telling[:TOKENS]))
-    return counts
+    weight: defaultdict[str, float] = defaultdict(float)
+    fired: Counter[str] = Counter()
+    for i in np.flatnonzero(activation_n > 0).tolist():
+        name = places.names[i]
+        weight[name] += activation_n[i]
+        fired[name] += 1
+    occurs = places.occurs
+    telling = sorted(weight, key=lambda t: -weight[t] * fired[t] / occurs[t])
+    return tuple(TokenCount(t, fired[t], occurs[t]) for t in telling[:TOKENS])

@@ -67,16 +67,16 @@ def run(
 
             result = compute(planned, progress)
             entry.write(RESULT, result.to_json().encode())
-            entry.complete({"crosscoder": planned.crosscoder_key})
+            entry.complete({"crosscoders": list(planned.crosscoder_keys)})
             found = Outcome(result, False, entry.path, planned)
     return found
 
 
 def load_crosscoder(outcome: Outcome) -> TrainedCrosscoder:
-    """The crosscoder behind an outcome, with the normalisation of its inputs."""
+    """The first crosscoder behind an outcome, with the normalisation of its inputs."""
     from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
 
-    key = outcome.plan.crosscoder_key
+    key = outcome.plan.crosscoder_keys[0]
     return TrainedCrosscoder.load(outcome.plan.store.entry("crosscoder", key))
 
 

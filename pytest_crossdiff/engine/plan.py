@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
-HARVEST, CROSSCODER, VERIFICATION = 1, 2, 2
+HARVEST, CROSSCODER, VERIFICATION = 1, 3, 3
 """Versions of what the code makes of the same input; raised when that changes."""
 
 
@@ -44,7 +44,8 @@ class Plan(NamedTuple):
     corpus: Corpus
     sample: Sample
     harvest_keys: dict[Side, str]
-    crosscoder_key: str
+    crosscoder_keys: tuple[str, ...]
+    null_key: str
     result_key: str
 
     def layer(self, side: Side) -> int | float:
@@ -100,24 +101,33 @@ def plan(
         for side in SIDES
     }
     chosen = ("architecture", "features", "exclusive_share", "k", "steps", "batch_size")
-    crosscoder_key = digest(
-        {
-            "version": CROSSCODER,
-            "harvests": [harvest_keys[side] for side in SIDES],
-            **{name: getattr(settings, name) for name in (*chosen, "learning_rate", "seed")},
-        }
-    )
-    tests = ("exclusivity", "fdr", "bootstrap", "min_r2")
-    result_key = digest(
-        {
-            "version": [SCHEMA, VERIFICATION],
-            "crosscoder": crosscoder_key,
-            **{name: getattr(settings, name) for name in tests},
-        }
-    )
+    training = {
+        "version": CROSSCODER,
+        "harvests": [harvest_keys[side] for side in SIDES],
+        **{name: getattr(settings, name) for name in (*chosen, "learning_rate", "controls")},
+    }
+    crosscoder_keys = tuple(digest({**training, "seed": seed}) for seed in seeds(settings))
+    tests = ("exclusivity", "fdr", "bootstrap", "min_r2", "min_strength")
+    testing = {
+        "version": [SCHEMA, VERIFICATION],
+        **{name: getattr(settings, name) for name in tests},
+    }
     return Plan(
-        settings, store, references, corpus, drawn, harvest_keys, crosscoder_key, result_key
+        settings,
+        store,
+        references,
+        corpus,
+        drawn,
+        harvest_keys,
+        crosscoder_keys,
+        digest({"null": training, **testing}),
+        digest({"crosscoders": crosscoder_keys, **testing}),
     )
+
+
+def seeds(settings: Settings) -> tuple[int, ...]:
+    """The seeds of the dictionaries."""
+    return tuple(range(settings.seed, settings.seed + settings.seeds))
 
 
 def _layer(settings: Settings, side: Side) -> int | float:

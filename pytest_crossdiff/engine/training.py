@@ -21,7 +21,7 @@ from pytest_crossdiff.engine.crosscoder import Outputs
 from pytest_crossdiff.errors import ActivationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -51,7 +51,6 @@ class TrainingConfig:
     steps: int
     batch_size: int
     learning_rate: float
-    seed: int
 
 
 class Trainer:
@@ -153,14 +152,14 @@ def batches(
     rows: NDArray[np.int64], config: TrainingConfig, start: int
 ) -> Iterator[NDArray[np.int64]]:
     """Batches of `rows` from step `start` on: every epoch in an order of its own, drawn from the
-    seed and the epoch alone, so that a resumed run sees the same batches.
+    epoch alone, so that a resumed run, and every dictionary of a run, sees the same batches.
     """
     size = min(config.batch_size, len(rows))
     per_epoch = len(rows) // size
     for step in range(start, config.steps):
         epoch, position = divmod(step, per_epoch)
         if position == 0 or step == start:
-            random = np.random.default_rng((config.seed, epoch))
+            random = np.random.default_rng(epoch)
             windows = [rows[i : i + WINDOW] for i in range(0, len(rows), WINDOW)]
             order = np.concatenate(
                 [random.permutation(windows[i]) for i in random.permutation(len(windows))]
@@ -169,29 +168,43 @@ def batches(
 
 
 def train(
-    trainer: Trainer, pairs: Pairs, entry: Entry, device: torch.device, progress: Progress
+    trainers: Sequence[Trainer],
+    pairs: Pairs,
+    entries: Sequence[Entry],
+    device: torch.device,
+    progress: Progress,
 ) -> None:
-    """Train to the end, going on from the checkpoint in `entry` where there is one.
+    """Train crosscoders of one configuration in one pass over the data, each on its own entry and
+    going on from the checkpoint there; each ends as if it had been trained alone.
 
-    Raises `ActivationError` when the loss stops being a number.
+    Raises `ActivationError` when a loss stops being a number.
     """
-    if entry.has(CHECKPOINT):
-        trainer.load(entry.path / CHECKPOINT)
+    for trainer, entry in zip(trainers, entries, strict=True):
+        if entry.has(CHECKPOINT):
+            trainer.load(entry.path / CHECKPOINT)
     saved = time.monotonic()
-    with progress.phase("train crosscoder", trainer.config.steps, "step") as bar:
-        bar.advance(trainer.step)
-        for chosen in batches(pairs.training(), trainer.config, trainer.step):
-            x_ta, x_tb = pairs.batch(chosen)
-            loss = trainer.train_step(x_ta.to(device), x_tb.to(device))
-            if not np.isfinite(loss):
-                raise ActivationError(
-                    f"training diverged at step {trainer.step}: the loss is {loss}",
-                    source=f"crossdiff_learning_rate = {trainer.config.learning_rate}",
-                    remedy="set a smaller crossdiff_learning_rate",
-                )
-            trainer.loss.append(round(loss, 6))
-            bar.advance(1, f"loss {loss:.3f}")
+    config, first = trainers[0].config, min(trainer.step for trainer in trainers)
+    with progress.phase("train crosscoder", config.steps, "step") as bar:
+        bar.advance(first)
+        for step, chosen in enumerate(batches(pairs.training(), config, first), first):
+            x_ta, x_tb = (x.to(device) for x in pairs.batch(chosen))
+            for trainer in trainers:
+                if trainer.step == step:
+                    _step(trainer, x_ta, x_tb)
+            bar.advance(1, f"loss {trainers[0].loss[-1]:.3f}")
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                with entry.writing(CHECKPOINT) as temporary:
-                    trainer.save(temporary)
+                for trainer, entry in zip(trainers, entries, strict=True):
+                    with entry.writing(CHECKPOINT) as temporary:
+                        trainer.save(temporary)
                 saved = time.monotonic()
+
+
+def _step(trainer: Trainer, x_ta: Tensor, x_tb: Tensor) -> None:
+    loss = trainer.train_step(x_ta, x_tb)
+    if not np.isfinite(loss):
+        raise ActivationError(
+            f"training diverged at step {trainer.step}: the loss is {loss}",
+            source=f"crossdiff_learning_rate = {trainer.config.learning_rate}",
+            remedy="set a smaller crossdiff_learning_rate",
+        )
+    trainer.loss.append(round(loss, 6))

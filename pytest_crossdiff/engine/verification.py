@@ -1,4 +1,4 @@
-"""From a trained crosscoder to differences: screen, test, cluster, measure, show (METHOD 3 and 4).
+"""From a trained crosscoder to verified features: screen, test, measure (METHOD 3 and 4).
 
 Every feature is screened on the training documents, whatever its place in the dictionary: a feature
 of the shared part can come to stand for what only one model has.  What passes is tested on the
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine import clusters
-from pytest_crossdiff.engine.contexts import Places, contexts, token_counts
+from pytest_crossdiff.engine import clusters, spikes
 from pytest_crossdiff.engine.exclusivity import (
     MIN_DOCUMENTS,
     Tally,
@@ -26,7 +25,7 @@ from pytest_crossdiff.engine.exclusivity import (
 )
 from pytest_crossdiff.engine.ridge import LinearMap
 from pytest_crossdiff.engine.strength import Ablation
-from pytest_crossdiff.result import SIDES, Description, Difference, Feature
+from pytest_crossdiff.result import SIDES, Feature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,62 +33,58 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.activations import Pairs
-    from pytest_crossdiff.engine.corpus import Document
     from pytest_crossdiff.engine.crosscoder import Crosscoder
-    from pytest_crossdiff.engine.exclusivity import Screen
-    from pytest_crossdiff.engine.sampling import Piece
+    from pytest_crossdiff.engine.exclusivity import Exclusivity, Screen
     from pytest_crossdiff.options import Settings
-    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.progress import Phase
     from pytest_crossdiff.result import Side
 
 
-class Verified(NamedTuple):
-    """What the held-out documents say; pairs of numbers are baseline, candidate."""
-
-    features: tuple[Feature, ...]
-    differences: tuple[Difference, ...]
-    fve: tuple[float, float]
-    total_strength: tuple[float, float]
-
-
 class Heldout(NamedTuple):
-    """The candidate features on the held-out pairs: f_np their activations, norm_p the length of
-    their directions in their own model.
+    """The candidate features on the held-out pairs: f_np their activations, other_np what the other
+    model predicts of them, norm_p the length of their directions in their own model.
     """
 
     index_p: NDArray[np.int64]
     own_is_b_p: NDArray[np.bool_]
     norm_p: NDArray[np.float64]
     f_np: NDArray[np.float32]
+    other_np: NDArray[np.float32]
     ablation: Ablation
     tally: Tally
 
 
+class Verified(NamedTuple):
+    """What the held-out documents say of one dictionary.
+
+    spike_p: the planted signal of its own side that a feature stands for, or -1.
+    """
+
+    held: Heldout
+    features: Sequence[Feature]
+    spike_p: NDArray[np.int64]
+
+    def positions(self, side: Side, *, spike: int = -1, undecided: bool = False) -> list[int]:
+        """The verified (or undecided) features of `side` that stand for `spike`, or for none."""
+        return [
+            p
+            for p, f in enumerate(self.features)
+            if f.side == side
+            and self.spike_p[p] == spike
+            and (f.undecided if undecided else f.verified)
+        ]
+
+
 @torch.no_grad()
 def verify(
-    model: Crosscoder,
-    pairs: Pairs,
-    pieces: Sequence[Piece],
-    documents: Sequence[Document],
-    settings: Settings,
-    device: torch.device,
-    progress: Progress,
+    model: Crosscoder, seed: int, pairs: Pairs, settings: Settings, device: torch.device, bar: Phase
 ) -> Verified:
-    """Find the features that only one model has, test them, and describe those that pass."""
-    with progress.phase("verify features", len(pairs.group_n), "token") as bar:
-        screened = screen(pairs, model, device)
-        bar.advance(len(pairs.training()))
-        held = measure(model, pairs, screened, settings.exclusivity, device)
-        bar.advance(len(pairs.heldout()))
-    features = judge(held, settings)
-    totals = [
-        held.ablation.strength(
-            [p for p, f in enumerate(features) if f.verified and f.side == side], side
-        )
-        for side in SIDES
-    ]
-    found = _differences(held, features, pairs, pieces, documents)
-    return Verified(tuple(features), found, held.ablation.fve(), (totals[0], totals[1]))
+    """Find the features of one dictionary that only one model has, and test them."""
+    screened = screen(pairs, model, device)
+    bar.advance(len(pairs.training()))
+    held = measure(model, pairs, screened, settings.exclusivity, device)
+    bar.advance(len(pairs.heldout()))
+    return Verified(held, judge(held, seed, settings), _spikes(held, pairs))
 
 
 def measure(
@@ -100,27 +95,31 @@ def measure(
     """
     own_is_b_m = model.owner_is_candidate().cpu().numpy()
     index_p = np.flatnonzero(screened.exclusivity(own_is_b_m) > least)
-    chosen = torch.from_numpy(index_p).to(device)
+    chosen, own_is_b_p = torch.from_numpy(index_p).to(device), own_is_b_m[index_p]
     probes = [LinearMap(p.weight_dp[:, chosen], p.bias_p[chosen]) for p in screened[:2]]
     heldout = pairs.heldout()
     groups, group_n = np.unique(pairs.group_n[heldout], return_inverse=True)
     tally = Tally(len(groups), len(index_p))
-    ablation = Ablation(model, chosen, torch.from_numpy(own_is_b_m[index_p]).to(device))
-    kept, done = [], 0
+    owner = torch.from_numpy(own_is_b_p).to(device)
+    ablation = Ablation(model, chosen, owner)
+    kept, other, done = [], [], 0
     for _, x_a, x_b in pairs.blocks(heldout, device):
         f_tm = model.encode(x_a, x_b)
         f_tp = f_tm[:, chosen]
         x = model.inputs(x_a, x_b)
         ablation.add(f_tp, x, model.errors(f_tm, x))
         where = torch.from_numpy(group_n[done : done + len(f_tp)])
-        tally.add(where, f_tp, probes[0](x_a), probes[1](x_b))
+        from_a, from_b = probes[0](x_a), probes[1](x_b)
+        tally.add(where, f_tp, from_a, from_b)
         kept.append(f_tp.cpu())
+        other.append(torch.where(owner, from_a, from_b).cpu())
         done += len(f_tp)
     norm_p = ablation.direction_norms()
-    return Heldout(index_p, own_is_b_m[index_p], norm_p, torch.cat(kept).numpy(), ablation, tally)
+    f_np, other_np = torch.cat(kept).numpy(), torch.cat(other).numpy()
+    return Heldout(index_p, own_is_b_p, norm_p, f_np, other_np, ablation, tally)
 
 
-def judge(held: Heldout, settings: Settings) -> list[Feature]:
+def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
     """The verdict on every candidate, in the order of `held.index_p`."""
     found = exclusivity(
         held.tally.sums(), held.own_is_b_p, threshold=settings.exclusivity, draws=settings.bootstrap
@@ -130,28 +129,25 @@ def judge(held: Heldout, settings: Settings) -> list[Feature]:
     significant[testable] = benjamini_hochberg(found.p_value[testable], settings.fdr)
     partner = clusters.duplicates(correlation(held.f_np), held.own_is_b_p)
     sides: list[Side] = ["candidate" if is_b else "baseline" for is_b in held.own_is_b_p]
-    strength = [held.ablation.strength([p], side) for p, side in enumerate(sides)]
     features = []
     for p, index in enumerate(held.index_p.tolist()):
         side = sides[p]
-        other = SIDES[side == "baseline"]
-        rejected = ""
-        if found.documents[p] < MIN_DOCUMENTS:
-            rejected = (
-                f"fires in {found.documents[p]} held-out documents, {MIN_DOCUMENTS} are needed"
-            )
-        elif found.r2_own[p] < settings.min_r2:
-            rejected = f"its own model predicts it no better than R² {found.r2_own[p]:.2f}"
-        elif not (significant[p] and found.low[p] > settings.exclusivity):
-            rejected = f"the {other} predicts it too: R² {found.r2_other[p]:.2f}"
-        elif strength[p] <= 0.0:
+        strength = held.ablation.strength([p], side)
+        exclusive = bool(significant[p]) and found.low[p] > settings.exclusivity
+        rejected, undecided = _doubt(found, p, settings), False
+        if not rejected and strength <= 0.0:
             rejected = "nothing goes unexplained without it"
-        elif partner[p] >= 0:
+        elif not rejected and partner[p] >= 0:
+            other = SIDES[side == "baseline"]
             rejected = f"the {other} has it as feature {held.index_p[partner[p]]}"
+        elif not rejected and not exclusive:
+            other = SIDES[side == "baseline"]
+            rejected = f"the {other} predicts it too: R² {found.r2_other[p]:.2f}"
+            undecided = bool(found.high[p] > settings.exclusivity)
         peak = float(held.f_np[:, p].max(initial=0.0) * held.norm_p[p] / held.ablation.norm(side))
         features.append(
             Feature(
-                seed=settings.seed,
+                seed=seed,
                 index=index,
                 side=side,
                 exclusivity=float(found.estimate[p]),
@@ -160,15 +156,24 @@ def judge(held: Heldout, settings: Settings) -> list[Feature]:
                 p_value=float(found.p_value[p]),
                 r2_own=float(found.r2_own[p]),
                 r2_other=float(found.r2_other[p]),
-                strength=strength[p],
+                strength=strength,
                 density=float((held.f_np[:, p] > 0).mean()),
                 peak=peak,
                 documents=int(found.documents[p]),
                 rejected=rejected,
-                undecided=False,
+                undecided=undecided,
             )
         )
     return features
+
+
+def _doubt(found: Exclusivity, p: int, settings: Settings) -> str:
+    """Why feature p can't be tested, "" where it can."""
+    if found.documents[p] < MIN_DOCUMENTS:
+        return f"fires in {found.documents[p]} held-out documents, {MIN_DOCUMENTS} are needed"
+    if found.r2_own[p] < settings.min_r2:
+        return f"its own model predicts it no better than R² {found.r2_own[p]:.2f}"
+    return ""
 
 
 def correlation(f_np: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -178,56 +183,11 @@ def correlation(f_np: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray((centred.T @ centred) / np.outer(deviation, deviation), dtype=np.float64)
 
 
-def _differences(
-    held: Heldout,
-    features: Sequence[Feature],
-    pairs: Pairs,
-    pieces: Sequence[Piece],
-    documents: Sequence[Document],
-) -> tuple[Difference, ...]:
-    """Clusters of verified features, strongest first, baseline's before the candidate's."""
-    found = []
-    for side in SIDES:
-        members = [p for p, f in enumerate(features) if f.verified and f.side == side]
-        f_nq = held.f_np[:, members]
-        fires_nq = (f_nq > 0).astype(np.float32)
-        groups = clusters.cluster(correlation(f_nq), (fires_nq.T @ fires_nq).astype(np.float64))
-        parts = [[members[q] for q in group] for group in groups]
-        parts.sort(key=lambda part: -held.ablation.strength(part, side))
-        owner = pairs.b if side == "candidate" else pairs.a
-        heldout = pairs.heldout()
-        places = Places.of(owner.harvest, owner.rows_n[heldout], pieces, documents)
-        unit = held.ablation.norm(side)
-        together = [(held.f_np[:, part] * held.norm_p[part]).sum(1) / unit for part in parts]
-        tokens = token_counts(places, together)
-        for number, (part, activation_n) in enumerate(zip(parts, together, strict=True)):
-            best = max((features[p] for p in part), key=lambda f: f.strength)
-            fires_n = activation_n > 0
-            found.append(
-                Difference(
-                    id=f"{side[0].upper()}{number + 1}",
-                    side=side,
-                    certainty="confirmed",
-                    doubt="",
-                    seeds=(features[part[0]].seed,),
-                    features=tuple(features[p].id for p in part),
-                    exclusivity=best.exclusivity,
-                    exclusivity_low=best.exclusivity_low,
-                    exclusivity_high=best.exclusivity_high,
-                    p_value=best.p_value,
-                    r2_own=best.r2_own,
-                    r2_other=best.r2_other,
-                    strength=held.ablation.strength(part, side),
-                    strength_low=held.ablation.strength(part, side),
-                    strength_high=held.ablation.strength(part, side),
-                    density=float(fires_n.mean()),
-                    peak=float(activation_n.max()),
-                    documents=len(np.unique(pairs.group_n[heldout][fires_n])),
-                    tokens=tokens[number],
-                    contexts=contexts(places, activation_n),
-                    histogram=(),
-                    firing=(),
-                    description=Description(),
-                )
-            )
-    return tuple(found)
+def _spikes(held: Heldout, pairs: Pairs) -> NDArray[np.int64]:
+    found = np.full(len(held.index_p), -1)
+    if pairs.spikes is not None:
+        for side in SIDES:
+            of_side = held.own_is_b_p == (side == "candidate")
+            planted_ns = pairs.spikes.activations(side, pairs.heldout()).numpy()
+            found[of_side] = spikes.stands_for(planted_ns, held.f_np[:, of_side])
+    return found

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.errors import BudgetExceeded, InsufficientData
+from pytest_crossdiff.errors import (
+    BudgetExceeded,
+    Inconclusive,
+    InconclusiveWarning,
+    InsufficientData,
+)
+from pytest_crossdiff.gate.recognition import without_accepted
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.report import message
 
@@ -27,10 +34,12 @@ def assert_within(
     entry: Path | None = None,
     width: int = message.WIDTH,
     noted: Callable[[Verdict], None] = lambda _: None,
+    lenient: bool = False,
 ) -> None:
-    """Raise `BudgetExceeded`, or `InsufficientData` where no verdict can be drawn.
+    """Raise `BudgetExceeded`, `Inconclusive`, or `InsufficientData` where no verdict can be drawn.
 
     entry: folder of the artefact, named in the message.  noted: is told of the verdict first.
+    lenient: warn of what is inconclusive instead.
     """
     __tracebackhide__ = True
     verdict = judge(result, budgets, accepted)
@@ -38,6 +47,12 @@ def assert_within(
     _require_evidence(verdict, budgets)
     if verdict.status == "exceeded":
         raise BudgetExceeded(message.exceeded(result, verdict, entry, width, accepted))
+    if verdict.status == "inconclusive":
+        counted = without_accepted(result, accepted)
+        text = message.inconclusive(counted, verdict, entry, width)
+        if not lenient:
+            raise Inconclusive(text)
+        warnings.warn(InconclusiveWarning(text), stacklevel=2)
 
 
 def assert_none_match(

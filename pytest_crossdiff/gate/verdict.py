@@ -9,24 +9,31 @@ from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
 from pytest_crossdiff.result import SIDES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_crossdiff.gate.budgets import Budgets, Limits
     from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.result import Result, Side
 
-Status = Literal["within", "exceeded", "insufficient"]
+Status = Literal["within", "exceeded", "inconclusive", "insufficient"]
 
 
 @dataclass(frozen=True)
 class SideVerdict:
     """What one side has that the other hasn't, against its limits.
 
-    count: differences.  strength: their joint strength, 0 to 1.
+    count: confirmed differences.  possible: further ones that are not confirmed.
+    strength, possible_strength: joint strength, 0 to 1, of the confirmed ones alone, and at most
+    with the possible ones.  limit_of_detection: the least strength that would have been found.
     """
 
     side: Side
     count: int
+    possible: int
     strength: float
+    possible_strength: float
     limits: Limits
+    limit_of_detection: float | None = None
 
     @property
     def over_count(self) -> bool:
@@ -45,10 +52,21 @@ class SideVerdict:
         """Over either limit."""
         return self.over_count or self.over_strength
 
+    @property
+    def open(self) -> bool:
+        """Within both limits, but not if what is possible were confirmed."""
+        count, strength = self.limits.max_count, self.limits.max_strength
+        return not self.exceeded and (
+            (count is not None and self.count + self.possible > count)
+            or (strength is not None and not self.possible_strength <= strength)
+        )
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """status: insufficient when the measurement can't carry a verdict, for the `reason` given."""
+    """status: inconclusive when what is possible would be over a limit and what is confirmed isn't;
+    insufficient when the measurement can't carry a verdict, for the `reason` given.
+    """
 
     status: Status
     sides: tuple[SideVerdict, ...]
@@ -59,20 +77,54 @@ class Verdict:
         """The sides that are over a limit."""
         return tuple(side for side in self.sides if side.exceeded)
 
+    @property
+    def open(self) -> tuple[SideVerdict, ...]:
+        """The sides that more evidence might put over a limit."""
+        return tuple(side for side in self.sides if side.open)
+
 
 def judge(result: Result, budgets: Budgets, accepted: Recognition = NOTHING) -> Verdict:
     """Hold `result`, less what was accepted of it, against `budgets`."""
     result = without_accepted(result, accepted)
     sides = tuple(
-        SideVerdict(side, len(result.of(side)), result.total_strength(side), limits)
+        _side(result, side, limits)
         for side in reversed(SIDES)
         if (limits := budgets.limits(side)) is not None
     )
+    reasons = "; ".join(_doubts(result, budgets))
+    if reasons:
+        return Verdict("insufficient", sides, reasons)
+    if any(side.exceeded for side in sides):
+        return Verdict("exceeded", sides)
+    return Verdict("inconclusive" if any(side.open for side in sides) else "within", sides)
+
+
+def _side(result: Result, side: Side, limits: Limits) -> SideVerdict:
+    possible = result.of(side, "possible")
+    strength = result.total_strength(side)
+    return SideVerdict(
+        side=side,
+        count=len(result.of(side)),
+        possible=len(possible),
+        strength=strength,
+        possible_strength=strength + sum(d.strength for d in possible),
+        limits=limits,
+        limit_of_detection=result.limit_of_detection(side),
+    )
+
+
+def _doubts(result: Result, budgets: Budgets) -> Iterator[str]:
+    """Why the measurement can't carry a verdict."""
     poor = [side for side in SIDES if not result.model(side).fve >= budgets.min_fve]
     if poor:
         explained = " and ".join(f"{result.model(s).fve:.3f} of the {s}'s" for s in poor)
-        reason = (
-            f"the dictionary explains {explained} variance, at least {budgets.min_fve:g} needed"
-        )
-        return Verdict("insufficient", sides, reason)
-    return Verdict("exceeded" if any(s.exceeded for s in sides) else "within", sides)
+        yield f"the dictionary explains {explained} variance, at least {budgets.min_fve:g} needed"
+    null = result.controls.null
+    if null is not None and null.found:
+        yield f"{null.found} found between the baseline and itself, where nothing differs"
+    for side in SIDES:
+        planted = [spike.strength for spike in result.controls.spikes if spike.side == side]
+        if planted and budgets.limits(side) and result.limit_of_detection(side) is None:
+            yield (
+                f"not even signals of strength {max(planted):g} planted into the {side} are found"
+            )

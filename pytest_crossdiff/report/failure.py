@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.errors import BudgetExceeded, CrossDiffError
+from pytest_crossdiff.errors import BudgetExceeded, CrossDiffError, Inconclusive
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -33,7 +33,10 @@ def restate(
             vars(report).pop("wasxfail", None)
         if report.when == "call":
             report.when = "setup"  # the terminal and JUnit call a failed setup an error
-    if isinstance(error, (BudgetExceeded, CrossDiffError)) and not item.config.option.fulltrace:
+    if (
+        isinstance(error, (BudgetExceeded, CrossDiffError, Inconclusive))
+        and not item.config.option.fulltrace
+    ):
         assert call.excinfo is not None
         short = call.excinfo.getrepr(style="value", chain=False)
         if short.reprcrash is not None:

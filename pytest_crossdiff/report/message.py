@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_crossdiff.gate import outlook
 from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
 from pytest_crossdiff.report.acceptance import not_counted
 from pytest_crossdiff.report.text import (
@@ -58,6 +59,35 @@ def exceeded(
     return "\n".join(lines)
 
 
+def inconclusive(result: Result, verdict: Verdict, entry: Path | None, width: int = WIDTH) -> str:
+    """The message of a verdict that the evidence doesn't decide, at most `width` columns wide."""
+    lines = [headline(side) + " (undecided)" for side in verdict.open]
+    lines += [headline(side) + " (within)" for side in verdict.sides if not side.open]
+    lines += _pair(result)
+    for side in verdict.open:
+        title = f"Perhaps only in the {side.side}, strongest first:"
+        lines += _section(title, _strongest(result.of(side.side, "possible")), width)
+        for difference in _strongest(result.of(side.side, "possible"))[:ROWS]:
+            lines.append(f"{visible(difference.id)} is not confirmed: {difference.doubt}")
+    lines += ["", "What would decide it:"]
+    threshold = float(result.settings.get("exclusivity", 0.5))
+    lines += [f"- {what}" for what in outlook.advice(result, verdict, threshold)]
+    lines += ["- or let such verdicts pass with a warning: crossdiff_inconclusive = warn"]
+    return "\n".join([*lines, *_artefact(entry)])
+
+
+def controls(result: Result) -> str:
+    """`null control found 0; would have found differences of strength 0.001 ...`, "" without."""
+    if not result.controls.spikes:
+        return ""
+    null = result.controls.null
+    parts = [] if null is None else [f"{null.found} found where nothing differs"]
+    limits = [result.limit_of_detection(side) for side in ("baseline", "candidate")]
+    seen = ["none" if limit is None else number(limit) for limit in limits]
+    parts.append(f"weakest strength found {seen[0]} in the baseline, {seen[1]} in the candidate")
+    return "; ".join(parts)
+
+
 def matched(
     result: Result,
     pattern: re.Pattern[str],
@@ -83,6 +113,8 @@ def matched(
 def headline(side: SideVerdict) -> str:
     """`CANDIDATE-ONLY: 5 differences, budget 2; joint strength 0.031, budget 0.01`."""
     text = f"{side.side.upper()}-ONLY: {plural(side.count, 'difference')}"
+    if side.possible:
+        text += f" and {side.possible} possible"
     if side.limits.max_count is not None:
         text += f", budget {side.limits.max_count}"
     if side.limits.max_strength is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
+from pytest_crossdiff.report import message
 from pytest_crossdiff.report.acceptance import acceptances
 from pytest_crossdiff.report.message import headline, tokens
 from pytest_crossdiff.report.text import visible
@@ -92,6 +93,7 @@ class PairSummary:
     heldout_pairs: int
     seconds: float
     cached: bool
+    controls: str = ""
     checks: tuple[Check, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
 
@@ -109,6 +111,7 @@ class PairSummary:
             result.corpus.heldout_pairs,
             sum(result.seconds.values()),
             cached,
+            controls=message.controls(result),
             accepted=tuple(Acceptance(*told) for told in acceptances(accepted)),
         )
 

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 _WORDS = {
     "exceeded": "OVER BUDGET",
     "insufficient": "NO VERDICT",
+    "inconclusive": "INCONCLUSIVE",
     "within": "within budget",
     "": "measured",
 }
-_COLOURS = {"exceeded": "red", "insufficient": "red", "within": "green", "": "cyan"}
+_COLOURS = {
+    "exceeded": "red",
+    "insufficient": "red",
+    "inconclusive": "yellow",
+    "within": "green",
+    "": "cyan",
+}
 
 
 def header(config: pytest.Config) -> list[str]:
@@ -72,7 +79,8 @@ def write_summary(
 def status(pair: PairSummary) -> str:
     """The worst verdict that was drawn on the pair, "" when none was."""
     drawn = {check.status for check in pair.checks}
-    return next((s for s in ("exceeded", "insufficient", "within") if s in drawn), "")
+    worst_first = ("exceeded", "insufficient", "inconclusive", "within")
+    return next((s for s in worst_first if s in drawn), "")
 
 
 def brief(pair: PairSummary, root: Path) -> str:
@@ -86,6 +94,8 @@ def block(pair: PairSummary, root: Path) -> Iterator[str]:
     before, after = pair.baseline, pair.candidate
     yield f"{_WORDS[status(pair)]}: {_names(pair, root)}"
     yield from _counts(pair)
+    if pair.controls:
+        yield _line("controls", pair.controls)
     yield _line("explained", _both(number(before.fve), number(after.fve), "variance"))
     coverage = percent(before.coverage), percent(after.coverage)
     yield _line("aligned", _both(*coverage, "tokens"))

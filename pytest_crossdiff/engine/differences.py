@@ -1,0 +1,195 @@
+"""From verified features of several dictionaries to differences: what is counted, and how surely.
+
+A dictionary splits one difference into copies, more or fewer with every seed.  So the features of
+all dictionaries are put together, those that fire together are one difference, and it is confirmed
+when the majority of the dictionaries have it (METHOD 3 and 5).
+
+Axes: n held-out pairs, q features of all dictionaries together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pytest_crossdiff.engine import clusters
+from pytest_crossdiff.engine.contexts import Places, contexts, firing, token_counts
+from pytest_crossdiff.engine.spikes import RUNGS
+from pytest_crossdiff.engine.verification import correlation
+from pytest_crossdiff.recurrence import conceivable, majority
+from pytest_crossdiff.result import SIDES, Description, Difference, Spike
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.corpus import Document
+    from pytest_crossdiff.engine.sampling import Piece
+    from pytest_crossdiff.engine.verification import Verified
+    from pytest_crossdiff.result import Feature, Side
+
+BINS = 20
+"""Of a difference's histogram."""
+
+
+class Member(NamedTuple):
+    """A feature: its dictionary's place among all, and its own place among the tested ones."""
+
+    dictionary: int
+    position: int
+
+
+class Group(NamedTuple):
+    """Features that are one difference, their joint strength in each dictionary that has them, and
+    why the difference isn't confirmed, "" where it is.
+    """
+
+    members: Sequence[Member]
+    strengths: dict[int, float]
+    doubt: str
+
+    def of(self, dictionary: int) -> list[int]:
+        """The positions of its features in one dictionary."""
+        return [m.position for m in self.members if m.dictionary == dictionary]
+
+    @property
+    def strength(self) -> float:
+        return float(np.mean(list(self.strengths.values())))
+
+
+def find(
+    verified: Sequence[Verified],
+    pairs: Pairs,
+    pieces: Sequence[Piece],
+    documents: Sequence[Document],
+    least: float,
+) -> tuple[Difference, ...]:
+    """All differences of at least the strength `least`, the baseline's first; of each side the
+    confirmed, strongest first, and then the possible ones.
+    """
+    heldout = pairs.heldout()
+    found: list[Difference] = []
+    for side in SIDES:
+        owner = pairs.b if side == "candidate" else pairs.a
+        places = Places.of(owner.harvest, owner.rows_n[heldout], pieces, documents)
+        made = [
+            _difference(group, verified, side, places, pairs.group_n[heldout])
+            for group in groups(verified, side, least)
+        ]
+        made.sort(key=lambda d: (not d.confirmed, -d.strength))
+        found += (d.named(f"{side[0].upper()}{i + 1}") for i, d in enumerate(made))
+    return tuple(found)
+
+
+def groups(verified: Sequence[Verified], side: Side, least: float) -> list[Group]:
+    """The differences of `side`, as groups of features that fire together; those that are weaker
+    than `least`, or that most dictionaries can't be thought to have, are left out.
+    """
+    trained = len(verified)
+    sure = [Member(i, p) for i, v in enumerate(verified) for p in v.positions(side)]
+    found = []
+    for group in _linked(verified, side, sure):
+        have = len(group.strengths)
+        if majority(have, trained):
+            found.append(group)
+        elif conceivable(have, trained):
+            found.append(group._replace(doubt=f"in {have} of {trained} dictionaries"))
+    unsure = [
+        Member(i, p) for i, v in enumerate(verified) for p in v.positions(side, undecided=True)
+    ]
+    for group in _linked(verified, side, [*sure, *unsure]):
+        only_unsure = not set(group.members) & set(sure)
+        if only_unsure and majority(len(group.strengths), trained):
+            found.append(group._replace(doubt="its interval reaches below the threshold"))
+    return [group for group in found if group.strength >= least]
+
+
+def total_strength(verified: Sequence[Verified], side: Side, least: float) -> float:
+    """The joint strength of all confirmed differences of `side`, on average over dictionaries."""
+    sure = [group for group in groups(verified, side, least) if not group.doubt]
+    return float(
+        np.mean(
+            [
+                v.held.ablation.strength([p for group in sure for p in group.of(i)], side)
+                for i, v in enumerate(verified)
+            ]
+        )
+    )
+
+
+def recovered(verified: Sequence[Verified], seeds: Sequence[int]) -> tuple[Spike, ...]:
+    """What became of each planted signal."""
+    found = []
+    for side in SIDES:
+        for number, rung in enumerate(RUNGS):
+            strengths = {}
+            for seed, v in zip(seeds, verified, strict=True):
+                if members := v.positions(side, spike=number):
+                    strengths[seed] = v.held.ablation.strength(members, side)
+            measured = float(np.mean(list(strengths.values()))) if strengths else 0.0
+            found.append(Spike(side, rung.strength, rung.density, tuple(strengths), measured))
+    return tuple(found)
+
+
+def _linked(verified: Sequence[Verified], side: Side, members: Sequence[Member]) -> list[Group]:
+    if not members:
+        return []
+    f_nq = np.stack([verified[m.dictionary].held.f_np[:, m.position] for m in members], axis=1)
+    fires_nq = (f_nq > 0).astype(np.float32)
+    together = clusters.cluster(correlation(f_nq), (fires_nq.T @ fires_nq).astype(np.float64))
+    found = []
+    for group in together:
+        part = [members[q] for q in group]
+        of = {i: [m.position for m in part if m.dictionary == i] for i, _ in part}
+        strengths = {i: verified[i].held.ablation.strength(p, side) for i, p in of.items()}
+        found.append(Group(part, strengths, ""))
+    return found
+
+
+def _difference(
+    group: Group,
+    verified: Sequence[Verified],
+    side: Side,
+    places: Places,
+    group_n: NDArray[np.int32],
+) -> Difference:
+    strengths = group.strengths
+    clearest = max(strengths, key=lambda i: strengths[i])
+    held, part = verified[clearest].held, group.of(clearest)
+    unit_p = held.norm_p[part] / held.ablation.norm(side)
+    activation_n = (held.f_np[:, part] * unit_p).sum(1)
+    other_n = (held.other_np[:, part] * unit_p).sum(1)
+    fires_n = activation_n > 0
+    features: list[Feature] = [verified[m.dictionary].features[m.position] for m in group.members]
+    best = max(features, key=lambda f: f.strength)
+    peak = float(activation_n.max())
+    return Difference(
+        id="",
+        side=side,
+        certainty="possible" if group.doubt else "confirmed",
+        doubt=group.doubt,
+        seeds=tuple(sorted({f.seed for f in features})),
+        features=tuple(f.id for f in features),
+        exclusivity=best.exclusivity,
+        exclusivity_low=best.exclusivity_low,
+        exclusivity_high=best.exclusivity_high,
+        p_value=best.p_value,
+        r2_own=best.r2_own,
+        r2_other=best.r2_other,
+        strength=group.strength,
+        strength_low=min(strengths.values()),
+        strength_high=max(strengths.values()),
+        density=float(fires_n.mean()),
+        peak=peak,
+        documents=len(np.unique(group_n[fires_n])),
+        tokens=token_counts(places, activation_n),
+        contexts=contexts(places, activation_n, other_n),
+        histogram=tuple(
+            np.histogram(activation_n[fires_n], BINS, (0.0, max(peak, 1e-9)))[0].tolist()
+        ),
+        firing=firing(places, activation_n),
+        description=Description(),
+    )
