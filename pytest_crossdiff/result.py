@@ -112,7 +112,9 @@ class Effect:
     measure: `"kl"`, nats a token between the predictions with and without it, or `"output"`, the
     relative change of the last hidden state where a model predicts no tokens.  firing, elsewhere:
     its mean where the difference fires and where it doesn't, over so many tokens.  plain, steered:
-    a text that the model writes without and with the difference added, "" where it writes none.
+    how the model goes on with a text, as it is and with the difference added, "" where it writes
+    none.  raised, lowered: the tokens whose probability it raises or lowers most where it fires; ()
+    where no tokens are predicted.
     """
 
     measure: str
@@ -123,6 +125,8 @@ class Effect:
     prompt: str = ""
     plain: str = ""
     steered: str = ""
+    raised: tuple[str, ...] = ()
+    lowered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,18 @@ def _difference(draw: random.Random, i: int, features: int) -> Difference:
             positions=tuple(draw.uniform(0.05, 0.2) for _ in range(10)),
             slices={"code": 0.01, "news": 0.02},
         ),
-        effect=Effect("kl", draw.uniform(0.01, 1), 0.001, 120, 500, "Once", " upon a", " a maple")
+        effect=Effect(
+            "kl",
+            draw.uniform(0.01, 1),
+            0.001,
+            120,
+            500,
+            "Once",
+            " upon a",
+            " a maple",
+            (" maple", " syrup"),
+            (" upon",),
+        )
         if i % 3
         else None,
         latent_scaling=(0.1, 0.2),

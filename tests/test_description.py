@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from pytest_crossdiff.engine import description
@@ -13,7 +14,7 @@ COMMON = "the cat sat on the mat and looked at the door for a while before it we
 
 def told(texts, word, slices=None):
     p = places(texts)
-    (found,) = describe(p, slices or [""] * len(texts), [fires_on(p, word)])
+    (found,) = describe(p, slices or [""] * len(texts), [np.sign(fires_on(p, word))])
     return found
 
 
@@ -22,25 +23,30 @@ def test_words_near_the_firing_are_named_by_how_much_more_often_they_stand_there
     words = dict(told([f"{t} {COMMON}" for t in texts], "maple").words)
     assert {"maple", "buy", "syrup", "fresh", "please"} <= set(words)
     assert not {"cat", "while"} & set(words)
-    # Near: 4 x 9 words, 4 of them maple.  Elsewhere: none in 4 x 28 + 6 x 38 - 36 = 304 words.
-    assert words["maple"] == pytest.approx((4 / 36) / (1 / 305), abs=0.1)
+    # Near: 4 x 9 words, 4 of them maple.  In all: 4 in 4 x 28 + 6 x 38 = 340 words.
+    assert words["maple"] == pytest.approx((4 / 36) / (5 / 341), abs=0.1)
 
 
 def test_a_word_that_stood_there_once_or_in_one_text_does_not_top_the_list():
     texts = [f"{COMMON} maple syrup number{i} {COMMON}" for i in range(5)] + [COMMON] * 5
     texts[0] += " zebra zebra maple zebra zebra"
     words = [word for word, _ in told(texts, "maple").words]
-    assert words[:2] == ["maple", "syrup"]
+    assert set(words[:2]) == {"maple", "syrup"}
     assert not [word for word in words if word.startswith(("number", "zebra"))]
 
 
 def test_the_words_of_two_firings_side_by_side_count_once():
-    p = places([f"{COMMON} {COMMON} maple maple maple {COMMON} {COMMON}"] * 3)
-    (found,) = describe(p, [""] * 3, [fires_on(p, "maple")])
-    assert [word for word, _ in found.words] == ["maple"]
+    found = told([f"{COMMON} {COMMON} maple maple maple {COMMON} {COMMON}"] * 3, "maple")
+    assert found.words[0][0] == "maple"
     near, all_words = 3 * (3 + 10), 3 * (4 * 19 + 3)
-    lift = (9 / near) / (1 / (all_words - near + 1))
-    assert found.words[0][1] == pytest.approx(lift, abs=0.1)
+    assert found.words[0][1] == pytest.approx((9 / near) / (10 / (all_words + 1)), abs=0.1)
+
+
+def test_what_it_fires_on_strongly_is_named_though_it_fires_a_little_everywhere():
+    p = places([f"{COMMON} {COMMON} maple syrup {COMMON} {COMMON}"] * 4)
+    activation = 0.1 + fires_on(p, "maple")
+    (found,) = describe(p, [""] * 4, [activation.astype(np.float32)])
+    assert {"maple", "syrup"} <= {word for word, _ in found.words}
 
 
 def test_case_and_languages_without_spaces():

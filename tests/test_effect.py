@@ -109,6 +109,7 @@ def everything(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_kl_is_that_of_the_logits_computed_by_hand(last: World) -> None:
     acting = last.on_c(scale=0.3)
     nats: list[float] = []
+    fall: Any = 0
     for number, text in enumerate(last.texts):
         with_it, without = last.by_hand(acting, number)
         model: Any = last.loaded.model
@@ -119,6 +120,7 @@ def test_the_kl_is_that_of_the_logits_computed_by_hand(last: World) -> None:
             )
         kl = (p * (p / q).log()).sum(-1)
         nats += [float(kl[i]) for i, letter in enumerate(text) if letter == "c"]
+        fall = fall + (with_it - without).norm(dim=1).double() @ (p - q)
     (found,) = last.measure(acting)
     assert found.effect is not None
     assert found.effect.measure == "kl"
@@ -126,6 +128,10 @@ def test_the_kl_is_that_of_the_logits_computed_by_hand(last: World) -> None:
     assert found.effect.firing > 0.01
     assert found.effect.elsewhere == 0.0  # behind the last block no place hears of another
     assert found.effect.firing_tokens == len(nats) == 24
+    order = [chr(ord("a") + i) for i in fall.argsort().tolist() if i < 26]
+    assert len(found.effect.lowered) == len(found.effect.raised) == 8
+    assert found.effect.lowered == tuple(order[: len(found.effect.lowered)])
+    assert found.effect.raised == tuple(order[: -len(found.effect.raised) - 1 : -1])
     with_c = [text for text in last.texts if "c" in text]
     assert found.effect.elsewhere_tokens == sum(map(len, with_c)) - 24
 
@@ -134,6 +140,7 @@ def test_a_contribution_of_nothing_has_no_effect_at_all(last: World) -> None:
     (found,) = last.measure(last.on_c(scale=0.0))
     assert found.effect is not None
     assert (found.effect.firing, found.effect.elsewhere) == (0.0, 0.0)
+    assert (found.effect.raised, found.effect.lowered) == ((), ())
     assert found.effect.steered == found.effect.plain
 
 
@@ -171,6 +178,7 @@ def test_an_encoder_without_a_head_is_measured_by_its_last_hidden_state(tmp_path
     assert found.effect.firing == pytest.approx(np.mean(changes), rel=1e-4)
     assert found.effect.elsewhere == 0.0
     assert (found.effect.prompt, found.promoted, found.suppressed) == ("", (), ())
+    assert (found.effect.raised, found.effect.lowered) == ((), ())
 
 
 def test_a_masked_language_model_is_measured_by_its_predictions(tmp_path: Path) -> None:

@@ -159,6 +159,10 @@ def _facts(d: Difference, result: Result) -> Iterator[tuple[str, str]]:
                 f"{number(d.effect.elsewhere)} elsewhere"
             ),
         )
+        if d.effect.raised:
+            yield "raises", " ".join(f"'{visible(t)}'" for t in d.effect.raised)
+        if d.effect.lowered:
+            yield "lowers", " ".join(f"'{visible(t)}'" for t in d.effect.lowered)
     about = d.description
     yield "fires on", ", ".join(f"'{visible(t.token)}' ({t.fired} of {t.occurs})" for t in d.tokens)
     if about.words:

@@ -25,7 +25,7 @@ NEAR = 5
 """Words on either side of a token that are near it."""
 WORDS, LEAST_COUNT, LEAST_LIFT = 8, 3, 2.0
 """Words that are named; how often one must stand near the firing, in as many pieces of text, and
-how many times as often as elsewhere."""
+how many times as often as on the whole."""
 SLICES, LEAST_TOKENS = 8, 100
 """Parts of the corpus that are named, and the pairs that each must have."""
 TENTHS = 10
@@ -54,9 +54,9 @@ def describe(
     slice_n = np.array([slices[places.pieces[i].document] for i in places.piece_n.tolist()])
     return [
         Description(
-            words=texts.telling(fires_n := activation_n > 0),
-            positions=_positions(places, fires_n),
-            slices=_slices(slice_n, fires_n),
+            words=texts.telling(activation_n),
+            positions=_positions(places, activation_n > 0),
+            slices=_slices(slice_n, activation_n > 0),
         )
         for activation_n in activations
     ]
@@ -74,36 +74,41 @@ class _Words:
             self._of_piece[int(places.piece_n[i])] = list(found)
         self._total = Counter(w.word for words in self._of_piece.values() for w in words)
 
-    def telling(self, fires_n: NDArray[np.bool_]) -> tuple[tuple[str, float], ...]:
-        """The words that stand near the firing most often for how often they stand elsewhere, with
-        their lift: (share of the words near) / (share of those elsewhere, one added to the count).
+    def telling(self, activation_n: NDArray[np.float32]) -> tuple[tuple[str, float], ...]:
+        """The words that stand near the firing more often than in the text on the whole, with their
+        lift: (share of the words near, each for as much as the activation is strong) / (share of
+        all words, one added to the count).
         """
         near: Counter[str] = Counter()
+        weight: defaultdict[str, float] = defaultdict(float)
         pieces: defaultdict[str, set[int]] = defaultdict(set)
-        for piece, words in self._near(fires_n):
-            near.update(words)
-            for word in words:
-                pieces[word].add(piece)
-        size, elsewhere = near.total(), self._total.total() - near.total()
+        for piece, word, strongest in self._near(activation_n):
+            near[word] += 1
+            weight[word] += strongest
+            pieces[word].add(piece)
+        every, total = sum(weight.values()), self._total.total()
         lifts = {
-            word: (count / size) / ((self._total[word] - count + 1) / (elsewhere + 1))
+            word: (weight[word] / every) / ((self._total[word] + 1) / (total + 1))
             for word, count in near.items()
             if count >= LEAST_COUNT and len(pieces[word]) >= LEAST_COUNT
         }
         named = sorted((w for w in lifts if lifts[w] >= LEAST_LIFT), key=lambda w: (-lifts[w], w))
         return tuple((word, round(lifts[word], 1)) for word in named[:WORDS])
 
-    def _near(self, fires_n: NDArray[np.bool_]) -> Iterator[tuple[int, list[str]]]:
-        """For each piece with firing in it: the words near any of it, each occurrence once."""
-        at: defaultdict[int, set[int]] = defaultdict(set)
-        for i in np.flatnonzero(fires_n).tolist():
-            piece = int(self._places.piece_n[i])
+    def _near(self, activation_n: NDArray[np.float32]) -> Iterator[tuple[int, str, float]]:
+        """Each occurrence of a word near some firing: its piece, the word, and the strongest
+        activation near it.
+        """
+        strongest: defaultdict[tuple[int, int], float] = defaultdict(float)
+        for i in np.flatnonzero(activation_n > 0).tolist():
+            piece, activation = int(self._places.piece_n[i]), float(activation_n[i])
             words = self._of_piece[piece]
             first = bisect_left(words, int(self._places.starts_n[i]) + 1, key=lambda w: w.end)
             last = bisect_left(words, int(self._places.ends_n[i]), key=lambda w: w.start)
-            at[piece].update(range(max(0, first - NEAR), min(len(words), last + NEAR)))
-        for piece, numbers in at.items():
-            yield piece, [self._of_piece[piece][number].word for number in numbers]
+            for number in range(max(0, first - NEAR), min(len(words), last + NEAR)):
+                strongest[piece, number] = max(strongest[piece, number], activation)
+        for (piece, number), activation in strongest.items():
+            yield piece, self._of_piece[piece][number].word, activation
 
 
 def _positions(places: Places, fires_n: NDArray[np.bool_]) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ import torch
 
 from pytest_crossdiff.engine.intervention import record, replay
 from pytest_crossdiff.engine.passages import Passages, ids_of
-from pytest_crossdiff.engine.steering import promoted, write
+from pytest_crossdiff.engine.steering import listed, promoted, write
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.result import Effect
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_crossdiff.engine.activations import Side
+    from pytest_crossdiff.engine.loading import Head
     from pytest_crossdiff.engine.models import LoadedModel
     from pytest_crossdiff.engine.sampling import Piece
     from pytest_crossdiff.progress import Progress
@@ -34,8 +35,8 @@ PIECES = 8
 SHARE = 0.1
 """Tokens read here, as a share of those harvested; a pass that runs anew from the hook point counts
 for as much of its blocks as it runs."""
-PEAKS = 5
-"""A difference is added as it is, on average, at so many of its strongest places."""
+PEAKS, STEERED = 5, 2.0
+"""A difference is added as it is, on average, at so many of its strongest places, so many times."""
 AT_ONCE = 64
 """Places whose distributions are compared at once."""
 
@@ -51,6 +52,12 @@ class Acting(NamedTuple):
     @property
     def fires_n(self) -> NDArray[np.bool_]:
         return np.asarray((self.f_nq > 0).any(1))
+
+    @property
+    def size_n(self) -> NDArray[np.float32]:
+        """Σ f_i ‖d_i‖ of each pair, shape (n,)."""
+        lengths_q = self.directions_qd.float().norm(dim=1).cpu().numpy()
+        return np.asarray(self.f_nq @ lengths_q, dtype=np.float32)
 
 
 class Found(NamedTuple):
@@ -102,14 +109,15 @@ def measure(
                 removed_kd = _contribution(differences[number], pairs_k) / owner.scale.factor
                 change_bpd[0, at_k] = -removed_kd
                 out = replay(loaded, recorded, change_bpd)
-                changed_k = _distance(recorded.out[0, at_k], out[0, at_k], kl=bool(loaded.head))
-                sums[number].add(changed_k, fires_dn[number][pairs_k])
+                changed = _compare(
+                    recorded.out[0, at_k], out[0, at_k], removed_kd.norm(dim=1), loaded.head
+                )
+                sums[number].add(changed, fires_dn[number][pairs_k])
                 bar.advance()
     peaks = [_peak(difference) / owner.scale.factor for difference in differences]
-    prompt, plain, written = write(loaded, text, peaks)
-    kind = "kl" if loaded.head else "output"
+    prompt, plain, written = write(loaded, text, [STEERED * peak for peak in peaks])
     return [
-        Found(of.effect(kind, prompt, plain, steered), *likely)
+        Found(of.effect(loaded, prompt, plain, steered), *likely)
         for of, steered, likely in zip(sums, written, promoted(loaded, peaks), strict=True)
     ]
 
@@ -161,42 +169,69 @@ def _peak(acting: Acting) -> Tensor:
     return _contribution(acting, np.argsort(-squares_n, kind="stable")[:PEAKS]).mean(0)
 
 
+class _Change(NamedTuple):
+    """How a model's output changes when a difference is taken away: how far at each place, and by
+    how much each token's probability falls, summed over the places, each for as much as is taken
+    away there; None without a head.
+    """
+
+    far_k: Tensor
+    fall_v: Tensor | None
+
+
 class _Sums:
-    """Running sums of the change in a model's output, where a difference fires and elsewhere."""
+    """Running sums of a change, where a difference fires and elsewhere."""
 
     def __init__(self) -> None:
         self._sum, self._count = [0.0, 0.0], [0, 0]
+        self._fall_v: Tensor | None = None
 
-    def add(self, changed_k: Tensor, fires_k: NDArray[np.bool_]) -> None:
+    def add(self, change: _Change, fires_k: NDArray[np.bool_]) -> None:
         where = torch.from_numpy(fires_k)
-        for i, part in enumerate((changed_k[where], changed_k[~where])):
+        for i, part in enumerate((change.far_k[where], change.far_k[~where])):
             self._sum[i] += float(part.sum(dtype=torch.float64))
             self._count[i] += len(part)
+        if change.fall_v is not None:
+            before = 0.0 if self._fall_v is None else self._fall_v
+            self._fall_v = before + change.fall_v
 
-    def effect(self, measure: str, prompt: str, plain: str, steered: str) -> Effect | None:
+    def effect(self, loaded: LoadedModel, prompt: str, plain: str, steered: str) -> Effect | None:
+        if not self._count[0]:
+            return None
         firing, elsewhere = (
             total / max(1, count) for total, count in zip(self._sum, self._count, strict=True)
         )
-        if not self._count[0]:
-            return None
         if not np.isfinite(firing + elsewhere):
             raise ActivationError("the model's output is NaN or infinite without a difference")
-        counts = self._count[0], self._count[1]
-        return Effect(measure, firing, elsewhere, *counts, prompt, plain, steered)
+        return Effect(
+            measure="kl" if loaded.head else "output",
+            firing=firing,
+            elsewhere=elsewhere,
+            firing_tokens=self._count[0],
+            elsewhere_tokens=self._count[1],
+            raised=() if self._fall_v is None else listed(loaded, self._fall_v),
+            lowered=() if self._fall_v is None else listed(loaded, -self._fall_v),
+            prompt=prompt,
+            plain=plain,
+            steered=steered,
+        )
 
 
-def _distance(plain_kx: Tensor, changed_kx: Tensor, *, kl: bool) -> Tensor:
-    """How far the output is changed at each place, shape (k), on the CPU.
+def _compare(plain_kx: Tensor, changed_kx: Tensor, weight_k: Tensor, head: Head) -> _Change:
+    """The change from `plain_kx` to `changed_kx`, on the CPU.
 
-    kl: x are logits, and it is KL(plain ‖ changed) in nats; else ‖changed - plain‖ / ‖plain‖.
+    With a head x are logits, and its size is KL(plain ‖ changed) in nats; else it is
+    ‖changed - plain‖ / ‖plain‖.
     """
-    distances = []
+    far: list[Tensor] = []
+    fall_v = torch.zeros(plain_kx.shape[-1]) if head else None
     for at in range(0, len(plain_kx), AT_ONCE):
         plain, changed = (x[at : at + AT_ONCE].float() for x in (plain_kx, changed_kx))
-        if kl:
-            p, q = plain.log_softmax(-1), changed.log_softmax(-1)
-            far = torch.where(p > -torch.inf, p.exp() * (p - q), 0.0).sum(-1).clamp(min=0.0)
-        else:
-            far = (changed - plain).norm(dim=-1) / plain.norm(dim=-1).clamp(min=1e-30)
-        distances.append(far.cpu())
-    return torch.cat(distances)
+        if fall_v is None:
+            far.append((changed - plain).norm(dim=-1) / plain.norm(dim=-1).clamp(min=1e-30))
+            continue
+        log_p, log_q = plain.log_softmax(-1), changed.log_softmax(-1)
+        p, q = log_p.exp(), log_q.exp()
+        far.append(torch.where(p == 0.0, 0.0, p * (log_p - log_q)).sum(-1).clamp(min=0.0))
+        fall_v += (weight_k[at : at + AT_ONCE].to(p.device) @ (p - q)).cpu()
+    return _Change(torch.cat(far).cpu(), fall_v)

@@ -65,20 +65,17 @@ def promoted(
     x_bpd = loaded.width**0.5 * torch.cat([d_sd, -d_sd])[None]
     recorded = record(loaded, torch.zeros(x_bpd.shape[:2], dtype=torch.long))
     up, down = read_out(loaded, recorded, x_bpd)[0].float().cpu().chunk(2)
-    return [
-        (_listed(loaded, raised.argsort(descending=True)), _listed(loaded, raised.argsort()))
-        for raised in up - down
-    ]
+    return [(listed(loaded, raised), listed(loaded, -raised)) for raised in up - down]
 
 
-def _listed(loaded: LoadedModel, ids: Tensor) -> tuple[str, ...]:
-    """The first of the tokens `ids` that can be read."""
+def listed(loaded: LoadedModel, score_v: Tensor) -> tuple[str, ...]:
+    """Of the tokens with the highest scores above 0 those that can be read."""
     special = set(loaded.tokenizer.all_special_ids)
     known = len(loaded.tokenizer)
     found: list[str] = []
-    for token in ids[:CANDIDATES].tolist():
+    for token in score_v.argsort(descending=True, stable=True)[:CANDIDATES].tolist():
         word = _text(loaded, [token]) if token < known and token not in special else ""
-        if word.strip() and "\ufffd" not in word and word not in found:
+        if score_v[token] > 0 and word.strip() and "\ufffd" not in word and word not in found:
             found.append(word)
     return tuple(found[:LISTED])
 

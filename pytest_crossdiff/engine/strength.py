@@ -71,6 +71,17 @@ class Ablation:
         """Length of each tested feature's direction in its own model, shape (p,)."""
         return np.asarray(self._dots_pp.diagonal().sqrt())
 
+    def directions(self, members: Sequence[int]) -> Tensor:
+        """Directions of the tested features at positions `members`, all of one side, in the model's
+        normalised units, shape (q, width), on the CPU.
+        """
+        rows = {
+            int(p): row
+            for group in self._groups
+            for p, row in zip(group.at.tolist(), group.directions.detach().cpu(), strict=True)
+        }
+        return torch.stack([rows[p] for p in members])
+
     def strength(self, members: Sequence[int], side: str) -> float:
         """Joint strength of the tested features at positions `members`, all of one `side`."""
         if not members:

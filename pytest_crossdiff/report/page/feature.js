@@ -15,9 +15,11 @@ function effectFacts(d) {
   const e = d.effect;
   if (!e) return h("p", {}, "What taking it away does to the output: ", NOT_MEASURED());
   const unit = e.measure === "kl" ? " nats a token (KL divergence)" : " relative change of the last hidden state";
-  const texts = [["Without it", e.plain], ["With more of it", e.steered]].filter(([, text]) => text);
+  const texts = [["As it is", e.plain], ["With more of it", e.steered]].filter(([, text]) => text);
   return [
     facts([["where it fires", `${number(e.firing)}${unit}, ${plural(e.firing_tokens, "token")}`], ["elsewhere", `${number(e.elsewhere)}${unit}, ${plural(e.elsewhere_tokens, "token")}`]]),
+    e.raised.length ? [h("h3", {}, "Tokens it makes likelier where it fires"), tokenList(e.raised)] : null,
+    e.lowered.length ? [h("h3", {}, "Tokens it makes less likely there"), tokenList(e.lowered)] : null,
     texts.length ? h("div", { class: "twin" }, texts.map(([name, text]) => h("div", {}, h("div", { class: "who" }, name, " (written by the model)"), h("p", { class: "ctx", dir: "auto" }, shown(e.prompt), h("span", { class: "gen" }, shown(text)))))) : null,
   ];
 }
@@ -28,8 +30,8 @@ function descriptionParts(d) {
   const { words: lifted, promoted, suppressed, positions: tenths, slices } = d.description;
   const parts = [];
   if (lifted.length) parts.push(h("h3", {}, "Words that stand near it"), h("ul", { class: "tokens" }, lifted.map(([word, lift]) => h("li", {}, h("bdi", { class: "mono" }, cut(visible(word), 40)), h("span", { class: "quiet" }, ` ${number(lift, 2)} × as often`)))));
-  if (promoted.length) parts.push(h("h3", {}, "Tokens it makes likelier"), tokenList(promoted));
-  if (suppressed.length) parts.push(h("h3", {}, "Tokens it makes less likely"), tokenList(suppressed));
+  if (promoted.length) parts.push(h("h3", {}, "Tokens its direction makes likelier by itself"), tokenList(promoted));
+  if (suppressed.length) parts.push(h("h3", {}, "Tokens its direction makes less likely by itself"), tokenList(suppressed));
   if (tenths.length) parts.push(h("h3", {}, "Where in a text"), positions(tenths, d.side));
   const named = Object.entries(slices).sort((a, b) => b[1] - a[1]);
   if (named.length) parts.push(h("h3", {}, "Parts of the corpus"), table("Share of tokens on which it fires in each part of the corpus", ["part", "fires on"], named.map(([name, value]) => [visible(name), percent(value)])));
