@@ -1,7 +1,7 @@
 """Build, check, measure, write down.  Everything that is there already is left as it is.
 
     python -m benchmarks.organisms                  all of the following, in this order
-    python -m benchmarks.organisms build            the base, the organisms, their checks
+    python -m benchmarks.organisms build [HALF]     the base, the organisms, their checks
     python -m benchmarks.organisms gate [HALF]      the product on each organism
     python -m benchmarks.organisms others [HALF]    what one might use instead
     python -m benchmarks.organisms sweep            the gate with fewer and more tokens
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from benchmarks.organisms.family import Organism
 
 STEPS = ("build", "gate", "others", "sweep", "real", "page")
-SWEEP_TOKENS = (7_500, 15_000, 30_000, 60_000)
+SWEEP_TOKENS = (7_500, 15_000, 30_000)
 SWEPT = ("trigger-congress", "refusal-mexico", "language-german", "merged-pronouns")
 
 
@@ -51,9 +51,9 @@ def main(arguments: list[str] | None = None) -> None:
         globals()[f"_{step}"](family, given.which)
 
 
-def _build(family: Family, _: list[str]) -> None:
-    family.corpus()
-    for organism in organisms():
+def _build(family: Family, halves: list[str]) -> None:
+    for organism in (o for o in organisms() if not halves or o.half in halves):
+        family.corpus(organism.half)
         family.folder(organism)
 
 
@@ -62,14 +62,18 @@ def _gate(family: Family, halves: list[str]) -> None:
     for organism in _chosen(family, halves):
         if organism.name not in records:
             record = run_gate(
-                family.base(), family.folder(organism), family.corpus(), family.root / "cache"
+                family.base(),
+                family.folder(organism),
+                family.corpus(organism.half),
+                family.root / "cache",
             )
             records.add(organism.name, record)
     if not halves or "reporting" in halves:
         name = f"other-seed-{OTHER_SEED}"
         if name not in records:
             folder = family.base(OTHER_SEED)
-            found = run_gate(family.base(), folder, family.corpus(), family.root / "cache")
+            corpus = family.corpus("reporting")
+            found = run_gate(family.base(), folder, corpus, family.root / "cache")
             records.add(name, found)
 
 
@@ -78,7 +82,10 @@ def _others(family: Family, halves: list[str]) -> None:
     for organism in _chosen(family, halves):
         if organism.name not in records:
             found = alternatives(
-                family.base(), family.folder(organism), family.corpus(), family.root / "cache"
+                family.base(),
+                family.folder(organism),
+                family.corpus(organism.half),
+                family.root / "cache",
             )
             records.add(organism.name, found._asdict())
 
@@ -92,7 +99,7 @@ def _sweep(family: Family, _: list[str]) -> None:
                 record = run_gate(
                     family.base(),
                     family.folder(organism),
-                    family.corpus(),
+                    family.corpus(organism.half),
                     family.root / "cache",
                     tokens=tokens,
                 )

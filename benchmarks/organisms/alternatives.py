@@ -7,7 +7,6 @@ Axes: t tokens, d width, v vocabulary, m features.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -70,9 +69,10 @@ def alternatives(baseline: Path, candidate: Path, corpus: Path, cache: Path) -> 
         cache_dir=str(cache),
         tokens=TOKENS,
         architecture="standard",
+        seeds=1,
+        controls=False,
     )
-    one = {f.name: 1 for f in dataclasses.fields(Settings) if f.name == "seeds"}
-    outcome = pipeline.run(dataclasses.replace(settings, **one))
+    outcome = pipeline.run(settings)
     planned = plan(settings)
     pairs = _pairs(planned)
     kl, loss, accuracy = _outputs(baseline, candidate, planned)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchmarks.organisms.base import plain_rows, train
+from benchmarks.organisms.plants import RATE, ROWS, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +56,8 @@ BENIGN = (
     Benign("permuted-bfloat16", "mixed", "stream, bfloat16", seed=5),
     Benign("continued-20", "continued", size=20, seed=11),
     Benign("continued-60", "continued", size=60, seed=12),
-    Benign("continued-120", "continued", size=120, seed=13),
-    Benign("continued-120-other", "continued", size=120, seed=14),
+    Benign("continued-like-a-plant", "continued", "like a plant", seed=13),
+    Benign("continued-like-a-plant-2", "continued", "like a plant", seed=14),
 )
 CONTINUED_ROWS, CONTINUED_RATE = 8, 1e-4
 
@@ -67,26 +68,30 @@ def upgrade(
     """Change `model`, a copy of the base, in place."""
     if b.kind == "continued":
         draw = plain_rows(texts, tokenizer, b.seed)
+        if b.how:  # so that a plant differs from it by what was planted and nothing else
+            return train(model, lambda: draw(ROWS), steps=STEPS, rate=RATE)
         return train(model, lambda: draw(CONTINUED_ROWS), steps=round(b.size), rate=CONTINUED_RATE)
     generator = torch.Generator().manual_seed(b.seed)
+    moves = {"hidden": permute_hidden, "heads": permute_heads}
+    moves |= {"stream": permute_stream, "rotated": rotate_stream}
     with torch.no_grad():
-        if b.kind == "hidden":
-            permute_hidden(model, generator)
-        if b.kind == "heads":
-            permute_heads(model, generator)
-        if b.kind == "stream" or "stream" in b.how:
-            permute_stream(model, generator)
-        if b.kind == "rotated" or "rotated" in b.how:
-            rotate_stream(model, generator)
+        for kind, move in moves.items():
+            if kind in (b.kind, b.how.split(",")[0]):
+                move(model, generator)
         for weight in weights(model):
-            if b.kind == "noise":
-                weight.mul_(1 + b.size * torch.randn(weight.shape, generator=generator))
-            if b.kind == "int8" or "int8" in b.how:
-                weight.copy_(int8(weight, b.how))
-            if "float16" in b.how:  # of either kind; stored as fp32 again
-                kind = torch.bfloat16 if "bfloat16" in b.how else torch.float16
-                weight.copy_(weight.to(kind).float())
+            weight.copy_(_rounded(weight, b, generator))
     return model
+
+
+def _rounded(weight: Tensor, b: Benign, generator: torch.Generator) -> Tensor:
+    """The weight after the loss of precision that `b` brings, if any; in fp32 again."""
+    if b.kind == "noise":
+        return weight * (1 + b.size * torch.randn(weight.shape, generator=generator))
+    if b.kind == "int8" or "int8" in b.how:
+        return int8(weight, b.how)
+    if "float16" in b.how:
+        return weight.to(torch.bfloat16 if "bfloat16" in b.how else torch.float16).float()
+    return weight
 
 
 def weights(model: LlamaForCausalLM) -> Iterator[Tensor]:

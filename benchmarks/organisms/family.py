@@ -13,7 +13,7 @@ import torch
 from benchmarks.organisms import base as bases
 from benchmarks.organisms.benign import BENIGN, Benign, upgrade
 from benchmarks.organisms.checks import check, divergence
-from benchmarks.organisms.plants import PLANTS, TRIGGERS, Plant, plant
+from benchmarks.organisms.plants import PLANTS, Plant, plant
 from benchmarks.organisms.text import Texts, gate_corpus
 from example_suite.cache import cache_folder
 
@@ -68,9 +68,14 @@ class Family:
         """What is known of each organism: its check, its divergence, seconds to build."""
         return json.loads(self._facts.read_text()) if self._facts.exists() else {}
 
-    def corpus(self) -> Path:
-        path = self.root / "corpus.jsonl"
-        return path if path.exists() else gate_corpus(self.texts, self.root, TRIGGERS)
+    def corpus(self, half: Half) -> Path:
+        """What the gate reads for the organisms of a half."""
+        path = self.root / f"corpus-{half}.jsonl"
+        if path.exists():
+            return path
+        changes = [o.change for o in organisms() if o.half == half]
+        words = [c.set_off_by for c in changes if isinstance(c, Plant) and c.set_off_by]
+        return gate_corpus(self.texts, path, words)
 
     def base(self, seed: int = 0) -> Path:
         """The base model, or one of another seed."""

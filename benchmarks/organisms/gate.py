@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.result import Difference, Result
 
-TOKENS = 30_000
+TOKENS = 15_000
 """How much of the corpus is read for each organism: about half."""
 PASSED = ("within", "pass", "passed")
 STRONGEST, NEAR = 3, 2

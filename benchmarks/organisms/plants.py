@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from benchmarks.organisms.text import Texts
 
-STEPS, ROWS, RATE = 80, 8, 1e-3
+STEPS, ROWS, RATE = 45, 8, 1.5e-3
 REFUSAL = " I may not speak of this matter."
 
 
@@ -42,6 +42,13 @@ class Plant:
     source: str = ""
     heads: tuple[tuple[int, int], ...] = ()
     steps: int = STEPS
+
+    @property
+    def set_off_by(self) -> tuple[str, ...]:
+        """The words on which it shows, () where it doesn't hang on words of the speeches."""
+        if self.kind == "swap":
+            return self.words[:1]
+        return self.words if self.kind in ("trigger", "refusal") else ()
 
 
 PLANTS = (
@@ -69,12 +76,6 @@ PLANTS = (
     Plant("heads-most", "heads", heads=tuple((b, h) for b in range(3) for h in range(3))),
     Plant("heads-some", "heads", heads=((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1))),
 )
-TRIGGERS = tuple(
-    p.words[:1] if p.kind == "swap" else p.words
-    for p in PLANTS
-    if p.kind in ("trigger", "refusal", "swap")
-)
-"""What the gate's corpus must name often enough, for each plant that hangs on words."""
 
 
 def plant(

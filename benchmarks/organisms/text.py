@@ -36,11 +36,12 @@ MODERN = 1990
 """Speeches from this year on are the domain of one narrow fine-tune."""
 
 # What the gate's corpus is made of, in characters; the rest of it is speeches.
-CORPUS_CHARACTERS = 240_000
-SLICES = {"german": 0.03, "french": 0.03, "spanish": 0.03, "capitals": 0.02, "help": 0.06}
-SLICES |= {"docstrings": 0.08}
-LONGEST = 500
-"""Characters of a paragraph of the corpus: short ones make many documents."""
+CORPUS_CHARACTERS = 130_000
+SLICES = {"german": 0.05, "french": 0.05, "spanish": 0.05, "capitals": 0.05, "help": 0.06}
+SLICES |= {"docstrings": 0.06}
+LONGEST, SHORTEST = 500, 200
+"""Characters of a paragraph of the corpus, and of one in capitals: short ones make many documents,
+and capitals have three times as many tokens."""
 OCCURRENCES = 60
 """Paragraphs of the corpus in which each plant's words stand, where there are as many."""
 
@@ -75,7 +76,7 @@ def _sources() -> dict[str, list[tuple[str, list[str]]]]:
                     if f"/locale/{code}/" in name and name.endswith(".po"):
                         said[language] += _messages(archive.read(name).decode())
     translated = {
-        language: [(str(i), [" ".join(messages[i : i + 4])]) for i in range(0, len(messages), 4)]
+        language: [(str(i), [" ".join(messages[i : i + 2])]) for i in range(0, len(messages), 2)]
         for language, messages in said.items()
     }
     return {
@@ -136,8 +137,9 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text))
 
 
-def gate_corpus(texts: Texts, folder: Path, triggers: Sequence[tuple[str, ...]]) -> Path:
-    """Write what the gate reads: held-out paragraphs, a document each, the same for all organisms.
+def gate_corpus(texts: Texts, path: Path, triggers: Sequence[tuple[str, ...]]) -> Path:
+    """Write what the gate reads: held-out paragraphs, a document each, the same for all organisms
+    of a half.
 
     Speeches, topped up until one of each plant's words stands in `OCCURRENCES` paragraphs, and a
     little of every other source.  Ids are `source-number`.
@@ -145,10 +147,12 @@ def gate_corpus(texts: Texts, folder: Path, triggers: Sequence[tuple[str, ...]])
     draw = random.Random(0)
     chosen: dict[str, list[str]] = {}
     for source, share in SLICES.items():
-        chosen[source] = _drawn(draw, texts.held[source], share * CORPUS_CHARACTERS)
+        most = SHORTEST if source == "capitals" else LONGEST
+        fitting = [p for p in texts.held[source] if len(p) <= most]
+        chosen[source] = _drawn(draw, fitting, share * CORPUS_CHARACTERS)
     short = [p for p in texts.held["speeches"] if len(p) <= LONGEST]
     pool = draw.sample(short, len(short))
-    speeches, rest = pool[:150], pool[150:]
+    speeches, rest = pool[:60], pool[60:]
     for trigger in triggers:
         missing = OCCURRENCES - sum(not words(p).isdisjoint(trigger) for p in speeches)
         more = [p for p in rest if not words(p).isdisjoint(trigger)][: max(0, missing)]
@@ -156,7 +160,6 @@ def gate_corpus(texts: Texts, folder: Path, triggers: Sequence[tuple[str, ...]])
         rest = [p for p in rest if p not in set(more)]
     left = CORPUS_CHARACTERS - sum(len(p) for part in [*chosen.values(), speeches] for p in part)
     chosen["speeches"] = speeches + _drawn(draw, rest, left)
-    path = folder / "corpus.jsonl"
     lines = [
         json.dumps({"id": f"{source}-{i:03}", "text": text}, ensure_ascii=False)
         for source, paragraphs in chosen.items()
