@@ -13,6 +13,7 @@ import pytest
 
 from pytest_crossdiff import hookspecs, resolution
 from pytest_crossdiff.errors import CrossDiffError
+from pytest_crossdiff.teller import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.models import LoadedModel
     from pytest_crossdiff.engine.plan import Texts
     from pytest_crossdiff.measurements import CrossDiffFactory, Measurements
-    from pytest_crossdiff.report.evidence import Archive
-    from pytest_crossdiff.report.summary import PairSummary
 
 MEASUREMENTS: pytest.StashKey[Measurements] = pytest.StashKey()
 WIDTH: pytest.StashKey[int] = pytest.StashKey()
@@ -60,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
             Ledger.of(config)  # refuses a request that can't be granted
     config.stash[WIDTH] = _width(config)
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Teller(config), "crossdiff-teller")
+        config.pluginmanager.register(Teller(config, config.stash[WIDTH]), "crossdiff-teller")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -117,16 +116,20 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """State our errors rightly and let the report carry what was measured."""
-    report = yield
     measurements = item.config.stash.get(MEASUREMENTS, None)
+    news = measurements.take_news() if measurements else None
+    for pair in news.pairs if news else ():
+        from pytest_crossdiff.report.junit import renewed
+
+        item.user_properties[:] = renewed(item.user_properties, pair)
+    report = yield
     if call.excinfo and (measurements or isinstance(call.excinfo.value, CrossDiffError)):
         from pytest_crossdiff.report.failure import restate
 
         restate(report, call, item, measurements.broken if measurements else ())
-    if measurements:
+    if measurements and news:
         from pytest_crossdiff.report.summary import to_json
 
-        news = measurements.take_news()
         if news.pairs:  # as text, which xdist carries to the main process
             vars(report)["crossdiff_pairs"] = to_json(news.pairs)
         if news.results and item.config.hook.pytest_crossdiff_result.get_hookimpls():
@@ -189,68 +192,6 @@ def crossdiff_crosscoder(
     from pytest_crossdiff.engine import pipeline
 
     return pipeline.load_crosscoder(outcome)
-
-
-class Teller:
-    """Gathers what the test reports carry, from this process or from workers, and tells it."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._pairs: dict[str, PairSummary] = {}
-        self._told: set[str] = set()
-        self._proposals: list[str] = []
-        self._settled = ""
-        self._archive: Archive | None = None
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take what the report carries."""
-        if hasattr(report, "crossdiff_pairs"):
-            from pytest_crossdiff.report.summary import from_json, merge
-
-            merge(self._pairs, from_json(report.crossdiff_pairs))
-        self._proposals += getattr(report, "crossdiff_proposals", ())
-        if hasattr(report, "crossdiff_evidence"):
-            from pytest_crossdiff.report.evidence import Archive
-
-            self._archive = self._archive or Archive()
-            self._archive.add(report.crossdiff_evidence)
-        for text in getattr(report, "crossdiff_results", ()):
-            from pytest_crossdiff.result import Result
-
-            result = Result.from_json(text)
-            if result.key not in self._told:
-                self._told.add(result.key)
-                self._config.hook.pytest_crossdiff_result(config=self._config, result=result)
-
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the reports; accept what `--crossdiff-accept` names."""
-        if self._archive:
-            self._archive.close(self._config.rootpath)
-        if self._config.option.crossdiff_accept is None or self._config.option.collectonly:
-            return
-        from pytest_crossdiff.gate.accepting import Ledger, Proposal
-
-        try:
-            proposals = map(Proposal.from_json, self._proposals)
-            self._settled = Ledger.of(self._config).settle(proposals)
-        except CrossDiffError as error:
-            self._settled = str(error)
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Write a block for each pair, or nothing."""
-        try:
-            if self._pairs:
-                from pytest_crossdiff.report.terminal import write_summary
-
-                root, width = self._config.rootpath, self._config.stash[WIDTH]
-                write_summary(terminalreporter, self._pairs.values(), root, width)
-                for line in self._archive.lines(root) if self._archive else ():
-                    terminalreporter.write_line(line)
-        except Exception as error:  # noqa: BLE001  nothing may hide the result of the run
-            terminalreporter.write_line(f"crossdiff: no summary: {error!r}")
-        for line in self._settled.splitlines():
-            terminalreporter.write_line(f"crossdiff: {line}")
 
 
 def _measurements(config: pytest.Config) -> Measurements:

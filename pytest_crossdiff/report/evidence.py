@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -55,10 +56,11 @@ class Witness:
     def __init__(self) -> None:
         self._news: list[Evidence] = []
         self._sent: set[tuple[str, str]] = set()
+        self._always = bool(os.environ.get("GITHUB_STEP_SUMMARY"))
 
     def measured(self, pair: Pair) -> None:
         """A test asked for the differences of `pair`."""
-        if pair.settings.report:
+        if pair.settings.report or self._always:
             self._note(pair, (), pair.settings.report)
 
     def judged(self, pair: Pair, verdict: Verdict) -> None:
@@ -85,7 +87,7 @@ class Witness:
         formats = tuple(wanted.split(",")) if wanted else ()
         result, settings, accepted = pair
         report = ""
-        if formats and (result.key, settings.report_dir) not in self._sent:
+        if (formats or self._always) and (result.key, settings.report_dir) not in self._sent:
             self._sent.add((result.key, settings.report_dir))
             known = {r.difference: Acceptance.of(r) for r in accepted.found}
             report = Report.of(result, settings=settings, accepted=known).to_json()
@@ -131,8 +133,13 @@ class Archive:
         return [
             path
             for place, report, name in self._named()
+            if self._formats[place]
             for path in write(report, self._formats[place], _made(root, place[1]), name)
         ]
+
+    def reports(self) -> Iterator[Report]:
+        """Every pair's report, once."""
+        yield from {report.result.key: report for _, report, _ in self._named()}.values()
 
     def _named(self) -> Iterator[tuple[tuple[str, str], Report, str]]:
         """Each report with its place and name; pairs of one name are told apart by their keys."""

@@ -33,10 +33,11 @@ def restate(
             vars(report).pop("wasxfail", None)
         if report.when == "call":
             report.when = "setup"  # the terminal and JUnit call a failed setup an error
-    if (
-        isinstance(error, (BudgetExceeded, CrossDiffError, Inconclusive))
-        and not item.config.option.fulltrace
-    ):
+    ours = isinstance(error, (BudgetExceeded, CrossDiffError, Inconclusive))
+    if ours or id(error) in broken:
+        told = str(error) if ours else f"{type(error).__name__}: {error}"
+        vars(report)["crossdiff_problem"] = told
+    if ours and not item.config.option.fulltrace:
         assert call.excinfo is not None
         short = call.excinfo.getrepr(style="value", chain=False)
         if short.reprcrash is not None:

@@ -51,14 +51,19 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the pair.  fve: held-out.  coverage: share of its tokens that are aligned."""
+    """One model of the pair.  fve: held-out.  coverage: share of its tokens that are aligned.
+
+    count, possible: confirmed differences and others.  limit: of detection, None when unknown.
+    """
 
     reference: str
     layer: int
     fve: float
     coverage: float
     count: int
+    possible: int
     strength: float
+    limit: float | None
     strongest: tuple[str, ...]
 
     @classmethod
@@ -71,7 +76,9 @@ class Model:
             facts.fve,
             facts.token_coverage,
             len(differences),
+            len(result.of(side, "possible")),
             result.total_strength(side),
+            result.limit_of_detection(side),
             tuple(_named(d) for d in differences[:STRONGEST]),
         )
 

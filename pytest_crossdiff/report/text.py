@@ -37,6 +37,8 @@ def cut(text: str, width: int) -> str:
 def marked(context: Context, width: int) -> str:
     """The context in at most `width` columns with its token marked and kept in view."""
     before, token, after = map(visible, (context.before, context.token, context.after))
+    if before.lstrip().startswith("::"):  # a command to the runner, where GitHub reads the log
+        before = "…" + before.lstrip(" :")
     token = MARKS[0] + cut(token, width - 4) + MARKS[1]
     room = max(0, width - columns(token))
     left = max(room // 2, room - columns(after))

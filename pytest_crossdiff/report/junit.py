@@ -1,0 +1,44 @@
+"""What a JUnit file says of a test beyond its outcome, as properties of the test case."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.report.terminal import status
+from pytest_crossdiff.report.text import number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_crossdiff.report.summary import PairSummary
+
+PREFIX = "crossdiff."
+
+
+def properties(pair: PairSummary) -> Iterator[tuple[str, str]]:
+    """Names and values, the result's key first, by which the pairs of one test are told apart."""
+    yield f"{PREFIX}result", pair.key
+    yield f"{PREFIX}verdict", status(pair) or "none"
+    for side, model in (("candidate", pair.candidate), ("baseline", pair.baseline)):
+        yield f"{PREFIX}{side}", model.reference
+        yield f"{PREFIX}{side}_only", str(model.count)
+        yield f"{PREFIX}{side}_only_possible", str(model.possible)
+        yield f"{PREFIX}{side}_only_strength", number(model.strength)
+        limit = "unknown" if model.limit is None else number(model.limit)
+        yield f"{PREFIX}{side}_limit_of_detection", limit
+    out = sum(accepted.state == "accepted" for accepted in pair.accepted)
+    yield f"{PREFIX}accepted", str(out)
+
+
+def renewed(
+    properties_of_item: list[tuple[str, object]], pair: PairSummary
+) -> list[tuple[str, object]]:
+    """The properties with those of `pair`, in place of what was said of it before."""
+    kept: list[tuple[str, object]] = []
+    skipping = False
+    for name, value in properties_of_item:
+        if name == f"{PREFIX}result":
+            skipping = value == pair.key
+        if not (skipping and name.startswith(PREFIX)):
+            kept.append((name, value))
+    return [*kept, *properties(pair)]
