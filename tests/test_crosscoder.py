@@ -5,8 +5,24 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.training import AUX_WEIGHT, DEAD_TOKENS, Trainer, TrainingConfig
+from pytest_crossdiff.engine.crosscoder import (
+    Crosscoder,
+    CrosscoderConfig,
+    Inputs,
+    Outputs,
+    minus,
+)
+from pytest_crossdiff.engine.kernels import GUESS, Active, _select_without_waiting, select
+from pytest_crossdiff.engine.learning import (
+    AUX_WEIGHT,
+    Dead,
+    add_auxiliary,
+    dead_features,
+    errors_of,
+    set_gradients,
+    squared_error,
+)
+from pytest_crossdiff.engine.training import DEAD_TOKENS, LOOK_EVERY, Trainer, TrainingConfig
 
 ARCHITECTURES = ["standard", "dfc", "innovation"]
 
@@ -32,8 +48,8 @@ def test_exclusive_features_have_rows_in_their_own_model_only() -> None:
     assert torch.equal(made.b_tb, empty.b_tb)
     a, b = data()
     pre = model.pre_activations(model.inputs(a, b))
-    assert torch.equal(pre[:, :3], model.pre_activations(model.inputs(a, b * 9))[:, :3])
-    assert torch.equal(pre[:, 10:], model.pre_activations(model.inputs(a * 9, b))[:, 10:])
+    assert torch.equal(pre[:3], model.pre_activations(model.inputs(a, b * 9))[:3])
+    assert torch.equal(pre[10:], model.pre_activations(model.inputs(a * 9, b))[10:])
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -45,42 +61,65 @@ def test_reconstruction_is_the_sum_of_directions(architecture: str) -> None:
     torch.testing.assert_close(model.reconstruct(f).a_ta, a)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_gradients_agree_with_finite_differences(architecture: str) -> None:
-    model = make(architecture, k=20).double()  # k above the alive: the selection keeps all
-    a, b = (x.double() for x in data(6))
-
-    names = [name for name, _ in model.named_parameters()]
-    weights = [p.detach().clone().requires_grad_() for p in model.parameters()]
-    model._parameters.clear()
-
-    def loss(*given: torch.Tensor) -> torch.Tensor:
-        vars(model).update(zip(names, given, strict=True))
-        x = model.inputs(a, b)
-        errors, _, _ = model.learn(x)
-        return errors.squared().sum()
-
-    assert torch.autograd.gradcheck(loss, weights)
+def choose(
+    model: Crosscoder, pre_mt: torch.Tensor, last: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which of the pre-activations are kept, shape (m, t), and the cuts."""
+    counts = [(group, k * pre_mt.shape[1]) for group, k in model.config.budgets]
+    with torch.no_grad():
+        on, cuts = select(pre_mt, model.decoder_norms(), counts, last)
+    kept = torch.zeros_like(pre_mt, dtype=torch.bool)
+    kept[on.feature, on.token] = True
+    assert torch.equal(on.value, pre_mt[kept])
+    assert torch.equal(on.fired(), kept.sum(1).float())
+    return kept, cuts
 
 
 def test_batch_top_k_keeps_the_largest_scores_of_the_batch() -> None:
     model = make("dfc")
-    f = torch.rand(16, 13)
-    kept, cut = model.select(f)
-    scores = (f * model.decoder_norms()).detach()
+    f = torch.rand(13, 16)
+    kept, cut = choose(model, f)
+    scores = (f * model.decoder_norms()[:, None]).detach()
     assert int(kept.sum()) == 3 * 16
     assert float(scores[kept].min()) == float(cut[0])
     assert float(scores[~kept].max()) < float(cut[0])
 
 
-@pytest.mark.parametrize("guess", [0.0, 0.5, 0.99, 50.0])
-def test_a_guess_of_the_cut_never_changes_the_selection(guess: float) -> None:
-    model = make("dfc")
-    f = torch.rand(16, 13)
-    kept, cut = model.select(f)
-    guessed, same = model.select(f, guess=guess * cut)
-    assert torch.equal(kept, guessed)
+@pytest.mark.parametrize("last", [0.0, 0.5, 1.0, 1 / GUESS, 50.0])
+def test_the_cuts_of_the_last_batch_never_change_the_selection(last: float) -> None:
+    model = make("innovation")
+    f = torch.randn(13, 16)
+    kept, cut = choose(model, f)
+    again, same = choose(model, f, last * cut)
+    assert torch.equal(kept, again)
     assert torch.equal(cut, same)
+
+
+def test_where_few_are_positive_those_are_kept() -> None:
+    model = make("dfc")
+    f = -torch.rand(13, 16)
+    f[2, 3] = f[12, 0] = 0.5
+    kept, cut = choose(model, f)
+    assert kept.nonzero().tolist() == [[2, 3], [12, 0]]
+    assert float(cut[0]) == 0.0
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_selection_of_fixed_size_keeps_the_same(architecture: str) -> None:
+    model = make(architecture)
+    f_mt = torch.randn(model.config.features, 16)
+    for f in (f_mt, f_mt - 2):  # enough that are positive; too few
+        counts = [(group, k * 16) for group, k in model.config.budgets]
+        norms = model.decoder_norms().detach()
+        on, cuts = select(f, norms, counts)
+        fixed, same = _select_without_waiting(f, norms, counts)
+        assert len(fixed.token) == sum(min(c, f[group].numel()) for group, c in counts)
+        positive = fixed.value > 0
+        assert torch.equal(on.feature, fixed.feature[positive])
+        assert torch.equal(on.token, fixed.token[positive])
+        assert torch.equal(on.value, fixed.value[positive])
+        assert torch.equal(on.fired(), fixed.fired())
+        assert torch.equal(cuts, same)
 
 
 def test_score_is_the_root_of_summed_squares_so_exclusives_are_not_handicapped() -> None:
@@ -94,12 +133,12 @@ def test_score_is_the_root_of_summed_squares_so_exclusives_are_not_handicapped()
 
 def test_innovation_has_a_budget_of_its_own_for_each_model() -> None:
     model = make("innovation")
-    f = torch.rand(16, 13)
-    f[:, :3] *= 1e-6  # under one joint budget none of these would win a place
-    f[:, 10:] *= 1e-6
-    kept, _ = model.select(f)
-    assert int(kept[:, :3].sum()) == 16
-    assert int(kept[:, 10:].sum()) == 16
+    f = torch.rand(13, 16)
+    f[:3] *= 1e-6  # under one joint budget none of these would win a place
+    f[10:] *= 1e-6
+    kept, _ = choose(model, f)
+    assert int(kept[:3].sum()) == 16
+    assert int(kept[10:].sum()) == 16
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -113,50 +152,117 @@ def test_inference_does_not_depend_on_the_batch(architecture: str) -> None:
     torch.testing.assert_close(whole, alone)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_auxiliary_gradient_reaches_dead_encoder_rows_and_equals_autograd(
-    architecture: str,
-) -> None:
-    model = make(architecture)
-    dead, row_b = 5, 5 - model.config.baseline_only
+def learn(model: Crosscoder, x: Inputs, size: int, dead: Dead | None = None) -> Active:
+    """Set the gradients of a step by the equations; return the active pairs."""
     with torch.no_grad():
-        model.enc_bias_m[dead] = -100.0  # its pre-activation is negative everywhere
-    trainer = Trainer(model, TrainingConfig(10, 16, 1e-3, 0))
-    trainer.idle_m[dead] = DEAD_TOKENS
-    a, b = data()
-    x = model.inputs(a, b)
-    errors, on, _ = model.learn(x)
-    assert dead not in on.feature
-    (AUX_WEIGHT * trainer._auxiliary(x, errors, a.shape[0] * 12)).backward()
-    found_a, found_b = model.enc_a_pa.grad, model.enc_b_pb.grad
-    assert found_a is not None
-    assert found_b is not None
-    assert found_a[dead].abs().min() > 0
-    assert found_b[row_b].abs().min() > 0
+        pre_mt = model.pre_activations(x)
+        counts = [(group, k * len(x.a_ta)) for group, k in model.config.budgets]
+        on, _ = select(pre_mt, model.decoder_norms(), counts)
+        errors = errors_of(model, x, on)
+        set_gradients(model, x, errors, on, size)
+        if dead is not None:
+            add_auxiliary(model, x, errors, pre_mt, dead, size)
+    return on
 
-    row = model.enc_a_pa[dead].detach().requires_grad_()
-    alone = a @ row + b @ model.enc_b_pb[row_b].detach() + model.enc_bias_m[dead].detach()
-    left_a = errors.a_ta.detach() - alone[:, None] * model.dec_a_pa[dead].detach()
-    left_b = errors.b_tb.detach() - alone[:, None] * model.dec_b_pb[row_b].detach()
-    (AUX_WEIGHT * (left_a.square().sum() + left_b.square().sum()) / (16 * 12)).backward()
-    torch.testing.assert_close(found_a[dead], row.grad)
-    assert float(found_a[6:].abs().sum()) == 0.0  # the living have no part in it
+
+def dense_errors(model: Crosscoder, x: Inputs, on: Active) -> Outputs:
+    """The errors by plain dense products, for autograd to differentiate."""
+    kept = torch.zeros(model.config.features, len(x.a_ta), dtype=torch.bool)
+    kept[on.feature, on.token] = True
+    return model.errors((model.pre_activations(x).relu() * kept).T, x)
+
+
+def assert_gradients_are_those_of(found: Crosscoder, reference: Crosscoder) -> None:
+    for (name, p), q in zip(found.named_parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, msg=lambda m, name=name: f"{name}: {m}")
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_sparse_products_give_the_gradients_of_dense_autograd(architecture: str) -> None:
-    sparse, dense = make(architecture), make(architecture)
-    x = sparse.inputs(*data(32))
-    errors, on, _ = sparse.learn(x)
-    errors.squared().sum().backward()
-    pre = dense.pre_activations(x)
-    kept, _ = dense.select(pre)
-    expected = dense.errors(pre.relu() * kept, x)
-    expected.squared().sum().backward()
-    assert len(on.token) == int(kept.sum())
+@pytest.mark.parametrize("k", [3, 20])  # above the positive: all of them are kept
+def test_gradients_by_hand_are_those_of_dense_autograd(architecture: str, k: int) -> None:
+    sparse, dense = (make(architecture, k=k).double() for _ in range(2))
+    x = sparse.inputs(*(x.double() for x in data(32)))
+    on = learn(sparse, x, size=7)
+    expected = dense_errors(dense, x, on)
+    (sum(e.square().sum() for e in expected if e is not None) / 7).backward()
+    assert_gradients_are_those_of(sparse, dense)
+    errors = errors_of(sparse, x, on)
     torch.testing.assert_close(errors.squared(), expected.squared())
-    for (name, p), q in zip(sparse.named_parameters(), dense.parameters(), strict=True):
-        torch.testing.assert_close(p.grad, q.grad, msg=lambda m, name=name: f"{name}: {m}")
+    torch.testing.assert_close(squared_error(errors), expected.squared().sum())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_gradients_by_hand_agree_with_finite_differences(architecture: str) -> None:
+    model = make(architecture).double()
+    x = model.inputs(*(x.double() for x in data(6)))
+    on = learn(model, x, size=1)
+    with torch.no_grad():
+        for p in model.parameters():
+            for i in range(0, p.numel(), 7):
+                was, values = float(p.view(-1)[i]), []
+                for change in (1e-6, -1e-6):
+                    p.view(-1)[i] = was + change
+                    values.append(float(dense_errors(model, x, on).squared().sum()))
+                p.view(-1)[i] = was
+                assert p.grad.view(-1)[i] == pytest.approx(
+                    (values[0] - values[1]) / 2e-6, rel=1e-6, abs=1e-7
+                )
+
+
+def dense_auxiliary(
+    model: Crosscoder, x: Inputs, left: Outputs, dead: list[int], k: int
+) -> torch.Tensor:
+    """AuxK by plain dense products: the dead features' k largest pre-activations on each token."""
+    pre_tm = model.pre_activations(x).T
+    alone_tm = torch.full_like(pre_tm, -torch.inf)
+    alone_tm[:, dead] = pre_tm.detach()[:, dead]
+    kept_tm = torch.zeros_like(pre_tm).scatter(1, alone_tm.topk(k, dim=1).indices, 1.0)
+    made = model.reconstruct(pre_tm * kept_tm, bias=False)
+    return minus(left, made).squared().sum()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("dead", [[5], [1, 4, 5, -1]])  # k is 2: all of one, some of five
+def test_auxiliary_gradient_reaches_dead_encoder_rows_and_equals_autograd(
+    architecture: str, dead: list[int]
+) -> None:
+    found, reference = (make(architecture).double() for _ in range(2))
+    dead = [place % found.config.features for place in dead]
+    for model in (found, reference):
+        with torch.no_grad():
+            model.enc_bias_m[dead] = -100.0  # their pre-activations are negative everywhere
+    x = found.inputs(*(x.double() for x in data(32)))
+    mask = torch.zeros(found.config.features, dtype=torch.bool)
+    mask[dead] = True
+    on = learn(found, x, 7, dead_features(found, mask))
+    assert not set(dead) & set(on.feature.tolist())
+    assert found.enc_a_pa.grad[5].abs().min() > 0
+    assert found.enc_b_pb.grad[5 - found.config.baseline_only].abs().min() > 0
+
+    errors = dense_errors(reference, x, on)
+    left = Outputs(*(e if e is None else e.detach() for e in errors))
+    auxiliary = dense_auxiliary(reference, x, left, dead, min(2, len(dead)))
+    ((errors.squared().sum() + AUX_WEIGHT * auxiliary) / 7).backward()
+    assert_gradients_are_those_of(found, reference)
+
+
+def test_features_count_as_dead_after_the_tokens_they_may_be_silent_for() -> None:
+    model = make("dfc")
+    with torch.no_grad():
+        model.enc_bias_m[5] = -100.0
+    trainer = Trainer(model, TrainingConfig(1000, 16, 0.0))
+    trainer.idle_m[5] = DEAD_TOKENS // 16 - 1
+    trainer.train_step(*data())
+    assert trainer.dead == 1
+    assert model.enc_a_pa.grad is not None
+    assert not model.enc_a_pa.grad[5].any()  # the next look at the dead finds it
+    for _ in range(LOOK_EVERY):
+        trainer.train_step(*data())
+    assert model.enc_a_pa.grad[5].all()
+    trainer.idle_m[5] = 0
+    for _ in range(LOOK_EVERY):
+        trainer.train_step(*data())
+    assert not model.enc_a_pa.grad[5].any()
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:

@@ -109,10 +109,10 @@ def test_an_interrupted_training_ends_in_the_same_bits(
 
     step = cut.train_step
 
-    def killed(x_ta: torch.Tensor, x_tb: torch.Tensor) -> float:
+    def killed(x_ta: torch.Tensor, x_tb: torch.Tensor) -> None:
         if cut.step == 37:
             raise KeyboardInterrupt
-        return step(x_ta, x_tb)
+        step(x_ta, x_tb)
 
     monkeypatch.setattr(cut, "train_step", killed)
     entry = Store(tmp_path / "parts").entry("crosscoder", "abc")

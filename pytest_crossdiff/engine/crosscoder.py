@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pytest_crossdiff.engine.kernels import Active, active, decode_active, encode_active
+from pytest_crossdiff.engine.kernels import add_product
 
 
 @dataclass(frozen=True)
@@ -147,18 +147,21 @@ class Crosscoder(nn.Module):
         own_b_tb = (x_tb - x_ta @ self.map_ab_ab - self.bias_ab_b) / self.innovation_scale[1]
         return Inputs(x_ta, x_tb, own_a_ta, own_b_tb)
 
-    def pre_activations(self, x: Inputs) -> Tensor:
-        """Encoder output before the nonlinearity, shape (t, m)."""
-        pre_tm = self.enc_bias_m.expand(len(x.a_ta), -1).clone()
+    def pre_activations(self, x: Inputs, out_mt: Tensor | None = None) -> Tensor:
+        """Encoder output before the nonlinearity, shape (m, t): by feature, so that a view's lie
+        together; written into `out_mt` where that is given.
+        """
+        pre_mt = x.a_ta.new_empty(self.config.features, len(x.a_ta)) if out_mt is None else out_mt
+        pre_mt.copy_(self.enc_bias_m[:, None].expand_as(pre_mt))
         for view in self.config.views:
-            pre_tm[:, view.features] += self._read(x, view) @ self._rows(view, "enc").T
-        return pre_tm
+            add_product(pre_mt[view.features], self.rows(view, "enc"), self.read(x, view))
+        return pre_mt
 
     def decoder_norms(self) -> Tensor:
         """Root of a feature's summed squared decoder weights over the models it has, shape (m,)."""
         squares_m = torch.zeros_like(self.enc_bias_m)
         for view in self.config.views:
-            squares_m[view.features] += self._rows(view, "dec").square().sum(1)
+            squares_m[view.features] += torch.linalg.vector_norm(self.rows(view, "dec"), dim=1) ** 2
         norms_m: Tensor = squares_m.sqrt()
         return norms_m
 
@@ -168,93 +171,23 @@ class Crosscoder(nn.Module):
         In `innovation` the shared features reconstruct the models, the exclusive ones the
         innovations (in units of `innovation_scale`).
         """
-        made = [f_tm[:, view.features] @ self._rows(view, "dec") for view in self.config.views]
-        return self._with_bias(made) if bias else Outputs(*made)
+        made = [f_tm[:, view.features] @ self.rows(view, "dec") for view in self.config.views]
+        return self.with_bias(made) if bias else Outputs(*made)
 
     def errors(self, f_tm: Tensor, x: Inputs, *, bias: bool = True) -> Outputs:
         """Target minus reconstruction."""
-        return _minus(x, self.reconstruct(f_tm, bias=bias))
-
-    def learn(
-        self, x: Inputs, factor: float = 1.0, guess: Tensor | None = None
-    ) -> tuple[Outputs, Active, Tensor]:
-        """Encode, select and decode a batch for training: only the encoder's product is dense.
-
-        factor: scales every k.  guess: see `select`.  Returns the errors, the active features and
-        the least kept score of each budget.
-        """
-        with torch.no_grad():
-            pre_tm = self.pre_activations(x)
-            kept, cuts = self.select(pre_tm, factor, guess)
-        on = active(kept)
-        # The values are known; only their gradients, to bias and encoder rows, are still to come.
-        value = self.enc_bias_m[on.feature] + (pre_tm[kept] - self.enc_bias_m[on.feature]).detach()
-        made = []
-        for view in self.config.views:
-            part = on.within(view.features)
-            gradient = encode_active(self._read(x, view), self._rows(view, "enc"), part)
-            value = value.index_add(0, part.place, gradient)
-        for view in self.config.views:
-            part = on.within(view.features)
-            made.append(decode_active(value[part.place], self._rows(view, "dec"), part))
-        return _minus(x, self._with_bias(made)), on, cuts
-
-    def fill_in(self, x: Inputs, left: Outputs, dead: Tensor, k: int) -> Outputs:
-        """AuxK: what `left` is once the `dead` features (indices into m) have reconstructed it with
-        the k largest of their pre-activations on each token (Gao et al. 2024, A.2).
-
-        No ReLU stands before the selection, so that the gradient reaches the encoder rows of
-        features whose pre-activation is negative everywhere.
-        """
-        pre_tn = self.enc_bias_m[dead].expand(len(x.a_ta), -1)
-        parts = []
-        for view in self.config.views:
-            at = ((dead >= view.features.start) & (dead < view.features.stop)).nonzero().flatten()
-            rows = dead[at] - view.features.start
-            read = self._read(x, view) @ self._rows(view, "enc")[rows].T
-            pre_tn = pre_tn.index_add(1, at, read)
-            parts.append((at, self._rows(view, "dec")[rows]))
-        values, chosen = pre_tn.topk(min(k, len(dead)), dim=1, sorted=False)
-        f_tn = torch.zeros_like(pre_tn).scatter(1, chosen, values)
-        return _minus(left, Outputs(*(f_tn[:, at] @ rows for at, rows in parts)))
-
-    @torch.no_grad()
-    def select(
-        self, pre_tm: Tensor, factor: float = 1.0, guess: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """BatchTopK: which of the pre-activations are kept, shape (t, m): the k·t largest scores
-        f·‖d‖ of each budget; and the least kept score of each.
-
-        guess: scores that are probably a little too low; a good one saves most of the sorting and
-        never changes the outcome.
-        """
-        scores = pre_tm.relu() * self.decoder_norms()
-        kept = torch.zeros_like(scores, dtype=torch.bool)
-        cuts = []
-        for i, (group, k) in enumerate(self.config.budgets):
-            part = scores[:, group]
-            count = min(int(k * factor * part.shape[0]), part.numel())
-            if count == 0:  # a group without features
-                cuts.append(scores.new_zeros(()))
-                continue
-            above = part.flatten() if guess is None else part[part > guess[i]]
-            if len(above) < count:
-                above = part.flatten()
-            cut = above.topk(count, sorted=False).values.min()
-            kept[:, group] = (part >= cut) & (part > 0)
-            cuts.append(cut)
-        return kept, torch.stack(cuts)
+        return minus(x, self.reconstruct(f_tm, bias=bias))
 
     @torch.no_grad()
     def encode(self, x_ta: Tensor, x_tb: Tensor) -> Tensor:
         """Feature activations at inference, shape (t, m): the fixed threshold on f·‖d‖ makes each
         token independent of its batch.
         """
-        f_tm = self.pre_activations(self.inputs(x_ta, x_tb)).relu()
-        scores = f_tm * self.decoder_norms()
+        f_mt = self.pre_activations(self.inputs(x_ta, x_tb)).relu_()
+        scores = f_mt * self.decoder_norms()[:, None]
         for i, (group, _) in enumerate(self.config.budgets):
-            f_tm[:, group] *= scores[:, group] > self.threshold[i]
-        return f_tm
+            f_mt[group] *= scores[group] > self.threshold[i]
+        return f_mt.T
 
     @torch.no_grad()
     def owner_is_candidate(self) -> Tensor:
@@ -264,7 +197,7 @@ class Crosscoder(nn.Module):
         a, b = (torch.zeros_like(self.enc_bias_m) for _ in range(2))
         for view in self.config.views:
             norms = b if view.candidate else a
-            norms[view.features] = self._rows(view, "dec").norm(dim=1)
+            norms[view.features] = self.rows(view, "dec").norm(dim=1)
         return b > a
 
     def directions(self, features: Tensor, *, candidate: bool) -> Tensor:
@@ -275,20 +208,28 @@ class Crosscoder(nn.Module):
             else self.dec_a_pa[features]
         )
 
-    def _read(self, x: Inputs, view: View) -> Tensor:
+    def read(self, x: Inputs, view: View) -> Tensor:
+        """What a view reads, shape (t, d)."""
         read = x[view.target]
         assert read is not None
         return read
 
-    def _rows(self, view: View, which: str) -> Tensor:
+    def weights(self, view: View, which: str) -> nn.Parameter:
+        """The encoder or decoder, `enc` or `dec`, of a view's model, shape (p, width)."""
         name = f"{which}_b_pb" if view.candidate else f"{which}_a_pa"
-        rows: Tensor = getattr(self, name)[view.rows]
-        return rows
+        found: nn.Parameter = getattr(self, name)
+        return found
 
-    def _with_bias(self, made: list[Tensor]) -> Outputs:
+    def rows(self, view: View, which: str) -> Tensor:
+        """A view's rows of its model's encoder or decoder, shape (p, d)."""
+        return self.weights(view, which)[view.rows]
+
+    def with_bias(self, made: list[Tensor]) -> Outputs:
+        """Reconstructions of each view, with what the decoder adds to every token."""
         return Outputs(made[0] + self.dec_bias_a, made[1] + self.dec_bias_b, *made[2:])
 
 
-def _minus(x: Inputs, made: Outputs) -> Outputs:
+def minus(x: Inputs, made: Outputs) -> Outputs:
+    """Target minus reconstruction, of each view."""
     left = (None if t is None or m is None else t - m for t, m in zip(x, made, strict=True))
     return Outputs(*left)  # type: ignore[arg-type]  # the first two are never None

@@ -1,61 +1,206 @@
-"""The sparse products of a training step, with their gradients.
+"""Selection and the sparse products of a training step.
 
 Only k of m features are active on a token, so after the encoder's dense product everything touches
-the active (token, feature) pairs alone (Gao et al. 2024, section on kernels).
+the active (token, feature) pairs alone (Gao et al. 2024, section on kernels).  Plain torch for
+every device; `kernels_triton.py` has the three products for CUDA without waiting for the device.
 
-Axes: n active pairs, t tokens, p features of a model, d its width.
+Axes: n active pairs, t tokens, m features, p features of a view, d the width of what it reads.
 """
 
 from __future__ import annotations
 
 import functools
 import warnings
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+GUESS = 0.9
+"""Share of the last batch's cut that this batch's is guessed to exceed."""
+SAMPLE = 16
+"""Where there is no last batch, every so manieth token gives the guess."""
 
 
 class Active(NamedTuple):
-    """The active pairs, in the order of their tokens: token_n, feature_n, and in `place` where each
-    stands among all pairs of the batch; tokens and features say how many there are of either.
+    """The active pairs, by feature and then by token: token_n, feature_n, value_n.
+
+    starts: where each feature's pairs begin, shape (m + 1,).  by_token_n: their places in the order
+    of their tokens.  tokens: how many tokens the batch has.
     """
 
     token: Tensor
     feature: Tensor
-    place: Tensor
+    value: Tensor
+    starts: Tensor
+    by_token: Tensor
     tokens: int
-    features: int
 
-    def within(self, features: slice) -> Active:
-        """The pairs whose feature lies in `features`, counted from its start."""
-        if features.start == 0 and features.stop == self.features:
-            return self
-        inside = (self.feature >= features.start) & (self.feature < features.stop)
-        return Active(
-            self.token[inside],
-            self.feature[inside] - features.start,
-            self.place[inside],
-            self.tokens,
-            features.stop - features.start,
-        )
-
-    def by_token(self, value_n: Tensor) -> Tensor:
-        """The values as a sparse matrix, shape (t, p)."""
-        return _csr(self.token, self.feature, value_n, self.tokens, self.features)
-
-    def by_feature(self, value_n: Tensor) -> Tensor:
-        """Its transpose, shape (p, t)."""
-        order = self.feature.argsort(stable=True)
-        token, feature = self.token[order], self.feature[order]
-        return _csr(feature, token, value_n[order], self.features, self.tokens)
+    def fired(self) -> Tensor:
+        """How often each feature fires, shape (m,)."""
+        often_m = torch.zeros(len(self.starts) - 1, device=self.value.device)
+        return often_m.index_add_(0, self.feature, (self.value > 0).float())
 
 
-def active(kept_tm: Tensor) -> Active:
-    """The pairs where the mask is set."""
-    token, feature = kept_tm.nonzero(as_tuple=True)
-    place = torch.arange(len(token), device=token.device)
-    return Active(token, feature, place, *kept_tm.shape)
+def add_product(out_pt: Tensor, rows_pd: Tensor, x_td: Tensor) -> None:
+    """Add rows · x to `out_pt`, the one dense product of a step.
+
+    A CUDA device that has them multiplies bfloat16 numbers and sums in float32.
+    """
+    if out_pt.is_cuda and _has_bfloat16(out_pt.device):
+        halves = rows_pd.bfloat16(), x_td.bfloat16().T
+        out_pt += torch.mm(*halves, out_dtype=out_pt.dtype)
+    else:
+        out_pt.addmm_(rows_pd, x_td.T)
+
+
+@functools.cache
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether a CUDA device multiplies bfloat16 itself, and torch sums the products in float32."""
+    return torch.cuda.get_device_capability(device) >= (
+        8,
+        0,
+    ) and torch.__version__ >= torch.torch_version.TorchVersion("2.8")
+
+
+def pairs(
+    token_n: Tensor, feature_n: Tensor, value_n: Tensor, tokens: int, features: int
+) -> Active:
+    """`Active` of pairs that are in order of their features, and within those of their tokens."""
+    every = torch.arange(features + 1, device=feature_n.device)
+    starts = torch.searchsorted(feature_n, every)
+    return Active(token_n, feature_n, value_n, starts, token_n.int().argsort(stable=True), tokens)
+
+
+def select(
+    pre_mt: Tensor, norm_m: Tensor, budgets: Sequence[tuple[slice, int]], last: Tensor | None = None
+) -> tuple[Active, Tensor]:
+    """BatchTopK: in each budget's features the `count` largest scores relu(pre)·norm of the batch;
+    and the least kept score of each, 0 where fewer are positive.
+
+    last: the cuts of the last batch.  Most of the pre-activations lie under a share of them and
+    are never looked at again; the outcome doesn't depend on it.
+    """
+    if pre_mt.device.type != "cpu":
+        return _select_without_waiting(pre_mt, norm_m, budgets)
+    if last is None:
+        last = torch.stack([_sampled_cut(pre_mt, norm_m, *budget) for budget in budgets])
+    guess = GUESS * last
+    found = _select_above(pre_mt, norm_m, budgets, guess)
+    return found or _select_above(pre_mt, norm_m, budgets, torch.zeros_like(guess))  # type: ignore[return-value]  # 0 never fails
+
+
+def _select_above(
+    pre_mt: Tensor, norm_m: Tensor, budgets: Sequence[tuple[slice, int]], guess: Tensor
+) -> tuple[Active, Tensor] | None:
+    """`select` among the scores above `guess`; None where a cut can't be told from them."""
+    tokens = pre_mt.shape[1]
+    limit_m = torch.full_like(norm_m, torch.inf)
+    for (group, _), least in zip(budgets, guess, strict=True):
+        limit_m[group] = least / norm_m[group]
+    place = torch.from_numpy(np.flatnonzero((pre_mt > limit_m[:, None]).numpy()))
+    feature = place.div(tokens, rounding_mode="floor")
+    value = pre_mt.view(-1)[place]
+    score = value * norm_m[feature]
+    kept = torch.zeros_like(score, dtype=torch.bool)
+    cuts = torch.zeros_like(guess)
+    for i, (group, count) in enumerate(budgets):
+        begin, end = torch.searchsorted(feature, torch.tensor([group.start, group.stop])).tolist()
+        part = score[begin:end]
+        if count <= len(part) and count:
+            cuts[i] = part.kthvalue(len(part) - count + 1).values
+        # Dividing by the norm rounds: a cut as low as the guess may have lost its equals.
+        if guess[i] > 0 and cuts[i] <= guess[i] * (1 + 1e-5):
+            return None
+        kept[begin:end] = (part >= cuts[i]) & (part > 0) & bool(count)
+    chosen = kept.nonzero().flatten()
+    place, feature = place[chosen], feature[chosen]
+    token = place - feature * tokens
+    return pairs(token, feature, value[chosen], tokens, len(norm_m)), cuts
+
+
+def _sampled_cut(pre_mt: Tensor, norm_m: Tensor, group: slice, count: int) -> Tensor:
+    """About the cut, from some of the tokens."""
+    some = (pre_mt[group, ::SAMPLE] * norm_m[group, None]).flatten()
+    if not len(some):
+        return some.new_zeros(())
+    return some.topk(min(max(1, count // SAMPLE), len(some)), sorted=False).values.min().clamp(0)
+
+
+def _select_without_waiting(
+    pre_mt: Tensor, norm_m: Tensor, budgets: Sequence[tuple[slice, int]]
+) -> tuple[Active, Tensor]:
+    """`select` with a number of pairs that is known beforehand, so that the host needn't wait for
+    the device: where fewer scores are positive, the rest are pairs whose value is 0.
+    """
+    tokens, places, cuts = pre_mt.shape[1], [], []
+    for group, count in budgets:
+        score = (pre_mt[group].relu() * norm_m[group, None]).flatten()
+        largest = score.topk(min(count, len(score)), sorted=False)
+        places.append(largest.indices + group.start * tokens)
+        cuts.append(largest.values.amin() if len(largest.values) else score.new_zeros(()))
+    place = torch.cat(places).sort().values
+    feature = place.div(tokens, rounding_mode="floor")
+    value = pre_mt.view(-1)[place].relu()
+    return pairs(place - feature * tokens, feature, value, tokens, len(norm_m)), torch.stack(cuts)
+
+
+def decode(on: Active, dec_pd: Tensor, features: slice) -> Tensor:
+    """Sum of value · direction over a token's active features of the view, shape (t, d)."""
+    begin, end = _range(on, features)
+    order = on.by_token
+    if end - begin < len(order):
+        order = order[(order >= begin) & (order < end)]
+    every = torch.arange(on.tokens + 1, device=order.device)
+    return embedding_bag(
+        on.feature[order] - features.start,
+        dec_pd,
+        torch.searchsorted(on.token[order], every),
+        mode="sum",
+        per_sample_weights=on.value[order],
+        include_last_offset=True,
+    )
+
+
+def dots(on: Active, dec_pd: Tensor, x_td: Tensor, features: slice) -> Tensor:
+    """Direction · x of each pair of the view, 0 for other pairs, shape (n,)."""
+    begin, end = _range(on, features)
+    pattern_pt = _by_feature(on, torch.zeros_like(on.value), features)
+    found = torch.zeros_like(on.value)
+    products = torch.sparse.sampled_addmm(pattern_pt, dec_pd, x_td.T, beta=0.0)
+    found[begin:end] = products.values()
+    return found
+
+
+def outer(on: Active, weight_n: Tensor, x_td: Tensor, features: slice, out_pd: Tensor) -> None:
+    """Set `out_pd` to the sum of weight · x over the tokens where each of the view's features is
+    active.
+    """
+    torch.addmm(out_pd, _by_feature(on, weight_n, features), x_td, beta=0, out=out_pd)
+
+
+def _by_feature(on: Active, value_n: Tensor, features: slice) -> Tensor:
+    """The view's part of a sparse matrix, shape (p, t)."""
+    begin, end = _range(on, features)
+    starts = on.starts[features.start : features.stop + 1] - begin
+    _acknowledge_beta()
+    return torch.sparse_csr_tensor(
+        starts.int(),
+        on.token[begin:end].int(),
+        value_n[begin:end],
+        (len(starts) - 1, on.tokens),
+        check_invariants=False,
+    )
+
+
+def _range(on: Active, features: slice) -> tuple[int, int]:
+    """The pairs of a view lie together: where they begin and end."""
+    return int(on.starts[features.start]), int(on.starts[features.stop])
 
 
 @functools.cache
@@ -64,58 +209,3 @@ def _acknowledge_beta() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.eye(1).to_sparse_csr()
-
-
-def _csr(row: Tensor, column: Tensor, value: Tensor, rows: int, columns: int) -> Tensor:
-    _acknowledge_beta()
-    counts = torch.bincount(row, minlength=rows)
-    starts = torch.cat((counts.new_zeros(1), counts.cumsum(0)))
-    return torch.sparse_csr_tensor(
-        starts.int(), column.int(), value, (rows, columns), check_invariants=False
-    )
-
-
-class _Decode(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, value_n: Tensor, dec_pd: Tensor, on: Active) -> Tensor:
-        ctx.save_for_backward(value_n, dec_pd)
-        ctx.on = on
-        return on.by_token(value_n) @ dec_pd
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        (grad_td,) = gradients
-        value_n, dec_pd = ctx.saved_tensors
-        pattern = ctx.on.by_token(torch.zeros_like(value_n))
-        dots = torch.sparse.sampled_addmm(pattern, grad_td.contiguous(), dec_pd.T, beta=0.0)
-        return dots.values(), ctx.on.by_feature(value_n) @ grad_td, None
-
-
-class _Encode(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x_td: Tensor, _enc_pd: Tensor, on: Active) -> Tensor:
-        ctx.save_for_backward(x_td)
-        ctx.on = on
-        return x_td.new_zeros(len(on.token))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
-        (grad_n,) = gradients
-        (x_td,) = ctx.saved_tensors
-        return None, ctx.on.by_feature(grad_n) @ x_td, None
-
-
-def decode_active(value_n: Tensor, dec_pd: Tensor, on: Active) -> Tensor:
-    """Sum of value · direction over the active features of each token, shape (t, d)."""
-    made: Tensor = _Decode.apply(value_n, dec_pd, on)  # type: ignore[no-untyped-call]
-    return made
-
-
-def encode_active(x_td: Tensor, enc_pd: Tensor, on: Active) -> Tensor:
-    """Zeros, shape (n,), with the gradient of x·encoder row at the active pairs.
-
-    Their values come from the dense product that the selection needed anyway; this adds what that
-    product's gradient is on them, and on nothing else.
-    """
-    made: Tensor = _Encode.apply(x_td, enc_pd, on)  # type: ignore[no-untyped-call]
-    return made

@@ -6,6 +6,7 @@ Axes as in `crosscoder.py`.  Source: METHOD 2.
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +18,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pytest_crossdiff.engine.artefacts import CHECKPOINT
-from pytest_crossdiff.engine.crosscoder import Outputs
+from pytest_crossdiff.engine.kernels import select
+from pytest_crossdiff.engine.learning import (
+    add_auxiliary,
+    dead_features,
+    errors_of,
+    set_gradients,
+    squared_error,
+)
 from pytest_crossdiff.errors import ActivationError
 
 if TYPE_CHECKING:
@@ -27,17 +35,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.activations import Pairs
-    from pytest_crossdiff.engine.crosscoder import Crosscoder, Inputs
+    from pytest_crossdiff.engine.crosscoder import Crosscoder
+    from pytest_crossdiff.engine.learning import Dead
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
-AUX_WEIGHT = 1 / 32
 WARM_UP, ANNEAL, COOL_DOWN = 0.05, 0.2, 0.2
 """Shares of the steps: learning rate rising, k falling from 4 k to k, learning rate falling."""
 DEAD_TOKENS = 65_536
 """A feature that hasn't fired on this many tokens drawn is dead."""
-GUESS = 0.9
-"""Share of the last batch's cut that this batch's is guessed to exceed."""
+LOOK_EVERY = 16
+"""Steps between two looks at losses and dead features; each look waits for the device."""
 WINDOW = 1 << 20
 """Pairs that are shuffled together; bounds how far apart on disk a batch's rows lie."""
 CHECKPOINT_SECONDS = 15.0
@@ -64,43 +72,60 @@ class Trainer:
         )
         self.step = 0
         self.loss: list[float] = []
-        self._guess: Tensor | None = None
-        self.idle_m = torch.zeros(model.config.features, dtype=torch.long)
+        """Of each step, without the auxiliary term, as far as `read_losses` has read them."""
+        self._unread: list[Tensor] = []
+        device = model.enc_bias_m.device
+        self.idle_m = torch.zeros(model.config.features, dtype=torch.long, device=device)
         """Steps since each feature last fired."""
+        self._dead: Dead | None = None
+        self._cuts: Tensor | None = None
+        self._pre_mt = torch.empty(model.config.features, 0, device=device)
 
-    def train_step(self, x_ta: Tensor, x_tb: Tensor) -> float:
-        """One step on normalised activations; returns the loss without the auxiliary term."""
+    @torch.no_grad()
+    def train_step(self, x_ta: Tensor, x_tb: Tensor) -> None:
+        """One step on normalised activations; `read_losses` tells its loss."""
         model, done = self.model, self.step / self.config.steps
+        tokens, size = len(x_ta), x_ta.numel() + x_tb.numel()
+        if self._pre_mt.shape[1] != tokens:
+            self._pre_mt = self._pre_mt.new_empty(len(self._pre_mt), tokens)
         x = model.inputs(x_ta, x_tb)
-        errors, on, cuts = model.learn(x, _anneal(done), self._guess)
-        self._guess = GUESS * cuts
-        size = x_ta.shape[0] * (x_ta.shape[1] + x_tb.shape[1])
-        loss = errors.squared().sum() / size
-        auxiliary = self._auxiliary(x, errors, size)
-        (loss + AUX_WEIGHT * auxiliary).backward()  # type: ignore[no-untyped-call]
+        pre_mt = model.pre_activations(x, self._pre_mt)
+        counts = [(group, int(k * _anneal(done) * tokens)) for group, k in model.config.budgets]
+        on, cuts = select(pre_mt, model.decoder_norms(), counts, self._cuts)
+        errors = errors_of(model, x, on)
+        set_gradients(model, x, errors, on, size)
+        if self.step % LOOK_EVERY == 0:
+            self._dead = dead_features(model, self.idle_m * tokens >= DEAD_TOKENS)
+        if self._dead is not None:
+            add_auxiliary(model, x, errors, pre_mt, self._dead, size)
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * _rate(done)
         self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            self.idle_m += 1
-            fired = torch.bincount(on.feature, minlength=model.config.features) > 0
-            self.idle_m[fired.cpu()] = 0
-            if done >= ANNEAL:  # the threshold of inference: a running mean of the batch's cut
-                first = not bool(model.threshold.any())
-                model.threshold.copy_(cuts if first else 0.99 * model.threshold + 0.01 * cuts)
+        self.idle_m += 1
+        self.idle_m *= on.fired() == 0
+        if done >= ANNEAL:  # the threshold of inference: a running mean of the batch's cut
+            mean = torch.where(model.threshold.any(), 0.99 * model.threshold + 0.01 * cuts, cuts)
+            model.threshold.copy_(mean)
+        self._cuts = cuts
         self.step += 1
-        return float(loss.detach())
+        self._unread.append(squared_error(errors) / size)
 
-    def _auxiliary(self, x: Inputs, errors: Outputs, size: int) -> Tensor:
-        """What the dead features leave of what the living ones leave; 0 where none is dead."""
-        dead = (self.idle_m * len(x.a_ta) >= DEAD_TOKENS).nonzero().flatten().to(x.a_ta.device)
-        if not len(dead):
-            return x.a_ta.new_zeros(())
-        left = Outputs(*(e if e is None else e.detach() for e in errors))  # type: ignore[arg-type]
-        k = max(1, self.model.config.width_a // 2)
-        return self.model.fill_in(x, left, dead, k).squared().sum() / size
+    def read_losses(self) -> None:
+        """Bring `loss` up to the present step.
+
+        Raises `ActivationError` where one is not a number.
+        """
+        losses = torch.stack(self._unread).tolist() if self._unread else []
+        self._unread.clear()
+        for step, loss in enumerate(losses, len(self.loss) + 1):
+            if not math.isfinite(loss):
+                raise ActivationError(
+                    f"training diverged at step {step}: the loss is {loss}",
+                    source=f"crossdiff_learning_rate = {self.config.learning_rate}",
+                    remedy="set a smaller crossdiff_learning_rate",
+                )
+            self.loss.append(round(loss, 6))
 
     @property
     def dead(self) -> int:
@@ -114,6 +139,8 @@ class Trainer:
             for key, value in self.optimiser.state[parameter].items():
                 tensors[f"adam.{key}.{name}"] = value
         tensors["idle"] = self.idle_m
+        if self._dead is not None:
+            tensors["dead"] = self._dead.indices
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
         state = {"step": self.step, "loss": self.loss}
         save_file(tensors, path, metadata={"trainer": json.dumps(state)})
@@ -134,7 +161,11 @@ class Trainer:
                 )
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
-        self.idle_m = tensors["idle"]
+        self.idle_m = tensors["idle"].to(self.idle_m.device)
+        if "dead" in tensors:
+            dead_m = torch.zeros_like(self.idle_m, dtype=torch.bool)
+            dead_m[tensors["dead"].to(dead_m.device)] = True
+            self._dead = dead_features(self.model, dead_m)
         self.step, self.loss = state["step"], state["loss"]
 
 
@@ -190,21 +221,13 @@ def train(
             x_ta, x_tb = (x.to(device) for x in pairs.batch(chosen))
             for trainer in trainers:
                 if trainer.step == step:
-                    _step(trainer, x_ta, x_tb)
-            bar.advance(1, f"loss {trainers[0].loss[-1]:.3f}")
+                    trainer.train_step(x_ta, x_tb)
+                if (step + 1) % LOOK_EVERY == 0 or step + 1 == config.steps:
+                    trainer.read_losses()
+            bar.advance(1, *(f"loss {loss:.3f}" for loss in trainers[0].loss[-1:]))
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 for trainer, entry in zip(trainers, entries, strict=True):
+                    trainer.read_losses()
                     with entry.writing(CHECKPOINT) as temporary:
                         trainer.save(temporary)
                 saved = time.monotonic()
-
-
-def _step(trainer: Trainer, x_ta: Tensor, x_tb: Tensor) -> None:
-    loss = trainer.train_step(x_ta, x_tb)
-    if not np.isfinite(loss):
-        raise ActivationError(
-            f"training diverged at step {trainer.step}: the loss is {loss}",
-            source=f"crossdiff_learning_rate = {trainer.config.learning_rate}",
-            remedy="set a smaller crossdiff_learning_rate",
-        )
-    trainer.loss.append(round(loss, 6))
