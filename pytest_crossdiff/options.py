@@ -220,6 +220,9 @@ class Settings:
     min_strength: float = setting(
         0.0002, _number(0.0, 1.0), "a difference with less joint strength is not counted"
     )
+    effect: bool = setting(
+        True, _flag, "measure what each difference does to its model's output; decides nothing"
+    )
     # Budgets
     max_candidate_only: int = setting(
         0, _integer(0), "most differences that only the candidate may have", decides=True

@@ -15,6 +15,7 @@ from pytest_crossdiff import __version__
 from pytest_crossdiff.engine.activations import pair
 from pytest_crossdiff.engine.dictionaries import artefact, crosscoders, null_control
 from pytest_crossdiff.engine.differences import find, recovered, total_strength
+from pytest_crossdiff.engine.explaining import explain
 from pytest_crossdiff.engine.hardware import choose_device
 from pytest_crossdiff.engine.harvest import Harvest, harvest
 from pytest_crossdiff.engine.models import load
@@ -79,6 +80,8 @@ def compute(plan: Plan, progress: Progress) -> Result:
     if plan.settings.controls:
         with _timed(seconds, "null control"):
             null = null_control(plan, pairs, trained[0], device, progress)
+    with _timed(seconds, "explain"):
+        found = explain(found, verified, spiked, plan, progress)
     config = trained[0].model.config
     fve = np.mean([v.held.ablation.fve() for v in verified], axis=0).tolist()
     return Result(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
-HARVEST, CROSSCODER, VERIFICATION = 1, 3, 3
+HARVEST, CROSSCODER, VERIFICATION, EXPLANATION = 1, 3, 3, 1
 """Versions of what the code makes of the same input; raised when that changes."""
 
 
@@ -121,7 +121,13 @@ def plan(
         harvest_keys,
         crosscoder_keys,
         digest({"null": training, **testing}),
-        digest({"crosscoders": crosscoder_keys, **testing}),
+        digest(
+            {
+                "crosscoders": crosscoder_keys,
+                **testing,
+                "explanation": [EXPLANATION, settings.effect],
+            }
+        ),
     )
 
 
