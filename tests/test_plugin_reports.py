@@ -158,3 +158,21 @@ def test_under_xdist_one_process_writes_it_with_the_verdicts_of_all(pytester):
     report = read(pytester.path / "crossdiff-report" / "old-to-new.json")
     assert len(report.checks) == 6
     assert len({check.test for check in report.checks}) == 6
+
+
+def test_an_inconclusive_verdict_leaves_a_page_with_what_would_decide_it(project, engine):
+    engine.result = make_result(make_difference(certainty="possible"))
+    project.makepyfile(FAILS)
+    project.runpytest("--crossdiff-report-on-failure=json").assert_outcomes(failed=1)
+    report = read(project.path / "crossdiff-report" / "old-to-new.json")
+    (check,) = report.checks
+    assert (check.status, check.passed, check.sides[0].open) == ("inconclusive", False, True)
+    assert check.advice[0].startswith("crossdiff_seeds = ")
+
+
+def test_one_that_only_warns_leaves_none(project, engine):
+    engine.result = make_result(make_difference(certainty="possible"))
+    project.makepyfile(FAILS)
+    run = project.runpytest("-o", "crossdiff_inconclusive=warn", "-Wdefault")
+    run.assert_outcomes(passed=1, warnings=1)
+    assert written(project.path / "crossdiff-report") == []

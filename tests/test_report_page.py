@@ -14,7 +14,7 @@ from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings
 from pytest_crossdiff.report import html
-from pytest_crossdiff.report.document import Acceptance, Check, Report
+from pytest_crossdiff.report.document import Acceptance, Check, Report, SideCheck
 from results import make_context, make_difference, make_feature, make_model, make_result
 
 if TYPE_CHECKING:
@@ -82,17 +82,23 @@ class TestOverview:
         page = opened(full())
         assert page.texts("h1") == ["✗Over budget"]
         candidate, baseline = page.texts(".check tbody tr")
-        assert candidate.startswith(
-            "● only in the candidate 5 · budget 9 · ✓ within --crossdiff-max"
-        )
-        assert baseline.startswith("◆ only in the baseline 5 · budget 0 · ✗ over default of")
+        counts = "5 and 1 possible"
+        assert candidate.startswith(f"● only in the candidate {counts} · budget 9 · ✓ within --cro")
+        assert baseline.startswith(f"◆ only in the baseline {counts} · budget 0 · ✗ over default")
         assert candidate.endswith("0.26 · no budget")
         assert page.page.title() == "old → new"
+
+    def test_an_undecided_verdict_says_what_would_decide_it(self, opened):
+        side = SideCheck("candidate", 0, 2, 0.0, 0.01, 0, None, "", "", False, False, True)
+        check = Check("", "inconclusive", False, "", (side,), ("crossdiff_seeds = 7", "more text"))
+        page = opened(Report.of(make_result(), checks=[check]))
+        assert page.texts("h1") == ["?Inconclusive"]
+        assert "What would decide it: crossdiff_seeds = 7; more text." in page.texts(".check p")
 
     def test_it_says_how_sure_one_can_be(self, opened):
         text = " ".join(opened(full()).texts("main"))
         assert "0 differences found where there is none" in text
-        assert "strength 0.002: most planted signals of at least that strength were found" in text
+        assert "strength 0.002: signals planted at that strength, and at each greater one," in text
 
     def test_what_was_not_measured_is_said_so(self, opened):
         bare = dataclasses.replace(

@@ -47,18 +47,23 @@ class Setting:
 class SideCheck:
     """What one side has that the other hasn't, against its limits; a limit of None is none.
 
-    strength: joint, 0 to 1.  count_from, strength_from: where each limit was set, in words.
+    count, strength: of the confirmed differences, strength joint, 0 to 1.  possible: further
+    differences; possible_strength: at most, with those.  count_from, strength_from: where each
+    limit was set, in words.  open: within both limits, but not if what is possible were confirmed.
     """
 
     side: Side
     count: int
+    possible: int
     strength: float
+    possible_strength: float
     max_count: int | None
     max_strength: float | None
     count_from: str
     strength_from: str
     over_count: bool
     over_strength: bool
+    open: bool
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Check:
 
     test: its id, "" when it was asked for outside of a test.  status: as the gate words it, e.g.
     `"within"`, `"exceeded"`.  passed: the test didn't fail for it.  reason: more about the status,
-    "" where the sides say it all.
+    "" where the sides say it all.  advice: what would decide an inconclusive one.
     """
 
     test: str
@@ -75,25 +80,32 @@ class Check:
     passed: bool
     reason: str
     sides: tuple[SideCheck, ...]
+    advice: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, verdict: Verdict, test: str = "") -> Check:
-        """What is to be told of `verdict`."""
+    def of(
+        cls, verdict: Verdict, test: str = "", *, advice: Iterable[str] = (), lenient: bool = False
+    ) -> Check:
+        """What is to be told of `verdict`.  lenient: an inconclusive one passes."""
         sides = tuple(
             SideCheck(
                 side=side.side,
                 count=side.count,
+                possible=side.possible,
                 strength=side.strength,
+                possible_strength=side.possible_strength,
                 max_count=side.limits.max_count,
                 max_strength=side.limits.max_strength,
                 count_from=side.limits.count_from,
                 strength_from=side.limits.strength_from,
                 over_count=side.over_count,
                 over_strength=side.over_strength,
+                open=side.open,
             )
             for side in verdict.sides
         )
-        return cls(test, verdict.status, verdict.status == "within", verdict.reason, sides)
+        passed = verdict.status == "within" or (lenient and verdict.status == "inconclusive")
+        return cls(test, verdict.status, passed, verdict.reason, sides, tuple(advice))
 
 
 @dataclass(frozen=True)

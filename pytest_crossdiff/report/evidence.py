@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_crossdiff.gate import outlook
+from pytest_crossdiff.gate.recognition import without_accepted
 from pytest_crossdiff.report.document import Acceptance, Check, Report
 from pytest_crossdiff.report.text import visible
 from pytest_crossdiff.report.write import file_name, write
@@ -15,7 +17,7 @@ from pytest_crossdiff.result import build
 from pytest_crossdiff.store.files import explained, replace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from pytest_crossdiff.gate.recognition import Recognition
@@ -65,7 +67,12 @@ class Witness:
 
     def judged(self, pair: Pair, verdict: Verdict) -> None:
         """A test asked for a verdict."""
-        self._checked(pair, Check.of(verdict))
+        advice: Iterable[str] = ()
+        if verdict.status == "inconclusive":
+            counted = without_accepted(pair.result, pair.accepted)
+            advice = outlook.advice(counted, verdict, pair.settings.exclusivity)
+        lenient = pair.settings.inconclusive == "warn"
+        self._checked(pair, Check.of(verdict, advice=advice, lenient=lenient))
 
     def matched(self, pair: Pair, what: str) -> None:
         """A test found what it forbids, said in words."""

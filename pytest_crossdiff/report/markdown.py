@@ -58,12 +58,14 @@ def _check(check: Check) -> Iterator[str]:
     if check.reason:
         yield f"- {escaped(check.reason)}"
     yield from (f"- {_against(side)}" for side in check.sides)
+    yield from (f"- would decide it: {escaped(what)}" for what in check.advice)
 
 
 def _against(side: SideCheck) -> str:
     count = plural(side.count, "difference")
     budget = "" if side.max_count is None else f" (budget {side.max_count})"
-    text = f"only in the {side.side}: {_bold(count, side.over_count)}{budget}"
+    possible = f" and {side.possible} possible" if side.possible else ""
+    text = f"only in the {side.side}: {_bold(count, side.over_count)}{possible}{budget}"
     limit = "" if side.max_strength is None else f" (budget {number(side.max_strength)})"
     strength = _bold(number(side.strength), side.over_strength)
     return f"{text}, joint strength {strength}{limit}"

@@ -4,7 +4,7 @@ function controls() {
   const { spikes, null: empty } = RESULT.controls;
   const limits = REPORT.limit_of_detection;
   const floor = empty ? `${plural(empty.found, "difference")} found where there is none (the baseline against itself, seen through a random map; ${whole(empty.features)} features, ${whole(empty.steps)} steps)` : NOT_MEASURED();
-  const limit = (side) => (typeof limits[side] === "number" ? `strength ${number(limits[side])}: most planted signals of at least that strength were found` : spikes.some((x) => x.side === side) ? "even the strongest planted signals were not found" : NOT_MEASURED());
+  const limit = (side) => (typeof limits[side] === "number" ? `strength ${number(limits[side])}: signals planted at that strength, and at each greater one, were found` : spikes.some((x) => x.side === side) ? "even the strongest planted signals were not found" : NOT_MEASURED());
   const seeds = RESULT.training.seeds.length;
   const rows = [...spikes].sort((a, b) => a.side.localeCompare(b.side) || b.strength - a.strength || b.density - a.density).map((x) =>
     [`${MARK[x.side]} ${x.side}`, number(x.strength), percent(x.density), h("span", { class: 2 * x.seeds.length > seeds ? "yes" : "no" }, `${2 * x.seeds.length > seeds ? "✓ found" : "✗ missed"} (${x.seeds.length} of ${seeds})`), x.measured ? number(x.measured) : "–"]);

@@ -17,13 +17,14 @@ function budget(value, limit, over, from) {
 function checkTable(check) {
   const rows = check.sides.map((x) => [
     `${MARK[x.side]} only in the ${x.side}`,
-    budget(whole(x.count), x.max_count, x.over_count, x.count_from),
+    budget(x.possible ? `${whole(x.count)} and ${whole(x.possible)} possible` : whole(x.count), x.max_count, x.over_count, x.count_from),
     budget(number(x.strength), x.max_strength === null ? null : number(x.max_strength), x.over_strength, x.strength_from),
   ]);
   const [sign, words] = statusOf(check.status);
   return h("div", { class: "check" },
     REPORT.checks.length > 1 || check.test ? h("p", {}, h("strong", {}, `${sign} ${words}`), check.test ? [" in ", h("code", {}, visible(check.test))] : null) : null,
     check.reason ? h("p", {}, visible(check.reason)) : null,
+    check.advice.length ? h("p", {}, "What would decide it: ", check.advice.map((what, i) => [i ? "; " : "", visible(what)]), ".") : null,
     rows.length ? table("Differences against their budgets", ["", "differences", "joint strength"], rows) : null);
 }
 
