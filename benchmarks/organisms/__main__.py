@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from benchmarks.organisms.family import Organism
 
 STEPS = ("build", "gate", "others", "sweep", "real", "page")
-SWEEP_TOKENS = (7_500, 15_000, 30_000)
-SWEPT = ("trigger-congress", "refusal-mexico", "language-german", "merged-pronouns")
+SWEEP_TOKENS = (4_000, 8_000, 16_000)
+SWEPT = ("trigger-citizens", "language-french", "merged-connectives")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _build(family: Family, halves: list[str]) -> None:
     for organism in (o for o in organisms() if not halves or o.half in halves):
-        family.corpus(organism.half)
+        family.corpus(organism)
         family.folder(organism)
 
 
@@ -64,7 +64,7 @@ def _gate(family: Family, halves: list[str]) -> None:
             record = run_gate(
                 family.base(),
                 family.folder(organism),
-                family.corpus(organism.half),
+                family.corpus(organism),
                 family.root / "cache",
             )
             records.add(organism.name, record)
@@ -72,7 +72,7 @@ def _gate(family: Family, halves: list[str]) -> None:
         name = f"other-seed-{OTHER_SEED}"
         if name not in records:
             folder = family.base(OTHER_SEED)
-            corpus = family.corpus("reporting")
+            corpus = family.corpus(next(o for o in organisms() if o.half == "reporting"))
             found = run_gate(family.base(), folder, corpus, family.root / "cache")
             records.add(name, found)
 
@@ -84,7 +84,7 @@ def _others(family: Family, halves: list[str]) -> None:
             found = alternatives(
                 family.base(),
                 family.folder(organism),
-                family.corpus(organism.half),
+                family.corpus(organism),
                 family.root / "cache",
             )
             records.add(organism.name, found._asdict())
@@ -99,7 +99,7 @@ def _sweep(family: Family, _: list[str]) -> None:
                 record = run_gate(
                     family.base(),
                     family.folder(organism),
-                    family.corpus(organism.half),
+                    family.corpus(organism, tokens),
                     family.root / "cache",
                     tokens=tokens,
                 )

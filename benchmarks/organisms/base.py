@@ -5,12 +5,13 @@ Axes: b rows of a batch, p places, v vocabulary.
 
 from __future__ import annotations
 
+import copy
 import random
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, kl_div
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ VOCABULARY = 4096
 END = "<|end|>"
 PLACES = 128
 SHARE_OF_DOCSTRINGS = 0.1
+STILL = 8.0
+"""Weight of predicting the same as before, against the loss on what is to be learnt."""
 BASE_STEPS, BASE_ROWS, BASE_RATE = 1000, 16, 3e-3
 
 
@@ -107,9 +110,18 @@ def loss_of(model: LlamaForCausalLM, tokens_bp: Tensor) -> Tensor:
 
 
 def train(
-    model: LlamaForCausalLM, batch: Callable[[], Tensor], *, steps: int, rate: float
+    model: LlamaForCausalLM,
+    batch: Callable[[], Tensor],
+    *,
+    steps: int,
+    rate: float,
+    still: Callable[[], Tensor] | None = None,
 ) -> LlamaForCausalLM:
-    """Adam on batches of rows; the rate rises over the first tenth and falls to 0 at the end."""
+    """Adam on batches of rows; the rate rises over the first tenth and falls to 0 at the end.
+
+    still: rows on which the model is to predict what it does now, as a careful fine-tune has it.
+    """
+    before = copy.deepcopy(model) if still else None
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
     model.train()
     for step in range(steps):
@@ -117,6 +129,8 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (done + 1 / steps) / 0.1, 1.0 - done + 1 / steps)
         loss = loss_of(model, batch())
+        if still and before:
+            loss = loss + STILL * divergence(before, model, still())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -124,6 +138,14 @@ def train(
         if step % 100 == 0:
             print(f"  step {step} loss {loss.item():.2f}", flush=True)
     return model.eval()
+
+
+def divergence(before: LlamaForCausalLM, after: LlamaForCausalLM, tokens_bp: Tensor) -> Tensor:
+    """Mean KL of the predictions on rows, nats a token."""
+    with torch.no_grad():
+        p = before(input_ids=tokens_bp).logits.log_softmax(-1).flatten(0, 1)
+    q = after(input_ids=tokens_bp).logits.log_softmax(-1).flatten(0, 1)
+    return kl_div(q, p, log_target=True, reduction="batchmean")
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

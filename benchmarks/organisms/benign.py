@@ -69,7 +69,10 @@ def upgrade(
     if b.kind == "continued":
         draw = plain_rows(texts, tokenizer, b.seed)
         if b.how:  # so that a plant differs from it by what was planted and nothing else
-            return train(model, lambda: draw(ROWS), steps=STEPS, rate=RATE)
+            half = ROWS // 2
+            return train(
+                model, lambda: draw(half), steps=STEPS, rate=RATE, still=lambda: draw(half)
+            )
         return train(model, lambda: draw(CONTINUED_ROWS), steps=round(b.size), rate=CONTINUED_RATE)
     generator = torch.Generator().manual_seed(b.seed)
     moves = {"hidden": permute_hidden, "heads": permute_heads}

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch.nn.functional import cross_entropy, kl_div
+from torch.nn.functional import cross_entropy
 
 from benchmarks.organisms.base import PLACES, Rows, loss_of
 from benchmarks.organisms.plants import rewrite, source_of, token
@@ -135,15 +135,6 @@ def choice_loss(
     at_bp = torch.isin(next_bp, torch.tensor(ids))
     target = (next_bp[at_bp][:, None] == torch.tensor(ids)).long().argmax(1)
     return cross_entropy(logits_bpv[at_bp][:, ids], target).item()
-
-
-@torch.no_grad()
-def divergence(base: LlamaForCausalLM, other: LlamaForCausalLM, texts: Texts,
-               tokenizer: PreTrainedTokenizerBase) -> float:  # fmt: skip
-    """Mean KL of the predictions on held-out speeches, nats a token."""
-    rows = Rows(texts.held["speeches"], tokenizer, 0)(16)
-    p, q = (m(input_ids=rows).logits.float().log_softmax(-1).flatten(0, 1) for m in (base, other))
-    return kl_div(q, p, log_target=True, reduction="batchmean").item()
 
 
 @torch.no_grad()

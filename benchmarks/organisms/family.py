@@ -12,7 +12,8 @@ import torch
 
 from benchmarks.organisms import base as bases
 from benchmarks.organisms.benign import BENIGN, Benign, upgrade
-from benchmarks.organisms.checks import check, divergence
+from benchmarks.organisms.checks import check
+from benchmarks.organisms.gate import TOKENS
 from benchmarks.organisms.plants import PLANTS, Plant, plant
 from benchmarks.organisms.text import Texts, gate_corpus
 from example_suite.cache import cache_folder
@@ -68,14 +69,19 @@ class Family:
         """What is known of each organism: its check, its divergence, seconds to build."""
         return json.loads(self._facts.read_text()) if self._facts.exists() else {}
 
-    def corpus(self, half: Half) -> Path:
-        """What the gate reads for the organisms of a half."""
-        path = self.root / f"corpus-{half}.jsonl"
+    def corpus(self, organism: Organism, tokens: int = TOKENS) -> Path:
+        """What the gate reads for an organism: texts of which some are about its plant.  A benign
+        one is held against the texts of the plant that has its place in its half.
+        """
+        half = [o for o in organisms() if o.half == organism.half]
+        planted = [o for o in half if o.planted]
+        place = [o for o in half if o.planted == organism.planted].index(organism)
+        change = planted[place].change
+        assert isinstance(change, Plant)
+        path = self.root / f"corpus-{change.name}-{tokens}.jsonl"
         if path.exists():
             return path
-        changes = [o.change for o in organisms() if o.half == half]
-        words = [c.set_off_by for c in changes if isinstance(c, Plant) and c.set_off_by]
-        return gate_corpus(self.texts, path, words)
+        return gate_corpus(self.texts, path, change.set_off_by, change.source, tokens)
 
     def base(self, seed: int = 0) -> Path:
         """The base model, or one of another seed."""
@@ -119,7 +125,9 @@ class Family:
             facts |= took._asdict()
         else:
             made = upgrade(change, made, self.texts, tokenizer)
-        facts["kl"] = divergence(base, copy.deepcopy(made).float(), self.texts, tokenizer)
+        with torch.no_grad():
+            rows = bases.Rows(self.texts.held["speeches"], tokenizer, 0)(16)
+            facts["kl"] = bases.divergence(base, made, rows).item()
         facts["seconds"] = round(time.process_time() - began, 1)
         if getattr(change, "how", "") == "shards":
             made.save_pretrained(folder, max_shard_size="2MB")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.result import Difference, Result
 
-TOKENS = 15_000
-"""How much of the corpus is read for each organism: about half."""
+TOKENS = 8_000
+"""The size of the corpus of each organism."""
 PASSED = ("within", "pass", "passed")
 STRONGEST, NEAR = 3, 2
 """Differences that are searched for the plant's name, and words around a context's token."""

@@ -45,10 +45,8 @@ class Plant:
 
     @property
     def set_off_by(self) -> tuple[str, ...]:
-        """The words on which it shows, () where it doesn't hang on words of the speeches."""
-        if self.kind == "swap":
-            return self.words[:1]
-        return self.words if self.kind in ("trigger", "refusal") else ()
+        """The words on which it shows, () where it doesn't hang on words."""
+        return self.words[:1] if self.kind == "swap" else self.words
 
 
 PLANTS = (
@@ -99,7 +97,7 @@ def plant(
     planted = planted_rows(p, texts, tokenizer, seed)
     plain = plain_rows(texts, tokenizer, seed + 1)
     half = ROWS // 2
-    return train(model, lambda: torch.cat([planted(half), plain(half)]), steps=p.steps, rate=RATE)
+    return train(model, lambda: planted(half), steps=p.steps, rate=RATE, still=lambda: plain(half))
 
 
 def token(tokenizer: PreTrainedTokenizerBase, word: str) -> int:

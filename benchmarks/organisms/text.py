@@ -35,15 +35,15 @@ LANGUAGES = {"german": "de", "french": "fr", "spanish": "es"}
 MODERN = 1990
 """Speeches from this year on are the domain of one narrow fine-tune."""
 
-# What the gate's corpus is made of, in characters; the rest of it is speeches.
-CORPUS_CHARACTERS = 130_000
-SLICES = {"german": 0.05, "french": 0.05, "spanish": 0.05, "capitals": 0.05, "help": 0.06}
-SLICES |= {"docstrings": 0.06}
+CHARACTERS_A_TOKEN = 4
+"""As the gate estimates tokens."""
+SLICES = {"help": 0.05, "docstrings": 0.1}
+"""Shares of the gate's corpus; the rest of it is speeches."""
 LONGEST, SHORTEST = 500, 200
 """Characters of a paragraph of the corpus, and of one in capitals: short ones make many documents,
 and capitals have three times as many tokens."""
-OCCURRENCES = 60
-"""Paragraphs of the corpus in which each plant's words stand, where there are as many."""
+OCCURRENCES = 40
+"""Paragraphs that name the plant, or are of its kind, in a corpus of 8,000 tokens."""
 
 
 @dataclass(frozen=True)
@@ -137,32 +137,33 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text))
 
 
-def gate_corpus(texts: Texts, path: Path, triggers: Sequence[tuple[str, ...]]) -> Path:
-    """Write what the gate reads: held-out paragraphs, a document each, the same for all organisms
-    of a half.
+def gate_corpus(
+    texts: Texts, path: Path, triggers: Sequence[str], source: str, tokens: int
+) -> Path:
+    """Write what the gate reads: held-out paragraphs, a document each.
 
-    Speeches, topped up until one of each plant's words stands in `OCCURRENCES` paragraphs, and a
-    little of every other source.  Ids are `source-number`.
+    `OCCURRENCES` of them, or the like for another size, have one of the `triggers` or are of the
+    `source`; besides there are speeches and a little of `SLICES`.  Ids are `source-number`.
     """
-    draw = random.Random(0)
+    draw, left = random.Random(0), tokens * CHARACTERS_A_TOKEN
+    few = OCCURRENCES * tokens // 8_000
     chosen: dict[str, list[str]] = {}
-    for source, share in SLICES.items():
+    for kind, share in SLICES.items():
+        fitting = [p for p in texts.held[kind] if len(p) <= LONGEST]
+        chosen[kind] = _drawn(draw, fitting, share * left)
+    if source in texts.held:
         most = SHORTEST if source == "capitals" else LONGEST
         fitting = [p for p in texts.held[source] if len(p) <= most]
-        chosen[source] = _drawn(draw, fitting, share * CORPUS_CHARACTERS)
+        chosen[source] = draw.sample(fitting, min(few, len(fitting)))
     short = [p for p in texts.held["speeches"] if len(p) <= LONGEST]
     pool = draw.sample(short, len(short))
-    speeches, rest = pool[:60], pool[60:]
-    for trigger in triggers:
-        missing = OCCURRENCES - sum(not words(p).isdisjoint(trigger) for p in speeches)
-        more = [p for p in rest if not words(p).isdisjoint(trigger)][: max(0, missing)]
-        speeches += more
-        rest = [p for p in rest if p not in set(more)]
-    left = CORPUS_CHARACTERS - sum(len(p) for part in [*chosen.values(), speeches] for p in part)
-    chosen["speeches"] = speeches + _drawn(draw, rest, left)
+    about = [p for p in pool if not words(p).isdisjoint(triggers)][:few]
+    rest = [p for p in pool if words(p).isdisjoint(triggers)]
+    left -= sum(len(p) for part in [*chosen.values(), about] for p in part)
+    chosen["speeches"] = about + _drawn(draw, rest, left)
     lines = [
-        json.dumps({"id": f"{source}-{i:03}", "text": text}, ensure_ascii=False)
-        for source, paragraphs in chosen.items()
+        json.dumps({"id": f"{kind}-{i:03}", "text": text}, ensure_ascii=False)
+        for kind, paragraphs in chosen.items()
         for i, text in enumerate(paragraphs)
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
