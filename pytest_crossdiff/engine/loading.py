@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.references import ModelReference
 
-_CAUSAL = ("ForCausalLM", "LMHeadModel")
+CAUSAL = ("ForCausalLM", "LMHeadModel")
 _MASKED = "ForMaskedLM"
 _EXTRAS = {"gguf": ("gguf", "accelerate"), "peft": ("peft",)}
 
@@ -75,8 +75,19 @@ def load_pair(
             source="crossdiff_trust_remote_code",
             remedy=f"pin the revision: {reference.location}@{reference.revision}",
         )
-    with quiet(), _explained(reference, source):
+    with quiet(), explained(reference, source):
         model, head = _load_model(reference, dtype, trust_remote_code, source, masked_head)
+    tokenizer = load_tokenizer(reference, trust_remote_code=trust_remote_code, source=source)
+    model.train(mode=False)
+    model.requires_grad_(requires_grad=False)
+    return Loaded(model, tokenizer, head)
+
+
+def load_tokenizer(
+    reference: ModelReference, *, trust_remote_code: bool, source: str
+) -> transformers.PreTrainedTokenizerBase:
+    """The model's tokenizer.  Raises `ModelError` when it can't be loaded or isn't a fast one."""
+    with quiet(), explained(reference, source):
         tokenizer = _load_tokenizer(reference, trust_remote_code, source)
     if not tokenizer.is_fast:
         raise ModelError(
@@ -86,9 +97,7 @@ def load_pair(
             remedy="convert it: AutoTokenizer.from_pretrained(..., use_fast=True) and save it as "
             "tokenizer.json",
         )
-    model.train(mode=False)
-    model.requires_grad_(requires_grad=False)
-    return Loaded(model, tokenizer, head)
+    return tokenizer
 
 
 def _load_model(
@@ -100,10 +109,10 @@ def _load_model(
         return _with_adapter(reference, base, source), head
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust}
     if reference.kind == "gguf":
-        _need("gguf", reference, source)
+        need("gguf", reference, source)
         options |= {"gguf_file": reference.file}
         options |= {"quantization_config": transformers.GgufConfig(dequantize=True)}
-        architectures = [_CAUSAL[0]]
+        architectures = [CAUSAL[0]]
     else:
         options |= {"revision": reference.revision} if reference.revision else {}
         config, _ = transformers.PretrainedConfig.get_config_dict(
@@ -115,7 +124,7 @@ def _load_model(
                 _only_own_code(settings.get("auto_map"), reference)
         architectures = config.get("architectures") or []
     kind: Any = transformers.AutoModel
-    if any(name.endswith(_CAUSAL) for name in architectures):
+    if any(name.endswith(CAUSAL) for name in architectures):
         head, kind = "causal", transformers.AutoModelForCausalLM
     elif masked_head and any(name.endswith(_MASKED) for name in architectures):
         head, kind = "masked", transformers.AutoModelForMaskedLM
@@ -164,7 +173,7 @@ def _with_adapter(
     reference: ModelReference, base: transformers.PreTrainedModel, source: str
 ) -> transformers.PreTrainedModel:
     """The base model with the adapter's change added to its weights."""
-    _need("peft", reference, source)
+    need("peft", reference, source)
     from peft import PeftModel
 
     with warnings.catch_warnings(record=True) as caught:
@@ -239,7 +248,8 @@ def _flat(entry: object) -> list[str]:
     return [str(name) for name in entry] if isinstance(entry, (list, tuple)) else [str(entry)]
 
 
-def _need(extra: str, reference: ModelReference, source: str) -> None:
+def need(extra: str, reference: ModelReference, source: str) -> None:
+    """Raise `ModelError` when the packages of an extra aren't there."""
     absent = [name for name in _EXTRAS[extra] if importlib.util.find_spec(name) is None]
     if absent:
         raise ModelError(
@@ -250,7 +260,8 @@ def _need(extra: str, reference: ModelReference, source: str) -> None:
 
 
 @contextlib.contextmanager
-def _explained(reference: ModelReference, source: str) -> Iterator[None]:
+def explained(reference: ModelReference, source: str) -> Iterator[None]:
+    """Turn whatever keeps a model from loading into a `ModelError`."""
     try:
         yield
     except ModelError:

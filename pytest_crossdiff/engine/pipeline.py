@@ -64,7 +64,9 @@ def run(
         found = _stored(planned)  # another process may have been faster
         if found is None:
             from pytest_crossdiff.engine.compute import compute
+            from pytest_crossdiff.engine.estimate import announce
 
+            announce(planned, progress)
             result = compute(planned, progress)
             entry.write(RESULT, result.to_json().encode())
             entry.complete({"crosscoders": list(planned.crosscoder_keys)})

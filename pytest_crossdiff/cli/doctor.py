@@ -1,0 +1,306 @@
+"""`crossdiff doctor`: what would go wrong in a measurement, before anything expensive."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+from typing import TYPE_CHECKING, TypeVar
+
+from pytest_crossdiff.cli.arguments import add_settings, command, given
+from pytest_crossdiff.cli.exits import FINE, UNMEASURED
+from pytest_crossdiff.cli.terminal import size
+from pytest_crossdiff.errors import CrossDiffError
+from pytest_crossdiff.report.text import percent, visible
+from pytest_crossdiff.result import SIDES
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pytest_crossdiff.cli.arguments import Commands
+    from pytest_crossdiff.cli.configuration import Configuration
+    from pytest_crossdiff.cli.terminal import Terminal
+    from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.engine.preflight import Tokens
+    from pytest_crossdiff.engine.references import ModelReference
+    from pytest_crossdiff.engine.skeletons import Skeleton
+    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.result import Side
+
+T = TypeVar("T")
+
+MORE = """\
+Looks at the settings, both models (without loading their weights), their tokenizers, the
+texts, the device, memory and disk, and estimates the time.  Every line is a check: ✓ fine,
+✗ a measurement would fail, with what to do about it, ! worth knowing.  With any ✗ the exit
+code is 3."""
+EXAMPLES = """\
+  crossdiff doctor
+  crossdiff doctor --candidate=checkpoints/v3 --corpus=evals/prompts.jsonl"""
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = command(
+        commands, "doctor", "check everything that a measurement needs", run,
+        more=MORE, examples=EXAMPLES,
+    )  # fmt: skip
+    add_settings(parser)
+
+
+def run(options: argparse.Namespace, out: Terminal) -> int:
+    """Examine what is configured."""
+    from pytest_crossdiff.cli.configuration import read
+
+    return examine(read(given(options)), out)
+
+
+def examine(configuration: Configuration, out: Terminal) -> int:
+    """Check one thing after the other; what needs a failed one is left out."""
+    settings = configuration.settings
+    doctor = _Doctor(out)
+    doctor.settings(configuration)
+    doctor.cache(settings)
+    device = doctor.device(settings)
+    references = {side: found for side in SIDES if (found := doctor.reference(settings, side))}
+    models = {
+        side: model
+        for side, reference in references.items()
+        if (model := doctor.model(settings, side, reference))
+    }
+    plan = doctor.texts(settings, complete=len(references) == len(SIDES))
+    if plan is not None and len(models) == len(SIDES):
+        tokens = doctor.tokens(plan, models)
+        if tokens is not None and device:
+            doctor.cost(plan, models, tokens)
+    return doctor.conclusion()
+
+
+class _Doctor:
+    """Writes a line a check and counts those that failed."""
+
+    def __init__(self, out: Terminal) -> None:
+        self._out = out
+        self._failed = 0
+
+    def settings(self, configuration: Configuration) -> None:
+        """Where the settings come from, and whether both models are named."""
+        from pytest_crossdiff.resolution import require
+
+        file = configuration.file
+        given = sum(source != "default" for source in configuration.settings.sources.values())
+        where = f"{file}: {given} set" if file else f"no configuration file; {given} set"
+        self._try("settings", lambda: require(configuration.settings, *SIDES), lambda _: where)
+
+    def cache(self, settings: Settings) -> None:
+        """Whether the cache can be written."""
+        from pytest_crossdiff.cli.results import store_of
+        from pytest_crossdiff.store.files import explained
+
+        root = store_of(settings).root
+
+        def writable() -> Path:
+            with explained(root, "write"), tempfile.TemporaryDirectory(dir=_nearest(root)):
+                return root
+
+        self._try("cache", writable, lambda found: f"{found} can be written")
+
+    def device(self, settings: Settings) -> bool:
+        """What would compute."""
+        from pytest_crossdiff.engine.hardware import choose_device, choose_dtype
+
+        def chosen() -> str:
+            device = choose_device(settings.device)
+            number = str(choose_dtype(settings.dtype, device)).removeprefix("torch.")
+            return f"{device}, {number}"
+
+        return self._try("device", chosen, str) is not None
+
+    def reference(self, settings: Settings, side: Side) -> ModelReference | None:
+        """Whether there is such a model, with all of its files."""
+        from pytest_crossdiff.cli.results import store_of
+        from pytest_crossdiff.engine.references import resolve
+
+        named = getattr(settings, side)
+        if not named:
+            return None
+        source = settings.sources[side]
+        return self._try(side, lambda: resolve(named, store_of(settings).memo, source=source))
+
+    def model(self, settings: Settings, side: Side, reference: ModelReference) -> Skeleton | None:
+        """Whether the model can be built, and the block that is read."""
+        from pytest_crossdiff.engine.skeletons import inspect
+
+        if settings.trust_remote_code:
+            self._note(side, "may run code of its own (trust_remote_code): not looked into")
+            return None
+        own = getattr(settings, f"{side}_layer")
+        layer = "layer" if own is None else f"{side}_layer"
+
+        def words(found: Skeleton) -> str:
+            return (
+                f"{reference.reference}: {found.architecture}, "
+                f"{found.weights / 1e6:.3g} million weights, block {found.layer} of "
+                f"{found.layers}, width {found.width}"
+            )
+
+        blocks = getattr(settings, f"{side}_blocks")
+        value, source = getattr(settings, layer), settings.sources[layer]
+        return self._try(
+            side, lambda: inspect(reference, layer=value, blocks=blocks, source=source), words
+        )
+
+    def texts(self, settings: Settings, *, complete: bool) -> Plan | None:
+        """Whether the corpus can be read and divided; the plan, where both models are there."""
+        from pytest_crossdiff.engine import corpus as corpora
+        from pytest_crossdiff.engine.plan import plan
+
+        def words(found: Plan) -> str:
+            texts, sample = found.corpus, found.sample
+            left = f"{texts.empty} empty, {texts.duplicates} double"
+            return (
+                f"{texts.source}: {texts.records} records ({left}); "
+                f"{sample.documents} documents drawn, {sample.heldout_documents} held out"
+            )
+
+        if complete:
+            return self._try("texts", lambda: plan(settings), words)
+        self._try(
+            "texts",
+            lambda: corpora.read(settings.corpus),
+            lambda found: f"{found.source}: {found.records} records",
+        )
+        return None
+
+    def tokens(self, plan: Plan, models: dict[Side, Skeleton]) -> Tokens | None:
+        """Whether both tokenizers take the texts, and whether they are enough."""
+        from pytest_crossdiff.engine import preflight
+
+        tokenizers = {
+            side: found
+            for side in SIDES
+            if (
+                found := self._try(
+                    f"{side} tokens",
+                    functools.partial(
+                        preflight.tokenizer,
+                        plan.references[side],
+                        plan.settings,
+                        plan.settings.sources[side],
+                    ),
+                    lambda found: f"{type(found).__name__}, {len(found):,} tokens",
+                )
+            )
+        }
+        if len(tokenizers) < len(SIDES):
+            return None
+        tokens = self._try(
+            "alignment",
+            lambda: preflight.count(plan, tokenizers, models),
+            lambda t: (
+                f"{percent(t.aligned[0])} of the baseline's tokens have a partner, "
+                f"{percent(t.aligned[1])} of the candidate's"
+            ),
+        )
+        if tokens is None:
+            return None
+        if min(tokens.aligned) < 0.9:
+            self._note("alignment", "below 90 %: look at the texts, and at both tokenizers")
+        if tokens.truncated > 0.01:
+            share = percent(tokens.truncated)
+            self._note("alignment", f"{share} of the text lies beyond a model's longest input")
+        enough = self._try(
+            "amount",
+            lambda: preflight.check_size(plan.settings, tokens.pairs, models),
+            lambda features: (
+                f"about {tokens.pairs:,} token pairs to learn {features} features from"
+            ),
+        )
+        return tokens if enough is not None else None
+
+    def cost(self, plan: Plan, models: dict[Side, Skeleton], tokens: Tokens) -> None:
+        """Time, memory and disk."""
+        from pytest_crossdiff.engine import estimate
+        from pytest_crossdiff.engine.hardware import choose_device
+
+        device = choose_device(plan.settings.device)
+        entry = plan.store.entry("result", plan.result_key)
+        if entry.read_manifest() is not None:
+            self._pass("time", "measured already: the next run answers from the cache")
+            return
+        work = estimate.work(plan, models, tokens=tokens.tokens, pairs=tokens.pairs)
+        cost = estimate.cost(work, estimate.rate(device), itemsize=estimate.itemsize(plan.settings))
+        free = estimate.available_memory(device)
+        needs = f"about {size(cost.memory)} needed"
+        if free is None:
+            self._note("memory", f"{needs}; how much is free can't be told here")
+        else:
+            self._judge(
+                "memory", f"{needs}, {size(free)} free", fine=cost.memory < free,
+                remedy="free some, set crossdiff_dtype = bfloat16 on a machine that multiplies it, "
+                "or take a larger machine",
+            )  # fmt: skip
+        room = shutil.disk_usage(_nearest(plan.store.root)).free
+        self._judge(
+            "disk", f"about {size(cost.disk)} needed, {size(room)} free", fine=cost.disk < room,
+            remedy="make room (crossdiff cache prune), or set crossdiff_cache_dir",
+        )  # fmt: skip
+        if plan.settings.train == "never":
+            self._judge(
+                "time", "crossdiff_train = never, and the cache has no result", fine=False,
+                remedy="run `crossdiff train --train=auto` once, and share the cache folder",
+            )  # fmt: skip
+        else:
+            self._pass("time", estimate.words(cost))
+
+    def conclusion(self) -> int:
+        """The last line, and the exit code."""
+        self._out.line()
+        if not self._failed:
+            self._out.line("Nothing stands in the way of a measurement.")
+            return FINE
+        checks = "check" if self._failed == 1 else "checks"
+        self._out.line(f"{self._failed} {checks} failed: a measurement would, too.")
+        return UNMEASURED
+
+    def _try(
+        self, name: str, check: Callable[[], T], words: Callable[[T], str] | None = None
+    ) -> T | None:
+        """What `check` gives, in words where there are any; None when it raised our error."""
+        try:
+            found = check()
+        except CrossDiffError as error:
+            source = f" (from {error.source})" if error.source else ""
+            self._fail(name, error.what + source, error.remedy or "")
+            return None
+        if words is not None:
+            self._pass(name, words(found))
+        return found
+
+    def _judge(self, name: str, text: str, *, fine: bool, remedy: str) -> None:
+        if fine:
+            self._pass(name, text)
+        else:
+            self._fail(name, text, remedy)
+
+    def _pass(self, name: str, text: str) -> None:
+        self._line(self._out.paint("✓", "green"), name, text)
+
+    def _note(self, name: str, text: str) -> None:
+        self._line(self._out.paint("!", "yellow"), name, text)
+
+    def _fail(self, name: str, text: str, remedy: str) -> None:
+        self._failed += 1
+        self._line(self._out.paint("✗", "red"), name, text)
+        if remedy:
+            self._out.line(f"  {'':<17} {visible(remedy)}")
+
+    def _line(self, mark: str, name: str, text: str) -> None:
+        self._out.line(f"{mark} {name:<17} {visible(text)}")
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(p for p in (path, *path.parents) if p.exists())

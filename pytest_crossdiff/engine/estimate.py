@@ -1,0 +1,208 @@
+"""What a measurement will take, before it begins: seconds, disk, memory.  All of it is rough.
+
+Seconds come from counting multiplications and from timing one product on this machine; factors and
+constants were fitted to a few runs on a CPU (docs/cli.md), so half or double is no surprise.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from pytest_crossdiff.engine.hardware import choose_device, choose_dtype
+from pytest_crossdiff.engine.sampling import estimate as tokens_of
+from pytest_crossdiff.engine.skeletons import Skeleton, inspect
+from pytest_crossdiff.result import SIDES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.result import Side
+
+READ, TRAIN, AFTER = 1.6, 3.0, 0.5
+"""Time over the bare products of a forward pass and of a training step; time after training, as a
+share of training."""
+LOAD_SECONDS, LOAD_RATE = 1.0, 5e8
+"""Of loading a model: seconds, and weights a second."""
+STEP_SECONDS = 0.006
+"""Of a training step, whatever its size."""
+
+
+class Work(NamedTuple):
+    """What is to be done.  todo: phases that the cache has no artefact of yet.
+
+    pairs: to learn from.  features, steps, batch: of a dictionary.
+    """
+
+    models: Mapping[Side, Skeleton]
+    tokens: int
+    pairs: int
+    features: int
+    steps: int
+    batch: int
+    dictionaries: int
+    todo: frozenset[str]
+
+
+class Cost(NamedTuple):
+    """seconds: by phase.  disk, memory: bytes."""
+
+    seconds: dict[str, float]
+    disk: int
+    memory: int
+
+
+def cost(work: Work, rate: float, *, itemsize: int) -> Cost:
+    """The cost of `work` at `rate` multiply-adds a second and so many bytes a weight."""
+    widths = sum(model.width for model in work.models.values())
+    product = work.batch * work.features * widths
+    training = work.steps * (STEP_SECONDS + TRAIN * product / rate) * work.dictionaries
+    seconds = {
+        f"read {side}": LOAD_SECONDS
+        + model.weights / LOAD_RATE
+        + READ * model.read * work.tokens / rate
+        for side, model in work.models.items()
+    }
+    seconds |= {"train": training, "verify": AFTER * training}
+    parameters = 2 * work.features * widths
+    harvests = sum(
+        model.width * work.tokens * itemsize
+        for side, model in work.models.items()
+        if f"read {side}" in work.todo
+    )
+    dictionaries = 4 * parameters * work.dictionaries * 4 if "train" in work.todo else 0
+    largest = max(model.weights for model in work.models.values())
+    training_memory = 4 * parameters * work.dictionaries * 4 + 4 * 6 * work.batch * work.features
+    return Cost(
+        {phase: took for phase, took in seconds.items() if phase in work.todo},
+        harvests + dictionaries,
+        max(int(largest * itemsize * 1.3), training_memory) + 500_000_000,
+    )
+
+
+def rate(device: torch.device) -> float:
+    """Multiply-adds a second of a product of single precision, timed for a tenth of a second."""
+    a, b = torch.randn(512, 512, device=device), torch.randn(512, 512, device=device)
+    done, began = 0, time.perf_counter()
+    while done < 3 or time.perf_counter() - began < 0.1:
+        b = a @ b / 23.0
+        done += 1
+    float(b[0, 0])  # waits for the device
+    return float(done * 512**3 / (time.perf_counter() - began))
+
+
+def todo(plan: Plan) -> frozenset[str]:
+    """The phases whose artefacts aren't in the cache."""
+    there = {f"read {side}": plan.store.entry("harvest", plan.harvest_keys[side]) for side in SIDES}
+    there["train"] = plan.store.entry("crosscoder", plan.crosscoder_key)
+    return frozenset(
+        [name for name, entry in there.items() if not (entry.path / "manifest.json").exists()]
+        + ["verify"]
+    )
+
+
+def announce(plan: Plan, progress: Progress) -> None:
+    """Say how long it will roughly take; nothing where that can't be told."""
+    try:
+        device = choose_device(plan.settings.device)
+        progress.note(words(cost(_rough(plan), rate(device), itemsize=itemsize(plan.settings))))
+    except Exception:  # noqa: BLE001  whatever is wrong, the run itself says it better
+        return
+
+
+def words(found: Cost) -> str:
+    """E.g. `this will take about 4 min (a rough estimate: read baseline 50 s, train 3 min)`."""
+    total = roughly(sum(found.seconds.values()))
+    parts = ", ".join(f"{phase} {roughly(s)}" for phase, s in found.seconds.items() if s >= 5)
+    return f"this will take {total} (a rough estimate{': ' if parts else ''}{parts})"
+
+
+def roughly(seconds: float) -> str:
+    """A time with no more digits than it deserves."""
+    if seconds < 20:
+        return "under 20 s"
+    if seconds < 90:
+        return f"about {round(seconds / 10) * 10} s"
+    minutes = seconds / 60
+    if minutes < 90:
+        return f"about {round(minutes) if minutes < 10 else round(minutes / 5) * 5} min"
+    return f"about {round(minutes / 60)} h"
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Bytes that are free for us, None where that can't be told."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type != "cpu":
+        return None
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        (free,) = (line.split()[1] for line in lines if line.startswith("MemAvailable"))
+        return int(free) * 1024
+    except (OSError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def itemsize(settings: Settings) -> int:
+    """Bytes of a weight and of a stored activation."""
+    return choose_dtype(settings.dtype, choose_device(settings.device)).itemsize
+
+
+def _rough(plan: Plan) -> Work:
+    """The work with tokens as the sampling counts them, before any tokenizer is loaded."""
+    models = {side: skeleton(plan, side) for side in SIDES}
+    sizes = [
+        (piece.heldout, tokens_of(piece.text or "\n".join(m.content for m in piece.messages)))
+        for piece in plan.sample.pieces
+    ]
+    return work(
+        plan,
+        models,
+        tokens=sum(size for _, size in sizes),
+        pairs=sum(size for heldout, size in sizes if not heldout),
+    )
+
+
+def skeleton(plan: Plan, side: Side) -> Skeleton:
+    """The model of `side`, empty.  Raises `ModelError`."""
+    return inspect(
+        plan.references[side],
+        layer=plan.layer(side),
+        blocks=getattr(plan.settings, f"{side}_blocks"),
+        source=f"crossdiff_{side}",
+    )
+
+
+def work(plan: Plan, models: Mapping[Side, Skeleton], *, tokens: int, pairs: int) -> Work:
+    """What the settings make of so many tokens."""
+    from pytest_crossdiff.engine.compute import (
+        EPOCHS,
+        LEAST_FEATURES,
+        LEAST_STEPS,
+        MOST_STEPS,
+        PAIRS_PER_FEATURE,
+    )
+
+    settings = plan.settings
+    batch = min(settings.batch_size, max(1, pairs))
+    return Work(
+        models=models,
+        tokens=tokens,
+        pairs=pairs,
+        features=settings.features or max(LEAST_FEATURES, pairs // PAIRS_PER_FEATURE // 32 * 32),
+        steps=settings.steps or min(max(EPOCHS * pairs // batch, LEAST_STEPS), MOST_STEPS),
+        batch=batch,
+        dictionaries=getattr(settings, "seeds", 1),
+        todo=todo(plan),
+    )

@@ -1,0 +1,98 @@
+"""What would go wrong in a measurement, found out before anything expensive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pytest_crossdiff.engine.alignment import align_tokens
+from pytest_crossdiff.engine.compute import size
+from pytest_crossdiff.engine.harvest import LONGEST
+from pytest_crossdiff.engine.loading import load_tokenizer
+from pytest_crossdiff.engine.rendering import tokenize
+from pytest_crossdiff.errors import ActivationError
+from pytest_crossdiff.result import SIDES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from transformers import PreTrainedTokenizerBase
+
+    from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.engine.references import ModelReference
+    from pytest_crossdiff.engine.skeletons import Skeleton
+    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.result import Side
+
+TRIED = 200
+"""Pieces of text that are tokenised; the rest is extrapolated from them."""
+
+
+class Tokens(NamedTuple):
+    """tokens: a model has at most, of the whole sample.  pairs: to learn from.  aligned: share of
+    the baseline's and of the candidate's tokens.  truncated: share of characters beyond the
+    longest input of either model.
+    """
+
+    tokens: int
+    pairs: int
+    aligned: tuple[float, float]
+    truncated: float
+
+
+def tokenizer(
+    reference: ModelReference, settings: Settings, source: str
+) -> PreTrainedTokenizerBase:
+    """The model's tokenizer.  Raises `ModelError`."""
+    return load_tokenizer(reference, trust_remote_code=settings.trust_remote_code, source=source)
+
+
+def count(
+    plan: Plan,
+    tokenizers: Mapping[Side, PreTrainedTokenizerBase],
+    models: Mapping[Side, Skeleton],
+) -> Tokens:
+    """Tokenise a part of the sample with both tokenizers, as a measurement would.
+
+    Raises `ModelError` and `CorpusError` for texts that a chat template doesn't take,
+    `ActivationError` when nothing aligns.
+    """
+    pieces = plan.sample.pieces[:: max(1, len(plan.sample.pieces) // TRIED)]
+    tokens, special = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64)
+    pairs = to_learn = cut = characters = 0
+    for piece in pieces:
+        both = [
+            tokenize(
+                piece,
+                tokenizers[side],
+                chat_template=plan.settings.chat_template,
+                limit=min(models[side].longest or LONGEST, LONGEST),
+            )
+            for side in SIDES
+        ]
+        tokens += [len(encoded.input_ids) for encoded in both]
+        special += [encoded.special for encoded in both]
+        cut += max(encoded.truncated_characters for encoded in both)
+        characters += max(int(encoded.ends.max(initial=0)) for encoded in both)
+        found = len(align_tokens(*(encoded.tokens for encoded in both)))
+        pairs += found
+        to_learn += 0 if piece.heldout else found
+    if not pairs:
+        raise ActivationError(
+            "the two tokenizers never end a token at the same character of the corpus",
+            remedy="check that both models read this kind of text",
+        )
+    scale = len(plan.sample.pieces) / len(pieces)
+    shares = pairs / np.maximum(tokens - special, 1)
+    return Tokens(
+        int(tokens.max() * scale),
+        int(to_learn * scale),
+        (float(shares[0]), float(shares[1])),
+        cut / max(1, cut + characters),
+    )
+
+
+def check_size(settings: Settings, pairs: int, models: Mapping[Side, Skeleton]) -> int:
+    """The features of the dictionary.  Raises `InsufficientData` for too little text."""
+    return size(settings, pairs, models["baseline"].width, models["candidate"].width).features

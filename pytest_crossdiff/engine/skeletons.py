@@ -1,0 +1,75 @@
+"""A model without its weights: what can be known of it before anything expensive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+import transformers
+from torch import nn
+
+from pytest_crossdiff.engine.blocks import find_blocks, layer_index
+from pytest_crossdiff.engine.loading import CAUSAL, explained, need, quiet
+from pytest_crossdiff.errors import ModelError
+
+if TYPE_CHECKING:
+    from pytest_crossdiff.engine.references import ModelReference
+
+
+class Skeleton(NamedTuple):
+    """architecture, layers, layer: as of a `LoadedModel`.  width: of the residual stream, by the
+    config.  weights: all parameters.  read: those of the blocks that run.  longest: input, in
+    tokens, None where the config doesn't say.
+    """
+
+    architecture: str
+    layers: int
+    layer: int
+    width: int
+    weights: int
+    read: int
+    longest: int | None
+
+
+def inspect(
+    reference: ModelReference, *, layer: float, blocks: str = "", source: str = ""
+) -> Skeleton:
+    """Build the model of `reference` (of an adapter its base) without weights and find its block.
+
+    Code that a model ships is never run here.  Raises `ModelError`.
+    """
+    model = _empty(reference, source)
+    name = find_blocks(model, blocks, source=source)
+    found = model.get_submodule(name)
+    assert isinstance(found, (nn.ModuleList, nn.Sequential))
+    index = layer_index(layer, len(found), source=source)
+    text: Any = model.config.get_text_config()
+    return Skeleton(
+        architecture=type(model).__name__,
+        layers=len(found),
+        layer=index,
+        width=int(text.hidden_size),
+        weights=sum(p.numel() for p in model.parameters()),
+        read=sum(p.numel() for block in list(found)[: index + 1] for p in block.parameters()),
+        longest=getattr(text, "max_position_embeddings", None),
+    )
+
+
+def _empty(reference: ModelReference, source: str) -> transformers.PreTrainedModel:
+    if reference.base is not None:
+        need("peft", reference, source)
+        return _empty(reference.base, source)
+    if reference.kind == "gguf":
+        need("gguf", reference, source)
+    options: dict[str, Any] = {"revision": reference.revision} if reference.revision else {}
+    options |= {"gguf_file": reference.file} if reference.file else {}
+    with quiet(), explained(reference, source):
+        config = transformers.AutoConfig.from_pretrained(reference.location, **options)
+        names = [CAUSAL[0]] if reference.file else config.architectures or []
+        causal = any(name.endswith(CAUSAL) for name in names)
+        kind: Any = transformers.AutoModelForCausalLM if causal else transformers.AutoModel
+        with torch.device("meta"):
+            model = kind.from_config(config)
+        if not isinstance(model, transformers.PreTrainedModel):
+            raise ModelError(f"{type(model).__name__} is no model of transformers", source=source)
+    return model
