@@ -22,6 +22,8 @@ crossdiff_k = 6
 crossdiff_steps = 250
 crossdiff_batch_size = 512
 crossdiff_learning_rate = 0.003
+crossdiff_seeds = 1
+crossdiff_controls = false
 crossdiff_cache_dir = cache
 """
 

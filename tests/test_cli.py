@@ -71,6 +71,16 @@ class TestTrain:
         assert "CANDIDATE-ONLY: 1 difference, budget 0; joint strength 0.01" in done.stdout
         assert "OVER BUDGET: org/old block 6 -> org/new block 6" in done.stdout.splitlines()
 
+    def test_an_inconclusive_verdict_is_4(self, project, crossdiff):
+        result = make_result(make_difference(certainty="possible"))
+        done = crossdiff(result, "train")
+        assert done.returncode == 4, done.stdout
+        assert "INCONCLUSIVE" in done.stdout
+        project.makefile(".ini", pytest=f"[pytest]\n{PAIR}crossdiff_inconclusive = warn\n")
+        done = crossdiff(result, "train")
+        assert done.returncode == 0, done.stdout
+        assert "Warning" not in done.stderr
+
     def test_without_a_verdict_whatever_was_measured_is_0(self, crossdiff):
         assert crossdiff(make_result(make_difference()), "train", "--no-verdict").returncode == 0
         poor = make_result(candidate=make_model(fve=0.0))
@@ -199,7 +209,7 @@ class TestHelp:
         with pytest.raises(SystemExit):
             main(["--help"])
         text = capsys.readouterr().out
-        for code in (0, 1, 2, 3, 130):
+        for code in (0, 1, 2, 3, 4, 130):
             assert f"\n  {code:<5}" in text
 
     @pytest.mark.parametrize("arguments", [[], ["trian"], ["show", "--sid=x"], ["cache"]])

@@ -6,6 +6,7 @@ FINE = WITHIN = 0
 EXCEEDED = 1
 USAGE = 2
 UNMEASURED = 3
+INCONCLUSIVE = 4
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
@@ -15,5 +16,6 @@ exit codes:
   1    over a budget
   2    the command or a setting is wrong
   3    couldn't measure, nothing to show, or a check failed
+  4    the evidence doesn't decide whether it is over a budget
   130  interrupted; what was finished is kept
 """

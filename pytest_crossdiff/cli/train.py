@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.arguments import add_settings, command, given
-from pytest_crossdiff.cli.exits import EXCEEDED, WITHIN
+from pytest_crossdiff.cli.exits import EXCEEDED, INCONCLUSIVE, WITHIN
 from pytest_crossdiff.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 MORE = """\
 Reads both models, trains, verifies, and keeps every step in the cache that pytest reads;
 what is there already is not done again.  The verdict is that of `pytest --crossdiff`:
-exit code 0 within budget, 1 over budget, 3 couldn't measure.
+exit code 0 within budget, 1 over budget, 3 couldn't measure, 4 inconclusive.
 
 Stopped at any moment, it goes on where it was when it is called again."""
 EXAMPLES = """\
@@ -50,7 +51,12 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     """Measure, or take from the cache, and tell."""
     from pytest_crossdiff.cli.configuration import read
     from pytest_crossdiff.cli.progress import on_stderr
-    from pytest_crossdiff.errors import BudgetExceeded, InsufficientData
+    from pytest_crossdiff.errors import (
+        BudgetExceeded,
+        Inconclusive,
+        InconclusiveWarning,
+        InsufficientData,
+    )
     from pytest_crossdiff.gate.accepting import Ledger
     from pytest_crossdiff.measurements import Measurements
     from pytest_crossdiff.progress import SilentProgress
@@ -66,9 +72,13 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     try:
         diff = measurements.diff(configuration.settings, None)
         try:
-            diff.assert_within_budget()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InconclusiveWarning)  # the summary says it
+                diff.assert_within_budget()
         except BudgetExceeded as error:
             code, message = EXCEEDED, str(error)
+        except Inconclusive as error:
+            code, message = INCONCLUSIVE, str(error)
         except InsufficientData as error:
             unclear = error
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from pytest_crossdiff.engine.hardware import choose_device, choose_dtype
 from pytest_crossdiff.engine.sampling import estimate as tokens_of
 from pytest_crossdiff.engine.skeletons import Skeleton, inspect
 from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.store.entry import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.result import Side
+    from pytest_crossdiff.store.cache import Entry
 
 READ, TRAIN, AFTER = 1.6, 3.0, 0.5
 """Time over the bare products of a forward pass and of a training step; time after training, as a
@@ -101,11 +103,18 @@ def rate(device: torch.device) -> float:
 def todo(plan: Plan) -> frozenset[str]:
     """The phases whose artefacts aren't in the cache."""
     there = {f"read {side}": plan.store.entry("harvest", plan.harvest_keys[side]) for side in SIDES}
-    there["train"] = plan.store.entry("crosscoder", plan.crosscoder_key)
-    return frozenset(
-        [name for name, entry in there.items() if not (entry.path / "manifest.json").exists()]
-        + ["verify"]
-    )
+    missing = {name for name, entry in there.items() if not _complete(entry)}
+    return frozenset(missing | {"verify"} | ({"train"} if dictionaries(plan) else set()))
+
+
+def dictionaries(plan: Plan) -> int:
+    """How many are still to be trained."""
+    entries = (plan.store.entry("crosscoder", key) for key in plan.crosscoder_keys)
+    return sum(not _complete(entry) for entry in entries)
+
+
+def _complete(entry: Entry) -> bool:
+    return (entry.path / MANIFEST).exists()
 
 
 def announce(plan: Plan, progress: Progress) -> None:
@@ -186,7 +195,7 @@ def skeleton(plan: Plan, side: Side) -> Skeleton:
 
 def work(plan: Plan, models: Mapping[Side, Skeleton], *, tokens: int, pairs: int) -> Work:
     """What the settings make of so many tokens."""
-    from pytest_crossdiff.engine.compute import (
+    from pytest_crossdiff.engine.dictionaries import (
         EPOCHS,
         LEAST_FEATURES,
         LEAST_STEPS,
@@ -203,6 +212,6 @@ def work(plan: Plan, models: Mapping[Side, Skeleton], *, tokens: int, pairs: int
         features=settings.features or max(LEAST_FEATURES, pairs // PAIRS_PER_FEATURE // 32 * 32),
         steps=settings.steps or min(max(EPOCHS * pairs // batch, LEAST_STEPS), MOST_STEPS),
         batch=batch,
-        dictionaries=getattr(settings, "seeds", 1),
+        dictionaries=dictionaries(plan),
         todo=todo(plan),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pytest_crossdiff.engine.alignment import align_tokens
-from pytest_crossdiff.engine.compute import size
+from pytest_crossdiff.engine.dictionaries import size
 from pytest_crossdiff.engine.harvest import LONGEST
 from pytest_crossdiff.engine.loading import load_tokenizer
 from pytest_crossdiff.engine.rendering import tokenize
