@@ -43,6 +43,15 @@ def test_the_strongest_places_come_first_each_from_another_text() -> None:
     assert top[0].before + top[0].token + top[0].after == "the pod 7 fell and the pod rose"
 
 
+def test_one_token_does_not_take_all_the_places_where_there_are_others_nearly_as_strong() -> None:
+    p = places([f"pod {i}" for i in range(9)] + [f"node {i}" for i in range(9)])
+    pods, nodes = np.sign(fires_on(p, "pod")), np.sign(fires_on(p, "node"))
+    for strength, tokens in ((6, ["pod"] * 3 + ["node"] * 2), (4, ["pod"] * 5)):
+        activation = 10 * pods + strength * nodes
+        found = contexts(p, activation, activation * 0)
+        assert [c.token for c in found if c.band == "top"] == tokens
+
+
 def test_weaker_places_are_shown_too_with_their_part_of_the_range() -> None:
     p = places([f"pod number {i}" for i in range(40)])
     bands = [c.band for c in contexts(p, *[fires_on(p, "pod")] * 2)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 REACH = 100
 """Characters of text shown on either side of the token."""
-TOP, BANDS, TOKENS, FIRING = 5, ((75, 50), (50, 25), (25, 0)), 8, 256
+TOP, ALIKE, BANDS, TOKENS, FIRING = 5, 2, ((75, 50), (50, 25), (25, 0)), 8, 256
 
 
 @dataclass(frozen=True)
@@ -112,17 +113,19 @@ def _rounded(value: float) -> float:
 def contexts(
     places: Places, activation_n: NDArray[np.float32], other_n: NDArray[np.float32]
 ) -> tuple[Context, ...]:
-    """The strongest places, from different documents where there are enough, then one of each
-    quarter of the range: what a feature does at its top often isn't what it does on the whole.
+    """The strongest places, each from another piece of text, then one of each quarter of the range:
+    what a feature does at its top often isn't what it does on the whole.
+
+    Of the strongest no more than `ALIKE` show one token, where there are others at least half as
+    strong as the very strongest.
     """
     fires = np.flatnonzero(activation_n > 0)
     order = fires[np.argsort(-activation_n[fires], kind="stable")]
-    chosen: dict[int, str] = {}
     texts: set[str] = set()
-    for i in _fresh(places, order, texts):
-        chosen[i] = "top"
-        if len(chosen) == TOP:
-            break
+    strong = order[activation_n[order] >= activation_n.max(initial=0.0) / 2]
+    top = _varied(places, strong, texts)
+    top += itertools.islice(_fresh(places, order, texts), TOP - len(top))
+    chosen = dict.fromkeys(sorted(top, key=lambda i: -activation_n[i]), "top")
     for high, low in BANDS:
         band = order[len(order) * (100 - high) // 100 : max(1, len(order) * (100 - low) // 100)]
         for i in _fresh(places, (j for j in band if j not in chosen), texts):
@@ -150,6 +153,21 @@ def _fresh(
         if text not in seen:
             seen.add(text)
             yield int(i)
+
+
+def _varied(places: Places, order: NDArray[np.int64], seen: set[str]) -> list[int]:
+    """At most TOP of `order`, none from a piece of text that is `seen`, no token more than ALIKE
+    times.
+    """
+    shown: Counter[str] = Counter()
+    top: list[int] = []
+    for i in order.tolist():
+        name, text = places.names[i], places.text(i)
+        if len(top) < TOP and text not in seen and shown[name] < ALIKE:
+            seen.add(text)
+            shown[name] += 1
+            top.append(i)
+    return top
 
 
 def token_counts(places: Places, activation_n: NDArray[np.float32]) -> tuple[TokenCount, ...]:
