@@ -64,8 +64,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  xdist need not be installed
-    """Tell a worker of pytest-xdist, which has no terminal, how wide ours is."""
-    node.workerinput["crossdiff_width"] = node.config.stash[WIDTH]
+    """Tell a worker of pytest-xdist, which has no terminal, how wide ours is and where to write."""
+    config = node.config
+    node.workerinput["crossdiff_width"] = config.stash[WIDTH]
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    told = reporter is not None and config.get_verbosity() >= 0 and node.gateway.spec.popen
+    if told and any(resolution.configured(config)):
+        from pytest_crossdiff.report.progress import TOLD
+        from pytest_crossdiff.report.relay import Relay
+
+        relay = config.pluginmanager.get_plugin("crossdiff-relay")
+        if relay is None:
+            relay = Relay(reporter.write_line, dots=config.get_verbosity() == 0)
+            config.pluginmanager.register(relay, "crossdiff-relay")
+        node.workerinput[TOLD] = str(relay.path)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

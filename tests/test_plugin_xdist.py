@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import fake_engine
+from pytest_crossdiff.report import relay
 from results import make_difference, make_result
 
 pytest.importorskip("xdist")
@@ -47,7 +48,6 @@ def test_pairs_and_verdicts_reach_the_main_process(project):
     )
     result.stdout.fnmatch_lines(["ERROR test_it.py::test_factory - unknown setting 'leyer'"])
     assert result.outlines.count("OVER BUDGET: org/old block 6 -> org/new block 6") == 1
-    result.stdout.no_fnmatch_line("*crossdiff: harvest*")
     assert (project.path / "results.txt").read_text() == "key False\n"
 
 
@@ -65,3 +65,73 @@ def test_messages_are_as_wide_as_the_main_process_s_terminal(project, monkeypatc
     )
     project.makepyfile("def test_it(crossdiff): assert crossdiff.width == 120")
     project.runpytest_subprocess("-p", "fake_engine", "-n1").assert_outcomes(passed=1)
+
+
+SLOW = """
+import time
+
+def test_it(crossdiff):
+    time.sleep(1.5)
+"""
+
+
+class TestProgress:
+    """A worker measures and has no terminal; the main process has one and nothing to do."""
+
+    @pytest.fixture
+    def slow(self, project, tmp_path, monkeypatch):
+        fake_engine.install_for_subprocess(project.path, make_result())
+        project.makepyfile(test_it=SLOW)
+        (tmp_path / "temporary").mkdir()
+        monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+        return project
+
+    def test_it_is_seen_while_the_worker_is_still_busy(self, slow, tmp_path):
+        result = slow.runpytest_subprocess("-p", "fake_engine", "-n1", "-v")
+        result.stdout.fnmatch_lines(
+            [
+                "crossdiff: harvest baseline: 4 tokens",
+                "crossdiff: harvest baseline: done in 0.0 s",
+                "*PASSED test_it.py::test_it*",
+            ]
+        )
+        assert list((tmp_path / "temporary").glob("crossdiff-*")) == []
+
+    def test_quiet_is_quiet(self, slow):
+        result = slow.runpytest_subprocess("-p", "fake_engine", "-n1", "-q")
+        result.stdout.no_fnmatch_line("*crossdiff: harvest*")
+
+
+def test_that_the_others_wait_is_said_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    lines = []
+    told = relay.Relay(lines.append)
+    append = relay.appender(str(told.path))
+    for _ in range(3):
+        append("crossdiff: another process is at work on result 3f2a; waiting for it to finish")
+        append("crossdiff: train: done in 1 s")
+    told.close()
+    assert sorted(lines) == [
+        "crossdiff: another process is at work on result 3f2a; waiting for it to finish",
+        *["crossdiff: train: done in 1 s"] * 3,
+    ]
+    assert list(tmp_path.iterdir()) == []
+    append("crossdiff: too late")  # by a worker that is slow to end
+    told.close()
+    assert len(lines) == 4
+
+
+def test_a_line_of_dots_is_ended_first(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    lines = []
+    told = relay.Relay(lines.append, dots=True)
+    told.pytest_runtest_logreport()
+    append = relay.appender(str(told.path))
+    append("one")
+    append("two")
+    told.close()
+    assert lines == ["", "one", "two"]
+
+
+def test_a_line_that_can_t_be_written_is_lost_and_no_more(tmp_path):
+    relay.appender(str(tmp_path / "no" / "such" / "folder"))("a line")

@@ -146,7 +146,10 @@ class TestBars:
         ):
             phase.advance(3)
             raise KeyboardInterrupt
-        assert lines == ["crossdiff: train: stopped after 3 of 10 steps and 0.0 s"]
+        assert lines == [
+            "crossdiff: train: stopped after 3 of 10 steps and 0.0 s; what is finished is kept, "
+            "and the next run goes on from there"
+        ]
 
     @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
     def test_pytest_on_a_terminal_shows_a_bar_although_it_captures(self, project):
@@ -155,7 +158,7 @@ class TestBars:
         command = [sys.executable, "-m", "pytest", "-p", "fake_engine"]
         shown = _on_a_terminal(command, project.path)
         assert "crossdiff: harvest baseline:   0%|" in shown
-        assert "crossdiff: harvest baseline: done in 0.0 s" in shown
+        assert "crossdiff: harvest baseline: done in 0." in shown
         assert "1 passed" in shown
 
 
@@ -176,6 +179,12 @@ def _on_a_terminal(command, folder):
     return shown.decode()
 
 
-def test_a_worker_is_silent(pytestconfig, monkeypatch):
+def test_a_name_that_comes_from_outside_is_spelt_out():
+    lines = []
+    TerminalProgress(contextlib.nullcontext, lines.append, bars=False).note("loading \x1b[2J")
+    assert lines == [r"crossdiff: loading \x1b[2J"]
+
+
+def test_a_worker_that_nobody_listens_to_is_silent(pytestconfig, monkeypatch):
     monkeypatch.setattr(pytestconfig, "workerinput", {}, raising=False)
     assert isinstance(progress.progress_for(pytestconfig), SilentProgress)

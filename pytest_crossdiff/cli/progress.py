@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.report.progress import TerminalProgress
-from pytest_crossdiff.report.text import visible
 
 if TYPE_CHECKING:
     from pytest_crossdiff.progress import Progress
@@ -19,7 +18,7 @@ def on_stderr() -> Progress:
     err = Terminal.of(sys.stderr)
 
     def write(text: str) -> None:
-        err.line(visible(text))
+        err.line(text)
         sys.stderr.flush()
 
     return TerminalProgress(contextlib.nullcontext, write, bars=sys.stderr.isatty())

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.progress import SilentProgress
-from pytest_crossdiff.report.text import duration
+from pytest_crossdiff.report.text import duration, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +25,19 @@ if TYPE_CHECKING:
 REFRESH = 0.2
 """Seconds between two drawings of a bar: lifting the capture costs more than a training step."""
 
+TOLD = "crossdiff_progress"
+"""Names the file, in the input of a worker of pytest-xdist, that it writes its progress to."""
+
 
 def progress_for(config: pytest.Config) -> Progress:
-    """Bars on a terminal, lines elsewhere, silence with -q and in the workers of pytest-xdist."""
+    """Bars on a terminal, lines elsewhere, silence with -q; a worker of pytest-xdist tells the main
+    process, if that asked for it.
+    """
+    told = getattr(config, "workerinput", {}).get(TOLD)
+    if told:
+        from pytest_crossdiff.report.relay import appender
+
+        return TerminalProgress(contextlib.nullcontext, appender(told), bars=False)
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or hasattr(config, "workerinput") or config.get_verbosity() < 0:
         return SilentProgress()
@@ -65,7 +75,7 @@ class TerminalProgress:
     def note(self, message: str) -> None:
         """Write a line."""
         with self._uncaptured():
-            self._write(f"crossdiff: {message}")
+            self._write(f"crossdiff: {visible(message)}")
 
     def uncaptured(self) -> AbstractContextManager[object]:
         """A context in which writing reaches the terminal."""
@@ -97,7 +107,9 @@ class _LinePhase:
             self._progress.note(f"{self._name}: done in {took}")
         else:
             done = f"{self._done} of {self._total} {self._unit}s"
-            self._progress.note(f"{self._name}: stopped after {done} and {took}")
+            kept = "; what is finished is kept, and the next run goes on from there"
+            stopped = f"{self._name}: stopped after {done} and {took}"
+            self._progress.note(stopped + kept * issubclass(kind, KeyboardInterrupt))
 
     def advance(self, units: int = 1, detail: str = "") -> None:  # noqa: ARG002
         self._done += units
