@@ -12,7 +12,7 @@ from browser import Opened, started
 from large_results import large
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
-from pytest_crossdiff.options import Settings
+from pytest_crossdiff.options import Settings, fields
 from pytest_crossdiff.report import html
 from pytest_crossdiff.report.document import Acceptance, Check, Report, SideCheck
 from results import make_context, make_difference, make_feature, make_model, make_result
@@ -124,9 +124,11 @@ class TestOverview:
 
     def test_every_setting_stands_there_with_its_source(self, opened):
         page = opened(full())
-        page.page.get_by_text("Settings", exact=True).click()
+        page.page.get_by_text("settings at the default").click()
         rows = page.texts(".settings tbody tr")
-        assert any(r.startswith("crossdiff_max_candidate_only 9 --crossdiff-max") for r in rows)
+        assert len(rows) == len(fields())
+        assert rows[0].startswith("crossdiff_max_candidate_only 9 --crossdiff-max-candidate-only")
+        assert any(row.startswith("crossdiff_k 24 default active features") for row in rows)
 
 
 class TestTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.message import tokens
@@ -38,7 +39,7 @@ def escaped(text: str, width: int = 200) -> str:
 def _lines(report: Report) -> Iterator[str]:
     result = report.result
     models = " → ".join(
-        f"{escaped(model.reference)} (block {model.layer})"
+        f"{escaped(_short(model.reference))} (block {model.layer})"
         for model in (result.baseline, result.candidate)
     )
     yield f"### crossdiff: {models}"
@@ -50,6 +51,11 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _side(report, side)
     yield ""
     yield "; ".join(_trust(report)) + "."
+
+
+def _short(reference: str) -> str:
+    path = PurePath(reference)
+    return f"…/{path.name}" if path.is_absolute() else reference
 
 
 def _check(check: Check) -> Iterator[str]:

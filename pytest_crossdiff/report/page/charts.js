@@ -1,7 +1,7 @@
 // Small charts in SVG; each says in words what it shows.
 
 function plot(label, width, height, ...children) {
-  return s("svg", { viewBox: `0 0 ${width} ${height}`, class: `chart ${width < 300 ? "small" : ""}`, role: "img", "aria-label": label },
+  return s("svg", { viewBox: `0 0 ${width} ${height}`, class: `chart ${width < 300 ? "small" : width < 400 ? "medium" : ""}`, role: "img", "aria-label": label },
     children);
 }
 

@@ -15,8 +15,8 @@ function controls() {
 
 function modelCard(side) {
   const m = RESULT[side];
-  return h("div", { class: `card ${side}` }, h("h3", {}, `${MARK[side]} ${side}`), h("p", { class: "ref" }, h("bdi", {}, visible(m.reference))),
-    facts([["architecture", visible(m.architecture)], ["block", `${m.layer} of 0 to ${m.layers - 1}`], ["width", whole(m.width)], ["number type", m.dtype], ["variance explained", share(m.fve, side)],
+  return h("div", { class: `card ${side}` }, h("h3", {}, `${MARK[side]} ${side}`), h("p", { class: "ref" }, h("bdi", {}, visible(shortName(m.reference)))), shortName(m.reference) === m.reference ? null : h("p", { class: "quiet" }, h("bdi", {}, visible(m.reference))),
+    facts([["architecture", visible(m.architecture)], ["block", `${m.layer}, of ${m.layers} counted from 0`], ["width", whole(m.width)], ["number type", m.dtype], ["variance explained", share(m.fve, side)],
       ["weights", h("code", { title: visible(m.digest) }, cut(visible(m.digest), 13))]]));
 }
 
@@ -46,18 +46,23 @@ function training() {
     ["active a token", whole(t.k)], ["steps", whole(t.steps)], ["dictionaries", `${t.seeds.length} (seed ${t.seeds.join(", ")})`], ["dead features", t.dead.join(", ") || NOT_MEASURED()]])];
 }
 
-function settings() {
-  const rows = REPORT.settings.map((x) => [h("code", {}, `crossdiff_${x.name}`), h("bdi", { class: x.value === x.default ? "quiet" : "set" }, visible(x.value) || "–"), x.source ? visible(x.source) : h("span", { class: "none" }, "not kept"), x.help]);
-  if (!rows.length) return h("p", {}, NOT_MEASURED());
-  return table("Settings, and where each was set; the ones that differ from their default are bold", ["setting", "value", "set in", "what it is"], rows, { class: "settings" });
+function settingsTable(caption, rows) {
+  return table(caption, ["setting", "value", "set in", "what it is"], rows.map((x) => [h("code", {}, `crossdiff_${x.name}`), h("bdi", {}, visible(x.value) || "–"), x.source ? visible(x.source) : h("span", { class: "none" }, "not kept"), x.help]), { class: "settings" });
 }
 
-const fold = (title, ...children) => h("details", {}, h("summary", {}, h("h3", {}, title)), children);
+function settings() {
+  const chosen = (x) => x.value !== x.default || !["", "default"].includes(x.source);
+  const [own, rest] = [REPORT.settings.filter(chosen), REPORT.settings.filter((x) => !chosen(x))];
+  return [h("h3", {}, "Settings"), own.length ? settingsTable("What was set, and where", own) : null,
+    rest.length ? fold(`${plural(rest.length, "setting")} at the default`, settingsTable("Settings at their defaults", rest)) : null];
+}
+
+const fold = (title, ...children) => h("details", {}, h("summary", {}, title), children);
 
 function measurement() {
   const versions = Object.entries(RESULT.versions).map(([name, v]) => [name, v]);
   const seconds = Object.entries(RESULT.seconds);
   return section("How it was measured", h("h3", {}, "Texts"), corpus(), h("h3", {}, "Alignment"), coverage(), h("h3", {}, "Training"), training(),
-    fold("Settings", settings()),
+    settings(),
     fold("Versions and time", facts([...versions, ...seconds.map(([name, v]) => [name, duration(v)]), ["result", h("code", { class: "key" }, visible(RESULT.key))]])));
 }

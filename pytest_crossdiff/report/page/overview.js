@@ -36,7 +36,7 @@ function gist() {
     const old = all.length - found.length;
     const possible = DIFFERENCES.filter((d) => d.side === side && d.certainty !== "confirmed").length;
     const best = found.reduce((a, b) => (a && a.strength >= b.strength ? a : b), null);
-    return h("li", { class: side }, h("strong", {}, `${MARK[side]} ${found.length ? plural(found.length, old ? "new difference" : "difference") : old ? "Nothing new" : "Nothing"} only in the ${side}`),
+    return h("li", { class: found.length ? side : "" }, h("strong", {}, `${MARK[side]} ${found.length ? plural(found.length, old ? "new difference" : "difference") : old ? "Nothing new" : "Nothing"} only in the ${side}`),
       possible ? ` and ${plural(possible, "possible one")}` : "",
       old ? `${possible ? "," : ""} and ${plural(old, "accepted one")}` : "",
       found.length && !old ? [", joint strength ", number(RESULT[`${side}_total_strength`])] : "",
