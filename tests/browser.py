@@ -71,7 +71,7 @@ class Opened:
     def findings(self, *rules: str) -> list[str]:
         """What axe-core, or only these rules of it, calls serious or critical."""
         axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-        options = {"runOnly": list(rules)} if rules else {}
+        options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
         found = axe.run(self.page, options=options).response["violations"]
         return [
             f"{rule['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
