@@ -13,26 +13,28 @@ import numpy as np
 import torch
 
 from pytest_crossdiff.engine.intervention import record, replay
-from pytest_crossdiff.engine.passages import Passages, ids_of
+from pytest_crossdiff.engine.passages import Passages
 from pytest_crossdiff.engine.steering import listed, promoted, write
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.result import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from pytest_crossdiff.engine.activations import Side
+    from pytest_crossdiff.engine.activations import Scale, Side
+    from pytest_crossdiff.engine.intervention import Recording
     from pytest_crossdiff.engine.loading import Head
     from pytest_crossdiff.engine.models import LoadedModel
+    from pytest_crossdiff.engine.passages import Batch
     from pytest_crossdiff.engine.sampling import Piece
     from pytest_crossdiff.progress import Progress
 
 PIECES = 8
 """Pieces of text in which a difference is taken away, at most."""
-SHARE = 0.1
+SHARE = 0.06
 """Tokens read here, as a share of those harvested; a pass that runs anew from the hook point counts
 for as much of its blocks as it runs."""
 PEAKS, STEERED = 5, 2.0
@@ -84,8 +86,8 @@ def measure(
     """The effects of `differences` of one model, the strongest first, on held-out text.
 
     loaded: that model, with its head where it has one.  owner, heldout_n: its part of the pairs and
-    which of them (n) the activations belong to.  label: of the model,
-    for the progress bar.  Raises `ActivationError` on output that is NaN or infinite.
+    which of them (n) the activations belong to.  label: of the model, for the
+    progress bar.  Raises `ActivationError` on output that is NaN or infinite.
     """
     rows_n = owner.rows_n[heldout_n]
     text = Passages(loaded, pieces, owner, rows_n, chat_template)
@@ -99,20 +101,18 @@ def measure(
         share=share,
     )
     sums = [_Sums() for _ in differences]
-    with progress.phase(f"effects in the {label}", sum(map(len, plan.values())), "passage") as bar:
-        for piece, chosen in plan.items():
-            encoded = text.encoded(piece)
-            at_k, pairs_k = text.places(piece, encoded)
-            recorded = record(loaded, ids_of(encoded))
-            for number in chosen:
-                change_bpd = torch.zeros(1, len(encoded.input_ids), loaded.width)
-                removed_kd = _contribution(differences[number], pairs_k) / owner.scale.factor
-                change_bpd[0, at_k] = -removed_kd
-                out = replay(loaded, recorded, change_bpd)
-                changed = _compare(
-                    recorded.out[0, at_k], out[0, at_k], removed_kd.norm(dim=1), loaded.head
-                )
-                sums[number].add(changed, fires_dn[number][pairs_k])
+    batches = [
+        (batch, sorted({number for piece in batch.pieces for number in plan[piece]}))
+        for batch in text.batches(plan)
+    ]
+    total = sum(len(numbers) for _, numbers in batches)
+    with progress.phase(f"effects in the {label}", total, "pass") as bar:
+        for batch, numbers in batches:
+            recorded = record(loaded, batch.ids_bp, batch.mask_bp)
+            for number in numbers:
+                acting = differences[number]
+                for change, fires_k in _without(acting, loaded, recorded, batch, owner.scale):
+                    sums[number].add(change, fires_k)
                 bar.advance()
     peaks = [_peak(difference) / owner.scale.factor for difference in differences]
     prompt, plain, written = write(loaded, text, [STEERED * peak for peak in peaks])
@@ -157,6 +157,34 @@ def choose(
     return plan
 
 
+class _Change(NamedTuple):
+    """How a model's output changes when a difference is taken away: how far at each place, and by
+    how much each token's probability falls, summed over the places, each for as much as is taken
+    away there; None without a head.
+    """
+
+    far_k: Tensor
+    fall_v: Tensor | None
+
+
+def _without(
+    acting: Acting, loaded: LoadedModel, recorded: Recording, batch: Batch, scale: Scale
+) -> Iterator[tuple[_Change, NDArray[np.bool_]]]:
+    """For each piece of a batch in which a difference fires: the change when it is taken away, and
+    at which of the places it fires.
+    """
+    removed = [_contribution(acting, pairs_k) / scale.factor for _, pairs_k in batch.places]
+    change_bpd = torch.zeros(*batch.ids_bp.shape, loaded.width)
+    for row, (at_k, _) in enumerate(batch.places):
+        change_bpd[row, at_k] = -removed[row]
+    out_bpx = replay(loaded, recorded, change_bpd)
+    for row, (at_k, pairs_k) in enumerate(batch.places):
+        fires_k = acting.fires_n[pairs_k]
+        if fires_k.any():
+            plain_kx, weight_k = recorded.out[row, at_k], removed[row].norm(dim=1)
+            yield _compare(plain_kx, out_bpx[row, at_k], weight_k, loaded.head), fires_k
+
+
 def _contribution(acting: Acting, pairs_k: NDArray[np.int64]) -> Tensor:
     """Σ f_i d_i at the given pairs, shape (k, d)."""
     return torch.from_numpy(acting.f_nq[pairs_k]) @ acting.directions_qd.float().cpu()
@@ -167,16 +195,6 @@ def _peak(acting: Acting) -> Tensor:
     d_qd = acting.directions_qd.float().cpu().numpy()
     squares_n = ((acting.f_nq @ (d_qd @ d_qd.T)) * acting.f_nq).sum(1)
     return _contribution(acting, np.argsort(-squares_n, kind="stable")[:PEAKS]).mean(0)
-
-
-class _Change(NamedTuple):
-    """How a model's output changes when a difference is taken away: how far at each place, and by
-    how much each token's probability falls, summed over the places, each for as much as is taken
-    away there; None without a head.
-    """
-
-    far_k: Tensor
-    fall_v: Tensor | None
 
 
 class _Sums:

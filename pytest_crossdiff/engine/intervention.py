@@ -36,11 +36,14 @@ class Recording(NamedTuple):
 
 
 @torch.inference_mode()
-def record(loaded: LoadedModel, input_ids: Tensor) -> Recording:
-    """Run the whole model on texts without padding, shape (b, p)."""
+def record(
+    loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor | None = None
+) -> Recording:
+    """Run the whole model; input_ids, attention_mask: shape (b, p), without a mask all is text."""
+    mask_bp = torch.ones_like(input_ids) if attention_mask is None else attention_mask
     inputs_bp = {
         "input_ids": input_ids.to(loaded.device),
-        "attention_mask": torch.ones_like(input_ids, device=loaded.device),
+        "attention_mask": mask_bp.to(loaded.device),
     }
     outputs: list[Any] = [None] * len(loaded.blocks)
 

@@ -1,11 +1,11 @@
 """The held-out pieces of text as one model reads them, and where in its input the pairs stand.
 
-Axes: n held-out pairs, k pairs of a piece, p positions.
+Axes: n held-out pairs, k pairs of a piece, b pieces of a batch, p positions.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ import torch
 from pytest_crossdiff.engine.rendering import shared_text, tokenize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -24,9 +24,20 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.sampling import Piece
 
 LONGEST, READ = 512, 384
-"""Tokens of a piece that are read, and those of its own: logits of all are in memory at once."""
+"""Tokens of a batch, and tokens of a piece that are read: logits of all are in memory at once."""
 PROMPT = 16
 """Tokens of a text that a model is to go on with."""
+
+
+class Batch(NamedTuple):
+    """Pieces of text as one input, and the readable pairs of each: their positions in the input,
+    and which they are of all pairs.
+    """
+
+    pieces: list[int]
+    ids_bp: Tensor
+    mask_bp: Tensor
+    places: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 
 class Passages:
@@ -58,10 +69,30 @@ class Passages:
             limit=min(self._loaded.max_length or LONGEST, LONGEST),
         )
 
-    def places(self, piece: int, encoded: Encoded) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The readable pairs of a piece: their positions in the model's input, and which they are
-        of all pairs.
-        """
+    def batches(self, pieces: Iterable[int]) -> list[Batch]:
+        """The pieces, shortest first, in batches of at most `LONGEST` tokens with padding."""
+        encoded = sorted(
+            ((piece, self.encoded(piece)) for piece in pieces), key=lambda e: len(e[1].input_ids)
+        )
+        parts: list[list[tuple[int, Encoded]]] = [[]]
+        for piece, e in encoded:
+            if parts[-1] and len(e.input_ids) * (len(parts[-1]) + 1) > LONGEST:
+                parts.append([])
+            parts[-1].append((piece, e))
+        return [self._batch(part) for part in parts if part]
+
+    def _batch(self, part: Sequence[tuple[int, Encoded]]) -> Batch:
+        longest = len(part[-1][1].input_ids)
+        ids_bp = torch.zeros(len(part), longest, dtype=torch.long)
+        mask_bp = torch.zeros_like(ids_bp)
+        for row, (_, encoded) in enumerate(part):
+            ids = ids_of(encoded)[0]
+            ids_bp[row, : len(ids)] = ids
+            mask_bp[row, : len(ids)] = 1
+        places = [self._places(piece, encoded) for piece, encoded in part]
+        return Batch([piece for piece, _ in part], ids_bp, mask_bp, places)
+
+    def _places(self, piece: int, encoded: Encoded) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         content = np.flatnonzero(encoded.content)
         of_piece = np.flatnonzero((self._piece_n == piece) & self.readable_n)
         pairs_k = of_piece[self._place_n[of_piece] < len(content)]

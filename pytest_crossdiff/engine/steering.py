@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.models import LoadedModel
     from pytest_crossdiff.engine.passages import Passages
 
-WRITTEN = 24
+WRITTEN = 20
 """Tokens that a model writes."""
 LISTED, CANDIDATES = 8, 64
 """Tokens that are named, and among how many readable ones are looked for."""
