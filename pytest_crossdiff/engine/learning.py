@@ -11,19 +11,33 @@ features, n active pairs.
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
+from pytest_crossdiff.engine import kernels
 from pytest_crossdiff.engine.crosscoder import Outputs, minus
-from pytest_crossdiff.engine.kernels import decode, dots, outer
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from pytest_crossdiff.engine.crosscoder import Crosscoder, Inputs, View
     from pytest_crossdiff.engine.kernels import Active
 
 AUX_WEIGHT = 1 / 32
+
+
+@functools.cache
+def _products(device: torch.device) -> ModuleType:
+    """Where the sparse products for a device are: in Triton for CUDA, where that is installed."""
+    if device.type == "cuda" and importlib.util.find_spec("triton") is not None:
+        from pytest_crossdiff.engine import kernels_triton
+
+        return kernels_triton
+    return kernels
 
 
 def squared_error(errors: Outputs) -> Tensor:
@@ -33,23 +47,23 @@ def squared_error(errors: Outputs) -> Tensor:
 
 def errors_of(model: Crosscoder, x: Inputs, on: Active) -> Outputs:
     """Target minus what the active features make of it."""
-    views = model.config.views
+    views, decode = model.config.views, _products(on.value.device).decode
     made = [decode(on, model.rows(view, "dec"), view.features) for view in views]
     return minus(x, model.with_bias(made))
 
 
 def set_gradients(model: Crosscoder, x: Inputs, errors: Outputs, on: Active, size: int) -> None:
     """Set every parameter's gradient of Σ error² / size."""
-    views = model.config.views
+    views, products = model.config.views, _products(on.value.device)
     grads = [e * (-2 / size) for e in errors if e is not None]
     grad_n = torch.zeros_like(on.value)
     for view, grad_td in zip(views, grads, strict=True):
-        grad_n += dots(on, model.rows(view, "dec"), grad_td, view.features)
+        grad_n += products.dots(on, model.rows(view, "dec"), grad_td, view.features)
     grad_n *= on.value > 0
     for view, grad_td in zip(views, grads, strict=True):
-        outer(on, on.value, grad_td, view.features, _gradient(model, view, "dec"))
+        products.outer(on, on.value, grad_td, view.features, _gradient(model, view, "dec"))
         read_td = model.read(x, view)
-        outer(on, grad_n, read_td, view.features, _gradient(model, view, "enc"))
+        products.outer(on, grad_n, read_td, view.features, _gradient(model, view, "enc"))
     model.enc_bias_m.grad = torch.segment_reduce(grad_n, "sum", offsets=on.starts)
     model.dec_bias_a.grad, model.dec_bias_b.grad = (g.sum(0) for g in grads[:2])
 
