@@ -12,6 +12,8 @@ from benchmarks.toy import toy
 from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig, Inputs
 from pytest_crossdiff.engine.exclusivity import (
+    MIN_DOCUMENTS,
+    Sums,
     Tally,
     benjamini_hochberg,
     exclusivity,
@@ -73,6 +75,24 @@ def test_a_feature_the_other_model_cannot_read_is_exclusive_and_one_it_reads_is_
     assert found.estimate[1] < 0.1
     assert found.p_value[1] > 0.9
     assert found.low[0] <= found.estimate[0] <= found.high[0]
+
+
+@pytest.mark.parametrize(("documents", "fires_in"), [(80, 80), (100, 24), (100, 10)])
+def test_intervals_cover_the_true_value_as_often_as_they_say(documents: int, fires_in: int) -> None:
+    # 2,000 data sets, each a feature of its own that fires in some documents.  In the mean the
+    # other model leaves 0.7 of its squares and its own model 0.2, so e = 1 - 0.3 / 0.8.
+    random = np.random.default_rng(0)
+    size = (documents, 2_000)
+    fires = (random.random(size) < fires_in / documents).astype(np.float64)
+    yy = fires * random.gamma(4.0, 1.0, size) + 1e-4
+    other = 0.7 * yy * random.gamma(4.0, 1 / 4, size)
+    own = 0.2 * yy * random.gamma(4.0, 1 / 4, size)
+    sums = Sums(other, own, np.zeros(size), yy, np.full(documents, 100.0), fires)
+    found = exclusivity(sums, np.ones(2_000, bool), threshold=0.625, draws=1_000)
+    usable = found.documents >= MIN_DOCUMENTS
+    assert 0.93 < ((found.low <= 0.625) & (found.high >= 0.625))[usable].mean() < 0.97
+    assert (found.low > 0.625)[usable].mean() < 0.03
+    assert (found.p_value <= 0.05)[usable].mean() < 0.06
 
 
 def test_a_feature_that_its_own_model_cannot_read_is_no_evidence() -> None:
