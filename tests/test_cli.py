@@ -183,7 +183,17 @@ def test_what_needs_no_model_imports_nothing_heavy(measured, arguments):
 class TestHelp:
     @pytest.mark.parametrize(
         "command",
-        [["train"], ["show"], ["cache"], ["cache", "prune"], ["completion"], ["report"], []],
+        [
+            ["init"],
+            ["doctor"],
+            ["train"],
+            ["show"],
+            ["cache"],
+            ["cache", "prune"],
+            ["completion"],
+            ["report"],
+            [],
+        ],
     )
     def test_it_teaches_with_examples_that_are_commands_themselves(self, capsys, command):
         from pytest_crossdiff.cli.parser import parser

@@ -146,10 +146,8 @@ class TestBars:
         ):
             phase.advance(3)
             raise KeyboardInterrupt
-        assert lines == [
-            "crossdiff: train: stopped after 3 of 10 steps and 0.0 s; what is finished is kept, "
-            "and the next run goes on from there"
-        ]
+        kept = "what is finished is kept, and the next run goes on from there"
+        assert lines == [f"crossdiff: train: stopped after 3 of 10 steps and 0.0 s; {kept}"]
 
     @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
     def test_pytest_on_a_terminal_shows_a_bar_although_it_captures(self, project):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pytest_crossdiff import __version__
-from pytest_crossdiff.cli import cache, completion, doctor, report, show, train
+from pytest_crossdiff.cli import cache, completion, doctor, init, report, show, train
 from pytest_crossdiff.cli.exits import EXPLAINED
 
 DESCRIPTION = """\
@@ -16,6 +16,7 @@ from the current folder; most commands take them as flags, too.
 """
 EXAMPLES = f"""\
 examples:
+  crossdiff init                write a configuration, a test and texts to start from
   crossdiff doctor              would a measurement work here, and how long would it take?
   crossdiff train               measure the configured pair; what was measured is kept
   crossdiff show                what differs, by the settings of pytest.ini
@@ -39,6 +40,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (doctor, train, show, report, cache, completion):
+    for module in (init, doctor, train, show, report, cache, completion):
         module.add(commands)
     return top
