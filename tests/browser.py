@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = ("background-networking", "component-update", "sync", "gpu", "quic")
 ARGUMENTS = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in QUIET)]
+PATIENCE = 60_000
+"""Milliseconds before a step counts as stuck: many, for machines that are busy."""
 SERIOUS = ("serious", "critical")
 
 
@@ -30,7 +32,9 @@ def started() -> Iterator[Any]:
     if program is None:
         pytest.skip("no Chromium: install it, e.g. apt-get install chromium")
     with driver.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=program, args=ARGUMENTS, timeout=PATIENCE
+        )
         yield browser
         browser.close()
 
@@ -44,7 +48,7 @@ class Opened:
         (path,) = write(report, ["html"], folder)
         self.url = path.as_uri()
         self.context = browser.new_context(**context)
-        self.context.set_default_timeout(5_000)
+        self.context.set_default_timeout(PATIENCE)
         self.page = self.context.new_page()
         self.troubles: list[str] = []
         self.requests: list[str] = []

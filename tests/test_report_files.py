@@ -128,6 +128,15 @@ class TestFinding:
         assert find(str(tmp_path), store) == find(str(tmp_path / "result.json"), store)
         assert find(str(tmp_path), store) == Report.of(make_result())
 
+    def test_a_report_whatever_the_order_of_its_keys_and_no_text_passes_for_one(self, tmp_path):
+        data = json.loads(make_report().to_json())
+        path = tmp_path / "report.json"
+        path.write_text(json.dumps(dict(sorted(data.items())), indent=4), "utf-8")
+        assert find(str(path), Store(tmp_path)) == make_report()
+        result = make_result(make_difference(tokens=('"format": "crossdiff-report"',)))
+        path.write_text(result.to_json(), "utf-8")
+        assert find(str(path), Store(tmp_path)) == Report.of(result)
+
     def test_a_result_of_the_cache_by_the_beginning_of_its_key(self, tmp_path):
         store = Store(tmp_path)
         for key in ("abc111", "abc222"):

@@ -211,6 +211,12 @@ class TestDifference:
         (note,) = page.texts(".note")
         assert note.endswith("It counts again: it is 2.5 times as strong as what was accepted.")
 
+    def test_one_that_counts_says_how_to_accept_it(self, opened):
+        page = opened(full(), "#/difference/C3")
+        assert "pytest --crossdiff-accept=C3 --crossdiff-reason" in page.texts("article").pop()
+        page.go("#/difference/C1")
+        assert "--crossdiff-accept" not in page.texts("article").pop()
+
     def test_a_possible_one_says_why_it_is_not_confirmed(self, opened):
         page = opened(full(), "#/difference/C2")
         assert page.texts(".note") == ["Possible, not confirmed: in 1 of 3 dictionaries."]
@@ -220,6 +226,13 @@ class TestDifference:
         assert page.texts("h1") == ["Feature 0.1"]
         page.go("#/difference/%E0%A4%A")
         assert page.texts("h1") == ["Not in this report"]
+
+    def test_a_file_s_size_is_counted_in_bytes_whatever_the_script(self, monkeypatch):
+        contexts = tuple(make_context("语" * 400) for _ in range(8))
+        report = Report.of(make_result(make_difference(contexts=contexts)))
+        empty = len(html.page(Report.of(make_result())).encode())
+        monkeypatch.setattr(html, "LARGEST", 9_000)
+        assert len(html.page(report).encode()) < empty + 9_000
 
     def test_contexts_that_would_make_the_file_too_large_are_left_out_and_said_so(
         self, opened, monkeypatch

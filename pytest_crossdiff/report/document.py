@@ -184,8 +184,8 @@ class Report:
         checks = tuple(dict.fromkeys((*self.checks, *other.checks)))
         return dataclasses.replace(self, checks=checks, accepted=self.accepted | other.accepted)
 
-    def to_json(self) -> str:
-        return json.dumps(self, default=vars, indent=1, ensure_ascii=False, allow_nan=False)
+    def to_json(self, indent: int | None = None) -> str:
+        return json.dumps(self, default=vars, indent=indent, ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Report:

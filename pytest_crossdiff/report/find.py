@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.store.cache import Store
 
 RESULT = "result.json"
+_REPORT = re.compile(rf'"format"\s*:\s*"{FORMAT}"')
+"""Can't come from a text inside, where the quotes are escaped."""
 
 
 def find(run: str, store: Store) -> Report:
@@ -51,7 +54,7 @@ def _read(path: Path) -> Report:
     with explained(path, "read"):
         text = path.read_text("utf-8")
     try:
-        if f'"{FORMAT}"' in text[:200]:
+        if _REPORT.search(text):
             return Report.from_json(text)
         return Report.of(Result.from_json(text))
     except StoreError as error:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.report.document import Report
 
 LARGEST = 4_600_000
-"""Characters of data in a page; where there are more, fewer contexts of each difference are."""
+"""Bytes of data in a page; where there are more, it has fewer contexts of each difference."""
 STYLES = ("page.css", "parts.css")
 SCRIPTS = tuple(
     f"{name}.js"
@@ -58,7 +58,7 @@ def _data(report: Report) -> str:
         text = json.dumps(
             _Plain(most)(report), ensure_ascii=False, allow_nan=False, separators=(",", ":")
         ).translate(_UNSAFE)
-        if len(text) <= LARGEST:
+        if len(text.encode("utf-8", "backslashreplace")) <= LARGEST:
             break
     return text
 
@@ -81,20 +81,21 @@ class _Plain:
             return {key: self(item) for key, item in value.items()}
         if not dataclasses.is_dataclass(value):
             return value
-        plain = {name: self(item) for name, item in vars(value).items()}
+        given = dict(vars(value))
         match value:
             case Context():
-                plain["spans"] = [
-                    n for span in value.spans for n in self(tuple(vars(span).values()))
-                ]
+                spans = ((s.start, s.end, s.activation, s.other) for s in value.spans)
+                given["spans"] = [number for span in spans for number in span]
             case Difference():
-                del plain["firing"]
-                plain["omitted"] = len(value.contexts[len(plain["contexts"][: self.most]) :])
-                plain["contexts"] = plain["contexts"][: self.most]
+                del given["firing"]
+                given["contexts"] = value.contexts[: self.most]
+                given["omitted"] = len(value.contexts) - len(given["contexts"])
             case Result():
-                names = vars(value.features[0]) if value.features else ()
-                plain["features"] = {n: [row[n] for row in plain["features"]] for n in names}
-        return plain
+                rows = [vars(feature) for feature in value.features]
+                given["features"] = {
+                    name: [row[name] for row in rows] for name in (rows or [{}])[0]
+                }
+        return {name: self(item) for name, item in given.items()}
 
 
 def _summary(report: Report) -> str:

@@ -58,7 +58,7 @@ def _last(reference: str) -> str:
 
 
 def _json(report: Report) -> str:
-    return report.to_json() + "\n"
+    return report.to_json(indent=1) + "\n"
 
 
 def _html(report: Report) -> str:
