@@ -227,13 +227,16 @@ class TestOnAText:
         assert "crossdiff: read baseline" in done.stderr
         assert "crossdiff:" not in done.stdout
 
-    def test_it_is_the_activation_that_the_result_has_for_its_contexts(self, measured, key):
+    def test_it_is_the_activation_that_the_result_has_for_its_contexts(
+        self, measured, key, tmp_path
+    ):
         """Read again with a little less text around it, the strongest place fires as strongly."""
         file = measured / "cache" / "result" / key[:2] / key / "result.json"
         best = Result.from_json(file.read_text("utf-8")).of("baseline")[0]
         context = best.contexts[0]
-        (measured / "text.txt").write_text(context.before + context.token, "utf-8")
-        done = crossdiff(measured, "show", key[:8], "--id", best.id, "--on", "@text.txt")
+        text = tmp_path / "text.txt"
+        text.write_text(context.before + context.token, "utf-8")
+        done = crossdiff(measured, "show", key[:8], "--id", best.id, "--on", f"@{text}")
         most = float(re.search(r"at most ([\d.]+)", done.stdout)[1])
         assert most == pytest.approx(context.activation, rel=0.15)
 

@@ -96,6 +96,9 @@ def test_the_table_of_settings_is_that_of_the_code():
     assert found[0] == settings_table(), "run: python tests/test_docs.py"
 
 
+PLAIN = [document for document in DOCS if document != CLI]
+
+
 class TestExamples:
     """Each document's blocks make one project, a later block taking the place of an earlier one of
     the same file; its tests pass on a pair without differences.
@@ -124,7 +127,7 @@ class TestExamples:
                 done = project.runpytest(*shlex.split(line)[1:])
                 assert done.ret in (0, pytest.ExitCode.NO_TESTS_COLLECTED), line
 
-    @pytest.mark.parametrize("document", [d for d in DOCS if d != CLI], ids=str)
+    @pytest.mark.parametrize("document", PLAIN, ids=names(PLAIN))
     def test_calls_of_the_console_script_run(self, pytester, monkeypatch, document):
         monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p fake_engine")
         monkeypatch.setenv("PYTHONPATH", str(pytester.path))
