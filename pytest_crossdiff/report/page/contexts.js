@@ -2,6 +2,8 @@
 
 const BAND = (band) => (band === "top" ? "strongest" : `from its range of ${band}`);
 
+const LONGEST = 400; // characters of one token: more are a broken text, not something to read
+
 // [[text, activation, other, fires], …] for a context: its tokens and what lies between them.
 function pieces(c) {
   const chars = Array.from(c.before + c.token + c.after);
@@ -27,7 +29,8 @@ function pieces(c) {
 }
 
 function contextText(c, side, which, most) {
-  const parts = pieces(c).map(([text, activation, other, fires]) => {
+  const parts = pieces(c).map(([whole, activation, other, fires]) => {
+    const text = cut(whole, LONGEST);
     const value = which === "own" ? activation : other;
     if (value === 0 && !fires) return shown(text);
     const strength = Math.max(0, Math.min(1, (value || 0) / most));
