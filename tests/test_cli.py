@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -162,6 +165,41 @@ def test_measured_once_it_is_answered_from_the_cache_without_torch(measured):
         [sys.executable, "-c", probe], cwd=measured, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_model_that_isn_t_there_is_3_and_what_sounds_like_it_is_named(measured):
+    done = commands.crossdiff(measured, "train", "--candidate=models/v3")
+    assert done.returncode == 3
+    assert "crossdiff: models/v3@main is neither a folder here nor in" in done.stderr
+    assert f"did you mean {measured}/models/v" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another thing there")
+def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(measured, tmp_path):
+    shutil.copytree(measured / "cache" / "harvest", tmp_path / "cache" / "harvest")
+    longer = [f"--cache-dir={tmp_path / 'cache'}", "--steps=100000"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest_crossdiff", "train", *longer],
+        cwd=measured,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        told = []
+        for line in process.stderr:
+            told.append(line.rstrip())
+            if line.startswith("crossdiff: train crosscoder:"):
+                time.sleep(1.5)  # it has begun, and 100,000 steps take longer
+                process.send_signal(signal.SIGINT)
+                break
+        told += process.stderr.read().splitlines()
+    assert process.returncode == 130, told
+    kept = "what is finished is kept, and the next run goes on from there"
+    assert any("train crosscoder: stopped after" in x and x.endswith(kept) for x in told)
+    assert not any("read baseline" in line for line in told[1:])  # both harvests were there
+    assert told[-1].startswith("crossdiff: interrupted; what is finished is kept")
+    assert "Traceback" not in "".join(told)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["cache", "list"], ["completion", "bash"]])

@@ -78,6 +78,17 @@ class TestWhichResult:
         assert done.returncode == 3
         assert "is not what was written" in done.stderr
 
+    def test_damage_in_the_cache_is_said(self, measured, key, tmp_path):
+        shutil.copytree(measured / "cache" / "result", tmp_path / "cache" / "result")
+        file = tmp_path / "cache" / "result" / key[:2] / key / "result.json"
+        file.write_text("{", "utf-8")
+        done = crossdiff(measured, "show", f"--cache-dir={tmp_path / 'cache'}")
+        assert done.returncode == 3
+        first, second, *_ = done.stderr.splitlines()
+        assert first.startswith(f"crossdiff: {file} is not what was written (1 bytes)")
+        assert first.endswith("and made anew")
+        assert second == "crossdiff: these settings have not been measured"
+
     def test_a_key_that_several_have(self, tmp_path, monkeypatch):
         store = Store(tmp_path / "cache")
         for last in "01":

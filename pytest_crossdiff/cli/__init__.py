@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         err.failure(error)
         return USAGE if isinstance(error, SettingsError) else UNMEASURED
     except KeyboardInterrupt:
-        err.line("crossdiff: interrupted")
+        kept = "; what is finished is kept, and the same command goes on from there"
+        err.line("crossdiff: interrupted" + kept * (options.command == "train"))
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has enough; Python would complain again at its exit.

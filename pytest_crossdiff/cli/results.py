@@ -90,9 +90,10 @@ def measured_settings(result: Result, flags: Mapping[str, str]) -> Settings:
 
 
 def _of_settings(settings: Settings, root: Path, store: Store) -> Found:
+    from pytest_crossdiff.cli.progress import on_stderr
     from pytest_crossdiff.engine import pipeline
 
-    found = pipeline.cached(settings)
+    found = pipeline.cached(settings, note=on_stderr().note)
     if found is None:
         raise InsufficientData(
             "these settings have not been measured",

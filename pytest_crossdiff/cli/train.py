@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 import warnings
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.arguments import add_settings, command, given
 from pytest_crossdiff.cli.exits import EXCEEDED, INCONCLUSIVE, WITHIN
-from pytest_crossdiff.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     import argparse
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.cli.configuration import Configuration
+    from pytest_crossdiff.cli.terminal import Terminal
     from pytest_crossdiff.progress import Progress
 
 MORE = """\
@@ -69,23 +68,17 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     ledger = Ledger.beside(configuration.file, configuration.root)
     measurements = Measurements(progress, out.width, ledger)
     code, message, unclear = WITHIN, "", None
+    diff = measurements.diff(configuration.settings, None)
     try:
-        diff = measurements.diff(configuration.settings, None)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", InconclusiveWarning)  # the summary says it
-                diff.assert_within_budget()
-        except BudgetExceeded as error:
-            code, message = EXCEEDED, str(error)
-        except Inconclusive as error:
-            code, message = INCONCLUSIVE, str(error)
-        except InsufficientData as error:
-            unclear = error
-    except KeyboardInterrupt:
-        Terminal.of(sys.stderr).line(
-            "crossdiff: what is finished is kept; the same command goes on from there"
-        )
-        raise
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InconclusiveWarning)  # the summary says it
+            diff.assert_within_budget()
+    except BudgetExceeded as error:
+        code, message = EXCEEDED, str(error)
+    except Inconclusive as error:
+        code, message = INCONCLUSIVE, str(error)
+    except InsufficientData as error:
+        unclear = error
     pairs = measurements.take_news().pairs
     if message and not options.quiet:
         out.line(message)

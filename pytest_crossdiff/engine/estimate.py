@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from pytest_crossdiff.result import Side
     from pytest_crossdiff.store.cache import Entry
 
-READ, TRAIN, AFTER = 1.6, 3.0, 0.5
+READ, TRAIN, AFTER = 1.6, 1.6, 0.4
 """Time over the bare products of a forward pass and of a training step; time after training, as a
 share of training."""
 LOAD_SECONDS, LOAD_RATE = 1.0, 5e8
 """Of loading a model: seconds, and weights a second."""
-STEP_SECONDS = 0.006
+STEP_SECONDS = 0.007
 """Of a training step, whatever its size."""
 
 

@@ -11,6 +11,7 @@ from pytest_crossdiff.result import Result
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
@@ -30,9 +31,14 @@ class Outcome(NamedTuple):
     plan: Plan
 
 
-def cached(settings: Settings, texts: Texts | None = None) -> Outcome | None:
-    """The stored outcome for these settings, or None; never computes and never imports torch."""
-    return _stored(plan(settings, texts))
+def cached(
+    settings: Settings, texts: Texts | None = None, note: Callable[[str], None] | None = None
+) -> Outcome | None:
+    """The stored outcome for these settings, or None; never computes and never imports torch.
+
+    note: told in words when something damaged was found in the cache.
+    """
+    return _stored(plan(settings, texts, note))
 
 
 def run(
