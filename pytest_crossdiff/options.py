@@ -189,11 +189,11 @@ class Settings:
     )
     # The dictionary
     architecture: str = setting(
-        "dfc", _choice("dfc", "innovation", "standard"), "kind of crosscoder"
+        "innovation", _choice("innovation", "dfc", "standard"), "kind of crosscoder"
     )
     features: int = setting(0, _integer(0), "dictionary size; 0: chosen from the corpus size")
     exclusive_share: float = setting(
-        0.05, _number(0.0, 0.45, open_low=True), "share of the features set aside for each model"
+        0.2, _number(0.0, 0.45, open_low=True), "share of the features set aside for each model"
     )
     k: int = setting(24, _integer(1), "active features a token, on average")
     steps: int = setting(0, _integer(0), "training steps; 0: chosen from the corpus size")
@@ -209,10 +209,15 @@ class Settings:
         _number(0.0, 1.0),
         "how much worse the other model must predict a feature to call it exclusive (lower bound)",
     )
+    probe: str = setting(
+        "mlp",
+        _choice("mlp", "ridge"),
+        "what may read a feature from the other model: linear, or a small network as well",
+    )
     fdr: float = setting(0.05, _number(0.0, 1.0, open_low=True), "false discovery rate")
     bootstrap: int = setting(10_000, _integer(100), "bootstrap draws over documents")
     min_r2: float = setting(
-        0.1, _number(0.0, 1.0), "a feature its own model predicts worse than this is no evidence"
+        0.25, _number(0.0, 1.0), "a feature its own model predicts worse than this is no evidence"
     )
     controls: bool = setting(
         True, _flag, "plant known signals and hold the baseline against itself, in every run"

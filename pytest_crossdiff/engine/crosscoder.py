@@ -34,7 +34,7 @@ class CrosscoderConfig:
     baseline_only: int
     candidate_only: int
     k: int
-    k_own: int = 1
+    k_own: float = 0.5
 
     @property
     def features(self) -> int:
@@ -46,7 +46,7 @@ class CrosscoderConfig:
         return slice(self.baseline_only, self.baseline_only + self.shared)
 
     @property
-    def budgets(self) -> tuple[tuple[slice, int], ...]:
+    def budgets(self) -> tuple[tuple[slice, float], ...]:
         """The groups of features that compete with one another, each with its active count."""
         if self.architecture != "innovation":
             return ((slice(0, self.features), self.k),)

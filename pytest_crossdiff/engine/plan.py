@@ -107,7 +107,7 @@ def plan(
         **{name: getattr(settings, name) for name in (*chosen, "learning_rate", "controls")},
     }
     crosscoder_keys = tuple(digest({**training, "seed": seed}) for seed in seeds(settings))
-    tests = ("exclusivity", "fdr", "bootstrap", "min_r2", "min_strength")
+    tests = ("exclusivity", "probe", "fdr", "bootstrap", "min_r2", "min_strength")
     testing = {
         "version": [SCHEMA, VERIFICATION],
         **{name: getattr(settings, name) for name in tests},

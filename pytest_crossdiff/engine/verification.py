@@ -23,6 +23,7 @@ from pytest_crossdiff.engine.exclusivity import (
     exclusivity,
     screen,
 )
+from pytest_crossdiff.engine.probes import Mlp, fit_mlps
 from pytest_crossdiff.engine.ridge import LinearMap
 from pytest_crossdiff.engine.strength import Ablation
 from pytest_crossdiff.result import SIDES, Feature
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.crosscoder import Crosscoder
@@ -82,21 +84,31 @@ def verify(
     """Find the features of one dictionary that only one model has, and test them."""
     screened = screen(pairs, model, device)
     bar.advance(len(pairs.training()))
-    held = measure(model, pairs, screened, settings.exclusivity, device)
+    held = measure(
+        model, pairs, screened, settings.exclusivity, device, network=settings.probe == "mlp"
+    )
     bar.advance(len(pairs.heldout()))
     return Verified(held, judge(held, seed, settings), _spikes(held, pairs))
 
 
 def measure(
-    model: Crosscoder, pairs: Pairs, screened: Screen, least: float, device: torch.device
+    model: Crosscoder,
+    pairs: Pairs,
+    screened: Screen,
+    least: float,
+    device: torch.device,
+    *,
+    network: bool = False,
 ) -> Heldout:
     """Choose the features whose exclusivity on training text is above `least` and pass over the
     held-out pairs with them.
+
+    network: read them by a small network too, where it predicts better than the ridge probe.
     """
     own_is_b_m = model.owner_is_candidate().cpu().numpy()
     index_p = np.flatnonzero(screened.exclusivity(own_is_b_m) > least)
     chosen, own_is_b_p = torch.from_numpy(index_p).to(device), own_is_b_m[index_p]
-    probes = [LinearMap(p.weight_dp[:, chosen], p.bias_p[chosen]) for p in screened[:2]]
+    probes = _probes(model, pairs, screened, chosen, device, network=network)
     heldout = pairs.heldout()
     groups, group_n = np.unique(pairs.group_n[heldout], return_inverse=True)
     tally = Tally(len(groups), len(index_p))
@@ -117,6 +129,28 @@ def measure(
     norm_p = ablation.direction_norms()
     f_np, other_np = torch.cat(kept).numpy(), torch.cat(other).numpy()
     return Heldout(index_p, own_is_b_p, norm_p, f_np, other_np, ablation, tally)
+
+
+def _probes(
+    model: Crosscoder,
+    pairs: Pairs,
+    screened: Screen,
+    chosen: Tensor,
+    device: torch.device,
+    *,
+    network: bool,
+) -> tuple[LinearMap, LinearMap] | tuple[Mlp, Mlp]:
+    """What reads the chosen features from the baseline and from the candidate."""
+    ridge_a, ridge_b = (
+        LinearMap(p.weight_dp[:, chosen], p.bias_p[chosen])
+        for p in (screened.from_a, screened.from_b)
+    )
+    if not network or not len(chosen):
+        return ridge_a, ridge_b
+    with torch.enable_grad():
+        return fit_mlps(
+            pairs, lambda x_a, x_b: model.encode(x_a, x_b)[:, chosen], (ridge_a, ridge_b), device
+        )
 
 
 def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
