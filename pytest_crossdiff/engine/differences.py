@@ -164,7 +164,14 @@ def _difference(
     other_n = (held.other_np[:, part] * unit_p).sum(1)
     fires_n = activation_n > 0
     features: list[Feature] = [verified[m.dictionary].features[m.position] for m in group.members]
-    best = max(features, key=lambda f: f.strength)
+    at = max(range(len(features)), key=lambda i: features[i].strength)
+    best, where = features[at], group.members[at]
+    scaling = verified[where.dictionary].scaling
+    ratios = (
+        ()
+        if scaling is None
+        else (scaling.error_p[where.position], scaling.reconstruction_p[where.position])
+    )
     peak = float(activation_n.max())
     return Difference(
         id="",
@@ -192,4 +199,5 @@ def _difference(
         ),
         firing=firing(places, activation_n),
         description=Description(),
+        latent_scaling=tuple(map(float, ratios)) if np.isfinite(ratios).all() else (),
     )

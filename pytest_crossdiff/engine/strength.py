@@ -83,13 +83,19 @@ class Ablation:
         return torch.stack([rows[p] for p in members])
 
     def strength(self, members: Sequence[int], side: str) -> float:
-        """Joint strength of the tested features at positions `members`, all of one `side`."""
-        if not members:
-            return 0.0
-        m = torch.tensor(list(members))
-        joint = (self._together_pp * self._dots_pp)[m[:, None], m].sum()
-        lost = 2 * self._cross_p[m].sum() + joint
-        return float(lost) / self._variance[int(side == "candidate")].total()
+        """Joint strength of the tested features at positions `members`, all of one `side`.
+
+        In `innovation` shared features and exclusive ones reconstruct different targets, and one
+        difference may be in both; then the larger part counts, and not their sum.  0 where the
+        features explain nothing or do harm.
+        """
+        lost = [0.0]
+        for group in self._groups:
+            m = group.at.cpu()
+            m = m[torch.isin(m, torch.tensor(list(members), dtype=torch.long))]
+            joint = (self._together_pp * self._dots_pp)[m[:, None], m].sum()
+            lost.append(float(2 * self._cross_p[m].sum() + joint))
+        return max(lost) / self._variance[int(side == "candidate")].total()
 
 
 class _Group(NamedTuple):

@@ -23,6 +23,7 @@ from pytest_crossdiff.engine.exclusivity import (
     exclusivity,
     screen,
 )
+from pytest_crossdiff.engine.latent_scaling import latent_scaling
 from pytest_crossdiff.engine.probes import Mlp, fit_mlps
 from pytest_crossdiff.engine.ridge import LinearMap
 from pytest_crossdiff.engine.strength import Ablation
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.crosscoder import Crosscoder
     from pytest_crossdiff.engine.exclusivity import Exclusivity, Screen
+    from pytest_crossdiff.engine.latent_scaling import LatentScaling
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Phase
     from pytest_crossdiff.result import Side
@@ -60,11 +62,13 @@ class Verified(NamedTuple):
     """What the held-out documents say of one dictionary.
 
     spike_p: the planted signal of its own side that a feature stands for, or -1.
+    scaling: latent scaling of each feature, None where the widths differ or nothing is verified.
     """
 
     held: Heldout
     features: Sequence[Feature]
     spike_p: NDArray[np.int64]
+    scaling: LatentScaling | None
 
     def positions(self, side: Side, *, spike: int = -1, undecided: bool = False) -> list[int]:
         """The verified (or undecided) features of `side` that stand for `spike`, or for none."""
@@ -88,7 +92,11 @@ def verify(
         model, pairs, screened, settings.exclusivity, device, network=settings.probe == "mlp"
     )
     bar.advance(len(pairs.heldout()))
-    return Verified(held, judge(held, seed, settings), _spikes(held, pairs))
+    features = judge(held, seed, settings)
+    scaling = None
+    if model.config.width_a == model.config.width_b and any(f.verified for f in features):
+        scaling = latent_scaling(model, pairs, held.index_p, held.own_is_b_p, device)
+    return Verified(held, features, _spikes(held, pairs), scaling)
 
 
 def measure(
