@@ -67,10 +67,11 @@ def broken(folder: Path) -> Path:
 
 
 def quick(baseline: Path, candidate: Path, cache: Path, **others: Any) -> Settings:
-    """Settings of a run that takes a few seconds."""
+    """Settings of a run that takes a few seconds, with the cheapest dictionary and probe."""
     small: dict[str, Any] = {"tokens": 12_000, "features": 512, "k": 6, "steps": 250}
     small |= {"batch_size": 512, "learning_rate": 3e-3, "layer": 0}
     small |= {"seeds": 1, "controls": False}
+    small |= {"architecture": "dfc", "probe": "ridge", "exclusive_share": 0.05, "min_r2": 0.1}
     small |= others
     return Settings(baseline=str(baseline), candidate=str(candidate), cache_dir=str(cache), **small)
 

@@ -234,7 +234,8 @@ def like(line: str) -> re.Pattern[str]:
     """What a line of the terminal may look like: other numbers, and anything for an ellipsis."""
     text = re.sub(r"[\d.]+ s$", "… s", line)  # or minutes, on a busy machine
     text = re.escape(text).replace("…", ".*")
-    text = text.replace("differences", r"differences?(\ and\ \d+\ possible)?")
+    some = r"differences?(\ and\ \d+\ possible)?"
+    text = re.sub(r"differences?\b", lambda _: some, text)
     return re.compile(re.sub(r"\d+(\\\.\d+)?", r"[0-9][0-9.e-]*", text))
 
 

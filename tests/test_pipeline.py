@@ -90,6 +90,49 @@ def test_nothing_is_found_in_the_same_model_twice_or_a_noisy_copy(
     assert found.result.baseline.fve > 0.5
 
 
+DEFAULTS: dict[str, Any] = {"architecture": "innovation", "probe": "mlp", "exclusive_share": 0.2}
+DEFAULTS |= {"min_r2": 0.25, "controls": True}
+
+
+def test_the_default_dictionary_finds_what_was_lost_and_says_how_weak_a_signal_it_would_see(
+    models: dict[str, Path], cache: Path
+) -> None:
+    settings = planted.quick(models["plain"], models["merged"], cache, **DEFAULTS)
+    found = pipeline.run(settings).result
+    assert len(found.of("baseline")) >= 1
+    assert not found.of("candidate")
+    assert {t.token for t in found.of("baseline")[0].tokens} & set(planted.MERGED)
+    assert found.controls.null is not None
+    assert found.controls.null.found == 0
+    assert found.limit_of_detection("baseline") in {0.0003, 0.001, 0.003, 0.01}
+
+
+def test_the_default_dictionary_finds_nothing_in_the_same_model_twice_or_a_noisy_copy(
+    models: dict[str, Path], cache: Path
+) -> None:
+    for other in ("plain", "noisy"):
+        settings = planted.quick(models["plain"], models[other], cache, **DEFAULTS)
+        found = pipeline.run(settings).result
+        assert found.differences == ()
+        assert found.limit_of_detection("candidate") is not None
+
+
+def test_dictionaries_that_are_there_are_used_when_more_are_asked_for(
+    models: dict[str, Path], cache: Path, lost: Outcome
+) -> None:
+    before = entries(cache, "crosscoder")
+    settings = replace(lost.plan.settings, seeds=2)
+    more = pipeline.run(settings)
+    after = entries(cache, "crosscoder")
+    assert len(after) == len(before) + 1
+    assert before.items() <= after.items()
+    assert more.result.training.seeds == (0, 1)
+    assert more.plan.crosscoder_keys[0] == lost.plan.crosscoder_keys[0]
+    alone = pipeline.run(replace(settings, seeds=1, seed=1))  # trained as the second of two
+    assert entries(cache, "crosscoder") == after
+    assert set(alone.result.features) <= set(more.result.features)
+
+
 @pytest.mark.parametrize("architecture", ["standard", "innovation"])
 def test_the_other_architectures_run(
     architecture: str, models: dict[str, Path], cache: Path

@@ -36,4 +36,5 @@ def set_maps(model: Crosscoder, pairs: Pairs) -> None:
         ((to_a, backward.moments, a), (to_b, forward.moments, b))
     ):
         mean_square = squared_error(linear, total(parts)) / (count * width)
-        model.innovation_scale[i] = max(mean_square**0.5, 1e-3)  # equal models leave only rounding
+        # Equal models leave only rounding, which may bring the sum below 0.
+        model.innovation_scale[i] = max(mean_square, 1e-6) ** 0.5
