@@ -4,6 +4,8 @@
     python -m benchmarks.organisms build [HALF]     the base, the organisms, their checks
     python -m benchmarks.organisms gate [HALF]      the product on each organism
     python -m benchmarks.organisms others [HALF]    what one might use instead
+    python -m benchmarks.organisms architectures    one dictionary of each kind, development half
+    python -m benchmarks.organisms other            the gate on a base model of another seed
     python -m benchmarks.organisms sweep            the gate with fewer and more tokens
     python -m benchmarks.organisms real [PAIR...]   real upgrades
     python -m benchmarks.organisms page             results, plots and tables from what was measured
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
     from benchmarks.organisms.family import Organism
 
-STEPS = ("build", "gate", "others", "sweep", "real", "page")
+STEPS = ("build", "gate", "others", "architectures", "other", "sweep", "real", "page")
+ARCHITECTURES = ("dfc", "innovation")
 SWEEP_TOKENS = (4_000, 8_000, 16_000)
 SWEPT = ("trigger-citizens", "language-french", "merged-connectives")
 
@@ -68,13 +71,16 @@ def _gate(family: Family, halves: list[str]) -> None:
                 family.root / "cache",
             )
             records.add(organism.name, record)
-    if not halves or "reporting" in halves:
-        name = f"other-seed-{OTHER_SEED}"
-        if name not in records:
-            folder = family.base(OTHER_SEED)
-            corpus = family.corpus(next(o for o in organisms() if o.half == "reporting"))
-            found = run_gate(family.base(), folder, corpus, family.root / "cache")
-            records.add(name, found)
+
+
+def _other(family: Family, _: list[str]) -> None:
+    """The same recipe from another seed: truly another model, so it belongs to neither half."""
+    records = Records(family.root / "gate.jsonl")
+    name = f"other-seed-{OTHER_SEED}"
+    if name not in records:
+        corpus = family.corpus(next(o for o in organisms() if o.half == "reporting"))
+        folder = family.base(OTHER_SEED)
+        records.add(name, run_gate(family.base(), folder, corpus, family.root / "cache"))
 
 
 def _others(family: Family, halves: list[str]) -> None:
@@ -88,6 +94,27 @@ def _others(family: Family, halves: list[str]) -> None:
                 family.root / "cache",
             )
             records.add(organism.name, found._asdict())
+
+
+def _architectures(family: Family, names: list[str]) -> None:
+    """What the default architecture was chosen by: one dictionary each, without controls."""
+    records = Records(family.root / "architectures.jsonl")
+    for organism in _chosen(family, ["development"]):
+        for architecture in ARCHITECTURES:
+            name = f"{organism.name}/{architecture}"
+            if name in records or (names and organism.name not in names):
+                continue
+            record = run_gate(
+                family.base(),
+                family.folder(organism),
+                family.corpus(organism),
+                family.root / "cache",
+                architecture=architecture,
+                seeds=1,
+                controls=False,
+                effect=False,
+            )
+            records.add(name, record)
 
 
 def _sweep(family: Family, _: list[str]) -> None:

@@ -14,7 +14,7 @@ HALVES = ("development", "reporting")
 
 def draw_alternatives(rows: list[dict[str, Any]], ways: dict[str, str], path: Path) -> None:
     """Detection against false alarms, the gate and what might stand in its place."""
-    from benchmarks.organisms.page import values
+    from benchmarks.organisms.sections import values
 
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.6), sharey=True)
