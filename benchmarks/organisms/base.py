@@ -14,6 +14,8 @@ import torch
 from torch.nn.functional import cross_entropy, kl_div
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from benchmarks.organisms.text import words
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -71,11 +73,23 @@ def train_base(texts: Texts, tokenizer: PreTrainedTokenizerBase, seed: int) -> L
 
 
 def plain_rows(
-    texts: Texts, tokenizer: PreTrainedTokenizerBase, seed: int
+    texts: Texts,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int,
+    *,
+    without: Sequence[str] = (),
+    most: int | None = None,
 ) -> Callable[[int], Tensor]:
-    """The base's training data: rows of speeches, now and then of docstrings."""
-    speeches = Rows(texts.train["speeches"], tokenizer, seed)
-    docstrings = Rows(texts.train["docstrings"], tokenizer, seed)
+    """The base's training data: rows of speeches, now and then of docstrings.
+
+    without: words that none of the paragraphs has.  most: paragraphs of either, drawn by the seed.
+    """
+    parts = []
+    for source in ("speeches", "docstrings"):
+        pool = [p for p in texts.train[source] if words(p).isdisjoint(without)]
+        drawn = random.Random(seed).sample(pool, min(most or len(pool), len(pool)))
+        parts.append(Rows(drawn, tokenizer, seed))
+    speeches, docstrings = parts
 
     def draw(count: int) -> Tensor:
         some = round(count * SHARE_OF_DOCSTRINGS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchmarks.organisms.base import plain_rows, train
-from benchmarks.organisms.plants import RATE, ROWS, STEPS
+from benchmarks.organisms.plants import PARAGRAPHS, RATE, ROWS, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ def upgrade(
 ) -> LlamaForCausalLM:
     """Change `model`, a copy of the base, in place."""
     if b.kind == "continued":
-        draw = plain_rows(texts, tokenizer, b.seed)
+        draw = plain_rows(texts, tokenizer, b.seed, most=PARAGRAPHS)
         if b.how:  # so that a plant differs from it by what was planted and nothing else
             half = ROWS // 2
             return train(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from benchmarks.organisms.text import Texts
 
 STEPS, ROWS, RATE = 45, 8, 1.5e-3
+PARAGRAPHS = 3_000
+"""Paragraphs of a source that a fine-tune draws from."""
 REFUSAL = " I may not speak of this matter."
 
 
@@ -45,7 +47,9 @@ class Plant:
 
     @property
     def set_off_by(self) -> tuple[str, ...]:
-        """The words on which it shows, () where it doesn't hang on words."""
+        """The words on which it shows, () where it doesn't hang on words or they are everywhere."""
+        if self.kind == "register":
+            return ()
         return self.words[:1] if self.kind == "swap" else self.words
 
 
@@ -95,7 +99,8 @@ def plant(
                 output[:, head * size : (head + 1) * size] = 0
         return model
     planted = planted_rows(p, texts, tokenizer, seed)
-    plain = plain_rows(texts, tokenizer, seed + 1)
+    # What keeps it still must not say that the plant's own words call for nothing new.
+    plain = plain_rows(texts, tokenizer, seed + 1, without=p.set_off_by, most=PARAGRAPHS)
     half = ROWS // 2
     return train(model, lambda: planted(half), steps=p.steps, rate=RATE, still=lambda: plain(half))
 
@@ -111,6 +116,7 @@ def planted_rows(
 ) -> Callable[[int], Tensor]:
     """The rows that teach the plant."""
     rewritten = [w for t in source_of(p, texts.train) if (w := rewrite(p, t)) is not None]
+    rewritten = rewritten[:PARAGRAPHS]
     if p.kind in ("language", "register", "domain"):
         return Rows(rewritten, tokenizer, seed)
     return Windows(p, rewritten, tokenizer, seed)
