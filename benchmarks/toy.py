@@ -1,4 +1,11 @@
-"""Activations with known concepts: ground truth for crosscoder, test and strength."""
+"""Activations with known concepts: ground truth for crosscoder, test and strength (METHOD 6).
+
+Two models share concepts and each has some of its own.  A token fires a few; a model's vector is
+the sum of the directions of those it has, and noise.  The candidate's geometry is the baseline's,
+rotated, and bent: c' = M c + bend · noise, brought back to length 1; at bend = inf it is unrelated.
+
+Axes: n tokens, g documents, c concepts, a baseline width, b candidate width.
+"""
 
 from __future__ import annotations
 
@@ -34,44 +41,96 @@ class InMemory:
 
 @dataclass(frozen=True)
 class Toy:
-    """`pairs` with the concepts behind them: activations (n, concepts) and who has each."""
+    """`pairs` with the concepts behind them: activations (n, c), directions (c, a) and (c, b), 0
+    where a model lacks the concept, and the concepts that only one has.
+    """
 
     pairs: Pairs
     activation_nc: Tensor
+    direction_ca: Tensor
+    direction_cb: Tensor
     only_a: range
     only_b: range
 
 
-def toy(
-    *,
-    shared: int = 60,
-    own: int = 4,
-    width_a: int = 32,
-    width_b: int = 48,
-    tokens: int = 12_000,
-    documents: int = 120,
-    density: float = 0.04,
-    noise: float = 0.02,
-    seed: int = 0,
-) -> Toy:
-    """Two models that share `shared` concepts and have `own` more each; geometries unrelated."""
-    g = torch.Generator().manual_seed(seed)
-    total = shared + 2 * own
-    fires = torch.rand(tokens, total, generator=g) < density
-    activation = fires * (0.5 + torch.rand(tokens, total, generator=g))
-    only_a, only_b = range(shared, shared + own), range(shared + own, total)
+@dataclass(frozen=True)
+class World:
+    """What a toy pair is made of.
 
-    def directions(width: int, missing: range) -> Tensor:
-        d = torch.randn(total, width, generator=g)
-        d /= d.norm(dim=1, keepdim=True)
-        d[list(missing)] = 0
-        return d
+    bend: how far the two geometries are from linearly related; inf: not at all related.  rotated:
+    whether M is a random rotation or, as in a fine-tune, the identity.  density: mean share of
+    tokens on which a concept fires.  skew: deviation of the logarithm of its frequency (heavy
+    tails).  topics: the same of a document's taste for it, which makes documents unlike one
+    another and concepts go together.  draw: other documents of the same two models.
+    """
 
-    d_a, d_b = directions(width_a, only_b), directions(width_b, only_a)
-    x_a = activation @ d_a + noise * torch.randn(tokens, width_a, generator=g)
-    x_b = activation @ d_b + noise * torch.randn(tokens, width_b, generator=g)
-    group = np.sort(np.arange(tokens) % documents).astype(np.int32)
-    return Toy(pairs_of(x_a, x_b, group), activation, only_a, only_b)
+    shared: int = 60
+    own: int = 4
+    width_a: int = 32
+    width_b: int = 48
+    tokens: int = 12_000
+    documents: int = 120
+    heldout: float = 0.3
+    bend: float = float("inf")
+    rotated: bool = True
+    density: float = 0.04
+    skew: float = 0.0
+    topics: float = 0.0
+    noise: float = 0.02
+    seed: int = 0
+    draw: int = 0
+
+
+def toy(**knobs: float) -> Toy:
+    """A pair of models made as `World(**knobs)` says."""
+    return make(World(**knobs))  # type: ignore[arg-type]
+
+
+def make(w: World) -> Toy:
+    """Draw the concepts' activations and directions, and both models' vectors."""
+    g = torch.Generator().manual_seed(w.seed)
+    total = w.shared + 2 * w.own
+    group_n = np.sort(np.arange(w.tokens) % w.documents).astype(np.int32)
+    activation_nc = _activations(w, total, group_n, g)
+    only_a = range(w.shared, w.shared + w.own)
+    only_b = range(w.shared + w.own, total)
+    direction_ca = _unit(torch.randn(total, w.width_a, generator=g))
+    direction_cb = _unit(torch.randn(total, w.width_b, generator=g))
+    if np.isfinite(w.bend):
+        rotation_ab = torch.eye(w.width_a, w.width_b)
+        if w.rotated:
+            widest = max(w.width_a, w.width_b)
+            square = torch.linalg.qr(torch.randn(widest, widest, generator=g)).Q
+            rotation_ab = square[: w.width_a, : w.width_b]
+        direction_cb = _unit(_unit(direction_ca @ rotation_ab) + w.bend * direction_cb)
+    direction_ca[list(only_b)] = 0
+    direction_cb[list(only_a)] = 0
+    if w.draw:
+        g.manual_seed(1_000_003 * w.draw + w.seed)
+        activation_nc = _activations(w, total, group_n, g)
+    x_na = activation_nc @ direction_ca + w.noise * torch.randn(w.tokens, w.width_a, generator=g)
+    x_nb = activation_nc @ direction_cb + w.noise * torch.randn(w.tokens, w.width_b, generator=g)
+    pairs = pairs_of(x_na, x_nb, group_n, w.heldout)
+    return Toy(pairs, activation_nc, direction_ca, direction_cb, only_a, only_b)
+
+
+def _activations(w: World, total: int, group_n: NDArray[np.int32], g: torch.Generator) -> Tensor:
+    """Bernoulli times uniform; a concept's frequency belongs to the world, not to the draw."""
+    rate_gc = torch.ones(1, total)
+    if w.skew:
+        of_concepts = torch.Generator().manual_seed(w.seed + 7)
+        rate_gc = (w.skew * torch.randn(1, total, generator=of_concepts)).exp()
+        rate_gc /= rate_gc.mean()
+    if w.topics:
+        taste_gc = (w.topics * torch.randn(w.documents, total, generator=g)).exp()
+        rate_gc = rate_gc * taste_gc / np.exp(w.topics**2 / 2)
+    rate_gc = (w.density * rate_gc).clamp_max(0.5).expand(w.documents, total)
+    fires_nc = torch.rand(w.tokens, total, generator=g) < rate_gc[torch.from_numpy(group_n).long()]
+    return fires_nc * (0.5 + torch.rand(w.tokens, total, generator=g))
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x / x.norm(dim=1, keepdim=True)
 
 
 def pairs_of(x_a: Tensor, x_b: Tensor, group_n: NDArray[np.int32], heldout: float = 0.3) -> Pairs:

@@ -1,0 +1,289 @@
+"""The ways to look for what one model has and the other lacks, on the toy world (METHOD 6).
+
+Each trains one dictionary on a toy pair and reports features; `score` says how many of the planted
+concepts they are, and how many are not there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from benchmarks.toy import Toy, pairs_of
+from pytest_crossdiff.engine import clusters
+from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.exclusivity import Tally, screen
+from pytest_crossdiff.engine.innovation import set_maps
+from pytest_crossdiff.engine.probes import fit_mlps
+from pytest_crossdiff.engine.ridge import LinearMap
+from pytest_crossdiff.engine.strength import Ablation
+from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
+from pytest_crossdiff.engine.verification import Heldout, correlation, judge
+from pytest_crossdiff.options import Settings
+from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.store.cache import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.activations import Pairs
+
+CPU = torch.device("cpu")
+SETTINGS = Settings()
+"""The thresholds are the product's own."""
+COSINE = 0.8
+"""A feature is a planted concept when its direction is this close to the concept's."""
+FOLLOWS = 0.6
+"""By the other criterion, when their held-out activations correlate above this."""
+HALF = 0.5
+"""A feature is not of what was planted when less of what concepts explain of it is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A dictionary and how its features are judged.
+
+    judged: ridge, mlp (the test with that probe), partition (every live exclusive feature, as `dfc`
+    was published), norms (decoder norms nine to one apart, as crosscoders were first compared),
+    all (every live feature of a dictionary over the difference of the activations).
+    """
+
+    architecture: str
+    judged: str
+    features: int = 160
+    k: int = 8
+    steps: int = 1_000
+    share: float = 0.05
+    k_own: float = 1
+
+    @property
+    def own(self) -> int:
+        return 0 if self.architecture == "standard" else max(1, round(self.features * self.share))
+
+
+class Reported(NamedTuple):
+    """A reported feature: its side, how sure the method is of it, its direction in the owner's
+    space, its held-out activations, and its R² from either model, own first.
+    """
+
+    is_b: bool
+    sureness: float
+    direction: NDArray[np.float32]
+    f_n: NDArray[np.float32]
+    r2: tuple[float, float] = (1.0, 0.0)
+
+
+class Row(NamedTuple):
+    """What a reported feature is.
+
+    part: the difference that it belongs to.  cosine, activation: the planted concept that it is by
+    its direction and by its activations, or -1.  planted: of the variance that the concepts
+    account for, the share that those planted on its side do.
+    """
+
+    part: int
+    sureness: float
+    r2_own: float
+    r2_other: float
+    cosine: int
+    activation: int
+    planted: float
+
+
+class Score(NamedTuple):
+    """found: planted concepts by direction.  vain: differences none of whose features is one.
+    found_activation, vain_activation: the same by activation.  alarms: differences that are nothing
+    of what was planted, not even several in one.  found_at_one: found when the ranking by sureness
+    is cut before the second in vain.
+    """
+
+    found: int
+    vain: int
+    found_activation: int
+    vain_activation: int
+    alarms: int
+    found_at_one: int
+    differences: int
+
+
+def trained(pairs: Pairs, method: Method, seed: int) -> Crosscoder:
+    """The dictionary, trained as the product trains it."""
+    a, b = pairs.a.harvest.width, pairs.b.harvest.width
+    sizes = (method.features - 2 * method.own, method.own, method.own)
+    if method.architecture == "difference":
+        sizes = (0, 0, method.features)
+    kind = "dfc" if method.architecture == "difference" else method.architecture
+    model = Crosscoder(CrosscoderConfig(kind, a, b, *sizes, method.k, method.k_own), seed)
+    if kind == "innovation":
+        set_maps(model, pairs)
+    trainer = Trainer(model, TrainingConfig(method.steps, 256, 1e-3))
+    with tempfile.TemporaryDirectory() as folder:
+        entry = Store(Path(folder)).entry("toy", "toy")
+        with entry.lock():
+            train([trainer], pairs, [entry], CPU, SilentProgress())
+    return model
+
+
+@torch.no_grad()
+def measured(model: Crosscoder, pairs: Pairs, probe: str, least: float, seed: int) -> Heldout:
+    """The candidate features on the held-out pairs, with the named probe."""
+    screened = screen(pairs, model, CPU)
+    own_is_b_m = model.owner_is_candidate().numpy()
+    index_p = np.flatnonzero(screened.exclusivity(own_is_b_m) > least)
+    chosen = torch.from_numpy(index_p)
+    probes = tuple(LinearMap(p.weight_dp[:, chosen], p.bias_p[chosen]) for p in screened[:2])
+    if probe == "mlp":
+        with torch.enable_grad():
+            probes = fit_mlps(pairs, lambda a, b: model.encode(a, b)[:, chosen], probes, CPU, seed)  # type: ignore[arg-type]
+    heldout = pairs.heldout()
+    groups, group_n = np.unique(pairs.group_n[heldout], return_inverse=True)
+    tally = Tally(len(groups), len(index_p))
+    ablation = Ablation(model, chosen, torch.from_numpy(own_is_b_m[index_p]))
+    kept, other, done = [], [], 0
+    owner = torch.from_numpy(own_is_b_m[index_p])
+    for _, x_a, x_b in pairs.blocks(heldout):
+        f_tm = model.encode(x_a, x_b)
+        f_tp = f_tm[:, chosen]
+        x = model.inputs(x_a, x_b)
+        ablation.add(f_tp, x, model.errors(f_tm, x))
+        from_a, from_b = probes[0](x_a), probes[1](x_b)
+        tally.add(torch.from_numpy(group_n[done : done + len(f_tp)]), f_tp, from_a, from_b)
+        kept.append(f_tp)
+        other.append(torch.where(owner, from_a, from_b))
+        done += len(f_tp)
+    f_np, other_np = torch.cat(kept).numpy(), torch.cat(other).numpy()
+    norm_p = ablation.direction_norms()
+    return Heldout(index_p, own_is_b_m[index_p], norm_p, f_np, other_np, ablation, tally)
+
+
+def report(t: Toy, method: Method, model: Crosscoder, seed: int) -> list[Reported]:
+    """What `method` says of the trained dictionary."""
+    if method.judged in {"ridge", "mlp"}:
+        held = measured(model, t.pairs, method.judged, SETTINGS.exclusivity, seed)
+        return [
+            _reported(
+                model, f.index, f.side == "candidate", f.exclusivity_low, held.f_np[:, p]
+            )._replace(r2=(f.r2_own, f.r2_other))
+            for p, f in enumerate(judge(held, seed, SETTINGS))
+            if f.verified
+        ]
+    f_nm = _heldout_activations(model, t.pairs)
+    live = np.flatnonzero((f_nm > 0).any(0))
+    size_m = (f_nm * model.decoder_norms().detach().numpy()).mean(0)
+    if method.judged == "norms":
+        a, b = (
+            model.directions(torch.arange(method.features), candidate=c).norm(dim=1).detach()
+            for c in (False, True)
+        )
+        ratio_m = (b / (a + b)).numpy()
+        sure_m = np.maximum(ratio_m, 1 - ratio_m)
+        return [
+            _reported(model, i, ratio_m[i] > 0.5, sure_m[i], f_nm[:, i])
+            for i in live
+            if sure_m[i] > 0.9
+        ]
+    shared = model.config.shared_slice
+    return [
+        _reported(model, i, i >= shared.stop, size_m[i], f_nm[:, i])
+        for i in live
+        if not shared.start <= i < shared.stop
+    ]
+
+
+@torch.no_grad()
+def _heldout_activations(model: Crosscoder, pairs: Pairs) -> NDArray[np.float32]:
+    blocks = [model.encode(a, b) for _, a, b in pairs.blocks(pairs.heldout())]
+    return np.asarray(torch.cat(blocks).numpy())
+
+
+@torch.no_grad()
+def _reported(
+    model: Crosscoder, index: int, is_b: bool, sure: float, f_n: NDArray[np.float32]
+) -> Reported:
+    direction = model.directions(torch.tensor([index]), candidate=bool(is_b))[0]
+    return Reported(bool(is_b), float(sure), (direction / direction.norm()).numpy(), f_n)
+
+
+def differenced(t: Toy) -> Toy:
+    """The pair whose candidate is the difference of the two models' normalised vectors."""
+    every = np.arange(len(t.pairs.group_n))
+    x_a, x_b = t.pairs.batch(every)
+    made = pairs_of(x_a, x_b - x_a, t.pairs.group_n)
+    return dataclasses.replace(t, pairs=made._replace(heldout_n=t.pairs.heldout_n))
+
+
+def rows(t: Toy, reported: Sequence[Reported], *, signed: bool = False) -> list[Row]:
+    """Compare with the truth.  signed: a feature's sign, not its side, says whose it is."""
+    truth_nc = t.activation_nc[torch.from_numpy(t.pairs.heldout())].numpy()
+    part_of: dict[int, int] = {}
+    for is_b in (False, True):
+        members = [i for i, r in enumerate(reported) if r.is_b == is_b]
+        f_nq = np.stack([reported[i].f_n for i in members], 1) if members else np.zeros((1, 0))
+        fires = (f_nq > 0).astype(np.float64)
+        for group in clusters.cluster(correlation(f_nq.astype(np.float32)), fires.T @ fires):
+            number = len(set(part_of.values()))
+            part_of |= {members[q]: number for q in group}
+    made = []
+    for i, r in enumerate(reported):
+        own = list(t.only_b if r.is_b else t.only_a)
+        planted = _explained(r.f_n, truth_nc[:, own]) / max(_explained(r.f_n, truth_nc), 1e-6)
+        cosine, activation = (_concept(t, r, truth_nc, signed, how) for how in "ca")
+        values = (round(v, 3) for v in (r.sureness, *r.r2))
+        made.append(Row(part_of[i], *values, cosine, activation, round(planted, 3)))
+    return made
+
+
+def score(rows: Sequence[Row], least_r2: float = 0.0) -> Score:
+    """Count, leaving out features that their own model reads worse than `least_r2`."""
+    parts: dict[int, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: -row.sureness):
+        if row.r2_own >= least_r2:
+            parts.setdefault(row.part, []).append(row)
+    at_one, vain = set[int](), 0
+    for part in parts.values():  # the surest first
+        hits = {row.cosine for row in part} - {-1}
+        vain += not hits
+        if vain > 1:
+            break
+        at_one |= hits
+    counts = []
+    for name in ("cosine", "activation"):
+        hits_of = [{getattr(row, name) for row in part} - {-1} for part in parts.values()]
+        counts += [len(set[int]().union(*hits_of)), sum(not hits for hits in hits_of)]
+    alarms = sum(max(row.planted for row in part) < HALF for part in parts.values())
+    return Score(*counts, alarms, len(at_one), len(parts))
+
+
+def _explained(f_n: NDArray[np.float32], truth_nq: NDArray[np.float32]) -> float:
+    """R² of a feature's activations from those of concepts."""
+    f = f_n - f_n.mean()
+    if not truth_nq.shape[1] or not f.any():
+        return 0.0
+    x = truth_nq - truth_nq.mean(0)
+    left = f - x @ np.linalg.lstsq(x, f, rcond=None)[0]
+    return float(1 - left @ left / (f @ f))
+
+
+def _concept(t: Toy, r: Reported, truth: NDArray[np.float32], signed: bool, how: str) -> int:
+    """The planted concept that a feature is, or -1."""
+    if how == "c":
+        of = {i: float(t.direction_cb[i] @ torch.from_numpy(r.direction)) for i in t.only_b}
+        from_a = {i: float(t.direction_ca[i] @ torch.from_numpy(r.direction)) for i in t.only_a}
+        if signed:
+            of |= {i: -value for i, value in from_a.items()}
+        elif not r.is_b:
+            of = from_a
+        best = max(of, key=of.__getitem__, default=-1)
+        return best if best >= 0 and of[best] > COSINE else -1
+    planted = [*t.only_a, *t.only_b] if signed else list(t.only_b if r.is_b else t.only_a)
+    with np.errstate(invalid="ignore"):  # what never fires has no correlation
+        found = np.nan_to_num(np.corrcoef(np.column_stack([r.f_n, truth]).T)[0, 1:])
+    best = int(found.argmax())
+    return best if found[best] > FOLLOWS and best in planted else -1

@@ -1,0 +1,176 @@
+"""Tables and plots of the toy world in `docs/evidence.md`, from the committed results.
+
+    python -m benchmarks.toy_page
+
+The plots need matplotlib (the `evidence` extra).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from tabulate import tabulate
+
+from benchmarks import toy_coverage
+from benchmarks.toy import World
+from benchmarks.toy_methods import Row, Score, score
+from benchmarks.toy_sweep import BASE, FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "evidence.md"
+IMAGES = ROOT / "docs" / "img"
+WAYS = {
+    "norms": "decoder norms 9 : 1, as published",
+    "partition": "every exclusive feature, untested",
+    "all": "every feature, as published",
+    "ridge": "tested, ridge",
+    "mlp": "tested, mlp",
+}
+STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}
+"""Quantiles of Student's t for 95 % intervals of a mean over so many seeds."""
+
+
+class Cell(NamedTuple):
+    """What one way of looking found in one world, seed by seed."""
+
+    world: str
+    size: int
+    architecture: str
+    share: float
+    judged: str
+    scores: list[Score]
+
+
+def cells(lines: Iterable[str]) -> list[Cell]:
+    """Runs of one kind together, in the order in which they were first made."""
+    found: dict[tuple[Any, ...], Cell] = {}
+    for text in lines:
+        run = json.loads(text)
+        method = run["method"]
+        key = (
+            _world(run["world"]),
+            method["features"],
+            method["architecture"],
+            method["share"],
+            run["judged"],
+        )
+        cell = found.setdefault(key, Cell(*key, []))
+        cell.scores.append(score([Row(*row) for row in run["rows"]]))
+    return list(found.values())
+
+
+def _world(knobs: dict[str, Any]) -> str:
+    """What distinguishes a world from the usual one."""
+    world = World(**{k: float("inf") if v == "inf" else v for k, v in knobs.items()})
+    said = []
+    for field in dataclasses.fields(World):
+        value = getattr(world, field.name)
+        if field.name not in {"seed", "draw"} and value != getattr(BASE, field.name):
+            said.append(f"{field.name} {value:g}")
+    return ", ".join(said).replace("own 0", "nothing planted") or "as described"
+
+
+def table(made: Sequence[Cell]) -> str:
+    """Mean over seeds with its 95 % interval."""
+    rows = []
+    for c in sorted(made, key=lambda c: (c.world, c.size, c.architecture, c.share, c.judged)):
+        columns = [[getattr(s, name) for s in c.scores] for name in ("found", "vain", "alarms")]
+        at_one = [s.found_at_one for s in c.scores]
+        cells = [spread(values) for values in (*columns, at_one)]
+        if "nothing planted" in c.world:
+            cells[0] = cells[3] = ""
+        rows.append([c.world, c.size, named(c), WAYS[c.judged], len(c.scores), *cells])
+    head = ["world", "features", "dictionary", "judged", "seeds", "found", "in vain"]
+    head += ["of these, nothing planted", "found at one in vain"]
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+
+
+def named(c: Cell) -> str:
+    """The dictionary, with the share of either exclusive part where there are some."""
+    return c.architecture + (
+        "" if c.architecture in {"standard", "difference"} else f", share {c.share:g}"
+    )
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± half the 95 % interval; the mean alone where one seed has been run."""
+    mean = float(np.mean(values))
+    if len(values) not in STUDENT:
+        return f"{mean:.1f}"
+    half = STUDENT[len(values)] * float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return f"{mean:.1f} ± {half:.1f}"
+
+
+def coverage_table(lines: Sequence[dict[str, Any]]) -> str:
+    """How often intervals cover."""
+    names = ("plain_covers", "used_covers", "plain_low", "used_low")
+    rows = [
+        [line["of"], line["intervals"], *(f"{100 * line[name]:.1f} %" for name in names)]
+        for line in lines
+    ]
+    head = ["features", "intervals", "covered before", "now"]
+    head += ["truth below the lower end before", "now"]
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+
+
+def draw(made: Sequence[Cell], path: Path) -> None:
+    """Found of the planted, and reported where nothing is planted, with every seed as a dot."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    usual = [c for c in made if c.world == "as described" and c.size == 160]
+    usual.sort(key=lambda c: (c.architecture != "standard", c.architecture, c.share, c.judged))
+    null = {c[2:5]: c for c in made if c.world == "nothing planted" and c.size == 160}
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 0.34 * len(usual) + 1.2), sharey=True)
+    for y, c in enumerate(usual):
+        pair = (c.scores, getattr(null.get(c[2:5]), "scores", []))
+        for axis, scores, name in zip(axes, pair, ("found", "differences"), strict=True):
+            values = [getattr(s, name) for s in scores]
+            if values:
+                axis.barh(y, np.mean(values), color="#4c78a8" if name == "found" else "#e45756")
+                axis.plot(values, [y] * len(values), "k.", markersize=4)
+            else:
+                axis.text(0.5, y, "not run", va="center", fontsize=7, color="grey")
+    axes[0].set_yticks(range(len(usual)), [f"{named(c)}: {WAYS[c.judged]}" for c in usual])
+    axes[0].tick_params("y", labelsize=8)
+    axes[0].set(xlabel="planted concepts found, of 32", xlim=(0, 32))
+    axes[1].set(xlabel="reported where nothing is planted", xlim=(0, 66))
+    figure.tight_layout()
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def put(block: str, text: str) -> None:
+    """Replace the generated block of that name on the page; add it at the end where it is new."""
+    begin, end = f"<!-- {block}: begin, generated -->", f"<!-- {block}: end -->"
+    page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else "# Evidence\n"
+    made = f"{begin}\n{text.strip()}\n{end}\n"
+    if begin in page:
+        before, _, rest = page.partition(begin)
+        page = before + made + rest.partition(f"{end}\n")[2]
+    else:
+        page = page.rstrip() + "\n\n" + made
+    PAGE.write_text(page, encoding="utf-8")
+
+
+def main() -> None:
+    """Draw everything from the committed results."""
+    made = cells(FILE.read_text().splitlines())
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    draw(made, IMAGES / "toy.png")
+    intervals = json.loads(toy_coverage.FILE.read_text())
+    put("toy", table(made))
+    put("toy-coverage", coverage_table(intervals))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Sweeps over the toy world: which architecture and which probe find what is planted, and no more.
+
+    python -m benchmarks.toy_sweep [SWEEP...]
+
+Appends one line of JSON for each dictionary, seed and way of judging it to benchmarks/results/,
+and leaves out what is there already; so it can be interrupted and run again.
+CROSSDIFF_TOY names another file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+
+from benchmarks.toy import World, make
+from benchmarks.toy_methods import Method, differenced, report, rows, trained
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SEEDS = 5
+Grid: TypeAlias = "list[tuple[World, Method]]"
+FILE = Path(__file__).parent / "results" / "toy.jsonl"
+BASE = World(
+    shared=320,
+    own=16,
+    width_a=64,
+    width_b=64,
+    tokens=24_000,
+    documents=240,
+    bend=0.5,
+    density=0.02,
+    skew=0.5,
+    topics=0.5,
+)
+"""352 concepts in 64 dimensions, a few of them several times as frequent as the most."""
+
+JUDGED = {
+    "standard": ("norms", "ridge", "mlp"),
+    "dfc": ("partition", "ridge", "mlp"),
+    "innovation": ("partition", "ridge", "mlp"),
+    "difference": ("all",),
+}
+ARCHITECTURES = ("dfc", "innovation", "standard")
+OURS = ("innovation",)
+LARGE = 0.2
+"""Share of the dictionary in either exclusive part, where the usual 0.05 is not meant."""
+
+
+def sweeps() -> dict[str, Grid]:
+    """Every sweep: its worlds and dictionaries (`judged` is filled in from JUDGED)."""
+
+    def each(
+        world: World, *, architectures: tuple[str, ...] = ARCHITECTURES, **knobs: float
+    ) -> Grid:
+        return [(world, Method(a, "", **knobs)) for a in architectures]
+
+    def but(**knobs: float) -> World:
+        return dataclasses.replace(BASE, **knobs)
+
+    tune = but(rotated=False, bend=0.25)
+    null = but(own=0)
+
+    def core(world: World, **kw: float) -> Grid:
+        return each(world, architectures=OURS, share=LARGE, **kw) + each(
+            world, architectures=("dfc", "standard"), **kw
+        )
+
+    return {
+        "base": core(BASE),
+        "nothing": each(null, architectures=OURS, share=LARGE),
+        "product": each(BASE, architectures=OURS, features=1680)
+        + each(null, architectures=OURS, features=1680),
+        "bend-far": each(but(bend=float("inf")), architectures=OURS, share=LARGE)
+        + each(but(own=0, bend=float("inf")), architectures=OURS, share=LARGE),
+        "few": each(but(own=2), architectures=OURS, share=LARGE),
+        "share": each(BASE, architectures=OURS) + each(BASE, architectures=("dfc",), share=LARGE),
+        "nothing-others": each(null),
+        "product-others": each(BASE, architectures=("dfc", "standard"), features=1680)
+        + each(null, architectures=("dfc", "standard"), features=1680),
+        "bend": core(but(bend=0.0)) + core(but(bend=1.0)) + core(but(bend=float("inf"))),
+        "capacity": core(BASE, features=320) + core(BASE, features=512),
+        "nothing-bend": core(but(own=0, bend=0.0)) + core(but(own=0, bend=float("inf"))),
+        "fine-tune": core(tune) + each(tune, architectures=("difference",)),
+        "few-others": each(but(own=2), architectures=("dfc", "standard")),
+        "density": core(but(density=0.01)) + core(but(density=0.04)),
+    }
+
+
+def runs(name: str) -> Iterator[tuple[World, Method]]:
+    """A sweep's worlds and dictionaries, seed by seed."""
+    for seed in range(SEEDS):
+        for world, method in sweeps()[name]:
+            yield dataclasses.replace(world, seed=seed), method
+
+
+def main(*names: str) -> None:
+    """Run the named sweeps, or all."""
+    torch.set_num_threads(1)
+    file = Path(os.environ.get("CROSSDIFF_TOY", FILE))
+    lines = file.read_text().splitlines() if file.exists() else []
+    done = {_key(json.loads(line)) for line in lines}
+    for name in names or sweeps():
+        for world, method in runs(name):
+            record = {
+                "sweep": name,
+                "world": _json(world),
+                "method": _json(method) | {"judged": ""},
+            }
+            wanted = [
+                judged
+                for judged in JUDGED[method.architecture]
+                if _key(record | {"judged": judged}) not in done
+            ]
+            if not wanted:
+                continue
+            started = time.process_time()
+            t = make(world)
+            signed = method.architecture == "difference"
+            t = differenced(t) if signed else t
+            model = trained(t.pairs, method, world.seed)
+            for judged in wanted:
+                reported = report(t, dataclasses.replace(method, judged=judged), model, world.seed)
+                made = [list(row) for row in rows(t, reported, signed=signed)]
+                seconds = round(time.process_time() - started, 1)
+                line = record | {"judged": judged, "seconds": seconds, "rows": made}
+                with file.open("a") as out:
+                    out.write(json.dumps(line) + "\n")
+
+
+def _json(x: World | Method) -> dict[str, Any]:
+    return {k: ("inf" if v == float("inf") else v) for k, v in dataclasses.asdict(x).items()}
+
+
+def _key(line: dict[str, Any]) -> str:
+    return json.dumps([line["world"], line["method"], line["judged"]], sort_keys=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
