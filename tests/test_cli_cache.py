@@ -55,7 +55,10 @@ def test_list_says_what_each_entry_is(project):
     kinds = [line.split()[0] for line in lines[2:]]
     assert kinds == ["harvest", "harvest", "crosscoder", "result"]
     assert "models/v1 -> models/v2 block 0: 0 candid" in lines[-1]
-    assert "dfc: 512 features, widths 48 and 48" in lines[-2]
+    assert "512 features, widths 48 and 48" in lines[-2]
+    assert {line.split("complete  ")[1] for line in lines[2:4]} == {
+        f"models/{name} block 0: 18381 tokens, float32" for name in ("v1", "v2")
+    }
     assert all(len(line) <= 100 for line in lines[1:])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import SettingsError
@@ -108,7 +109,10 @@ def write_difference(out: Terminal, d: Difference, result: Result) -> None:
         out.paint(visible(d.id), d.side) + f"  only in the {d.side}, {d.certainty}{doubt}{label}"
     )
     for name, text in _facts(d, result):
-        out.line(cut(f"  {name:<12} {text}", out.width))
+        for at, part in enumerate(
+            textwrap.wrap(text, out.width - 15, break_on_hyphens=False) or [""]
+        ):
+            out.line(f"  {'' if at else name:<12} {part}")
     out.line("  where it fires, from its strongest down:")
     for context in d.contexts:
         lead = f"  {context.activation:>6.2f}  "

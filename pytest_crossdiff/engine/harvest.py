@@ -146,6 +146,7 @@ def harvest(
                 save_file(_columns(shard, parts), temporary)
     entry.complete(
         {
+            "model": model.reference.reference,
             "architecture": model.architecture,
             "layer": model.layer,
             "layers": model.layers,
