@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 SHARD_TOKENS = 16_384
 BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
+PADDING = 0.05
+"""Share of a batch that is padding at most, once it has a 64th of its tokens."""
 LONGEST = 4_096
 """Tokens of a conversation that are read at most, where the model itself would take more."""
 
@@ -176,13 +178,20 @@ def _shards(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
 
 
 def _batches(shard: Sequence[_Job], budget: int) -> Iterator[list[_Job]]:
-    """Runs of jobs, shortest first, that padded to the longest stay within `budget` tokens."""
+    """Runs of jobs, shortest first, that padded to the longest stay within `budget` tokens, and
+    hardly any of them padding.
+    """
     batch: list[_Job] = []
+    tokens = 0
     for job in shard:
-        if batch and len(job.encoded.input_ids) * (len(batch) + 1) > budget:
+        length = len(job.encoded.input_ids)
+        padded = length * (len(batch) + 1)
+        wasteful = 1 - (tokens + length) / padded > PADDING and tokens >= budget // 64
+        if batch and (padded > budget or wasteful):
             yield batch
-            batch = []
+            batch, tokens = [], 0
         batch.append(job)
+        tokens += length
     yield batch
 
 
