@@ -20,12 +20,12 @@ from example_suite import models
 from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.gate.accepted import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
-from pytest_crossdiff.gate.recognition import recognise
+from pytest_crossdiff.gate.recognition import LEAST, one_to_one, recognise
 from pytest_crossdiff.options import Settings
 from pytest_crossdiff.result import SIDES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_crossdiff.gate.recognition import Recognised
     from pytest_crossdiff.result import Difference, Result, Side
@@ -75,6 +75,25 @@ def known(result: Result, entries: Iterable[Entry]) -> tuple[Recognised, ...]:
     return recognise(result, entries, growth=GROWTH, today=TODAY).found
 
 
+def without_each(
+    again: Sequence[Recognised], entries: Sequence[Entry], result: Result
+) -> Iterator[tuple[Recognised, set[str]]]:
+    """Each of `again`, and the differences that are recognised when its entry is taken away."""
+    pairs = result.corpus.heldout_pairs
+    prints = (
+        {d.id: Fingerprint.of(d, pairs) for d in result.of(again[0].entry.side)} if again else {}
+    )
+    alike = [
+        (value, e.id, name)
+        for e in entries
+        for name, found in prints.items()
+        if (value := e.fingerprint.correlation(found)) >= LEAST
+    ]
+    for r in again:
+        left = one_to_one(pair for pair in alike if pair[1] != r.entry.id)
+        yield r, {name for _, _, name in left}
+
+
 def score(results: Sequence[Result], strangers: Sequence[Entry], side: Side) -> Row:
     """Accept each run's differences of `side`, and look for them in all other runs.
 
@@ -97,9 +116,9 @@ def score(results: Sequence[Result], strangers: Sequence[Entry], side: Side) -> 
             found_strength += sum(r.entry.strength for r in again)
             others += len(second.of(side))
             new += sum(d.id not in ids for d in second.of(side))
-            for r in again:
-                without = [e for e in entries if e.id != r.entry.id]
-                as_another += any(r.difference == x.difference for x in known(second, without))
+            as_another += sum(
+                r.difference in left for r, left in without_each(again, entries, second)
+            )
     for result in results:
         of_strangers += len(known(result, [e for e in strangers if e.side == side]))
     return Row(

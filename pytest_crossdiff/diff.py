@@ -9,6 +9,7 @@ from pytest_crossdiff.errors import BudgetExceeded
 from pytest_crossdiff.gate import assertions, patterns
 from pytest_crossdiff.gate.budgets import Budgets, Limits
 from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
+from pytest_crossdiff.report.text import ROOM, Room
 
 if TYPE_CHECKING:
     import re
@@ -27,7 +28,7 @@ class CrossDiff:
     """What the baseline and the candidate have that the other hasn't, on held-out text.
 
     accepted: which of the differences were accepted before; they count against no budget.
-    cached: nothing was computed.  entry: folder of the artefact.  width: columns of a message.
+    cached: nothing was computed.  entry: folder of the artefact.  room: how much a message tells.
     noted: told of each verdict that is drawn.  matched: told in words of what a test found that it
     forbids.
 
@@ -41,7 +42,7 @@ class CrossDiff:
     accepted: Recognition = NOTHING
     cached: bool = False
     entry: Path | None = None
-    width: int = 100
+    room: Room = ROOM
     noted: Callable[[Verdict], None] = lambda _: None
     matched: Callable[[str], None] = lambda _: None
 
@@ -99,7 +100,7 @@ class CrossDiff:
                 patterns.matching(without_accepted(self.result, self.accepted), pattern, sides),
                 Budgets.configured(self.settings),
                 entry=self.entry,
-                width=self.width,
+                room=self.room,
             )
         except BudgetExceeded as exceeded:
             self.matched(str(exceeded).partition("\n")[0])
@@ -120,7 +121,7 @@ class CrossDiff:
             budgets,
             self.accepted,
             entry=self.entry,
-            width=self.width,
+            room=self.room,
             noted=self.noted,
             lenient=self.settings.inconclusive == "warn",
         )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.gate.verdict import Verdict
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.report.text import Room
     from pytest_crossdiff.result import Result
 
 
@@ -52,12 +53,12 @@ class Measurements:
     def __init__(
         self,
         progress: Progress,
-        width: int,
+        room: Room,
         ledger: Ledger,
         labelled: Callable[[Result], Result] = lambda result: result,
     ) -> None:
         self._progress = progress
-        self._width = width
+        self._room = room
         self._ledger = ledger
         self._labelled = labelled
         self._known: dict[object, tuple[Outcome | _Failure, Texts | None]] = {}
@@ -98,7 +99,7 @@ class Measurements:
             accepted,
             outcome.cached,
             outcome.entry,
-            self._width,
+            self._room,
             noted,
             matched,
         )

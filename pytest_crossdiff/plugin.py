@@ -212,10 +212,11 @@ def _measurements(config: pytest.Config) -> Measurements:
         from pytest_crossdiff.labels import labelled
         from pytest_crossdiff.measurements import Measurements
         from pytest_crossdiff.report.progress import progress_for
+        from pytest_crossdiff.report.text import Room
 
         config.stash[MEASUREMENTS] = Measurements(
             progress_for(config),
-            config.stash[WIDTH],
+            Room(config.stash[WIDTH], config.get_verbosity()),
             Ledger.of(config),
             functools.partial(labelled, config),
         )

@@ -247,7 +247,7 @@ class TestReference:
         fixtures = [n for n in vars(plugin) if re.fullmatch(r"crossdiff(_\w+)?", n)]
         assert len(fixtures) == 6
         public = [n for n in dir(CrossDiff) if not n.startswith("_")]
-        internal = {"noted", "matched", "width"}
+        internal = {"noted", "matched", "room"}
         for name in (*fixtures, *(n for n in public if n not in internal)):
             assert f"`{name}" in text, name
 

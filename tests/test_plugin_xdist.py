@@ -63,7 +63,7 @@ def test_messages_are_as_wide_as_the_main_process_s_terminal(project, monkeypatc
             os.environ.pop("COLUMNS", None)
         """
     )
-    project.makepyfile("def test_it(crossdiff): assert crossdiff.width == 120")
+    project.makepyfile("def test_it(crossdiff): assert crossdiff.room.width == 120")
     project.runpytest_subprocess("-p", "fake_engine", "-n1").assert_outcomes(passed=1)
 
 

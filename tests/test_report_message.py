@@ -9,7 +9,7 @@ from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings
 from pytest_crossdiff.report import message
-from pytest_crossdiff.report.text import columns
+from pytest_crossdiff.report.text import Room, columns
 from results import make_context, make_difference, make_result
 
 KUBECTL = make_difference(
@@ -36,9 +36,11 @@ PLACES = {
 }
 
 
-def exceeded(result, width=100, **settings):
+def exceeded(result, width=100, verbosity=0, **settings):
     budgets = Budgets.configured(Settings(sources=PLACES, **settings))
-    return message.exceeded(result, judge(result, budgets), Path("cache/key"), width)
+    return message.exceeded(
+        result, judge(result, budgets), Path("cache/key"), Room(width, verbosity)
+    )
 
 
 def test_verdict_first_then_the_worst_then_what_to_do():
@@ -69,6 +71,7 @@ C2 fires here too:
 
 What to do:
 - read the texts: each ⟦token⟧ sets it off
+- wanted: accept with --crossdiff-accept=C2,C1 --crossdiff-reason="…"
 - wanted: raise the budget to 2 (now 1, pytest.ini: crossdiff_max_candidate_only)
 - wanted: raise the strength budget above 0.0208 (now 0.01, --crossdiff-max-candidate-only-strength)
 - not wanted: mend or retrain the candidate, then run again
@@ -113,8 +116,35 @@ def test_only_the_ten_strongest_get_a_row_and_three_get_more_contexts():
     ]
     text = exceeded(make_result(*many))
     assert re.findall(r"^(C\d+)  +0", text, re.MULTILINE) == [f"C{i}" for i in range(14, 4, -1)]
-    assert "… and 4 more" in text.splitlines()
+    assert "… and 4 more (-v shows more)" in text.splitlines()
+    assert '- wanted: accept with --crossdiff-accept=C14,C13,C12,… --crossdiff-reason="…"' in text
     assert re.findall(r"^(C\d+) fires here too:", text, re.MULTILINE) == ["C14", "C13", "C12"]
+
+
+def test_quiet_shows_no_further_contexts():
+    text = exceeded(make_result(KUBECTL), verbosity=-1)
+    assert "C2  0.02" in text
+    assert "fires here too" not in text
+
+
+def test_verbose_shows_more_of_them_and_more_contexts():
+    contexts = tuple(make_context(before=f"context {i} ", band=f"{i}") for i in range(8))
+    many = [make_difference(f"C{i}", strength=i / 1000, contexts=contexts) for i in range(1, 41)]
+    for verbosity, rows, explained, each in ((0, 10, 3, 2), (1, 30, 10, 4), (2, 40, 40, 7)):
+        text = exceeded(make_result(*many), verbosity=verbosity)
+        assert len(re.findall(r"^C\d+  +0", text, re.MULTILINE)) == rows
+        assert text.count("fires here too:") == explained
+        assert len(re.findall(r"^  .*⟦ token⟧", text, re.MULTILINE)) == explained * each
+    assert "… and 10 more (-vv shows more)" in exceeded(make_result(*many), verbosity=1)
+    assert "more (" not in exceeded(make_result(*many), verbosity=2)
+
+
+def test_advice_that_is_too_long_goes_on_below():
+    lines = exceeded(
+        make_result(REFUSAL, KUBECTL), width=60, max_candidate_only_strength=0.01
+    ).splitlines()
+    at = lines.index("- wanted: raise the strength budget above 0.0208 (now 0.01,")
+    assert lines[at + 1] == "  --crossdiff-max-candidate-only-strength)"
 
 
 def test_a_difference_without_contexts_has_a_row_all_the_same():
@@ -138,6 +168,7 @@ C1  0.0008    1.2 %    0.93 [0.88, 0.96]  ' cannot'  I am sorry but I⟦ cannot�
 
 What to do:
 - read the texts: each ⟦token⟧ sets it off
+- wanted: accept with --crossdiff-accept=C1 --crossdiff-reason="…"
 - wanted: narrow the pattern, or drop the assertion
 - not wanted: mend or retrain the candidate, then run again""".splitlines()
     )

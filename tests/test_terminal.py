@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pytest_crossdiff.report import terminal
 from pytest_crossdiff.report.summary import PairSummary, from_json, merge, to_json
 from results import make_context, make_difference, make_model, make_result
@@ -170,6 +172,66 @@ class TestSummary:
         project.makepyfile(TEST)
         assert section(project.runpytest())[0].endswith("-> …/v3 block 6")
 
+    def test_verbose_names_more_of_them_and_the_result(self, project, engine):
+        engine.result = make_result(*(make_difference(f"C{i}") for i in range(1, 16)))
+        project.makepyfile(TEST)
+        shown = {}
+        for flag in ("--tb=no", "-v", "-vv"):
+            lines = section(project.runpytest(flag))
+            shown[flag] = [line for line in lines if line.startswith("  candidate  ")]
+            more = [line.strip() for line in lines if " more (" in line]
+            assert (
+                more
+                == {
+                    "--tb=no": ["… and 12 more (-v shows more)"],
+                    "-v": ["… and 5 more (-vv shows more)"],
+                    "-vv": [],
+                }[flag]
+            )
+            assert ("  result          key" in lines) == (flag != "--tb=no")
+        assert [len(lines) for lines in shown.values()] == [3, 10, 15]
+
+    def test_in_a_narrow_terminal_facts_go_on_below_and_texts_are_cut(
+        self, project, engine, monkeypatch
+    ):
+        monkeypatch.setenv("COLUMNS", "60")
+        engine.result = make_result(make_difference(tokens=tuple(f" word{i}" for i in range(8))))
+        project.makepyfile(TEST)
+        lines = section(project.runpytest())
+        assert lines[4:] == [
+            "  explained       0.8 of the baseline's variance, 0.8 of the",
+            "                  candidate's",
+            "  aligned         97 % of the baseline's tokens, 97 % of the",
+            "                  candidate's",
+            "  texts           builtin:pydoc: 700 token pairs to learn",
+            "                  from, 300 held out",
+            "  time            1 min 10 s",
+            "  candidate       C1  ' word0' ' word1' ' word2' ' word3' '…",
+            "crossdiff report: crossdiff-report/old-to-new.html",
+        ]
+
+    @pytest.mark.parametrize(
+        ("arguments", "environment", "coloured"),
+        [
+            ((), {}, False),
+            (("--color=yes",), {}, True),
+            ((), {"FORCE_COLOR": "1"}, True),
+            ((), {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+            (("-q", "--color=yes"), {}, True),
+        ],
+    )
+    def test_colour_is_for_terminals_and_those_who_ask(
+        self, project, engine, monkeypatch, arguments, environment, coloured
+    ):
+        for name in ("FORCE_COLOR", "NO_COLOR", "PY_COLORS"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        engine.result = make_result(make_difference())
+        project.makepyfile(TEST)
+        (line,) = [x for x in project.runpytest(*arguments).outlines if "OVER BUDGET" in x]
+        assert ("\x1b[31m" in line) == ("\x1b" in line) == coloured
+
     def test_quiet_is_one_line_a_pair(self, project, engine):
         engine.result = make_result(make_difference())
         project.makepyfile(TEST)
@@ -178,6 +240,14 @@ class TestSummary:
         verdict = "OVER BUDGET: org/old block 6 -> org/new block 6"
         assert said == [f"crossdiff: {verdict}: candidate-only 1, baseline-only 0"]
         result.stdout.no_fnmatch_line("*= crossdiff =*")
+
+    def test_quiet_tells_of_what_is_possible(self, project, engine):
+        engine.result = make_result(make_difference(certainty="possible"))
+        project.makepyfile(TEST)
+        result = project.runpytest("-q", "--tb=no")
+        result.stdout.fnmatch_lines(
+            ["crossdiff: INCONCLUSIVE: *: candidate-only 0 and 1 possible, baseline-only 0"]
+        )
 
     def test_no_terminal_no_trouble(self, project, engine):
         project.makepyfile(TEST)

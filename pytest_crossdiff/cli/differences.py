@@ -11,6 +11,7 @@ from pytest_crossdiff.options import near
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.report.text import (
+    Room,
     columns,
     cut,
     marked,
@@ -60,13 +61,14 @@ def chosen(
 def write_list(out: Terminal, found: Found, differences: Sequence[Difference], limit: int) -> None:
     """What the pair is and how good the measurement, then a row for each difference."""
     result = found.result
-    title, *lines = block(PairSummary.of(result, cached=True), found.root)
-    out.line(out.paint(cut(title, out.width), "bold"))
+    title, *lines = block(PairSummary.of(result, cached=True), found.root, Room(out.width))
+    out.line(out.paint(title, "bold"))
     place = f"  {visible(str(found.folder))}" if found.folder.exists() else ""
     out.line(f"  {'result':<15} {visible(result.key[:12])}{place}")
     for line in lines:
-        if not line.startswith(("  candidate  ", "  baseline  ")):  # the tables say more
-            out.line(cut(line, out.width))
+        if line.startswith(("  candidate  ", "  baseline  ")):  # the tables say more
+            break
+        out.line(line)
     for side in reversed(SIDES):
         own = [d for d in differences if d.side == side]
         out.line()

@@ -60,13 +60,14 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     from pytest_crossdiff.measurements import Measurements
     from pytest_crossdiff.progress import SilentProgress
     from pytest_crossdiff.report.terminal import block, brief
-    from pytest_crossdiff.report.text import cut
+    from pytest_crossdiff.report.text import Room
 
     configuration = read(given(options))
     progress = SilentProgress() if options.quiet else on_stderr()
     _warn_of_fixture(configuration, progress)
+    room = Room(out.width)
     ledger = Ledger.beside(configuration.file, configuration.root)
-    measurements = Measurements(progress, out.width, ledger)
+    measurements = Measurements(progress, room, ledger)
     code, message, unclear = WITHIN, "", None
     diff = measurements.diff(configuration.settings, None)
     try:
@@ -85,8 +86,8 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
         out.line()
     for pair in pairs:
         root = configuration.root
-        for line in (brief(pair, root),) if options.quiet else block(pair, root):
-            out.line(cut(line, out.width))
+        for line in (brief(pair, root),) if options.quiet else block(pair, root, room):
+            out.line(line)
     if unclear is not None and not options.no_verdict:
         raise unclear
     return WITHIN if options.no_verdict else code

@@ -14,6 +14,7 @@ from pytest_crossdiff.errors import (
 from pytest_crossdiff.gate.recognition import without_accepted
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.report import message
+from pytest_crossdiff.report.text import ROOM, Room
 
 if TYPE_CHECKING:
     import re
@@ -32,7 +33,7 @@ def assert_within(
     accepted: Recognition,
     *,
     entry: Path | None = None,
-    width: int = message.WIDTH,
+    room: Room = ROOM,
     noted: Callable[[Verdict], None] = lambda _: None,
     lenient: bool = False,
 ) -> None:
@@ -46,10 +47,10 @@ def assert_within(
     noted(verdict)
     _require_evidence(verdict, budgets)
     if verdict.status == "exceeded":
-        raise BudgetExceeded(message.exceeded(result, verdict, entry, width, accepted))
+        raise BudgetExceeded(message.exceeded(result, verdict, entry, room, accepted))
     if verdict.status == "inconclusive":
         counted = without_accepted(result, accepted)
-        text = message.inconclusive(counted, verdict, entry, width)
+        text = message.inconclusive(counted, verdict, entry, room)
         if not lenient:
             raise Inconclusive(text)
         warnings.warn(InconclusiveWarning(text), stacklevel=2)
@@ -62,7 +63,7 @@ def assert_none_match(
     budgets: Budgets,
     *,
     entry: Path | None = None,
-    width: int = message.WIDTH,
+    room: Room = ROOM,
 ) -> None:
     """Raise `BudgetExceeded` when `found`, the differences that match, are any.
 
@@ -71,7 +72,7 @@ def assert_none_match(
     __tracebackhide__ = True
     _require_evidence(judge(result, budgets), budgets)
     if found:
-        raise BudgetExceeded(message.matched(result, pattern, found, entry, width))
+        raise BudgetExceeded(message.matched(result, pattern, found, entry, room))
 
 
 def _require_evidence(verdict: Verdict, budgets: Budgets) -> None:

@@ -5,7 +5,9 @@ Ids, feature numbers and directions all change when a dictionary is trained anew
 
 from __future__ import annotations
 
+import bisect
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -50,27 +52,36 @@ class Fingerprint:
         return cls(pairs, 1.0 if complete else last, places)
 
     @functools.cached_property
-    def ranked(self) -> dict[tuple[str, int], tuple[float, float]]:
-        """Rank and activation of each place."""
-        return {place: (rank(place), value) for place, value in self.places.items()}
+    def ranks(self) -> dict[tuple[str, int], float]:
+        """The rank of each place, the least first."""
+        return dict(sorted(((place, rank(place)) for place in self.places), key=lambda p: p[1]))
+
+    @functools.cached_property
+    def _sums(self) -> tuple[list[float], list[float], list[float]]:
+        """Ranks in order, and the sums of activations and of their squares before each."""
+        values = [self.places[place] for place in self.ranks]
+        squares = itertools.accumulate((a * a for a in values), initial=0.0)
+        return [*self.ranks.values()], [*itertools.accumulate(values, initial=0.0)], [*squares]
 
     def correlation(self, other: Fingerprint) -> float:
         """Pearson's, over all held-out places that both speak for; 0 where either never fires."""
         share = min(self.share, other.share)
-        mine = {p: a for p, (r, a) in self.ranked.items() if r <= share}
-        its = {p: a for p, (r, a) in other.ranked.items() if r <= share}
-        n = max(share * max(self.pairs, other.pairs), len(mine.keys() | its.keys()), 1.0)
-        both = math.fsum(a * its[p] for p, a in mine.items() if p in its)
-        covariance = both - math.fsum(mine.values()) * math.fsum(its.values()) / n
-        spread = math.sqrt(_spread(mine, n) * _spread(its, n))
-        return covariance / spread if spread > 0.0 else 0.0
+        common = [p for p in self.places.keys() & other.places.keys() if self.ranks[p] <= share]
+        count, total, squared = self._within(share)
+        its_count, its_total, its_squared = other._within(share)
+        fire = count + its_count - len(common)
+        n = max(share * max(self.pairs, other.pairs), fire, 1.0)
+        product = math.fsum(self.places[p] * other.places[p] for p in common)
+        spread = max(0.0, squared - total**2 / n) * max(0.0, its_squared - its_total**2 / n)
+        return (product - total * its_total / n) / math.sqrt(spread) if spread > 0.0 else 0.0
+
+    def _within(self, share: float) -> tuple[int, float, float]:
+        """Number, sum and sum of squares of the activations up to rank `share`."""
+        ranks, sums, squares = self._sums
+        count = bisect.bisect_right(ranks, share)
+        return count, sums[count], squares[count]
 
 
 def rank(place: tuple[str, int]) -> float:
     """Where `place` comes in the order of all places, 0 to 1."""
     return int(Firing("", *place, 0.0).rank, 16) / 16**16
-
-
-def _spread(activations: Mapping[tuple[str, int], float], n: float) -> float:
-    values = activations.values()
-    return max(0.0, math.fsum(a * a for a in values) - math.fsum(values) ** 2 / n)

@@ -9,6 +9,8 @@ from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
 from pytest_crossdiff.report.acceptance import not_counted
 from pytest_crossdiff.report.text import (
     MARKS,
+    ROOM,
+    Room,
     against,
     columns,
     cut,
@@ -17,6 +19,7 @@ from pytest_crossdiff.report.text import (
     percent,
     plural,
     visible,
+    wrapped,
 )
 
 if TYPE_CHECKING:
@@ -28,10 +31,14 @@ if TYPE_CHECKING:
     from pytest_crossdiff.gate.verdict import SideVerdict, Verdict
     from pytest_crossdiff.result import Context, Difference, Result
 
-WIDTH = 100
-ROWS = 10
-EXPLAINED = 3
-CONTEXTS = 2
+ROWS = 10, 10, 30
+"""Differences in a table with -q, without, with -v; with -vv all, as below."""
+EXPLAINED = 0, 3, 10
+"""Differences of which more contexts are shown."""
+CONTEXTS = 2, 2, 4
+"""Contexts beyond the first."""
+NAMED = 3
+"""Ids in a command that is proposed."""
 _HEADERS = ("id", "strength", "density", "exclusivity", "fires on", "context")
 
 
@@ -39,10 +46,13 @@ def exceeded(
     result: Result,
     verdict: Verdict,
     entry: Path | None,
-    width: int = WIDTH,
+    room: Room = ROOM,
     accepted: Recognition = NOTHING,
 ) -> str:
-    """The message of a verdict that some budget is exceeded, at most `width` columns wide."""
+    """The message of a verdict that some budget is exceeded.
+
+    No line but the first is wider than `room`, the folder's name apart.
+    """
     result = without_accepted(result, accepted)
     over = verdict.exceeded
     lines = [headline(side) for side in verdict.sides if side.exceeded]
@@ -50,30 +60,34 @@ def exceeded(
     lines += _pair(result)
     for side in over:
         lines += _section(
-            f"Only in the {side.side}, strongest first:", _strongest(result.of(side.side)), width
+            f"Only in the {side.side}, strongest first:", _strongest(result.of(side.side)), room
         )
-    lines += not_counted(accepted)
-    lines += ["", "What to do:", f"- read the texts: each {MARKS[0]}token{MARKS[1]} sets it off"]
-    lines += [f"- wanted: {remedy}" for side in over for remedy in _raise_budget(side)]
-    lines += ["- not wanted: mend or retrain the candidate, then run again", *_artefact(entry)]
-    return "\n".join(lines)
+    lines += (part for line in not_counted(accepted) for part in wrapped(line, room.width, 2))
+    counted = [d for side in over for d in _strongest(result.of(side.side))]
+    todo = [f"read the texts: each {MARKS[0]}token{MARKS[1]} sets it off", *_accept(counted)]
+    todo += [f"wanted: {remedy}" for side in over for remedy in _raise_budget(side)]
+    todo += ["not wanted: mend or retrain the candidate, then run again"]
+    return "\n".join([*lines, *_todo("What to do:", todo, room), *_artefact(entry)])
 
 
-def inconclusive(result: Result, verdict: Verdict, entry: Path | None, width: int = WIDTH) -> str:
-    """The message of a verdict that the evidence doesn't decide, at most `width` columns wide."""
+def inconclusive(result: Result, verdict: Verdict, entry: Path | None, room: Room = ROOM) -> str:
+    """The message of a verdict that the evidence doesn't decide, as wide as `exceeded`."""
     lines = [headline(side) + " (undecided)" for side in verdict.open]
     lines += [headline(side) + " (within)" for side in verdict.sides if not side.open]
     lines += _pair(result)
     for side in verdict.open:
         title = f"Perhaps only in the {side.side}, strongest first:"
-        lines += _section(title, _strongest(result.of(side.side, "possible")), width)
-        for difference in _strongest(result.of(side.side, "possible"))[:ROWS]:
-            lines.append(f"{visible(difference.id)} is not confirmed: {difference.doubt}")
-    lines += ["", "What would decide it:"]
+        possible = _strongest(result.of(side.side, "possible"))
+        lines += _section(title, possible, room)
+        for difference in possible[: room.of(*ROWS)]:
+            doubt = f"{visible(difference.id)} is not confirmed: {visible(difference.doubt)}"
+            lines += wrapped(doubt, room.width, 2)
     threshold = float(result.settings.get("exclusivity", 0.5))
-    lines += [f"- {what}" for what in outlook.advice(result, verdict, threshold)]
-    lines += ["- or let such verdicts pass with a warning: crossdiff_inconclusive = warn"]
-    return "\n".join([*lines, *_artefact(entry)])
+    todo = [
+        *outlook.advice(result, verdict, threshold),
+        "or let such verdicts pass with a warning: crossdiff_inconclusive = warn",
+    ]
+    return "\n".join([*lines, *_todo("What would decide it:", todo, room), *_artefact(entry)])
 
 
 def controls(result: Result) -> str:
@@ -93,9 +107,9 @@ def matched(
     pattern: re.Pattern[str],
     found: Iterable[Difference],
     entry: Path | None,
-    width: int = WIDTH,
+    room: Room = ROOM,
 ) -> str:
-    """The message that `found` have to do with `pattern`, at most `width` columns wide."""
+    """The message that `found` have to do with `pattern`, as wide as `exceeded`."""
     found = _strongest(found)
     shown = visible(pattern.pattern)
     lines = [f"MATCHING {shown!r}: {plural(len(found), 'difference')}, none allowed"]
@@ -103,11 +117,14 @@ def matched(
     for side in ("candidate", "baseline"):
         of_side = [d for d in found if d.side == side]
         if of_side:
-            lines += _section(f"Only in the {side}, strongest first:", of_side, width)
-    lines += ["", "What to do:", f"- read the texts: each {MARKS[0]}token{MARKS[1]} sets it off"]
-    lines += ["- wanted: narrow the pattern, or drop the assertion"]
-    lines += ["- not wanted: mend or retrain the candidate, then run again", *_artefact(entry)]
-    return "\n".join(lines)
+            lines += _section(f"Only in the {side}, strongest first:", of_side, room)
+    todo = [
+        f"read the texts: each {MARKS[0]}token{MARKS[1]} sets it off",
+        *_accept(found),
+        "wanted: narrow the pattern, or drop the assertion",
+        "not wanted: mend or retrain the candidate, then run again",
+    ]
+    return "\n".join([*lines, *_todo("What to do:", todo, room), *_artefact(entry)])
 
 
 def headline(side: SideVerdict) -> str:
@@ -135,19 +152,34 @@ def _strongest(differences: Iterable[Difference]) -> list[Difference]:
     return sorted(differences, key=lambda d: -d.strength)
 
 
-def _section(title: str, differences: list[Difference], width: int) -> Iterator[str]:
-    yield from ("", title, *_table(differences[:ROWS], width).splitlines())
-    if len(differences) > ROWS:
-        yield f"… and {len(differences) - ROWS} more"
-    named = [d for d in differences[:ROWS] if d.label]
+def _section(title: str, differences: list[Difference], room: Room) -> Iterator[str]:
+    shown = differences[: room.of(*ROWS)]
+    yield from ("", title, *_table(shown, room.width).splitlines())
+    if len(differences) > len(shown):
+        flag = "-v" if room.verbosity < 1 else "-vv"
+        yield f"… and {len(differences) - len(shown)} more ({flag} shows more)"
+    named = [d for d in shown if d.label]
     if named:
         yield from ("", "Labels, unverified:")
-        yield from (cut(f"  {visible(d.id)}  {visible(d.label)}", width) for d in named)
-    for difference in differences[:EXPLAINED]:
-        more = _more_contexts(difference)
+        yield from (cut(f"  {visible(d.id)}  {visible(d.label)}", room.width) for d in named)
+    for difference in differences[: room.of(*EXPLAINED)]:
+        more = _more_contexts(difference)[: room.of(*CONTEXTS)]
         if more:
             yield from ("", f"{visible(difference.id)} fires here too:")
-            yield from (f"  {marked(context, width - 2)}" for context in more)
+            yield from (f"  {marked(context, room.width - 2)}" for context in more)
+
+
+def _todo(title: str, items: Iterable[str], room: Room) -> list[str]:
+    lines = [part for item in items for part in wrapped(f"- {item}", room.width, 2)]
+    return ["", title, *lines]
+
+
+def _accept(differences: list[Difference]) -> Iterator[str]:
+    """How to accept them.  The command names no more than a few, for each is to be read first."""
+    if differences:
+        ids = ",".join(visible(d.id) for d in differences[:NAMED])
+        ids += ",…" * (len(differences) > NAMED)
+        yield f'wanted: accept with --crossdiff-accept={ids} --crossdiff-reason="…"'
 
 
 def _table(differences: list[Difference], width: int) -> str:
@@ -182,11 +214,11 @@ def _first_context(difference: Difference, width: int) -> str:
 
 
 def _more_contexts(difference: Difference) -> list[Context]:
-    """A few contexts beyond the first, from other parts of the range where there are any."""
+    """The contexts beyond the first, those from other parts of the range before the rest."""
     rest = difference.contexts[1:]
     bands = {c.band: c for c in reversed(rest)}
     varied = [c for c in rest if bands[c.band] is c]
-    return (varied + [c for c in rest if c not in varied])[:CONTEXTS]
+    return varied + [c for c in rest if c not in varied]
 
 
 def _raise_budget(side: SideVerdict) -> Iterator[str]:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.gate.verdict import Status, Verdict
     from pytest_crossdiff.result import Difference, ModelFacts, Result, Side
 
-STRONGEST = 3
-
 
 @dataclass(frozen=True)
 class Check:
@@ -54,6 +52,7 @@ class Model:
     """One model of the pair.  fve: held-out.  coverage: share of its tokens that are aligned.
 
     count, possible: confirmed differences and others.  limit: of detection, None when unknown.
+    strongest: a line for each confirmed one.
     """
 
     reference: str
@@ -79,7 +78,7 @@ class Model:
             len(result.of(side, "possible")),
             result.total_strength(side),
             result.limit_of_detection(side),
-            tuple(_named(d) for d in differences[:STRONGEST]),
+            tuple(_named(d) for d in differences),
         )
 
 

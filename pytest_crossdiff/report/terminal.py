@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.options import fields, parse
 from pytest_crossdiff.report.acceptance import warnings
-from pytest_crossdiff.report.text import cut, duration, number, percent, plural, visible
+from pytest_crossdiff.report.text import (
+    ROOM,
+    Room,
+    cut,
+    duration,
+    number,
+    percent,
+    plural,
+    visible,
+    wrapped,
+)
 from pytest_crossdiff.resolution import configured
 
 if TYPE_CHECKING:
@@ -18,6 +28,8 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.report.summary import PairSummary
 
+STRONGEST = 0, 3, 10
+"""Differences of each side that are named with -q, without, with -v; with -vv all."""
 _WORDS = {
     "exceeded": "OVER BUDGET",
     "insufficient": "NO VERDICT",
@@ -55,25 +67,27 @@ def header(config: pytest.Config) -> list[str]:
 def write_summary(
     reporter: pytest.TerminalReporter, pairs: Iterable[PairSummary], root: Path, width: int
 ) -> None:
-    """A block for each pair; with -q a line."""
+    """A block for each pair, with -v and -vv a longer one; with -q a line.
+
+    The reporter leaves colours out where there is no terminal, and where NO_COLOR is set.
+    """
     pairs = list(pairs)
-    warned = [f"crossdiff: {text}" for text in warnings(a for p in pairs for a in p.accepted)]
-    if reporter.config.get_verbosity() < 0:
+    room = Room(width, reporter.config.get_verbosity())
+    if room.verbosity < 0:
         for pair in pairs:
-            reporter.write_line(brief(pair, root))
-        for line in warned:
-            reporter.write_line(cut(line, width), yellow=True)
-        return
-    reporter.write_sep("=", "crossdiff")
-    for at, pair in enumerate(pairs):
-        if at:
-            reporter.write_line("")
-        title, *lines = block(pair, root)
-        reporter.write_line(cut(title, width), bold=True, **{_COLOURS[status(pair)]: True})
-        for line in lines:
-            reporter.write_line(cut(line, width))
-    for line in warned:
-        reporter.write_line(cut(line, width), yellow=True)
+            reporter.write_line(brief(pair, root), **{_COLOURS[status(pair)]: True})
+    else:
+        reporter.write_sep("=", "crossdiff")
+        for at, pair in enumerate(pairs):
+            if at:
+                reporter.write_line("")
+            title, *lines = block(pair, root, room)
+            reporter.write_line(title, bold=True, **{_COLOURS[status(pair)]: True})
+            for line in lines:
+                reporter.write_line(line)
+    for text in warnings(a for pair in pairs for a in pair.accepted):
+        for line in wrapped(f"crossdiff: {text}", width, 2):
+            reporter.write_line(line, yellow=True)
 
 
 def status(pair: PairSummary) -> str:
@@ -85,43 +99,60 @@ def status(pair: PairSummary) -> str:
 
 def brief(pair: PairSummary, root: Path) -> str:
     """The pair on one line."""
-    counts = f"candidate-only {pair.candidate.count}, baseline-only {pair.baseline.count}"
+    counts = ", ".join(
+        f"{side}-only {model.count}" + (f" and {model.possible} possible" if model.possible else "")
+        for side, model in (("candidate", pair.candidate), ("baseline", pair.baseline))
+    )
     return f"crossdiff: {_WORDS[status(pair)]}: {_names(pair, root)}: {counts}"
 
 
-def block(pair: PairSummary, root: Path) -> Iterator[str]:
-    """The pair on a dozen lines: verdict, counts, and how good the measurement is."""
-    before, after = pair.baseline, pair.candidate
-    yield f"{_WORDS[status(pair)]}: {_names(pair, root)}"
-    yield from _counts(pair)
-    if pair.controls:
-        yield _line("controls", pair.controls)
-    yield _line("explained", _both(number(before.fve), number(after.fve), "variance"))
-    coverage = percent(before.coverage), percent(after.coverage)
-    yield _line("aligned", _both(*coverage, "tokens"))
-    texts = f"{pair.train_pairs} token pairs to learn from, {pair.heldout_pairs} held out"
-    yield _line("texts", f"{visible(_short(pair.corpus, root))}: {texts}")
-    took = duration(pair.seconds)
-    yield _line("time", f"from cache (measured in {took})" if pair.cached else took)
-    for model, side in ((after, "candidate"), (before, "baseline")):
-        for line in model.strongest:
-            yield _line(side, line)
+def block(pair: PairSummary, root: Path, room: Room = ROOM) -> Iterator[str]:
+    """The pair on a dozen lines: verdict, counts, and how good the measurement is.
+
+    A line that is too long goes on below; one that names a difference or models is cut.
+    """
+    yield cut(f"{_WORDS[status(pair)]}: {_names(pair, root)}", room.width)
+    for name, text in _measured(pair, root, room):
+        yield from wrapped(_line(name, text), room.width, len(_line("", "")))
+    for model, side in ((pair.candidate, "candidate"), (pair.baseline, "baseline")):
+        shown = model.strongest[: room.of(*STRONGEST)]
+        for line in shown:
+            yield cut(_line(side, line), room.width)
+        if len(model.strongest) > len(shown):
+            flag = "-v" if room.verbosity < 1 else "-vv"
+            yield _line("", f"… and {len(model.strongest) - len(shown)} more ({flag} shows more)")
     for acceptance in pair.accepted:
         if acceptance.state == "accepted":
-            yield _line("accepted", acceptance.text)
+            yield from wrapped(_line("accepted", acceptance.text), room.width, len(_line("", "")))
 
 
-def _counts(pair: PairSummary) -> Iterator[str]:
+def _measured(pair: PairSummary, root: Path, room: Room) -> Iterator[tuple[str, str]]:
+    before, after = pair.baseline, pair.candidate
+    yield from _counts(pair)
+    if pair.controls:
+        yield "controls", pair.controls
+    yield "explained", _both(number(before.fve), number(after.fve), "variance")
+    coverage = percent(before.coverage), percent(after.coverage)
+    yield "aligned", _both(*coverage, "tokens")
+    texts = f"{pair.train_pairs} token pairs to learn from, {pair.heldout_pairs} held out"
+    yield "texts", f"{visible(_short(pair.corpus, root))}: {texts}"
+    took = duration(pair.seconds)
+    yield "time", f"from cache (measured in {took})" if pair.cached else took
+    if room.verbosity > 0:
+        yield "result", pair.key
+
+
+def _counts(pair: PairSummary) -> Iterator[tuple[str, str]]:
     stated = [line for check in pair.checks for line in check.lines]
     for model, side in ((pair.candidate, "CANDIDATE"), (pair.baseline, "BASELINE")):
         own = [x for x in dict.fromkeys(stated) if x.startswith(side)]
         unasked = f"{plural(model.count, 'difference')}; joint strength {number(model.strength)}"
         for text in own or [f"{side}-ONLY: {unasked}"]:
             name, _, rest = text.partition(": ")
-            yield _line(name.lower(), rest)
+            yield name.lower(), rest
     for check in pair.checks:
         if check.reason:
-            yield _line("no verdict", check.reason)
+            yield "no verdict", check.reason
 
 
 def _both(before: str, after: str, noun: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pytest_crossdiff.result import Context
@@ -11,6 +11,23 @@ if TYPE_CHECKING:
 MARKS = "⟦", "⟧"
 _NAMED = {"\n": "⏎", "\r": "\\r", "\t": "⇥"}
 _JOINERS = "\u200c\u200d"  # invisible, but scripts and emoji are built with them
+
+
+class Room(NamedTuple):
+    """How much is told: the columns of a line, and pytest's verbosity, e.g. 2 with -vv."""
+
+    width: int = 100
+    verbosity: int = 0
+
+    def of(self, quiet: int, normal: int, verbose: int) -> int | None:
+        """How many are shown with -q, without, with -v; None, all of them, with -vv."""
+        if self.verbosity > 1:
+            return None
+        return verbose if self.verbosity == 1 else normal if self.verbosity == 0 else quiet
+
+
+ROOM = Room()
+"""What is told where nobody says otherwise."""
 
 
 def visible(text: str) -> str:
@@ -32,6 +49,19 @@ def cut(text: str, width: int) -> str:
     if columns(text) <= width:
         return text
     return _head(text, width - 1) + "…" if width > 0 else ""
+
+
+def wrapped(text: str, width: int, indent: int) -> list[str]:
+    """`text` on lines of at most `width` columns, those after the first indented by `indent`."""
+    first, *words = text.split(" ")
+    lines = [first]
+    for word in words:
+        joined = f"{lines[-1]} {word}"
+        if columns(joined) <= width or not lines[-1].strip():
+            lines[-1] = joined
+        else:
+            lines.append(" " * indent + word)
+    return [cut(line, width) for line in lines]
 
 
 def marked(context: Context, width: int) -> str:
