@@ -7,217 +7,52 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import json
 import types
 import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pytest_crossdiff.controls import Controls, NullControl, Spike
+from pytest_crossdiff.difference import (
+    SIDES,
+    Certainty,
+    Context,
+    Description,
+    Difference,
+    Effect,
+    Feature,
+    Firing,
+    Side,
+    Span,
+    TokenCount,
+)
 from pytest_crossdiff.errors import StoreError
-from pytest_crossdiff.recurrence import majority
+
+__all__ = [
+    "SCHEMA",
+    "SIDES",
+    "Certainty",
+    "Context",
+    "Controls",
+    "CorpusFacts",
+    "Description",
+    "Difference",
+    "Effect",
+    "Feature",
+    "Firing",
+    "ModelFacts",
+    "NullControl",
+    "Result",
+    "Side",
+    "Span",
+    "Spike",
+    "TokenCount",
+    "Training",
+]
 
 SCHEMA = 2
 """Version of the stored form; a change in meaning or shape raises it, older results are re-made."""
-
-Side = Literal["baseline", "candidate"]
-SIDES: tuple[Side, Side] = ("baseline", "candidate")
-Certainty = Literal["confirmed", "possible"]
-
-
-@dataclass(frozen=True)
-class Span:
-    """One token of a context: where it stands in before + token + after (characters), the
-    difference's activation on it, and what the other model predicts of that (units of `Context`).
-    """
-
-    start: int
-    end: int
-    activation: float
-    other: float
-
-
-@dataclass(frozen=True)
-class Context:
-    """A place in the held-out text where a difference fires.
-
-    `before`, `token` and `after` are pieces of the text as the owner model read it; `activation` is
-    in units of the owner's root-mean-square activation norm; `other` is what the other model's
-    vector at the same place predicts of it, in the same units; `band` says which part of the
-    difference's own range this example was taken from, e.g. `"top"` or `"50-75 %"`.  spans: the
-    tokens of before + token + after that both models have.
-    """
-
-    document: str
-    before: str
-    token: str
-    after: str
-    activation: float
-    other: float
-    band: str
-    spans: tuple[Span, ...]
-
-
-@dataclass(frozen=True)
-class TokenCount:
-    """How often a difference fires on a token text, and how often that token occurs (held-out)."""
-
-    token: str
-    fired: int
-    occurs: int
-
-
-@dataclass(frozen=True)
-class Firing:
-    """A place of the held-out text, whatever the tokenizer: the document, a digest of the piece
-    of text, the character of it at which the token ends, and the difference's activation there.
-
-    A difference keeps the 256 places where it fires that have the least `rank`: of a place whose
-    rank is below the greatest that it keeps, and which it doesn't keep, it is known not to fire.
-    """
-
-    document: str
-    piece: str
-    end: int
-    activation: float
-
-    @property
-    def rank(self) -> str:
-        """A digest of the place: an order without meaning, the same in every run."""
-        return hashlib.sha256(f"{self.piece}:{self.end}".encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a difference is about, found without any service; nothing here is proof.
-
-    words: those that stand near its firing more often than elsewhere, with their lift (how many
-    times more often).  promoted, suppressed: tokens whose logit its direction raises or lowers most
-    in the owner's own unembedding, () where the model has none.  positions: share of its firing in
-    each tenth of the pieces of text.  slices: share of tokens it fires on in each part of the
-    corpus.
-    """
-
-    words: tuple[tuple[str, float], ...] = ()
-    promoted: tuple[str, ...] = ()
-    suppressed: tuple[str, ...] = ()
-    positions: tuple[float, ...] = ()
-    slices: dict[str, float] = dataclasses.field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What taking a difference away does to its model's output (METHOD 4).
-
-    measure: `"kl"`, nats a token between the predictions with and without it, or `"output"`, the
-    relative change of the last hidden state where a model predicts no tokens.  firing, elsewhere:
-    its mean where the difference fires and where it doesn't, over so many tokens.  plain, steered:
-    how the model goes on with a text, as it is and with the difference added, "" where it writes
-    none.  raised, lowered: the tokens whose probability it raises or lowers most where it fires; ()
-    where no tokens are predicted.
-    """
-
-    measure: str
-    firing: float
-    elsewhere: float
-    firing_tokens: int
-    elsewhere_tokens: int
-    prompt: str = ""
-    plain: str = ""
-    steered: str = ""
-    raised: tuple[str, ...] = ()
-    lowered: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One exclusive dictionary feature and what the held-out test says of it (METHOD 3 and 4).
-
-    exclusivity: 1 - R2(other) / R2(own), with its bootstrap interval over documents.
-    p_value: of "exclusivity is not above the threshold", before the correction for many features.
-    strength: share of the owner's held-out variance that goes unexplained without the feature.
-    density: share of held-out tokens on which it fires.  peak: its largest activation in units of
-    the root-mean-square norm.  documents: held-out documents in which it fires.
-    seed: of the dictionary that it is in.
-    rejected: why it is not a difference, "" when it is verified.
-    undecided: rejected, but more text may verify it: its interval reaches beyond the threshold.
-    """
-
-    seed: int
-    index: int
-    side: Side
-    exclusivity: float
-    exclusivity_low: float
-    exclusivity_high: float
-    p_value: float
-    r2_own: float
-    r2_other: float
-    strength: float
-    density: float
-    peak: float
-    documents: int
-    rejected: str
-    undecided: bool
-
-    @property
-    def id(self) -> str:
-        """`seed.index`, unique within a result."""
-        return f"{self.seed}.{self.index}"
-
-    @property
-    def verified(self) -> bool:
-        return not self.rejected
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Verified features of one side that fire together: what is counted (METHOD 3, last point).
-
-    certainty: confirmed when the majority of dictionaries have it verified, else possible, for the
-    `doubt` given in words.  seeds: the dictionaries that have it.  features: ids of its features.
-    Exclusivity, its interval and the p-value are those of the strongest feature; strength, density
-    and peak are joint: all features of the cluster removed or fired together, on average over the
-    dictionaries that have it; strength_low and strength_high are the extremes over them.
-    histogram: how often its activation falls into each twentieth of the range from 0 to `peak`,
-    where it fires.  firing: its strongest places, for finding it again in another run.
-    latent_scaling: (epsilon, r) of arXiv 2504.02922 where both models have one width.
-    label: a name that somebody or something gave it, unverified.
-    """
-
-    id: str
-    side: Side
-    certainty: Certainty
-    doubt: str
-    seeds: tuple[int, ...]
-    features: tuple[str, ...]
-    exclusivity: float
-    exclusivity_low: float
-    exclusivity_high: float
-    p_value: float
-    r2_own: float
-    r2_other: float
-    strength: float
-    strength_low: float
-    strength_high: float
-    density: float
-    peak: float
-    documents: int
-    tokens: tuple[TokenCount, ...]
-    contexts: tuple[Context, ...]
-    histogram: tuple[int, ...]
-    firing: tuple[Firing, ...]
-    description: Description
-    effect: Effect | None = None
-    latent_scaling: tuple[float, ...] = ()
-    label: str = ""
-
-    def named(self, name: str) -> Difference:
-        """The same with another id."""
-        return dataclasses.replace(self, id=name)
-
-    @property
-    def confirmed(self) -> bool:
-        return self.certainty == "confirmed"
 
 
 @dataclass(frozen=True)
@@ -288,55 +123,6 @@ class Training:
     seeds: tuple[int, ...]
     dead: tuple[int, ...]
     loss: tuple[tuple[float, ...], ...]
-
-
-@dataclass(frozen=True)
-class Spike:
-    """A signal planted into one model's vectors, and whether it was found (METHOD 5).
-
-    strength, density: as planted.  seeds: dictionaries in which it was verified.  measured: the
-    strength found for it, on average over these, 0 where it was not found.
-    """
-
-    side: Side
-    strength: float
-    density: float
-    seeds: tuple[int, ...]
-    measured: float
-
-
-@dataclass(frozen=True)
-class NullControl:
-    """The baseline held against itself, seen through a random map: nothing differs.
-
-    found: differences reported all the same.  features, steps: of its dictionary.
-    """
-
-    found: int
-    features: int
-    steps: int
-
-
-@dataclass(frozen=True)
-class Controls:
-    """What says how far a verdict can be trusted; () and None where a control was switched off."""
-
-    spikes: tuple[Spike, ...] = ()
-    null: NullControl | None = None
-
-    def limit(self, side: Side, seeds: int) -> float | None:
-        """The limit of detection: the least strength at which a spike of `side` was verified in
-        the majority of the `seeds` dictionaries, as one was at every greater strength; None when
-        none of the strongest was.
-        """
-        own = [spike for spike in self.spikes if spike.side == side]
-        seen = {spike.strength for spike in own if majority(len(spike.seeds), seeds)}
-        limit = None
-        for strength in sorted({spike.strength for spike in own}, reverse=True):
-            if strength not in seen:
-                break
-            limit = strength
-        return limit
 
 
 @dataclass(frozen=True)
