@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,10 @@ from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings, fields
 from pytest_crossdiff.report import html
 from pytest_crossdiff.report.document import Acceptance, Check, Report, SideCheck
+from pytest_crossdiff.report.write import render
+from pytest_crossdiff.result import Result
 from results import make_context, make_difference, make_feature, make_model, make_result
+from test_report_schema import checker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -356,6 +360,20 @@ class TestHostileTexts:
         escapes = ("\\u{202e}abc\\u{2066}", "\\x1b[31m", "\\u{2028}")
         for shown in (*HOSTILE[:2], "مرحبا بالعالم", "${title}", *escapes):
             assert shown in text, shown
+
+
+def test_what_a_real_run_measured_is_drawn_and_valid(opened, measured):
+    (path,) = (measured / "cache" / "result").rglob("result.json")
+    result = Result.from_json(path.read_text("utf-8"))
+    report = Report.of(result)
+    checker().validate(json.loads(render(report, "json")))
+    page = opened(report)
+    for difference in result.differences:
+        page.go(f"#/difference/{difference.id}")
+        assert page.page.locator(".context").count() == len(difference.contexts) > 0
+        texts = page.texts(".context .ctx")
+        assert texts[::2] == texts[1::2]
+        assert page.page.locator(".context mark").count() >= 2 * len(difference.contexts)
 
 
 def test_a_thousand_features_are_a_small_file_that_opens_in_a_second(opened, tmp_path):
