@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_crossdiff.cli.configuration import read
 from pytest_crossdiff.errors import InsufficientData, SettingsError
+from pytest_crossdiff.gate.accepting import Ledger
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import fields, parse
 from pytest_crossdiff.report import find as reports
-from pytest_crossdiff.report.document import Check, Report
+from pytest_crossdiff.report.document import Acceptance, Check, Report
 from pytest_crossdiff.store.cache import DamagedEntry, Manifest, Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_crossdiff.cli.configuration import Configuration
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.result import Result
 
@@ -63,10 +65,11 @@ def find(named: str, flags: Mapping[str, str]) -> Found:
         file = path / RESULT if path.is_dir() else path
         _check(file)
         return Found(reports.find(named, _NOWHERE), Path.cwd(), _store_of_file(file, flags))
-    settings, root, _ = read(flags)
+    configuration = read(flags)
+    settings, root, _ = configuration
     store = store_of(settings)
     if not named:
-        return _of_settings(settings, root, store)
+        return _of_settings(configuration, store)
     if len(named) < _SHORTEST:
         raise SettingsError(
             f"{named!r} is neither a folder nor a key: {_SHORTEST} letters of one are needed"
@@ -89,10 +92,11 @@ def measured_settings(result: Result, flags: Mapping[str, str]) -> Settings:
     return Settings(**values, sources=dict.fromkeys(values, "the result"))
 
 
-def _of_settings(settings: Settings, root: Path, store: Store) -> Found:
+def _of_settings(configuration: Configuration, store: Store) -> Found:
     from pytest_crossdiff.cli.progress import on_stderr
     from pytest_crossdiff.engine import pipeline
 
+    settings, root, file = configuration
     found = pipeline.cached(settings, note=on_stderr().note)
     if found is None:
         raise InsufficientData(
@@ -100,8 +104,13 @@ def _of_settings(settings: Settings, root: Path, store: Store) -> Found:
             source=f"cache {store.root}",
             remedy="run `crossdiff train`, or name a result of `crossdiff cache list`",
         )
-    check = Check.of(judge(found.result, Budgets.configured(settings)))
-    return Found(Report.of(found.result, checks=[check], settings=settings), root, store)
+    result = found.result
+    accepted, _ = Ledger.beside(file, root).recognition(result, settings, "")
+    verdict = judge(result, Budgets.configured(settings), accepted)
+    check = Check.of(verdict, lenient=settings.inconclusive == "warn")
+    known = {r.difference: Acceptance.of(r) for r in accepted.found}
+    report = Report.of(result, checks=[check], settings=settings, accepted=known)
+    return Found(report, root, store)
 
 
 def _check(file: Path) -> None:

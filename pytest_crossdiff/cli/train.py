@@ -12,11 +12,13 @@ from pytest_crossdiff.cli.exits import EXCEEDED, INCONCLUSIVE, WITHIN
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.cli.configuration import Configuration
     from pytest_crossdiff.cli.terminal import Terminal
+    from pytest_crossdiff.measurements import Measurements
     from pytest_crossdiff.progress import Progress
 
 MORE = """\
@@ -88,9 +90,23 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
         root = configuration.root
         for line in (brief(pair, root),) if options.quiet else block(pair, root, room):
             out.line(line)
+    for line in _reports(measurements, configuration.root):
+        if not options.quiet:
+            out.line(line)
     if unclear is not None and not options.no_verdict:
         raise unclear
     return WITHIN if options.no_verdict else code
+
+
+def _reports(measurements: Measurements, root: Path) -> Iterator[str]:
+    """Write those that the settings ask for, as pytest would, and name them."""
+    from pytest_crossdiff.report.evidence import Archive
+
+    archive = Archive()
+    if evidence := measurements.witness.take("crossdiff train"):
+        archive.add(evidence)
+    archive.close(root)
+    return archive.lines(root)
 
 
 def _warn_of_fixture(configuration: Configuration, progress: Progress) -> None:
