@@ -180,9 +180,13 @@ def test_a_model_that_isn_t_there_is_3_and_what_sounds_like_it_is_named(measured
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another thing there")
 def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(measured, tmp_path):
     shutil.copytree(measured / "cache" / "harvest", tmp_path / "cache" / "harvest")
-    longer = [f"--cache-dir={tmp_path / 'cache'}", "--steps=100000"]
+    longer = ["train", f"--cache-dir={tmp_path / 'cache'}", "--steps=100000"]
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"from pytest_crossdiff.cli import main; sys.exit(main({longer!r}))"
+    )  # a background job ignores the signal, and its children with it
     with subprocess.Popen(
-        [sys.executable, "-m", "pytest_crossdiff", "train", *longer],
+        [sys.executable, "-c", program],
         cwd=measured,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
