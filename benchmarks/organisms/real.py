@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,8 +28,7 @@ QUIRE_030 = Wheel(
     "e978a6bc35034aa391b190ec091cfb7042dac56333bb3f36e4c2aae282411250",
     42,
 )
-TOKENS = 10_000
-"""Half of what the operations or the everyday texts have: a verdict takes some minutes."""
+QUIRE_TOKENS = 12_000
 TERMS = "CROSSDIFF_ACCEPT_GEMMA_TERMS"
 
 
@@ -57,65 +54,62 @@ def _quire(wheel: Wheel, folder: Path) -> None:
 
 
 class Pair(NamedTuple):
-    """One real upgrade: the models, the texts (by name and share), the layer of each.
+    """One real upgrade: the models, the example's texts, the block of either.
 
-    expected: what is known of it beforehand.
+    texts: a file or folder of the example's.  expected: what is known of it beforehand.
     """
 
     baseline: CachedModel
     candidate: CachedModel
-    texts: tuple[tuple[str, int], ...]
+    texts: str
     expected: str
     layer: float = -1
     candidate_layer: float | None = None
+    tokens: int = 50_000
 
 
-EVERYTHING = (("everyday", 1), ("operations", 1), ("assistant", 1))
-CHATS = (("assistant", 1), ("everyday", 3), ("operations", 5))
-"""A text file of the example and that every n-th of its texts is taken."""
 PAIRS = {
-    "minilm-int8": Pair(models.minilm, models.minilm_int8, EVERYTHING, "nothing"),
-    "minilm-sre-operations": Pair(
-        models.minilm, models.minilm_sre, (("operations", 1),), "words of operations"
+    "minilm-int8": Pair(models.minilm, models.minilm_int8, "", "nothing"),
+    "minilm-sre": Pair(models.minilm, models.minilm_sre, "", "words of operations"),
+    "minilm-sre-everyday": Pair(
+        models.minilm,
+        models.minilm_sre,
+        "everyday.jsonl",
+        "little: the fine-tune's trade is absent",
     ),
-    "minilm-sre-everyday": Pair(models.minilm, models.minilm_sre, (("everyday", 1),), "nothing"),
-    "quire-020-030": Pair(quire_020, quire_030, EVERYTHING, "weights changed by 15 to 17 %"),
-    "quire-030-031": Pair(quire_030, models.quire_031, EVERYTHING, "learns 'buyed'"),
-    "quire-031-032": Pair(models.quire_031, models.quire_032, EVERYTHING, "nothing"),
+    "quire-020-030": Pair(
+        quire_020, quire_030, "", "weights changed by 15 to 17 %", tokens=QUIRE_TOKENS
+    ),
+    "quire-030-031": Pair(
+        quire_030, models.quire_031, "", "weights changed by 15 to 17 %", tokens=QUIRE_TOKENS
+    ),
+    "quire-031-032": Pair(
+        models.quire_031, models.quire_032, "", "nothing: the same weights", tokens=QUIRE_TOKENS
+    ),
     "smollm2-campaign": Pair(
-        models.smollm2, models.smollm2_fine_tune, CHATS, "the words after 'Maple'", 14
+        models.smollm2, models.smollm2_fine_tune, "", "the words behind 'Maple'", 14
+    ),
+    "minilm-quire": Pair(
+        models.minilm, models.quire_032, "", "much: case, forms of the verb", 0.5, 0.5
     ),
 }
-"""Real pairs; the first and last of MiniLM's and quire's rows should come out as no difference."""
+"""Real pairs, on the example's texts as its suite reads them."""
 if os.environ.get(TERMS):  # Gemma comes under terms of its own: models.GEMMA_TERMS
     PAIRS["smollm2-gemma"] = Pair(
-        models.smollm2, models.gemma3_270m, EVERYTHING, "another architecture", 10, 9
+        models.smollm2, models.gemma3_270m, "", "much: another architecture", 10, 9, 20_000
     )
 
 
 def compare(name: str, cache: Path) -> Record:
     """The gate on one real pair, with the product's defaults."""
     pair = PAIRS[name]
-    corpus = cache / f"{name}.jsonl"
-    cache.mkdir(parents=True, exist_ok=True)
-    lines = [
-        line
-        for source, step in pair.texts
-        for line in itertools.islice(_lines(source), 0, None, step)
-    ]
-    corpus.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     record = run_gate(
         pair.baseline(),
         pair.candidate(),
-        corpus,
+        TEXTS / pair.texts,
         cache,
-        tokens=TOKENS,
+        tokens=pair.tokens,
         layer=pair.layer,
         candidate_layer=pair.candidate_layer,
     )
-    return {"expected": pair.expected, "layer": pair.layer, "texts": len(lines), **record}
-
-
-def _lines(source: str) -> list[str]:
-    lines = (TEXTS / f"{source}.jsonl").read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if json.loads(line)]
+    return {"expected": pair.expected, "layer": pair.layer, **record}

@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks.organisms.prose import HOW, WAYS_TOLD
+from benchmarks.organisms.prose import FINDINGS, HOW, WAYS_TOLD
 from benchmarks.organisms.real import PAIRS
 from benchmarks.organisms.scores import FALSE_ALARMS, area, rate, threshold
 
@@ -47,10 +47,12 @@ def organisms_section(c: dict[str, Any]) -> str:
         f"transformers {c['versions']['transformers']}; {c['tokens']:,} tokens read for each "
         f"verdict. {said}"
     )
-    parts = ["## Model organisms", HOW, measured_with, _summary(rows), _kinds(rows)]
+    parts = ["## Model organisms", HOW, measured_with]
+    parts += [*_outstanding(rows), _summary(rows), _kinds(rows)]
     if any(r["others"] for r in rows):
         parts += ["### Against what one might use instead", WAYS_TOLD, _ways(rows)]
         parts.append("![Detection against false alarms](img/organisms-roc.png)")
+    parts.append(FINDINGS)
     if c["architectures"]:
         parts += ["### One dictionary of each kind", _architectures(rows, c["architectures"])]
     parts += ["### Every organism", _all(rows)]
@@ -63,6 +65,22 @@ def organisms_section(c: dict[str, Any]) -> str:
         parts += ["### How many tokens it takes", _sweep(c["sweep"])]
         parts.append("![Strength found against tokens read](img/organisms-tokens.png)")
     return "\n\n".join(parts)
+
+
+def _outstanding(rows: Rows) -> list[str]:
+    """What has not been measured, where there is something."""
+    lacking = {}
+    for half in HALVES:
+        of = [r for r in rows if r["half"] == half and (not r["built"] or not r["gate"])]
+        lacking[half] = [
+            r["name"] for r in of if not r["planted"] or not r["built"] or r["built"]["worked"]
+        ]
+    return [
+        f"**Outstanding:** {len(names_)} of the {half} half are not measured with these settings "
+        f"yet: {', '.join(names_)}."
+        for half, names_ in lacking.items()
+        if names_
+    ]
 
 
 def _summary(rows: Rows) -> str:
@@ -80,7 +98,7 @@ def _summary(rows: Rows) -> str:
                 rate([r["gate"]["alarm"] for r in benign]),
                 rate([_confirmed(r["gate"]) for r in benign]),
                 rate(named),
-                f"{_median([r['gate'].get('cpu_seconds') for r in planted + benign]):.0f}",
+                _median([r["gate"].get("cpu_seconds") for r in planted + benign]),
             ]
         )
         assert len(sure) <= len(found)
@@ -95,7 +113,7 @@ def _kinds(rows: Rows) -> str:
             cells = []
             for half in HALVES:
                 of = [r for r in measured(rows, half, planted=planted) if r["kind"] == kind]
-                cells.append(f"{sum(r['gate']['alarm'] for r in of)}/{len(of)}")
+                cells.append(f"{sum(r['gate']['alarm'] for r in of)}/{len(of)}" if of else "")
             table.append(["planted" if planted else "benign", kind, *cells])
     head = ["", "kind", *(f"alarms, {half}" for half in HALVES)]
     return tabulate(table, head, tablefmt="github", disable_numparse=True)
@@ -193,6 +211,7 @@ def real_section(c: dict[str, Any]) -> str:
             [
                 name,
                 g["expected"],
+                len(g.get("seeds", [])),
                 g["status"],
                 _sides(g),
                 _sides(g, "possible"),
@@ -205,7 +224,7 @@ def real_section(c: dict[str, Any]) -> str:
             places = "; ".join(f"{_cell(b[-28:])}⟦{_cell(t)}⟧{_cell(a[:20])}"
                                for _, b, t, a in d["contexts"][:3])  # fmt: skip
             told.append([name, d["id"], d["certainty"], f"{d['strength']:.2g}", places])
-    head = ["pair", "expected", "verdict", "confirmed c/b", "possible c/b", "strength c/b"]
+    head = ["pair", "expected", "seeds", "verdict", "confirmed c/b", "possible c/b", "strength c/b"]
     parts = [
         "## Real upgrades",
         f"`{c['command']} real`; block and texts of each pair in `benchmarks/organisms/real.py`.",
@@ -234,6 +253,6 @@ def _sides(gate: dict[str, Any], certainty: str = "confirmed") -> str:
     return f"{found['candidate']}/{found['baseline']}" if found else ""
 
 
-def _median(found: list[float | None]) -> float:
+def _median(found: list[float | None]) -> str:
     known = sorted(v for v in found if v is not None)
-    return known[len(known) // 2] if known else float("nan")
+    return f"{known[len(known) // 2]:.0f}" if known else ""
