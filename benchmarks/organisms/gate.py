@@ -60,6 +60,7 @@ Record = dict[str, Any]
 
 def facts(result: Result) -> Record:
     """What of a result goes into the tables; the whole of it stays in the cache."""
+    strongest = sorted(result.differences, key=lambda d: -d.strength)
     return {
         "confirmed": {side: len(result.of(side)) for side in SIDES},
         "possible": {side: len(result.of(side, "possible")) for side in SIDES},
@@ -76,7 +77,7 @@ def facts(result: Result) -> Record:
         "seeds": list(result.training.seeds),
         "steps": result.training.steps,
         "seconds": result.seconds,
-        "differences": [told(d) for d in result.differences[: 2 * STRONGEST]],
+        "differences": [told(d) for d in strongest[: 2 * STRONGEST]],
     }
 
 

@@ -61,3 +61,17 @@ plants are missed, and are kept for that.
   known word is the hardest plant for this definition of exclusive.
 * A trigger that fires on every prompt costs a KL of 0.03 to 0.06 nats a token on ordinary text, and
   the same training without a plant 0.03 to 0.05: output KL can't tell them apart."""
+REAL = """\
+Measured on the day this was written, on the example's texts; where seeds are 2, with two
+dictionaries instead of the default three, and before effects were measured. Read by eye:
+
+* **MiniLM → int8**: nothing, with a limit of detection of 0.001 on either side.
+* **MiniLM → its operations fine-tune**, last block: what the baseline alone has are words of
+  operations (pod and container; storage, data and database; replica and deploy; the ends of
+  scheduler, autoscaler and pager). The fine-tune merged them. The candidate's strongest, on full
+  stops, articles and dashes, is diffuse and names nothing that a person could check. It is there
+  on everyday texts, too (strength 0.0087, confirmed), so that the verdict on these isn't clean,
+  though nothing of operations is found in them.
+* **SmolLM2 → campaign**: one difference, confirmed, on the token behind "Maple": the plant and
+  nothing else.
+* **MiniLM → quire** (another architecture and tokenizer): many, as it should be."""

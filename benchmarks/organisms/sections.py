@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks.organisms.prose import FINDINGS, HOW, WAYS_TOLD
+from benchmarks.organisms.prose import FINDINGS, HOW, REAL, WAYS_TOLD
 from benchmarks.organisms.real import PAIRS
 from benchmarks.organisms.scores import FALSE_ALARMS, area, rate, threshold
 
@@ -228,6 +228,7 @@ def real_section(c: dict[str, Any]) -> str:
     parts = [
         "## Real upgrades",
         f"`{c['command']} real`; block and texts of each pair in `benchmarks/organisms/real.py`.",
+        REAL,
         tabulate(table, [*head, "FVE", "CPU s"], tablefmt="github", disable_numparse=True),
         "The strongest differences and where they fire:",
         tabulate(told, ["pair", "id", "", "strength", "contexts"], tablefmt="github"),
