@@ -27,7 +27,10 @@ Wilson's, 95 %."""
 WAYS_TOLD = f"""\
 Each way is one number, and each has the cut that lets at most {FALSE_ALARMS:.0%} of the benign
 upgrades of the same half pass it; the area is that under the whole curve. Only `the gate's score`
-is a ranking by what the gate measured; its own cuts are in the table above."""
+is a ranking by what the gate measured; its own cuts are in the table above. On the reporting half
+output KL, the linear probe and CKA rank planted above benign upgrades better than the gate does:
+they say that something changed, and nothing of what. Their cuts were taken from these very
+benign upgrades, of which there are few, and have to be known beforehand in use."""
 FINDINGS = """\
 ### What was learnt on the development half
 
@@ -59,8 +62,9 @@ plants are missed, and are kept for that.
   network as probe the same trigger was still possible and named, by the words behind it, at half
   the strength: a network reads from the baseline which word stands there. So a new use of one
   known word is the hardest plant for this definition of exclusive.
-* A trigger that fires on every prompt costs a KL of 0.03 to 0.06 nats a token on ordinary text, and
-  the same training without a plant 0.03 to 0.05: output KL can't tell them apart."""
+* On ordinary text a trigger costs a KL of 0.03 to 0.06 nats a token, the same training without a
+  plant 0.03 to 0.05. On texts of which a third carry the plant, as here, output KL does tell them
+  apart, and better than the gate (table above)."""
 REAL = """\
 Measured on the day this was written, on the example's texts; where seeds are 2, with two
 dictionaries instead of the default three, and before effects were measured. Read by eye:

@@ -149,8 +149,9 @@ def values(rows: Rows, half: str, way: str, *, planted: bool) -> list[float]:
 def _all(rows: Rows) -> str:
     table = []
     for r in rows:
-        g, built = r["gate"], r["built"]
-        if not g or not built:
+        g, built = r["gate"] or {}, r["built"]
+        failed = built and r["planted"] and not built["worked"]
+        if not built or not (g or failed):
             continue
         took = f"{built['before']:.2f} → {built['after']:.2f}" if r["planted"] else ""
         if r["planted"] and not built["worked"]:
@@ -161,7 +162,7 @@ def _all(rows: Rows) -> str:
                 r["name"],
                 took,
                 f"{built['kl']:.2g}",
-                g["status"],
+                g.get("status", "no organism"),
                 _sides(g),
                 _sides(g, "possible"),
                 " / ".join(f"{v:.2g}" for v in reversed(g.get("strength", {}).values())),
