@@ -69,7 +69,7 @@ def test_a_value_is_parsed_from_text_or_from_its_own_type(name, raw, value):
         ("exclusive_share", "0.5", "must lie between 0 and 0.45"),
         ("min_fve", "inf", "must lie between 0 and 1"),
         ("trust_remote_code", "maybe", "expected true or false"),
-        ("architecture", "sae", "expected one of dfc, innovation, standard"),
+        ("architecture", "sae", "expected one of innovation, dfc, standard"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_reason_and_its_source(name, raw, reason):
