@@ -127,7 +127,8 @@ class Feature:
     the root-mean-square norm.  documents: held-out documents in which it fires.
     seed: of the dictionary that it is in.
     rejected: why it is not a difference, "" when it is verified.
-    undecided: rejected, but more text may verify it: its interval reaches beyond the threshold.
+    undecided: rejected, but more text may verify it: exclusive by estimate, though not by the whole
+    of its interval.
     """
 
     seed: int

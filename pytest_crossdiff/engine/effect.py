@@ -106,7 +106,7 @@ def measure(
         for batch in text.batches(plan)
     ]
     total = sum(len(numbers) for _, numbers in batches)
-    with progress.phase(f"effects in the {label}", total, "pass") as bar:
+    with progress.phase(f"effects in the {label}", total, "text") as bar:
         for batch, numbers in batches:
             recorded = record(loaded, batch.ids_bp, batch.mask_bp)
             for number in numbers:

@@ -185,7 +185,7 @@ def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
         elif not rejected and not exclusive:
             other = SIDES[side == "baseline"]
             rejected = f"the {other} predicts it too: R² {found.r2_other[p]:.2f}"
-            undecided = bool(found.high[p] > settings.exclusivity)
+            undecided = bool(found.estimate[p] > settings.exclusivity)
         peak = float(held.f_np[:, p].max(initial=0.0) * held.norm_p[p] / held.ablation.norm(side))
         features.append(
             Feature(
