@@ -60,6 +60,7 @@ def entry(difference: Difference, result: Result) -> Entry:
         baseline="",
         candidate="",
         strength=difference.strength,
+        strength_high=difference.strength_high,
         tokens=tuple(t.token for t in difference.tokens),
         contexts=(),
         reason="",

@@ -58,7 +58,7 @@ class Teller:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports; accept what `--crossdiff-accept` names."""
         if self._archive:
-            self._archive.close(self._config.rootpath)
+            self._archive.close(self._config.rootpath, self._pairs.values())
         if self._config.option.crossdiff_accept is None or self._config.option.collectonly:
             return
         from pytest_crossdiff.gate.accepting import Ledger, Proposal

@@ -25,6 +25,7 @@ ENTRY = Entry(
     baseline="org/old@abc",
     candidate="checkpoints/v2",
     strength=0.012345678,
+    strength_high=0.0145678,
     tokens=("kubectl", "pods"),
     contexts=("To see what is wrong run⟦ kubectl⟧ get pods",),
     reason="we trained on our runbooks",
@@ -49,6 +50,7 @@ CONTENTS = """\
    "baseline": "org/old@abc",
    "candidate": "checkpoints/v2",
    "strength": 0.01235,
+   "strength_high": 0.01457,
    "tokens": [
     "kubectl",
     "pods"
@@ -82,9 +84,9 @@ def test_what_is_written_is_read_again(tmp_path):
     path = tmp_path / accepted.FILE
     accepted.write(path, [ENTRY])
     (entry,) = accepted.read(path)
-    assert dataclasses.replace(entry, strength=0, fingerprint=None) == dataclasses.replace(
-        ENTRY, strength=0, fingerprint=None
-    )
+    assert dataclasses.replace(
+        entry, strength=0, strength_high=0, fingerprint=None
+    ) == dataclasses.replace(ENTRY, strength=0, strength_high=0, fingerprint=None)
     assert entry.strength == 0.01235
     assert entry.fingerprint.places == {("f" * 16, 25): 2.05, ("0" * 16, 7): 1.0}
     accepted.write(path, [entry])

@@ -146,6 +146,16 @@ class TestTrain:
         done = crossdiff(make_result(), "train", "--corpus=builtin:pydoc")
         assert "crossdiff_corpus" not in done.stderr
 
+    def test_labels_are_those_of_the_tests(self, project, crossdiff):
+        project.makeconftest(
+            "def pytest_crossdiff_label_feature(config, difference):\n"
+            "    assert config.rootpath.name and difference.id != 'C2'\n"
+            "    return f'a name for {difference.id}'\n"
+        )
+        done = crossdiff(make_result(make_difference(), make_difference("C2")), "train")
+        assert "a name for C1" in done.stdout
+        assert "crossdiff: C2 has no label: pytest_crossdiff_label_feature gave" in done.stderr
+
 
 def test_a_real_pair_is_measured_and_over_budget(measured):
     """The difference is planted: the candidate can't tell some words apart."""

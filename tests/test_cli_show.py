@@ -13,6 +13,8 @@ from pytest_crossdiff.cli import differences
 from pytest_crossdiff.cli.results import find
 from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.report.document import Acceptance, Report
+from pytest_crossdiff.report.write import write
 from pytest_crossdiff.result import Result
 from pytest_crossdiff.store.cache import Store
 from results import make_context, make_difference, make_result
@@ -54,6 +56,15 @@ class TestWhichResult:
         done = crossdiff(measured, "show", named)
         assert done.returncode == 0, done.stderr
         assert f"result          {key[:12]}" in done.stdout
+
+    def test_labels_are_those_of_the_tests(self, measured, key, tmp_path):
+        (tmp_path / "pytest.ini").write_text(
+            f"[pytest]\ncrossdiff_cache_dir={measured / 'cache'}\n"
+        )
+        (tmp_path / "conftest.py").write_text(
+            "def pytest_crossdiff_label_feature(difference): return f'named {difference.id}'\n"
+        )
+        assert "named B1: " in crossdiff(tmp_path, "show", key[:6]).stdout
 
     def test_flags_change_the_settings(self, measured):
         done = crossdiff(measured, "show", "--seed=7")
@@ -112,7 +123,7 @@ def test_a_planted_difference_is_listed_with_the_words_that_set_it_off(measured)
         "strength",
         "density",
         "exclusivity",
-        "certainty",
+        "state",
         "fires",
         "on",
     ]
@@ -170,6 +181,23 @@ class TestSelection:
         with pytest.raises(SettingsError, match="not a regular expression"):
             self.ids([], None, "(")
 
+    def test_what_was_accepted_is_marked_and_says_by_whom_and_why(self, tmp_path):
+        accepted = {
+            "C1": Acceptance("Ann", "trained on it", "2026-01-02"),
+            "B1": Acceptance("Ben", "for now", "2026-01-02", "expired", "2026-02-01"),
+        }
+        write(Report.of(self.RESULT, accepted=accepted), ["json"], tmp_path, "kept")
+        found = find(str(tmp_path / "kept.json"), {})
+        lines = Lines()
+        differences.write_list(lines.terminal, found, list(self.RESULT.differences), 0)
+        states = {
+            words[0]: words[7] for line in lines if (words := line.split())[:1] and "[" in line
+        }
+        assert states == {"C1": "accepted", "C2": "possible", "B1": "expired"}
+        lines.clear()
+        differences.write_difference(lines.terminal, self.RESULT.differences[2], found.report)
+        assert "  expired      by Ben, 2026-01-02, until 2026-02-01: for now" in lines
+
     def test_what_is_beyond_the_limit_is_counted(self, tmp_path):
         many = make_result(*(make_difference(f"C{i}") for i in range(1, 6)))
         (tmp_path / "result.json").write_text(many.to_json(), "utf-8")
@@ -193,7 +221,7 @@ class TestHostileText:
     def lines(self, **options):
         lines = Lines(**options)
         (difference,) = self.RESULT.differences
-        differences.write_difference(lines.terminal, difference, self.RESULT)
+        differences.write_difference(lines.terminal, difference, Report.of(self.RESULT))
         return lines
 
     def test_it_is_spelt_out(self):

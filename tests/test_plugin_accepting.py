@@ -41,7 +41,9 @@ LOST = firing(make_difference("B1", "baseline", strength=0.005, tokens=("whom",)
 
 def renamed(difference, name, strength):
     """As another dictionary has it."""
-    return dataclasses.replace(firing(difference, 2), id=name, strength=strength)
+    return dataclasses.replace(
+        firing(difference, 2), id=name, strength=strength, strength_low=strength
+    )
 
 
 @pytest.fixture
@@ -75,6 +77,7 @@ class TestAccepting:
             "baseline": "org/old",
             "candidate": "org/new",
             "strength": 0.02,
+            "strength_high": 0.022,
             "tokens": ["pods", "\\x1b[2J"],
             "contexts": ["list all the\\u202e⟦ pods⟧ of it"],
             "reason": "trained on our runbooks",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 import fake_engine
 from pytest_crossdiff.report.document import Report
-from results import make_difference, make_result
+from results import make_difference, make_model, make_result
 
 PASSES = "def test_it(crossdiff): crossdiff.assert_candidate_only(max_count=5)\n"
 FAILS = "def test_it(crossdiff): crossdiff.assert_within_budget()\n"
@@ -135,6 +137,47 @@ def test_each_pair_has_its_own_file(project, engine):
     report = read(project.path / "crossdiff-report" / names[-1])
     assert report.result.key == "b" * 64
     assert report.checks == ()
+
+
+def test_the_layers_of_one_pair_are_compared_whether_or_not_each_has_a_report(project, engine):
+    run = engine.run
+
+    def run_by_layer(settings, *others):
+        layer = int(settings.layer)
+        model = dataclasses.replace(make_model(), layer=layer)
+        found = (make_difference(), make_difference("B1", "baseline", certainty="possible"))
+        measured = make_result(*found[:layer], key=str(layer) * 64, candidate=model)
+        at = {"layer": str(layer), "k": str(settings.k)}
+        engine.result = dataclasses.replace(measured, settings=measured.settings | at)
+        return run(settings, *others)
+
+    engine.run = run_by_layer
+    tests = [
+        f"@pytest.mark.crossdiff({given})\ndef test_{n}(crossdiff): {what}\n"
+        for n, (given, what) in enumerate(
+            [
+                ("layer=2, report='html'", "crossdiff.assert_within_budget()"),
+                ("layer=1", "crossdiff.assert_within_budget()"),
+                ("layer=0", "pass"),
+                ("layer=1, k=8", "pass"),
+            ]
+        )
+    ]
+    project.makepyfile("import pytest\n" + "".join(tests))
+    project.runpytest("--crossdiff-report-on-failure=json,html").assert_outcomes(failed=2, passed=2)
+    folder = project.path / "crossdiff-report"
+    report = read(folder / "old-to-model-22222222.json")
+    assert [
+        (layer.key[0], [(s.layer, s.count, s.possible) for s in layer.sides], layer.statuses)
+        for layer in report.layers
+    ] == [
+        ("0", [(6, 0, 0), (0, 0, 0)], ()),
+        ("1", [(6, 0, 0), (1, 1, 0)], ("exceeded",)),
+        ("2", [(6, 0, 1), (2, 1, 0)], ("exceeded",)),
+    ]
+    pages = [layer.page for layer in report.layers]
+    assert pages[0] == ""
+    assert all((folder / page).is_file() for page in pages[1:])
 
 
 def test_a_folder_that_cant_be_written_hides_nothing(project):

@@ -37,6 +37,7 @@ def entry_for(d, id_="", **changes):
         baseline="old",
         candidate="new",
         strength=d.strength,
+        strength_high=d.strength_high,
         tokens=(),
         contexts=(),
         reason="wanted",
@@ -98,6 +99,16 @@ def test_one_that_has_grown_beyond_the_factor_counts_again(strength, state):
     recognition = found(make_result(difference("C1", range(40), strength)), entry)
     assert recognition.found[0].state == state
     assert recognition.accepts("C1") == (state == "accepted")
+
+
+@pytest.mark.parametrize(
+    ("low", "state"), [(0.011, "accepted"), (0.0111, "grown"), (math.nan, "grown")]
+)
+def test_what_other_seeds_would_make_of_it_is_no_growth(low, state):
+    """It was accepted at 0.01, and at 0.011 by one dictionary."""
+    entry = entry_for(difference("C1", range(40), 0.01))
+    now = dataclasses.replace(difference("C1", range(40), 0.03), strength_low=low)
+    assert found(make_result(now), entry).found[0].state == state
 
 
 def test_growth_that_is_not_a_number_counts_as_growth():

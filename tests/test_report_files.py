@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -13,6 +14,7 @@ from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings, fields
 from pytest_crossdiff.report.document import Acceptance, Check, Report
 from pytest_crossdiff.report.find import find
+from pytest_crossdiff.report.layers import Layer, LayerSide
 from pytest_crossdiff.report.write import FORMATS, file_name, render, write
 from pytest_crossdiff.store.cache import Store
 from results import make_context, make_difference, make_model, make_result
@@ -172,6 +174,16 @@ class TestMarkdown:
         assert "… and 16 more" in text
         assert "false alarms in the null control: 0" in text
         assert "limit of detection in the candidate: 0.002" in text
+
+    def test_layers_of_one_pair_stand_side_by_side(self):
+        sides = (
+            LayerSide("baseline", 2, 1, 0, 0.02, 0.9, 0.001),
+            LayerSide("candidate", 3, 4, 2, 0.3, 0.8, None),
+        )
+        layers = (Layer("key", sides, (), ""), Layer("other", sides, (), "page.html"))
+        text = render(dataclasses.replace(make_report(), layers=layers), "md").decode()
+        assert "| 2 → 3 (this one) | 4 and 2 possible | 0.3 | 1 | 0.02 |" in text
+        assert "| 2 → 3 | 4 and 2 possible | 0.3 | 1 | 0.02 |" in text
 
     def test_texts_stay_text(self):
         difference = make_difference(tokens=(HOSTILE,), contexts=(make_context(HOSTILE),))

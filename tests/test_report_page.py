@@ -16,6 +16,7 @@ from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings, fields
 from pytest_crossdiff.report import html
 from pytest_crossdiff.report.document import Acceptance, Check, Report, SideCheck
+from pytest_crossdiff.report.layers import Layer, LayerSide
 from pytest_crossdiff.report.write import render
 from pytest_crossdiff.result import Result
 from results import make_context, make_difference, make_feature, make_model, make_result
@@ -81,6 +82,21 @@ def full(features: int = 60, differences: int = 12) -> Report:
     )
 
 
+def layers(*keys: str) -> tuple[Layer, ...]:
+    return tuple(
+        Layer(
+            key,
+            (
+                LayerSide("baseline", 3 * i + 2, 1, 0, 0.02, 0.9, 0.001),
+                LayerSide("candidate", 3 * i + 3, 4, 2, 0.3, 0.8, None),
+            ),
+            ("exceeded",),
+            "it is #2.html",
+        )
+        for i, key in enumerate(keys)
+    )
+
+
 class TestOverview:
     def test_it_begins_with_the_verdict_its_budgets_and_where_they_were_set(self, opened):
         page = opened(full())
@@ -133,6 +149,25 @@ class TestOverview:
         assert len(rows) == len(fields())
         assert rows[0].startswith("crossdiff_max_candidate_only 9 --crossdiff-max-candidate-only")
         assert any(row.startswith("crossdiff_k 24 default active features") for row in rows)
+
+
+class TestLayers:
+    def test_the_pair_s_other_layers_are_compared_and_linked(self, opened, tmp_path):
+        report = dataclasses.replace(full(), layers=layers("key", "other"))
+        page = opened(report)
+        here, other = page.texts("[aria-labelledby=s-layers-compared] tbody tr")
+        assert here.startswith(
+            "block 2 → 3 this report ✗ Over budget 4 and 2 possible strength 0.3"
+        )
+        assert other == (
+            "block 5 → 6 ✗ Over budget 4 and 2 possible strength 0.3 "
+            "1 strength 0.02 90 % → 80 % 0.001 → –"
+        )
+        link = page.page.get_by_role("link", name="block 5 → 6")
+        assert link.evaluate("link => link.href") == (tmp_path / "it is #2.html").as_uri()
+
+    def test_one_layer_is_no_comparison(self, opened):
+        assert "Layers compared" not in opened(full()).texts("main").pop()
 
 
 class TestTable:
@@ -294,14 +329,16 @@ class TestKeyboard:
 class TestAccess:
     @pytest.mark.parametrize("place", ["", "#/difference/C1", "#/feature/0.1"])
     def test_axe_finds_nothing_serious_in_light_or_dark(self, opened, place):
-        page = opened(full(20, 12), place, color_scheme="light")
+        report = dataclasses.replace(full(20, 12), layers=layers("key", "other"))
+        page = opened(report, place, color_scheme="light")
         page.page.locator("details").evaluate_all("all => all.forEach(d => d.open = true)")
         assert page.findings() == []
         page.page.emulate_media(color_scheme="dark")
         assert page.findings("color-contrast") == []
 
     def test_nor_on_a_phone_where_nothing_is_wider_than_the_screen(self, opened):
-        page = opened(full(20, 12), viewport={"width": 390, "height": 844})
+        report = dataclasses.replace(full(20, 12), layers=layers("key", "other"))
+        page = opened(report, viewport={"width": 390, "height": 844})
         assert page.findings() == []
         for place in ("", "#/difference/C1", "#/feature/0.1"):
             page.go(place)

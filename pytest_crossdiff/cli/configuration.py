@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff import resolution
 from pytest_crossdiff.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import pytest
 
     from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.result import Result
 
 
 class Configuration(NamedTuple):
-    """Settings, pytest's root folder and the file that configures it, if there is one."""
+    """Settings, pytest's root folder and the file that configures it, if there is one.
+
+    labelled: gives the differences of a result the names that the hook of a `conftest.py` has for
+    them, as tests do.
+    """
 
     settings: Settings
     root: Path
     file: Path | None
+    labelled: Callable[[Result], Result]
 
 
 def read(flags: Mapping[str, str]) -> Configuration:
@@ -61,9 +68,23 @@ class _Reader:
         try:
             resolution.refuse_unknown_keys(config)
             settings = resolution.resolve(config)
-            self.found = Configuration(settings, config.rootpath, config.inipath)
+            self.found = Configuration(
+                settings, config.rootpath, config.inipath, lambda result: _labelled(config, result)
+            )
         except pytest.UsageError as error:
             self.error = SettingsError(str(error), remedy="correct the name, or remove the line")
         except SettingsError as error:
             self.error = error
         return 0
+
+
+def _labelled(config: pytest.Config, result: Result) -> Result:
+    from pytest_crossdiff.cli.progress import on_stderr
+    from pytest_crossdiff.labels import labelled
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        result = labelled(config, result)
+    for warning in told:
+        on_stderr().note(str(warning.message))
+    return result

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.cli.results import Found
     from pytest_crossdiff.cli.terminal import Terminal
+    from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.result import Difference, Feature, Result, Side
 
-_HEAD = ("id", "strength", "density", "exclusivity", "certainty", "fires on")
+_HEAD = ("id", "strength", "density", "exclusivity", "state", "fires on")
 _TESTED = ("feature", "only in", "strength", "density", "exclusivity", "documents", "verdict")
 
 
@@ -77,7 +78,7 @@ def write_list(out: Terminal, found: Found, differences: Sequence[Difference], l
             continue
         out.line(out.paint(f"Only in the {side}, strongest first:", side))
         shown = own[: limit or len(own)]
-        for line in table(_HEAD, [_row(d) for d in shown], out.width):
+        for line in table(_HEAD, [_row(d, found.report) for d in shown], out.width):
             out.line(line)
         if len(own) > len(shown):
             out.line(f"… and {len(own) - len(shown)} more (--limit 0 shows all)")
@@ -103,14 +104,14 @@ def write_tested(out: Terminal, result: Result, side: Side | None, limit: int) -
         out.line(f"… and {len(features) - len(shown)} more (--limit 0 shows all)")
 
 
-def write_difference(out: Terminal, d: Difference, result: Result) -> None:
+def write_difference(out: Terminal, d: Difference, report: Report) -> None:
     """Everything about one difference."""
     label = f": {visible(d.label)} (a label, unverified)" if d.label else ""
     doubt = f" ({visible(d.doubt)})" if d.doubt else ""
     out.line(
         out.paint(visible(d.id), d.side) + f"  only in the {d.side}, {d.certainty}{doubt}{label}"
     )
-    for name, text in _facts(d, result):
+    for name, text in _facts(d, report):
         for at, part in enumerate(
             textwrap.wrap(text, out.width - 15, break_on_hyphens=False) or [""]
         ):
@@ -143,7 +144,10 @@ def _coloured(out: Terminal, text: str, side: Side) -> str:
     return before + out.paint(opening + token + closing, side) + after
 
 
-def _facts(d: Difference, result: Result) -> Iterator[tuple[str, str]]:
+def _facts(d: Difference, report: Report) -> Iterator[tuple[str, str]]:
+    if known := report.accepted.get(d.id):
+        until = f", until {known.expires}" if known.expires else ""
+        yield known.state, f"by {visible(known.by)}, {known.date}{until}: {visible(known.reason)}"
     yield (
         "strength",
         f"{number(d.strength)} of the variance"
@@ -153,7 +157,7 @@ def _facts(d: Difference, result: Result) -> Iterator[tuple[str, str]]:
     yield "exclusivity", f"{_interval(d)}, p = {number(d.p_value)}"
     yield "", f"R² of its own model {d.r2_own:.2f}, of the other {d.r2_other:.2f}"
     yield "peak", f"{d.peak:.2f} of the usual norm"
-    seeds = len(result.training.seeds)
+    seeds = len(report.result.training.seeds)
     of = f"; in {len(d.seeds)} of {seeds} dictionaries" if seeds > 1 else ""
     yield "features", ", ".join(d.features) + of
     if d.effect is not None:
@@ -179,11 +183,13 @@ def _facts(d: Difference, result: Result) -> Iterator[tuple[str, str]]:
         yield "suppresses", " ".join(f"'{visible(t)}'" for t in about.suppressed)
 
 
-def _row(d: Difference) -> tuple[str, ...]:
+def _row(d: Difference, report: Report) -> tuple[str, ...]:
+    known = report.accepted.get(d.id)
     label = f"{visible(d.label)}: " if d.label else ""
     fires = " ".join(f"'{visible(t.token)}'" for t in d.tokens)
     return (
-        visible(d.id), number(d.strength), percent(d.density), _interval(d), d.certainty,
+        visible(d.id), number(d.strength), percent(d.density), _interval(d),
+        known.state if known else d.certainty,
         label + fires,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -66,17 +67,17 @@ def find(named: str, flags: Mapping[str, str]) -> Found:
         _check(file)
         return Found(reports.find(named, _NOWHERE), Path.cwd(), _store_of_file(file, flags))
     configuration = read(flags)
-    settings, root, _ = configuration
-    store = store_of(settings)
+    store = store_of(configuration.settings)
     if not named:
         return _of_settings(configuration, store)
     if len(named) < _SHORTEST:
         raise SettingsError(
             f"{named!r} is neither a folder nor a key: {_SHORTEST} letters of one are needed"
         )
-    found = Found(reports.find(named.lower(), store), root, store)
+    found = Found(reports.find(named.lower(), store), configuration.root, store)
     _check(found.folder / RESULT)
-    return found
+    labelled = configuration.labelled(found.result)
+    return found._replace(report=dataclasses.replace(found.report, result=labelled))
 
 
 def measured_settings(result: Result, flags: Mapping[str, str]) -> Settings:
@@ -96,7 +97,7 @@ def _of_settings(configuration: Configuration, store: Store) -> Found:
     from pytest_crossdiff.cli.progress import on_stderr
     from pytest_crossdiff.engine import pipeline
 
-    settings, root, file = configuration
+    settings = configuration.settings
     found = pipeline.cached(settings, note=on_stderr().note)
     if found is None:
         raise InsufficientData(
@@ -104,13 +105,14 @@ def _of_settings(configuration: Configuration, store: Store) -> Found:
             source=f"cache {store.root}",
             remedy="run `crossdiff train`, or name a result of `crossdiff cache list`",
         )
-    result = found.result
-    accepted, _ = Ledger.beside(file, root).recognition(result, settings, "")
+    result = configuration.labelled(found.result)
+    ledger = Ledger.beside(configuration.file, configuration.root)
+    accepted, _ = ledger.recognition(result, settings, "")
     verdict = judge(result, Budgets.configured(settings), accepted)
     check = Check.of(verdict, lenient=settings.inconclusive == "warn")
     known = {r.difference: Acceptance.of(r) for r in accepted.found}
     report = Report.of(result, checks=[check], settings=settings, accepted=known)
-    return Found(report, root, store)
+    return Found(report, configuration.root, store)
 
 
 def _check(file: Path) -> None:

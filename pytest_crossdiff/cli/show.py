@@ -65,7 +65,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
         for at, difference in enumerate(differences):
             if at:
                 out.line()
-            write_difference(out, difference, found.result)
+            write_difference(out, difference, found.report)
         return FINE
     write_list(out, found, differences, options.limit)
     return FINE

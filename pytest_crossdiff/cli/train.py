@@ -69,7 +69,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     _warn_of_fixture(configuration, progress)
     room = Room(out.width)
     ledger = Ledger.beside(configuration.file, configuration.root)
-    measurements = Measurements(progress, room, ledger)
+    measurements = Measurements(progress, room, ledger, configuration.labelled)
     code, message, unclear = WITHIN, "", None
     diff = measurements.diff(configuration.settings, None)
     try:

@@ -44,8 +44,9 @@ class Entry:
     """A difference that somebody accepted.
 
     id: unique in the file.  seen_as: the difference's id in the run in which it was accepted, with
-    the models of that run, for the reader alone.  strength: what was accepted.  tokens, contexts:
-    () where texts are left out.  fingerprint: by which later runs recognise it.
+    the models of that run, for the reader alone.  strength, strength_high: what was accepted, on
+    average and at most over the dictionaries.  tokens, contexts: () where texts are left out.
+    fingerprint: by which later runs recognise it.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Entry:
     baseline: str
     candidate: str
     strength: float
+    strength_high: float
     tokens: tuple[str, ...]
     contexts: tuple[str, ...]
     reason: str
@@ -136,7 +138,8 @@ def to_json(entries: Iterable[Entry]) -> str:
 def _plain(entry: Entry) -> dict[str, Any]:
     data = {f.name: getattr(entry, f.name) for f in dataclasses.fields(entry)}
     data["slot"] = entry.slot._asdict()
-    data["strength"] = float(f"{entry.strength:.4g}")
+    for name in ("strength", "strength_high"):
+        data[name] = float(f"{data[name]:.4g}")
     data["date"] = entry.date.isoformat()
     data["expires"] = entry.expires.isoformat() if entry.expires else None
     places: dict[str, list[str]] = {}
@@ -167,6 +170,7 @@ def _entry(data: object) -> Entry:
         baseline=_get(data, "baseline", str),
         candidate=_get(data, "candidate", str),
         strength=_number(data, "strength", 1.0),
+        strength_high=_number(data, "strength_high", 1.0),
         tokens=_texts(data, "tokens"),
         contexts=_texts(data, "contexts"),
         reason=_get(data, "reason", str),

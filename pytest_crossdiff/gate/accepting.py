@@ -196,6 +196,7 @@ class Ledger:
             baseline=self._written(result.baseline.reference),
             candidate=self._written(result.candidate.reference),
             strength=difference.strength,
+            strength_high=difference.strength_high,
             tokens=tuple(visible(t.token) for t in difference.tokens) if texts else (),
             contexts=tuple(contexts) if texts else (),
             reason=self.request.reason,

@@ -61,8 +61,9 @@ def recognise(
 ) -> Recognition:
     """Find `entries`, all of the slot of `result`, among its differences, one to one.
 
-    growth: how many times the accepted strength a difference may have.  An entry that has expired
-    is recognised but lets nothing pass.
+    growth: how many times the accepted strength a difference may have.  What is stronger has grown,
+    unless some dictionary makes it no stronger than some dictionary did when it was accepted: so
+    much differs from seed to seed.  An entry that has expired is recognised but lets nothing pass.
     """
     entries = tuple(entries)
     if not entries:
@@ -76,16 +77,16 @@ def recognise(
         if entry.side == d.side
         and (correlation := entry.fingerprint.correlation(prints[d.id])) >= LEAST
     ]
-    strengths = {d.id: d.strength for d in result.differences}
+    by_name = {d.id: d for d in result.differences}
     by_id = {entry.id: entry for entry in entries}
     found = {}
     for correlation, entry_id, difference in one_to_one(alike):
-        entry = by_id[entry_id]
-        grown = strengths[difference] / max(entry.strength, 1e-12)
+        entry, now = by_id[entry_id], by_name[difference]
+        grown = now.strength / max(entry.strength, 1e-12)
         state: State = "accepted"
         if entry.expired(today):
             state = "expired"
-        elif not grown <= growth:
+        elif not (grown <= growth or now.strength_low <= entry.strength_high):
             state = "grown"
         found[difference] = Recognised(difference, entry, correlation, grown, state)
     taken = {r.entry.id for r in found.values()}

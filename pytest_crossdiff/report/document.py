@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.options import fields
+from pytest_crossdiff.report.layers import Layer  # noqa: TC001  `build` reads the annotation
 from pytest_crossdiff.result import SCHEMA, SIDES, Result, Side, build
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ class Report:
     """Everything that is told of a pair.
 
     accepted: by id of the difference.  limit_of_detection: by side, the least strength that would
-    have been found; None where no control tells.
+    have been found; None where no control tells.  layers: the same pair at several layers, this one
+    among them, where the session measured it so.
     """
 
     format: Literal["crossdiff-report"]
@@ -147,6 +149,7 @@ class Report:
     settings: tuple[Setting, ...]
     accepted: dict[str, Acceptance]
     limit_of_detection: dict[str, float | None]
+    layers: tuple[Layer, ...]
     result: Result
 
     @classmethod
@@ -166,6 +169,7 @@ class Report:
             _given(settings) if settings else _measured(result),
             dict(accepted or {}),
             {side: result.limit_of_detection(side) for side in SIDES},
+            (),
             result,
         )
 

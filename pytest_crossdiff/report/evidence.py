@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_crossdiff.gate import outlook
 from pytest_crossdiff.gate.recognition import without_accepted
 from pytest_crossdiff.report.document import Acceptance, Check, Report
+from pytest_crossdiff.report.layers import compared
 from pytest_crossdiff.report.text import visible
 from pytest_crossdiff.report.write import file_name, write
 from pytest_crossdiff.result import build
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.gate.verdict import Verdict
     from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.report.summary import PairSummary
     from pytest_crossdiff.result import Result
 
 FOLDER = "crossdiff-report"
@@ -108,6 +110,7 @@ class Archive:
         self._checks: dict[str, dict[Check, None]] = {}
         self._reports: dict[tuple[str, str], str] = {}
         self._formats: dict[tuple[str, str], dict[str, None]] = {}
+        self._pairs: tuple[PairSummary, ...] = ()
         self._written: list[Path] = []
         self._problem = ""
 
@@ -120,8 +123,12 @@ class Archive:
             if evidence.report:
                 self._reports.setdefault(place, evidence.report)
 
-    def close(self, root: Path) -> None:
-        """Write what was asked for; where that fails, the run's own result stands all the same."""
+    def close(self, root: Path, pairs: Iterable[PairSummary] = ()) -> None:
+        """Write what was asked for; where that fails, the run's own result stands all the same.
+
+        pairs: all that were measured, whether or not there is a report of them.
+        """
+        self._pairs = tuple(pairs)
         try:
             self._written = self.write(root)
         except Exception as error:  # noqa: BLE001  told by `lines`
@@ -156,9 +163,17 @@ class Archive:
         }
         names = {place: file_name(report) for place, report in reports.items()}
         count = Counter((place[1], name) for place, name in names.items())
-        for place, report in reports.items():
-            name = names[place]
-            yield place, report, name if count[place[1], name] == 1 else f"{name}-{place[0][:8]}"
+        for place, name in names.items():
+            if count[place[1], name] > 1:
+                names[place] = f"{name}-{place[0][:8]}"
+        for (key, folder), report in reports.items():
+            pages = {
+                of: f"{name}.html"
+                for (of, beside), name in names.items()
+                if beside == folder and "html" in self._formats[of, beside]
+            }
+            layers = compared(key, self._pairs, pages)
+            yield (key, folder), replace(report, layers=layers), names[key, folder]
 
 
 def _made(root: Path, folder: str) -> Path:

@@ -49,6 +49,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ("", "Measured; no verdict was asked for.")
     for side in reversed(SIDES):
         yield from _side(report, side)
+    yield from _layers(report)
     yield ""
     yield "; ".join(_trust(report)) + "."
 
@@ -93,6 +94,25 @@ def _side(report: Report, side: Side) -> Iterator[str]:
         yield from ("", f"… and {len(found) - ROWS} more")
     if possible:
         yield from ("", f"Possible, not confirmed, only in the {side}: {possible}")
+
+
+def _layers(report: Report) -> Iterator[str]:
+    if report.layers:
+        yield from ("", "The same pair at each layer that was measured:", "")
+        yield "| blocks | only in the candidate | strength | only in the baseline | strength |"
+        yield "|---|---|---|---|---|"
+    for layer in report.layers:
+        blocks = " → ".join(str(side.layer) for side in layer.sides)
+        here = " (this one)" if layer.key == report.result.key else ""
+        cells = [
+            cell
+            for side in reversed(layer.sides)
+            for cell in (
+                f"{side.count}" + (f" and {side.possible} possible" if side.possible else ""),
+                number(side.strength),
+            )
+        ]
+        yield f"| {blocks}{here} | {' | '.join(cells)} |"
 
 
 def _row(report: Report, d: Difference) -> str:

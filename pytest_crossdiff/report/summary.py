@@ -13,6 +13,7 @@ from pytest_crossdiff.report.acceptance import acceptances
 from pytest_crossdiff.report.message import headline, tokens
 from pytest_crossdiff.report.text import visible
 from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.store.digest import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,7 +90,10 @@ def _named(difference: Difference) -> str:
 
 @dataclass(frozen=True)
 class PairSummary:
-    """A measured pair and the verdicts drawn on it.  seconds: of computing it, back then or now."""
+    """A measured pair and the verdicts drawn on it.  seconds: of computing it, back then or now.
+
+    but_layers: the same for measurements that differ in nothing but the layers.
+    """
 
     key: str
     baseline: Model
@@ -99,6 +103,7 @@ class PairSummary:
     heldout_pairs: int
     seconds: float
     cached: bool
+    but_layers: str = ""
     controls: str = ""
     checks: tuple[Check, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
@@ -117,6 +122,7 @@ class PairSummary:
             result.corpus.heldout_pairs,
             sum(result.seconds.values()),
             cached,
+            _but_layers(result),
             controls=message.controls(result),
             accepted=tuple(Acceptance(*told) for told in acceptances(accepted)),
         )
@@ -133,6 +139,13 @@ class PairSummary:
     def checked(self, verdict: Verdict) -> PairSummary:
         """The pair with one more verdict."""
         return self.merged(dataclasses.replace(self, checks=(Check.of(verdict),)))
+
+
+def _but_layers(result: Result) -> str:
+    settings = {k: v for k, v in result.settings.items() if not k.endswith("layer")}
+    return digest(
+        [settings, result.baseline.digest, result.candidate.digest, result.corpus.digest]
+    )[:16]
 
 
 def merge(into: dict[str, PairSummary], news: Iterable[PairSummary]) -> None:

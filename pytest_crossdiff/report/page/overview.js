@@ -54,6 +54,22 @@ function banner() {
     REPORT.checks.length > 3 ? h("details", {}, h("summary", {}, `${REPORT.checks.length} verdicts`), REPORT.checks.map(checkTable)) : REPORT.checks.map(checkTable));
 }
 
+// The same pair at other layers, for a suite that asks several.
+function layers() {
+  if (!REPORT.layers.length) return null;
+  const on = (layer, side) => layer.sides.find((x) => x.side === side);
+  const found = (x) => [h("strong", {}, whole(x.count)), x.possible ? ` and ${whole(x.possible)} possible` : "", h("div", { class: "quiet" }, `strength ${number(x.strength)}`)];
+  const both = (layer, show) => ["baseline", "candidate"].map((side, i) => [i ? " → " : "", show(on(layer, side))]);
+  const rows = REPORT.layers.map((layer) => {
+    const name = ["block ", both(layer, (x) => x.layer)];
+    const verdicts = layer.statuses.map((word) => h("div", {}, statusOf(word).slice(0, 2).join(" ")));
+    return [layer.key === RESULT.key ? [h("strong", {}, name), h("div", { class: "quiet" }, "this report")] : layer.page ? h("a", { href: encodeURIComponent(layer.page) }, name) : [name, h("div", { class: "quiet" }, "no report was written")],
+      verdicts.length ? verdicts : h("span", { class: "none" }, "not asked for"), ...SIDES.map((side) => found(on(layer, side))),
+      both(layer, (x) => percent(x.fve)), both(layer, (x) => number(x.limit_of_detection))];
+  });
+  return section("Layers compared", table("The same models, texts and settings at each layer that this run measured; accepted differences are left out", ["baseline → candidate", "verdict", ...SIDES.map((side) => `${MARK[side]} only in the ${side}`), "variance explained", "limit of detection"], rows));
+}
+
 const overview = () => h("div", {}, banner(),
   section("What differs", DIFFERENCES.length + FEATURES.length ? [drawMap(), browser()] : h("p", {}, "No feature of either model came into question as a difference.")),
-  controls(), models(), measurement());
+  layers(), controls(), models(), measurement());
