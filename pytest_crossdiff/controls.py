@@ -5,22 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_crossdiff.difference import Side  # noqa: TC001  read at run time, with the annotations
-from pytest_crossdiff.recurrence import majority
 
 
 @dataclass(frozen=True)
 class Spike:
     """A signal planted into one model's vectors, and whether it was found (METHOD 5).
 
-    strength, density: as planted.  seeds: dictionaries in which it was verified.  measured: the
-    strength found for it, on average over these, 0 where it was not found.
+    strength, density: as planted.  measured: the strength found for it, 0 where it was not found.
     """
 
     side: Side
     strength: float
     density: float
-    seeds: tuple[int, ...]
     measured: float
+
+    @property
+    def found(self) -> bool:
+        return self.measured > 0.0
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,12 @@ class Controls:
     spikes: tuple[Spike, ...] = ()
     null: NullControl | None = None
 
-    def limit(self, side: Side, seeds: int) -> float | None:
-        """The limit of detection: the least strength at which a spike of `side` was verified in
-        the majority of the `seeds` dictionaries, as one was at every greater strength; None when
-        none of the strongest was.
+    def limit(self, side: Side) -> float | None:
+        """The limit of detection: the least strength at which a spike of `side` was found, as one
+        was at every greater strength; None when none of the strongest was.
         """
         own = [spike for spike in self.spikes if spike.side == side]
-        seen = {spike.strength for spike in own if majority(len(spike.seeds), seeds)}
+        seen = {spike.strength for spike in own if spike.found}
         limit = None
         for strength in sorted({spike.strength for spike in own}, reverse=True):
             if strength not in seen:

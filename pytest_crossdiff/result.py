@@ -51,7 +51,7 @@ __all__ = [
     "Training",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the stored form; a change in meaning or shape raises it, older results are re-made."""
 
 
@@ -150,7 +150,7 @@ class Result:
 
     def limit_of_detection(self, side: Side) -> float | None:
         """The least strength that would have been found on `side`; None when unknown."""
-        return self.controls.limit(side, len(self.training.seeds))
+        return self.controls.limit(side)
 
     def total_strength(self, side: Side) -> float:
         """The joint strength of all confirmed differences of `side`, between 0 and 1."""

@@ -67,16 +67,16 @@ def test_a_feature_stands_for_the_signal_that_it_follows_and_else_for_none() -> 
 
 
 def test_the_limit_of_detection_is_the_last_rung_before_the_first_that_was_missed() -> None:
-    def controls(*seen: tuple[float, int]) -> Controls:
-        spikes = (Spike("candidate", s, 0.01, tuple(range(n)), s) for s, n in seen)
+    def controls(*seen: tuple[float, bool]) -> Controls:
+        spikes = (Spike("candidate", s, 0.01, s if found else 0.0) for s, found in seen)
         return Controls(tuple(spikes))
 
-    assert controls((0.01, 3), (0.003, 2), (0.001, 1)).limit("candidate", 3) == 0.003
-    assert controls((0.01, 3), (0.003, 0), (0.001, 3)).limit("candidate", 3) == 0.01
-    assert controls((0.01, 1), (0.003, 3)).limit("candidate", 3) is None
-    assert controls((0.01, 3)).limit("baseline", 3) is None
-    both = controls((0.01, 3), (0.003, 0), (0.003, 2))  # on few tokens, and on more
-    assert both.limit("candidate", 3) == 0.003
+    assert controls((0.01, True), (0.003, True), (0.001, False)).limit("candidate") == 0.003
+    assert controls((0.01, True), (0.003, False), (0.001, True)).limit("candidate") == 0.01
+    assert controls((0.01, False), (0.003, True)).limit("candidate") is None
+    assert controls((0.01, True)).limit("baseline") is None
+    both = controls((0.01, True), (0.003, False), (0.003, True))  # on few tokens, and on more
+    assert both.limit("candidate") == 0.003
 
 
 def test_the_null_pair_is_the_baseline_seen_through_a_map() -> None:

@@ -56,7 +56,12 @@ def _null(meta: dict[str, Any]) -> str:
     return f"control: {meta['found']} found where nothing differs"
 
 
-_OF_KIND = {"harvest": _harvest, "crosscoder": _crosscoder, "null": _null}
+def _spiked(meta: dict[str, Any]) -> str:
+    found = sum(signal["measured"] > 0 for signal in meta["found"])
+    return f"control: {found} of {plural(len(meta['found']), 'planted signal')} found"
+
+
+_OF_KIND = {"harvest": _harvest, "crosscoder": _crosscoder, "null": _null, "spiked": _spiked}
 
 
 def _result(data: bytes) -> str:

@@ -13,14 +13,14 @@ import transformers
 
 from pytest_crossdiff import __version__
 from pytest_crossdiff.engine.activations import pair
-from pytest_crossdiff.engine.dictionaries import artefact, crosscoders, null_control
-from pytest_crossdiff.engine.differences import find, recovered, total_strength
+from pytest_crossdiff.engine.control import controls
+from pytest_crossdiff.engine.dictionaries import artefact, crosscoders
+from pytest_crossdiff.engine.differences import find, total_strength
 from pytest_crossdiff.engine.explaining import explain
 from pytest_crossdiff.engine.hardware import choose_device
 from pytest_crossdiff.engine.harvest import Harvest, harvest
 from pytest_crossdiff.engine.models import load
 from pytest_crossdiff.engine.plan import seeds
-from pytest_crossdiff.engine.spikes import plant
 from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.options import fields
 from pytest_crossdiff.result import (
@@ -63,25 +63,24 @@ def compute(plan: Plan, progress: Progress) -> Result:
     with _timed(seconds, "align"):
         pairs = pair(harvests["baseline"], harvests["candidate"], plan.sample.pieces, group_of)
     device = choose_device(plan.settings.device)
-    spiked = plant(pairs) if plan.settings.controls else pairs
     chosen = seeds(plan.settings)
     with _timed(seconds, "train crosscoder"):
-        trained = crosscoders(plan, spiked, device, progress)
+        trained = crosscoders(plan, pairs, device, progress)
     with _timed(seconds, "verify features"):
         rows = len(chosen) * len(pairs.group_n)
         with progress.phase("verify features", rows, "token") as bar:
             verified = [
-                verify(t.model.to(device), seed, spiked, plan.settings, device, bar)
+                verify(t.model.to(device), seed, pairs, plan.settings, device, bar)
                 for seed, t in zip(chosen, trained, strict=True)
             ]
         least = plan.settings.min_strength
-        found = find(verified, spiked, plan.sample.pieces, plan.corpus.documents, least)
-    null = None
+        found = find(verified, pairs, plan.sample.pieces, plan.corpus.documents, least)
+    controlled = Controls()
     if plan.settings.controls:
-        with _timed(seconds, "null control"):
-            null = null_control(plan, pairs, trained[0], device, progress)
+        with _timed(seconds, "controls"):
+            controlled = controls(plan, pairs, trained[0], device, progress)
     with _timed(seconds, "explain"):
-        found = explain(found, verified, spiked, plan, progress)
+        found = explain(found, verified, pairs, plan, progress)
     config = trained[0].model.config
     fve = np.mean([v.held.ablation.fve() for v in verified], axis=0).tolist()
     return Result(
@@ -112,13 +111,11 @@ def compute(plan: Plan, progress: Progress) -> Result:
             dead=tuple(t.meta["dead"] for t in trained),
             loss=tuple(tuple(t.meta["loss"]) for t in trained),
         ),
-        controls=Controls(recovered(verified, chosen), null) if null else Controls(),
+        controls=controlled,
         baseline_total_strength=total_strength(verified, "baseline", least),
         candidate_total_strength=total_strength(verified, "candidate", least),
         differences=found,
-        features=tuple(
-            f for v in verified for f, spike in zip(v.features, v.spike_p, strict=True) if spike < 0
-        ),
+        features=tuple(f for v in verified for f in v.features),
         settings={
             f.name: str(getattr(plan.settings, f.name))
             for f in fields()

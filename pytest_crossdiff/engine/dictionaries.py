@@ -1,20 +1,16 @@
-"""The trained dictionaries of a run and its null control: from the cache, or made here."""
+"""The trained dictionaries of a run: from the cache, or made here."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
-from pytest_crossdiff.engine.artefacts import CHECKPOINT, TrainedCrosscoder
+from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.differences import groups
 from pytest_crossdiff.engine.innovation import set_maps
-from pytest_crossdiff.engine.null import null_pairs
 from pytest_crossdiff.engine.plan import seeds
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
-from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.errors import InsufficientData
-from pytest_crossdiff.result import SIDES, NullControl
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
@@ -36,8 +32,6 @@ missed at 27 and sometimes found at 10 (docs/how-it-works.md)."""
 MIN_PAIRS_PER_FEATURE = 5
 LEAST_FEATURES = 128
 EPOCHS, LEAST_STEPS, MOST_STEPS = 15, 1_000, 10_000
-NULL_SHARE = 4
-"""The null control's dictionary is smaller by this factor, and trained for half as many steps."""
 
 
 def artefact(
@@ -79,7 +73,7 @@ def crosscoders(
             if not _is_there(entry):
                 missing[seed] = plan.store.entry("crosscoder", key)
         if missing:
-            trainers = [_trainer(config, todo, pairs, seed, device) for seed in missing]
+            trainers = [new_trainer(config, todo, pairs, seed, device) for seed in missing]
             train(trainers, pairs, list(missing.values()), device, progress)
             for trainer, entry in zip(trainers, missing.values(), strict=True):
                 loss = trainer.loss
@@ -89,36 +83,6 @@ def crosscoders(
                 TrainedCrosscoder(model, pairs.a.scale, pairs.b.scale, meta).save(entry)
         entries = (plan.store.entry("crosscoder", key) for key in plan.crosscoder_keys)
         return [TrainedCrosscoder.load(entry) for entry in entries]
-
-
-def null_control(
-    plan: Plan, pairs: Pairs, like: TrainedCrosscoder, device: torch.device, progress: Progress
-) -> NullControl:
-    """The procedure on a pair in which nothing differs, at an eighth of a dictionary's cost."""
-
-    def build(entry: Entry) -> None:
-        same, c = null_pairs(pairs), like.model.config
-        own, shared = -(-c.baseline_only // NULL_SHARE), max(1, c.shared // NULL_SHARE)
-        config = CrosscoderConfig(
-            c.architecture, c.width_a, c.width_a, shared, own, own, min(c.k, shared)
-        )
-        settings, steps = plan.settings, max(1, like.meta["steps"] // 2)
-        batch = min(settings.batch_size, len(pairs.training()))
-        todo = TrainingConfig(steps, batch, settings.learning_rate)
-        trainer = _trainer(config, todo, same, settings.seed, device)
-        train([trainer], same, [entry], device, progress)
-        with progress.phase("null control", len(pairs.group_n), "token") as bar:
-            found = verify(trainer.model, settings.seed, same, settings, device, bar)
-        count = sum(len(groups([found], side, settings.min_strength)) for side in SIDES)
-        counts = {"found": count, "features": config.features, "steps": steps}
-        entry.complete(counts, without=(CHECKPOINT,))
-
-    def read(entry: Entry) -> NullControl:
-        manifest = entry.read_manifest()
-        assert manifest is not None, "read when it is complete"
-        return NullControl(**manifest.meta)
-
-    return artefact(plan, "null", plan.null_key, build, read, progress)
 
 
 def size(settings: Settings, count: int, width_a: int, width_b: int) -> CrosscoderConfig:
@@ -147,9 +111,10 @@ def size(settings: Settings, count: int, width_a: int, width_b: int) -> Crosscod
     )
 
 
-def _trainer(
+def new_trainer(
     config: CrosscoderConfig, todo: TrainingConfig, pairs: Pairs, seed: int, device: torch.device
 ) -> Trainer:
+    """A trainer of a new dictionary for `pairs`."""
     model = Crosscoder(config, seed)
     if config.architecture == "innovation":
         # Without the planted signals: as noise in what a map reads, they would keep it from telling

@@ -15,10 +15,9 @@ import numpy as np
 
 from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.contexts import Places, contexts, firing, token_counts
-from pytest_crossdiff.engine.spikes import RUNGS
 from pytest_crossdiff.engine.verification import correlation
 from pytest_crossdiff.recurrence import conceivable, majority
-from pytest_crossdiff.result import SIDES, Description, Difference, Spike
+from pytest_crossdiff.result import SIDES, Description, Difference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,20 +117,6 @@ def total_strength(verified: Sequence[Verified], side: Side, least: float) -> fl
             ]
         )
     )
-
-
-def recovered(verified: Sequence[Verified], seeds: Sequence[int]) -> tuple[Spike, ...]:
-    """What became of each planted signal."""
-    found = []
-    for side in SIDES:
-        for number, rung in enumerate(RUNGS):
-            strengths = {}
-            for seed, v in zip(seeds, verified, strict=True):
-                if members := v.positions(side, spike=number):
-                    strengths[seed] = v.held.ablation.strength(members, side)
-            measured = float(np.mean(list(strengths.values()))) if strengths else 0.0
-            found.append(Spike(side, rung.strength, rung.density, tuple(strengths), measured))
-    return tuple(found)
 
 
 def _linked(verified: Sequence[Verified], side: Side, members: Sequence[Member]) -> list[Group]:

@@ -45,7 +45,7 @@ class Plan(NamedTuple):
     sample: Sample
     harvest_keys: dict[Side, str]
     crosscoder_keys: tuple[str, ...]
-    null_key: str
+    control_keys: dict[str, str]
     result_key: str
 
     def layer(self, side: Side) -> int | float:
@@ -104,7 +104,7 @@ def plan(
     training = {
         "version": CROSSCODER,
         "harvests": [harvest_keys[side] for side in SIDES],
-        **{name: getattr(settings, name) for name in (*chosen, "learning_rate", "controls")},
+        **{name: getattr(settings, name) for name in (*chosen, "learning_rate")},
     }
     crosscoder_keys = tuple(digest({**training, "seed": seed}) for seed in seeds(settings))
     tests = ("exclusivity", "probe", "fdr", "bootstrap", "min_r2", "min_strength")
@@ -120,11 +120,15 @@ def plan(
         drawn,
         harvest_keys,
         crosscoder_keys,
-        digest({"null": training, **testing}),
+        {
+            kind: digest({kind: training, "seed": settings.seed, **testing})
+            for kind in ("spiked", "null")
+        },
         digest(
             {
                 "crosscoders": crosscoder_keys,
                 **testing,
+                "controls": settings.controls,
                 "explanation": [EXPLANATION, settings.effect],
             }
         ),

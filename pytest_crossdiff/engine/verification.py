@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine import clusters, spikes
+from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.exclusivity import (
     MIN_DOCUMENTS,
     Tally,
@@ -61,23 +61,19 @@ class Heldout(NamedTuple):
 class Verified(NamedTuple):
     """What the held-out documents say of one dictionary.
 
-    spike_p: the planted signal of its own side that a feature stands for, or -1.
     scaling: latent scaling of each feature, None where the widths differ or nothing is verified.
     """
 
     held: Heldout
     features: Sequence[Feature]
-    spike_p: NDArray[np.int64]
     scaling: LatentScaling | None
 
-    def positions(self, side: Side, *, spike: int = -1, undecided: bool = False) -> list[int]:
-        """The verified (or undecided) features of `side` that stand for `spike`, or for none."""
+    def positions(self, side: Side, *, undecided: bool = False) -> list[int]:
+        """The verified (or undecided) features of `side`."""
         return [
             p
             for p, f in enumerate(self.features)
-            if f.side == side
-            and self.spike_p[p] == spike
-            and (f.undecided if undecided else f.verified)
+            if f.side == side and (f.undecided if undecided else f.verified)
         ]
 
 
@@ -96,7 +92,7 @@ def verify(
     scaling = None
     if model.config.width_a == model.config.width_b and any(f.verified for f in features):
         scaling = latent_scaling(model, pairs, held.index_p, held.own_is_b_p, device)
-    return Verified(held, features, _spikes(held, pairs), scaling)
+    return Verified(held, features, scaling)
 
 
 def measure(
@@ -223,13 +219,3 @@ def correlation(f_np: NDArray[np.float32]) -> NDArray[np.float64]:
     centred = f_np - f_np.mean(0)
     deviation = np.maximum(np.linalg.norm(centred, axis=0), 1e-12)
     return np.asarray((centred.T @ centred) / np.outer(deviation, deviation), dtype=np.float64)
-
-
-def _spikes(held: Heldout, pairs: Pairs) -> NDArray[np.int64]:
-    found = np.full(len(held.index_p), -1)
-    if pairs.spikes is not None:
-        for side in SIDES:
-            of_side = held.own_is_b_p == (side == "candidate")
-            planted_ns = pairs.spikes.activations(side, pairs.heldout()).numpy()
-            found[of_side] = spikes.stands_for(planted_ns, held.f_np[:, of_side])
-    return found

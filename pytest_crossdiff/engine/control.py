@@ -1,0 +1,109 @@
+"""What says how far a run can be trusted: smaller dictionaries on two other pairs (METHOD 5).
+
+The null pair is the baseline twice, so whatever is found there is false. The spiked pair is the
+run's own with signals planted into either model, and what is found of them says how weak a
+difference it would have seen. The signals are kept out of the run itself: between two versions of
+one model they are more than what differs, and the exclusive features would stand for little else.
+
+Axes: s signals of a side, p tested features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pytest_crossdiff.engine.artefacts import CHECKPOINT
+from pytest_crossdiff.engine.dictionaries import artefact, new_trainer
+from pytest_crossdiff.engine.differences import groups
+from pytest_crossdiff.engine.null import null_pairs
+from pytest_crossdiff.engine.spikes import RUNGS, plant, stands_for
+from pytest_crossdiff.engine.training import TrainingConfig, train
+from pytest_crossdiff.engine.verification import verify
+from pytest_crossdiff.result import SIDES, Controls, NullControl, Spike
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
+    from pytest_crossdiff.engine.crosscoder import CrosscoderConfig
+    from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.engine.verification import Verified
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.store.cache import Entry
+
+Facts: TypeAlias = "dict[str, Any]"
+NULL_SHARE, SPIKED_SHARE = 4, 2
+"""The controls' dictionaries are smaller than the run's by these factors, and trained for half as
+many steps."""
+
+
+def controls(
+    plan: Plan, pairs: Pairs, like: TrainedCrosscoder, device: torch.device, progress: Progress
+) -> Controls:
+    """Both controls of a run whose dictionaries are like this one, from the cache or made here."""
+
+    def told(kind: str, pairs: Pairs, share: int, tell: Callable[[Verified], Any]) -> Facts:
+        """What `tell` makes of a smaller dictionary of `pairs`, with what describes it."""
+
+        def build(entry: Entry) -> None:
+            config = _smaller(like, pairs, share)
+            settings, steps = plan.settings, max(1, like.meta["steps"] // 2)
+            batch = min(settings.batch_size, len(pairs.training()))
+            todo = TrainingConfig(steps, batch, settings.learning_rate)
+            trainer = new_trainer(config, todo, pairs, settings.seed, device)
+            train([trainer], pairs, [entry], device, progress)
+            with progress.phase(f"{kind} control", len(pairs.group_n), "token") as bar:
+                found = verify(trainer.model, settings.seed, pairs, settings, device, bar)
+            facts = {"features": config.features, "steps": steps, "found": tell(found)}
+            entry.complete(facts, without=(CHECKPOINT,))
+
+        def read(entry: Entry) -> Facts:
+            manifest = entry.read_manifest()
+            assert manifest is not None, "read when it is complete"
+            return manifest.meta
+
+        return artefact(plan, kind, plan.control_keys[kind], build, read, progress)
+
+    def differences(found: Verified) -> int:
+        least = plan.settings.min_strength
+        return sum(len(groups([found], side, least)) for side in SIDES)
+
+    spiked = plant(pairs)
+    signals = told("spiked", spiked, SPIKED_SHARE, lambda found: recovered(found, spiked))
+    return Controls(
+        tuple(Spike(**signal) for signal in signals["found"]),
+        NullControl(**told("null", null_pairs(pairs), NULL_SHARE, differences)),
+    )
+
+
+def recovered(found: Verified, pairs: Pairs) -> list[Facts]:
+    """What became of each signal planted into `pairs`, as fields of `Spike`."""
+    assert pairs.spikes is not None
+    signals = []
+    for side in SIDES:
+        verified = found.positions(side)
+        planted_ns = pairs.spikes.activations(side, pairs.heldout()).numpy()
+        signal_p = stands_for(planted_ns, found.held.f_np[:, verified])
+        for number, rung in enumerate(RUNGS):
+            of_it = [p for p, signal in zip(verified, signal_p, strict=True) if signal == number]
+            measured = found.held.ablation.strength(of_it, side)
+            signals.append({"side": side, **rung._asdict(), "measured": measured})
+    return signals
+
+
+def _smaller(like: TrainedCrosscoder, pairs: Pairs, share: int) -> CrosscoderConfig:
+    c = like.model.config
+    own, shared = -(-c.baseline_only // share), max(1, c.shared // share)
+    return dataclasses.replace(
+        c,
+        width_a=pairs.a.harvest.width,
+        width_b=pairs.b.harvest.width,
+        shared=shared,
+        baseline_only=own,
+        candidate_only=own,
+        k=min(c.k, shared),
+    )
