@@ -1,6 +1,7 @@
 """How well accepted differences are known again after retraining, on two real pairs.
 
-    python -m benchmarks.recognition [runs] [cache folder]
+    python -m benchmarks.recognition [--runs 3] [--cache DIR]
+    python -m benchmarks.recognition --page    draws docs/accepting.md from the committed results
 
 Each run trains its dictionaries from seeds of its own.  All confirmed differences of one run are
 accepted, and looked for in every other run, with the code and the settings of the product.
@@ -9,13 +10,18 @@ Fetches the models of the example suite where they aren't there yet.
 
 from __future__ import annotations
 
+import argparse
 import datetime
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tabulate import tabulate
 
+from benchmarks.peers import machine
+from benchmarks.toy_page import put
 from example_suite import models
 from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.gate.accepted import Entry, Slot
@@ -31,23 +37,11 @@ if TYPE_CHECKING:
     from pytest_crossdiff.result import Difference, Result, Side
 
 TEXTS = Path(models.__file__).parent / "texts"
+FILE = Path(__file__).parent / "results" / "recognition.json"
+PAGE = Path(__file__).parents[1] / "docs" / "accepting.md"
 TODAY = datetime.date(2000, 1, 1)
 GROWTH = Settings().accepted_growth
 SLOT = Slot("texts", "", "")
-
-
-class Row(NamedTuple):
-    """Sums over all ordered pairs of runs, for one side."""
-
-    accepted: int
-    strength: float
-    found: tuple[Recognised, ...]
-    found_strength: float
-    new: int
-    others: int
-    as_another: int
-    of_strangers: int
-    strangers: int
 
 
 def entry(difference: Difference, result: Result) -> Entry:
@@ -95,15 +89,20 @@ def without_each(
         yield r, {name for _, _, name in left}
 
 
-def score(results: Sequence[Result], strangers: Sequence[Entry], side: Side) -> Row:
-    """Accept each run's differences of `side`, and look for them in all other runs.
+def score(results: Sequence[Result], strangers: Sequence[Entry], side: Side) -> dict[str, Any]:
+    """Accept each run's differences of `side`, look for them in all other runs, and add up.
 
-    as_another: differences that pass once the entry that they were known by is taken away, because
-    another entry is like them too.  strangers: entries from another pair of models.
+    through_another: differences that pass once the entry that they were known by is taken away,
+    because another entry is like them too.  strangers: entries from another pair of models.
     """
-    accepted = others = new = as_another = of_strangers = 0
-    strength = found_strength = 0.0
-    found: list[Recognised] = []
+    sums = dict.fromkeys(
+        (
+            *("accepted", "recognised", "accepted_strength", "recognised_strength", "grown"),
+            *("later", "later_new", "through_another", "strangers", "strangers_recognised"),
+        ),
+        0.0,
+    )
+    correlations: list[float] = []
     for first in results:
         entries = [entry(d, first) for d in first.of(side)]
         for second in results:
@@ -111,21 +110,32 @@ def score(results: Sequence[Result], strangers: Sequence[Entry], side: Side) -> 
                 continue
             again = known(second, entries)
             ids = {r.difference for r in again}
-            accepted += len(entries)
-            strength += sum(e.strength for e in entries)
-            found += again
-            found_strength += sum(r.entry.strength for r in again)
-            others += len(second.of(side))
-            new += sum(d.id not in ids for d in second.of(side))
-            as_another += sum(
-                r.difference in left for r, left in without_each(again, entries, second)
-            )
-    for result in results:
-        of_strangers += len(known(result, [e for e in strangers if e.side == side]))
-    return Row(
-        accepted, strength, tuple(found), found_strength, new, others, as_another, of_strangers,
-        len(results) * sum(e.side == side for e in strangers),
-    )  # fmt: skip
+            passed = (r.difference in left for r, left in without_each(again, entries, second))
+            for name, value in {
+                "accepted": len(entries),
+                "recognised": len(again),
+                "accepted_strength": sum(e.strength for e in entries),
+                "recognised_strength": sum(r.entry.strength for r in again),
+                "grown": sum(r.state == "grown" for r in again),
+                "later": len(second.of(side)),
+                "later_new": sum(d.id not in ids for d in second.of(side)),
+                "through_another": sum(passed),
+            }.items():
+                sums[name] += value
+            correlations += (r.correlation for r in again)
+    of_side = [e for e in strangers if e.side == side]
+    sums["strangers"] = len(results) * len(of_side)
+    sums["strangers_recognised"] = sum(len(known(result, of_side)) for result in results)
+    return {
+        "side": side,
+        "confirmed": [len(result.of(side)) for result in results],
+        **sums,
+        "correlation_quartiles": (
+            np.percentile(correlations, (0, 25, 50, 75, 100)).round(3).tolist()
+            if correlations
+            else []
+        ),
+    }
 
 
 def measured(candidate: Path, layer: float, runs: int, cache: str) -> list[Result]:
@@ -146,52 +156,71 @@ def measured(candidate: Path, layer: float, runs: int, cache: str) -> list[Resul
     return found
 
 
-def share(part: float, whole: float) -> str:
-    return f"{part / whole:.0%}" if whole else "none"
-
-
-def main() -> None:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    cache = sys.argv[2] if len(sys.argv) > 2 else ""
+def measure(runs: int, cache: str) -> dict[str, Any]:
+    """Everything, as it is committed."""
     pairs = {
-        "MiniLM → its SRE fine-tune": measured(models.minilm_sre(), -1, runs, cache),
-        "MiniLM → quire": measured(models.quire_032(), 0.5, runs, cache),
+        "MiniLM → its SRE fine-tune, last block": measured(models.minilm_sre(), -1, runs, cache),
+        "MiniLM → quire, block 3": measured(models.quire_032(), 0.5, runs, cache),
     }
-    table = []
-    every: dict[str, list[Recognised]] = {}
+    rows = []
     for name, results in pairs.items():
         elsewhere = [
             entry(d, r) for other, (r, *_) in pairs.items() if other != name for d in r.differences
         ]
-        for side in SIDES:
-            row = score(results, elsewhere, side)
-            every[f"{name}, {side}"] = list(row.found)
-            grown = sum(r.state == "grown" for r in row.found)
-            table.append(
-                (
-                    name,
-                    side,
-                    f"{sum(len(r.of(side)) for r in results) / len(results):.1f}",
-                    f"{len(row.found)} of {row.accepted} ({share(len(row.found), row.accepted)})",
-                    share(row.found_strength, row.strength),
-                    f"{row.new} of {row.others}",
-                    f"{row.as_another} of {len(row.found)}",
-                    f"{row.of_strangers} of {row.strangers}",
-                    f"{grown} of {len(row.found)}",
-                )
-            )
+        rows += [{"pair": name, **score(results, elsewhere, side)} for side in SIDES]
+    return {
+        "command": "python -m benchmarks.recognition",
+        "machine": machine(),
+        "runs": runs,
+        "dictionaries": Settings().seeds,
+        "least_correlation": LEAST,
+        "growth": GROWTH,
+        "rows": rows,
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """The part of the page that is drawn from the results."""
     headers = (
-        "pair", "side", "confirmed a run", "recognised", "of strength", "new in the other run",
-        "known by another entry", "strangers", "grown",
+        "pair", "side", "confirmed, run by run", "recognised", "of their strength",
+        "new in the other run", "through another entry", "entries of the other pair", "grown",
     )  # fmt: skip
-    print(tabulate(table, headers, tablefmt="github", disable_numparse=True))
-    for name, found in every.items():
-        values = sorted(r.correlation for r in found)
-        if values:
-            print(
-                f"{name}: correlations {values[0]:.2f} to {values[-1]:.2f}, "
-                f"median {values[len(values) // 2]:.2f}"
-            )
+    rows = [
+        (
+            row["pair"],
+            row["side"],
+            ", ".join(map(str, row["confirmed"])),
+            of(row["recognised"], row["accepted"]),
+            share(row["recognised_strength"], row["accepted_strength"]),
+            of(row["later_new"], row["later"]),
+            of(row["through_another"], row["recognised"]),
+            of(row["strangers_recognised"], row["strangers"]),
+            of(row["grown"], row["recognised"]),
+        )
+        for row in found["rows"]
+    ]
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def of(part: float, whole: float) -> str:
+    return f"{part:.0f} of {whole:.0f} ({share(part, whole)})" if whole else "none"
+
+
+def share(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "none"
+
+
+def main() -> None:
+    """Measure, commit to `FILE`, and draw the table from that."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--cache", default="", help="folder of a cache; the usual one")
+    parser.add_argument("--page", action="store_true", help="draw from the committed results")
+    args = parser.parse_args()
+    if not args.page:
+        found = measure(args.runs, args.cache)
+        FILE.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    put("recognition", table(json.loads(FILE.read_text("utf-8"))), PAGE)
 
 
 if __name__ == "__main__":

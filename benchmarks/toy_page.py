@@ -158,17 +158,17 @@ def draw(made: Sequence[Cell], path: Path) -> None:
     pyplot.close(figure)
 
 
-def put(block: str, text: str) -> None:
-    """Replace the generated block of that name on the page; add it at the end where it is new."""
+def put(block: str, text: str, file: Path = PAGE) -> None:
+    """Replace the generated block of that name on a page; add it at the end where it is new."""
     begin, end = f"<!-- {block}: begin, generated -->", f"<!-- {block}: end -->"
-    page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else "# Evidence\n"
+    page = file.read_text(encoding="utf-8") if file.exists() else "# Evidence\n"
     made = f"{begin}\n{text.strip()}\n{end}\n"
     if begin in page:
         before, _, rest = page.partition(begin)
         page = before + made + rest.partition(f"{end}\n")[2]
     else:
         page = page.rstrip() + "\n\n" + made
-    PAGE.write_text(page, encoding="utf-8")
+    file.write_text(page, encoding="utf-8")
 
 
 def main() -> None:

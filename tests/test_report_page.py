@@ -161,13 +161,25 @@ class TestLayers:
         )
         assert other == (
             "block 5 → 6 ✗ Over budget 4 and 2 possible strength 0.3 "
-            "1 strength 0.02 90 % → 80 % 0.001 → –"
+            "1 strength 0.02 90 % → 80 % limit of detection 0.001 → –"
         )
         link = page.page.get_by_role("link", name="block 5 → 6")
         assert link.evaluate("link => link.href") == (tmp_path / "it is #2.html").as_uri()
 
     def test_one_layer_is_no_comparison(self, opened):
         assert "Layers compared" not in opened(full()).texts("main").pop()
+
+
+class TestMap:
+    @pytest.mark.parametrize(
+        ("weakest", "edge"), [(3e-3, "0.001"), (1e-9, "≤ 1e−6"), (0, "≤ 0.01")]
+    )
+    def test_what_is_very_weak_stands_at_its_lower_edge(self, opened, weakest, edge):
+        features = make_feature(1, strength=0.02), make_feature(2, strength=weakest)
+        page = opened(Report.of(make_result(features=features)))
+        ticks = page.page.locator(".map .tick").all_text_contents()
+        assert edge in ticks
+        assert sum("≤" in tick for tick in ticks) == edge.startswith("≤")
 
 
 class TestTable:

@@ -1,6 +1,6 @@
 // The map: every tested feature by how exclusive and how strong it is.
 
-const mapSize = () => (innerWidth < 700 ? { W: 400, H: 380, LEFT: 58, RIGHT: 14, TOP: 12, FOOT: 44 } : { W: 960, H: 460, LEFT: 66, RIGHT: 18, TOP: 14, FOOT: 44 });
+const mapSize = () => (innerWidth < 700 ? { W: 400, H: 380, LEFT: 72, RIGHT: 14, TOP: 12, FOOT: 44 } : { W: 960, H: 460, LEFT: 72, RIGHT: 18, TOP: 14, FOOT: 44 });
 
 function mapPoints() {
   const points = FEATURES.map((f) => ({
@@ -36,14 +36,15 @@ function drawMap() {
   const x0 = Math.min(0, Math.floor(Math.min(...xs) * 5) / 5);
   const logs = points.filter((p) => p.y > 0).map((p) => Math.log10(p.y));
   const y1 = Math.ceil(logs.length ? Math.max(...logs) + 0.1 : 0);
-  const y0 = Math.max(Math.floor(logs.length ? Math.min(...logs) - 0.1 : -4), y1 - 7);
+  const least = logs.length < points.length ? -Infinity : Math.min(...logs);
+  const y0 = Math.max(logs.length ? Math.floor(Math.min(...logs) - 0.1) : -4, y1 - 5);
   const px = (x) => LEFT + ((Math.max(x0, Math.min(1, x)) - x0) / (1 - x0)) * (W - LEFT - RIGHT);
   const py = (y) => TOP + (1 - (Math.max(y0, y > 0 ? Math.log10(y) : y0) - y0) / (y1 - y0)) * (H - TOP - FOOT);
   const densest = Math.max(...points.map((p) => p.density), 1e-9);
   const grid = [];
   for (let power = y0; power <= y1; power++) {
     const y = py(10 ** power);
-    grid.push(s("line", { x1: LEFT, y1: y, x2: W - RIGHT, y2: y, class: "grid" }), svgText(LEFT - 8, y + 4, number(10 ** power), "end"));
+    grid.push(s("line", { x1: LEFT, y1: y, x2: W - RIGHT, y2: y, class: "grid" }), svgText(LEFT - 8, y + 4, (power === y0 && least < y0 ? "≤ " : "") + number(10 ** power), "end"));
   }
   for (let x = x0; x <= 1.001; x += x0 < -0.4 ? 0.4 : 0.2) {
     grid.push(s("line", { x1: px(x), y1: TOP, x2: px(x), y2: H - FOOT, class: "grid" }), svgText(px(x), H - FOOT + 16, number(Math.round(x * 10) / 10), "middle"));

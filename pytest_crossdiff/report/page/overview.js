@@ -65,9 +65,9 @@ function layers() {
     const verdicts = layer.statuses.map((word) => h("div", {}, statusOf(word).slice(0, 2).join(" ")));
     return [layer.key === RESULT.key ? [h("strong", {}, name), h("div", { class: "quiet" }, "this report")] : layer.page ? h("a", { href: encodeURIComponent(layer.page) }, name) : [name, h("div", { class: "quiet" }, "no report was written")],
       verdicts.length ? verdicts : h("span", { class: "none" }, "not asked for"), ...SIDES.map((side) => found(on(layer, side))),
-      both(layer, (x) => percent(x.fve)), both(layer, (x) => number(x.limit_of_detection))];
+      [both(layer, (x) => percent(x.fve)), h("div", { class: "quiet" }, "limit of detection ", both(layer, (x) => number(x.limit_of_detection)))]];
   });
-  return section("Layers compared", table("The same models, texts and settings at each layer that this run measured; accepted differences are left out", ["baseline → candidate", "verdict", ...SIDES.map((side) => `${MARK[side]} only in the ${side}`), "variance explained", "limit of detection"], rows));
+  return section("Layers compared", table("The same models, texts and settings at each layer that this run measured; accepted differences are left out", ["baseline → candidate", "verdict", ...SIDES.map((side) => `${MARK[side]} only in the ${side}`), "variance explained"], rows));
 }
 
 const overview = () => h("div", {}, banner(),
