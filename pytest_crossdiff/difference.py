@@ -59,7 +59,8 @@ class Firing:
     """A place of the held-out text, whatever the tokenizer: the document, a digest of the piece
     of text, the character of it at which the token ends, and the difference's activation there.
 
-    A difference keeps the 256 places where it fires that have the least `rank`: of a place whose
+    Activations are means over the dictionaries that have the difference.  It keeps the 256 places
+    where it fires that have the least `rank`: of a place whose
     rank is below the greatest that it keeps, and which it doesn't keep, it is known not to fire.
     """
 
@@ -167,7 +168,7 @@ class Difference:
     and peak are joint: all features of the cluster removed or fired together, on average over the
     dictionaries that have it; strength_low and strength_high are the extremes over them.
     histogram: how often its activation falls into each twentieth of the range from 0 to `peak`,
-    where it fires.  firing: its strongest places, for finding it again in another run.
+    where it fires.  firing: some of the places where it fires, for finding it again in another run.
     latent_scaling: (epsilon, r) of arXiv 2504.02922 where both models have one width.
     label: a name that somebody or something gave it, unverified.
     """

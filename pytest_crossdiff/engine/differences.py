@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.corpus import Document
     from pytest_crossdiff.engine.sampling import Piece
-    from pytest_crossdiff.engine.verification import Verified
+    from pytest_crossdiff.engine.verification import Heldout, Verified
     from pytest_crossdiff.result import Feature, Side
 
 BINS = 20
@@ -144,7 +144,7 @@ def _difference(
     strengths = group.strengths
     clearest = max(strengths, key=lambda i: strengths[i])
     held, part = verified[clearest].held, group.of(clearest)
-    unit_p = held.norm_p[part] / held.ablation.norm(side)
+    unit_p = _units(held, part, side)
     activation_n = (held.f_np[:, part] * unit_p).sum(1)
     other_n = (held.other_np[:, part] * unit_p).sum(1)
     fires_n = activation_n > 0
@@ -182,7 +182,24 @@ def _difference(
         histogram=tuple(
             np.histogram(activation_n[fires_n], BINS, (0.0, max(peak, 1e-9)))[0].tolist()
         ),
-        firing=firing(places, activation_n),
+        firing=firing(places, _joint(group, verified, side)),
         description=Description(),
         latent_scaling=tuple(map(float, ratios)) if np.isfinite(ratios).all() else (),
     )
+
+
+def _joint(group: Group, verified: Sequence[Verified], side: Side) -> NDArray[np.float32]:
+    """Its activation on average over the dictionaries that have it: what another training's
+    dictionaries find on average is more like it than like any single one.
+    """
+    activations = []
+    for i in group.strengths:
+        held, part = verified[i].held, group.of(i)
+        activations.append(held.f_np[:, part] @ _units(held, part, side))
+    joint_n: NDArray[np.float32] = np.mean(activations, axis=0, dtype=np.float32)
+    return joint_n
+
+
+def _units(held: Heldout, part: list[int], side: Side) -> NDArray[np.float64]:
+    """The activation 1 of each feature in units of the owner's root-mean-square norm."""
+    return held.norm_p[part] / held.ablation.norm(side)

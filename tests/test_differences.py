@@ -1,0 +1,42 @@
+"""What is kept of a difference that several dictionaries have."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_crossdiff.engine.differences import Group, Member, _difference
+from results import make_feature
+from test_contexts import places
+
+
+def dictionary(seed: int, f_np: list[list[float]], norm: float) -> Any:
+    """One that makes so much of three features on four places, with rows of that length."""
+    activations = np.array(f_np, dtype=np.float32)
+    held = SimpleNamespace(
+        f_np=activations,
+        other_np=activations / 2,
+        norm_p=np.full(3, norm),
+        ablation=SimpleNamespace(norm=lambda _: 10.0),
+    )
+    features = [make_feature(seed)] * 3
+    return SimpleNamespace(held=held, features=features, scaling=None)
+
+
+def test_it_is_known_again_by_its_activation_on_average_over_the_dictionaries_that_have_it() -> (
+    None
+):
+    verified = [
+        dictionary(0, [[1, 9, 0], [0, 9, 0], [2, 9, 1], [0, 9, 0]], 20.0),
+        dictionary(1, [[9, 9, 9]] * 4, 1.0),
+        dictionary(2, [[0, 0, 4], [0, 0, 0], [0, 0, 8], [0, 0, 2]], 10.0),
+    ]
+    group = Group((Member(0, 0), Member(0, 2), Member(2, 2)), {0: 0.02, 2: 0.01}, "")
+    found = _difference(group, verified, "candidate", places(["a b c d"]), np.zeros(4, np.int32))
+    # in the first dictionary 2, 0, 6 and 0, in the third 4, 0, 8 and 2
+    assert {f.end: f.activation for f in found.firing} == {1: 3.0, 5: 7.0, 7: 1.0}
+    assert [c.activation for c in found.contexts] == [6.0]  # texts are those of the strongest one
+    assert (found.strength, found.strength_low) == (pytest.approx(0.015), 0.01)
