@@ -171,6 +171,30 @@ class TestLayers:
 
 
 class TestMap:
+    def test_hovering_names_a_point_and_clicking_opens_it(self, opened):
+        page = opened(full())
+        point = page.page.locator(".points .point").last
+        point.hover()
+        (tip,) = page.texts("#tip")
+        name = tip.partition(" ")[0]
+        assert name[0] in "BC"
+        assert " strength 0." in tip
+        point.click()
+        page.page.wait_for_function("location.hash.startsWith('#/difference/')")
+        assert page.texts("h1")[0].startswith(f"{name}: ")
+
+    def test_accepted_ones_are_hollow_and_possible_ones_dashed(self, opened):
+        page = opened(full())
+
+        def style(state: str, name: str) -> str:
+            point = page.page.locator(f".points .{state}").first
+            return point.evaluate(f"node => getComputedStyle(node).{name}")
+
+        assert style("accepted", "fillOpacity") == "0"
+        assert float(style("confirmed", "fillOpacity")) > 0.5
+        assert style("confirmed", "strokeDasharray") == "none"
+        assert style("possible", "strokeDasharray") != "none"
+
     @pytest.mark.parametrize(
         ("weakest", "edge"), [(3e-3, "0.001"), (1e-9, "≤ 1e−6"), (0, "≤ 0.01")]
     )
