@@ -249,7 +249,7 @@ class Settings:
     )
     # Accepted differences
     accepted_growth: float = setting(
-        1.5,
+        2.0,
         _number(1.0, 100.0),
         "an accepted difference counts again when it is stronger than so many times what was "
         "accepted",

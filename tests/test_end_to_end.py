@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,29 @@ def test_a_lost_ability_fails_the_build_and_is_shown_then_answered_from_the_cach
     second.stdout.fnmatch_lines(["HEAVY *"])
     assert "HEAVY []" in second.stdout.str()
     assert "cache" in second.stdout.str()
+
+
+def test_what_was_accepted_is_known_again_when_the_dictionaries_are_trained_anew(
+    pytester: pytest.Pytester,
+    models: dict[str, Path],
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    configure(pytester, models["plain"], models["merged"], cache)
+    gate = ("--crossdiff", "--crossdiff-report-on-failure=json")
+    pytester.runpytest_subprocess(*gate).assert_outcomes(failed=1)
+    (path,) = (pytester.path / "crossdiff-report").glob("*.json")
+    ids = [d["id"] for d in json.loads(path.read_text("utf-8"))["result"]["differences"]]
+    wanted = (
+        f"--crossdiff-accept={','.join(ids)}",
+        "--crossdiff-reason=it",
+        "--crossdiff-author=Ann",
+    )
+    pytester.runpytest_subprocess(*gate, *wanted).assert_outcomes(passed=1)
+    again = pytester.runpytest_subprocess(*gate, "--crossdiff-seed=10")
+    again.assert_outcomes(passed=1)
+    again.stdout.no_fnmatch_line("*accepted, but not found*")
 
 
 def test_a_noisy_copy_passes_without_a_test_written(
