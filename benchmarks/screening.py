@@ -21,9 +21,10 @@ from tabulate import tabulate
 from benchmarks.toy import Toy, toy
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.exclusivity import screen
+from pytest_crossdiff.engine.heldout import Heldout, measure
 from pytest_crossdiff.engine.innovation import set_maps
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
-from pytest_crossdiff.engine.verification import Heldout, judge, measure
+from pytest_crossdiff.engine.verification import judge
 from pytest_crossdiff.options import Settings
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.store.cache import Store
@@ -55,7 +56,7 @@ def score(t: Toy, architecture: str, features: int, seed: int) -> Score:
         with entry.lock():
             train([trainer], t.pairs, [entry], CPU, SilentProgress())
     with torch.no_grad():
-        held = measure(model, t.pairs, screen(t.pairs, model, CPU), 0.5, CPU)
+        (held,) = measure([model], t.pairs, [screen(t.pairs, model, CPU)], 0.5, CPU)
     shared = model.config.shared_slice
     partition, every = set[int](), set[int]()
     in_vain = [0, 0]

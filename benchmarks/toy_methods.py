@@ -18,9 +18,10 @@ from benchmarks.toy import Toy, pairs_of
 from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.exclusivity import screen
+from pytest_crossdiff.engine.heldout import correlation, measure
 from pytest_crossdiff.engine.innovation import set_maps
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
-from pytest_crossdiff.engine.verification import correlation, judge, measure
+from pytest_crossdiff.engine.verification import judge
 from pytest_crossdiff.options import Settings
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.store.cache import Store
@@ -138,7 +139,7 @@ def report(t: Toy, method: Method, model: Crosscoder, seed: int) -> list[Reporte
         with torch.no_grad():
             screened = screen(t.pairs, model, CPU)
             least = settings.exclusivity
-            held = measure(model, t.pairs, screened, least, CPU, network=network)
+            (held,) = measure([model], t.pairs, [screened], least, CPU, network=network)
         return [
             _reported(
                 model, f.index, f.side == "candidate", f.exclusivity_low, held.f_np[:, p]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
 from benchmarks.toy import pairs_of
-from pytest_crossdiff.engine.probes import fit_mlps
-from pytest_crossdiff.engine.ridge import Folds, LinearMap, fit
+from pytest_crossdiff.engine.probes import Probe, with_networks
+from pytest_crossdiff.engine.ridge import Folds, LinearMap, fit, in_folds
+
+if TYPE_CHECKING:
+    from pytest_crossdiff.engine.activations import Pairs
 
 TOKENS = 10_000
 KINDS = ("linear", "absolute value", "superposed", "not there")
@@ -32,22 +37,26 @@ def r2(read: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return 1 - (read - y).square().sum(0) / (y - y.mean(0)).square().sum(0)
 
 
+def fitted(
+    pairs: Pairs, y: torch.Tensor, linear: tuple[LinearMap, ...], seed: int = 0
+) -> list[Probe]:
+    rows, every = pairs.training(), torch.arange(y.shape[1])
+    judge = in_folds(y[rows], pairs.group_n[rows])[0]
+    inputs = zip(linear, pairs.batch(rows), strict=True)
+    return [with_networks(of, every, x, y[rows], judge, seed) for of, x in inputs]
+
+
 def test_a_network_reads_what_no_linear_probe_does_and_invents_nothing() -> None:
     x_a, x_b, y = planted()
     group = (np.arange(TOKENS) // 50).astype(np.int32)
     pairs = pairs_of(x_a, x_b, group)
-    lookup = iter(torch.from_numpy(pairs.training()).split(8_192))
-
-    def targets(x_ta: torch.Tensor, x_tb: torch.Tensor) -> torch.Tensor:
-        return y[next(lookup)]
-
     linear = []
     for width, side in ((28, 0), (8, 1)):
         folds = Folds(width, len(KINDS))
         for block, *x in pairs.blocks(pairs.training()):
             folds.add(x[side], y[block], group[block])
         linear.append(fit(folds.moments).map)
-    probes = fit_mlps(pairs, targets, (linear[0], linear[1]), torch.device("cpu"))
+    probes = fitted(pairs, y, (linear[0], linear[1]))
     held = pairs.heldout()
     for probe, ridge, x in zip(probes, linear, pairs.batch(held), strict=True):
         found, before = r2(probe(x), y[held]), r2(ridge(x), y[held])
@@ -71,11 +80,11 @@ def test_the_same_seed_gives_the_same_probe_and_no_features_give_none() -> None:
         LinearMap(torch.zeros(28, 1), torch.zeros(1)),
         LinearMap(torch.zeros(8, 1), torch.zeros(1)),
     )
-    made = [fit_mlps(pairs, lambda a, b: a[:, :1], zero, torch.device("cpu"), 3) for _ in range(2)]
-    assert torch.equal(made[0][0].out_hp, made[1][0].out_hp)
+    made = [fitted(pairs, x_a[:, :1], zero, 3)[0] for _ in range(2)]
+    assert torch.equal(made[0].networks[0][1].out_hp, made[1].networks[0][1].out_hp)
     none = (
         LinearMap(torch.zeros(28, 0), torch.zeros(0)),
         LinearMap(torch.zeros(8, 0), torch.zeros(0)),
     )
-    empty, _ = fit_mlps(pairs, lambda a, b: a[:, :0], none, torch.device("cpu"))
+    empty, _ = fitted(pairs, x_a[:, :0], none)
     assert empty(torch.zeros(5, 28)).shape == (5, 0)

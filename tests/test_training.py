@@ -13,9 +13,10 @@ from benchmarks.toy import Toy, pairs_of, toy
 from pytest_crossdiff.engine import training
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.exclusivity import screen
+from pytest_crossdiff.engine.heldout import Heldout, measure
 from pytest_crossdiff.engine.innovation import set_maps
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, batches, train
-from pytest_crossdiff.engine.verification import Heldout, judge, measure
+from pytest_crossdiff.engine.verification import judge
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.options import Settings
 from pytest_crossdiff.progress import SilentProgress
@@ -46,7 +47,7 @@ def trained(
 
 def verdicts(t: Toy, model: Crosscoder) -> tuple[Heldout, list[Feature]]:
     with torch.no_grad():
-        held = measure(model, t.pairs, screen(t.pairs, model, CPU), 0.4, CPU)
+        (held,) = measure([model], t.pairs, [screen(t.pairs, model, CPU)], 0.4, CPU)
     return held, judge(held, 0, Settings())
 
 

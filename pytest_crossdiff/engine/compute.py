@@ -69,10 +69,8 @@ def compute(plan: Plan, progress: Progress) -> Result:
     with _timed(seconds, "verify features"):
         rows = len(chosen) * len(pairs.group_n)
         with progress.phase("verify features", rows, "token") as bar:
-            verified = [
-                verify(t.model.to(device), seed, pairs, plan.settings, device, bar)
-                for seed, t in zip(chosen, trained, strict=True)
-            ]
+            models = [t.model.to(device) for t in trained]
+            verified = verify(models, chosen, pairs, plan.settings, device, bar)
         least = plan.settings.min_strength
         found = find(verified, pairs, plan.sample.pieces, plan.corpus.documents, least)
     controlled = Controls()

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pytest_crossdiff.engine.kernels import add_product
+from pytest_crossdiff.engine.kernels import Active, above, add_product
 
 
 @dataclass(frozen=True)
@@ -179,15 +179,19 @@ class Crosscoder(nn.Module):
         return minus(x, self.reconstruct(f_tm, bias=bias))
 
     @torch.no_grad()
-    def encode(self, x_ta: Tensor, x_tb: Tensor) -> Tensor:
-        """Feature activations at inference, shape (t, m): the fixed threshold on f·‖d‖ makes each
-        token independent of its batch.
+    def active(self, x: Inputs) -> Active:
+        """The features that are active at inference: the fixed threshold on f·‖d‖ makes each token
+        independent of its batch.
         """
-        f_mt = self.pre_activations(self.inputs(x_ta, x_tb)).relu_()
-        scores = f_mt * self.decoder_norms()[:, None]
-        for i, (group, _) in enumerate(self.config.budgets):
-            f_mt[group] *= scores[group] > self.threshold[i]
-        return f_mt.T
+        least_m = torch.empty_like(self.enc_bias_m)
+        for (group, _), least in zip(self.config.budgets, self.threshold, strict=True):
+            least_m[group] = least
+        return above(self.pre_activations(x), self.decoder_norms(), least_m)
+
+    def encode(self, x_ta: Tensor, x_tb: Tensor) -> Tensor:
+        """Feature activations at inference, shape (t, m)."""
+        every = torch.arange(self.config.features, device=x_ta.device)
+        return self.active(self.inputs(x_ta, x_tb)).columns(every)
 
     @torch.no_grad()
     def owner_is_candidate(self) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.contexts import Places, contexts, firing, token_counts
-from pytest_crossdiff.engine.verification import correlation
+from pytest_crossdiff.engine.heldout import correlation
 from pytest_crossdiff.recurrence import conceivable, majority
 from pytest_crossdiff.result import SIDES, Description, Difference
 

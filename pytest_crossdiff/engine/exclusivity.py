@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine.ridge import Folds, LinearMap, fit
+from pytest_crossdiff.engine.kernels import pairs as as_active
+from pytest_crossdiff.engine.ridge import Folds, LinearMap, design, fit, in_folds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.crosscoder import Crosscoder
+    from pytest_crossdiff.engine.kernels import Active
+    from pytest_crossdiff.engine.ridge import Design
 
+MOST_PAIRS = 32_768
+"""Training pairs whose activations are kept in memory, for the networks to learn from."""
+TOGETHER = 64
+"""Features whose bootstrap draws are held in memory at once."""
 MIN_DOCUMENTS = 5
 """A feature that fires in fewer held-out documents can't be told from chance."""
 
@@ -39,6 +46,11 @@ class Sums(NamedTuple):
     yy_gp: NDArray[np.float64]
     count_g: NDArray[np.float64]
     fires_gp: NDArray[np.float64]
+
+    def of(self, part: slice) -> Sums:
+        """Those of some of the features."""
+        parts = (None if table.ndim == 1 else table[:, part] for table in self)
+        return Sums(*(self.count_g if table is None else table for table in parts))
 
     def r2(
         self, weights_rg: NDArray[np.float64]
@@ -67,28 +79,80 @@ class Exclusivity(NamedTuple):
 class Screen(NamedTuple):
     """What the training documents say of every feature (cross-validated, so no feature is judged by
     a fit that saw the document), arrays of length m, and the probes for all of them.
+
+    on: activations on the pairs of `sampled`.
     """
 
     from_a: LinearMap
     from_b: LinearMap
     r2_a_m: NDArray[np.float64]
     r2_b_m: NDArray[np.float64]
+    on: Active
 
     def exclusivity(self, own_is_b_m: NDArray[np.bool_]) -> NDArray[np.float64]:
         own = np.where(own_is_b_m, self.r2_b_m, self.r2_a_m)
         return ratio(own, np.where(own_is_b_m, self.r2_a_m, self.r2_b_m))
 
 
-def screen(pairs: Pairs, model: Crosscoder, device: torch.device) -> Screen:
+class Known(NamedTuple):
+    """What probes of every dictionary need of one model's vectors."""
+
+    folds: Folds
+    design: Design
+
+
+@torch.no_grad()
+def known(pairs: Pairs, device: torch.device) -> tuple[Known, Known]:
+    """Pass over the training documents without any features."""
+    folds = [Folds(side.harvest.width, 0, device) for side in (pairs.a, pairs.b)]
+    for block, *inputs in pairs.blocks(pairs.training(), device):
+        for of_side, x_td in zip(folds, inputs, strict=True):
+            for moments, chosen in zip(
+                of_side.moments, in_folds(x_td, pairs.group_n[block]), strict=True
+            ):
+                moments.add_inputs(x_td[chosen])
+    a, b = (Known(of_side, design(of_side.moments)) for of_side in folds)
+    return a, b
+
+
+def sampled(pairs: Pairs) -> tuple[NDArray[np.int64], int]:
+    """The training pairs that small networks learn from, thinned out evenly where there are many,
+    and how many stand for one.
+    """
+    rows = pairs.training()
+    step = max(1, -(-len(rows) // MOST_PAIRS))
+    return rows[::step], step
+
+
+@torch.no_grad()
+def screen(
+    pairs: Pairs,
+    model: Crosscoder,
+    device: torch.device,
+    inputs: tuple[Known, Known] | None = None,
+) -> Screen:
     """Fit ridge probes from either model to every feature on the training documents."""
+    of_a, of_b = inputs or known(pairs, device)
     m = model.config.features
-    from_a, from_b = (Folds(side.harvest.width, m, device) for side in (pairs.a, pairs.b))
+    moments_a, moments_b = of_a.folds.with_targets(m), of_b.folds.with_targets(m)
+    (rows, step), done, kept = sampled(pairs), 0, []
     for block, x_a, x_b in pairs.blocks(pairs.training(), device):
-        f_tm = model.encode(x_a, x_b)
-        from_a.add(x_a, f_tm, pairs.group_n[block])
-        from_b.add(x_b, f_tm, pairs.group_n[block])
-    a, b = fit(from_a.moments), fit(from_b.moments)
-    return Screen(a.map, b.map, a.r2_p.cpu().numpy(), b.r2_p.cpu().numpy())
+        for i, chosen in enumerate(in_folds(x_a, pairs.group_n[block])):
+            part_a, part_b = x_a[chosen], x_b[chosen]
+            if not len(part_a):
+                continue
+            on = model.active(model.inputs(part_a, part_b))
+            moments_a[i].add_active(part_a, on)
+            moments_b[i].add_active(part_b, on)
+            place_n = (done + chosen.nonzero().flatten())[on.token]
+            wanted = place_n % step == 0
+            kept.append((place_n[wanted] // step, on.feature[wanted], on.value[wanted]))
+        done += len(block)
+    place_n, feature_n, value_n = (torch.cat(parts) for parts in zip(*kept, strict=True))
+    order = feature_n.argsort()
+    on = as_active(place_n[order], feature_n[order], value_n[order], len(rows), m)
+    a, b = fit(moments_a, of_a.design), fit(moments_b, of_b.design)
+    return Screen(a.map, b.map, a.r2_p.cpu().numpy(), b.r2_p.cpu().numpy(), on)
 
 
 class Tally:
@@ -122,21 +186,26 @@ def exclusivity(
     """
     groups = len(sums.count_g)
     weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), draws)
-    r2_a, r2_b = sums.r2(np.ones((1, groups)))
-    own, other = np.where(own_is_b_p, r2_b, r2_a)[0], np.where(own_is_b_p, r2_a, r2_b)[0]
-    drawn_a, drawn_b = sums.r2(weights.astype(np.float64))
-    drawn = ratio(np.where(own_is_b_p, drawn_b, drawn_a), np.where(own_is_b_p, drawn_a, drawn_b))
+    weights_rg = weights.astype(np.float64)
+    r2_a, r2_b = (r2[0] for r2 in sums.r2(np.ones((1, groups))))
+    own, other = np.where(own_is_b_p, r2_b, r2_a), np.where(own_is_b_p, r2_a, r2_b)
     documents = (sums.fires_gp > 0).sum(0)
-    drawn.sort(axis=0)
-    low, high = _ends(drawn, documents)
-    at_most = (1 + (drawn <= threshold).sum(0)) / (1 + draws)
+    low, high, at_most = (np.zeros(len(own)) for _ in range(3))
+    for start in range(0, len(own), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        drawn_a, drawn_b = sums.of(part).r2(weights_rg)
+        is_b = own_is_b_p[part]
+        drawn = ratio(np.where(is_b, drawn_b, drawn_a), np.where(is_b, drawn_a, drawn_b))
+        drawn_pr = np.sort(drawn.T, axis=1)
+        low[part], high[part] = _ends(drawn_pr, documents[part])
+        at_most[part] = (1 + (drawn_pr <= threshold).sum(1)) / (1 + draws)
     return Exclusivity(
         own, other, ratio(own, other), low, high, _widened(at_most, documents), documents
     )
 
 
 def _ends(
-    drawn_rp: NDArray[np.float64], documents_p: NDArray[np.int64]
+    drawn_pr: NDArray[np.float64], documents_p: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both ends of the 95 % intervals, the drawn values being sorted.
 
@@ -146,10 +215,10 @@ def _ends(
     """
     n = np.maximum(documents_p, 2)
     level = _normal_share(-np.sqrt(n / (n - 1)) * _student(1.959964, n - 1))
-    last = len(drawn_rp) - 1
-    place_p = np.arange(drawn_rp.shape[1])
+    last = drawn_pr.shape[1] - 1
+    place_p = np.arange(len(drawn_pr))
     cut_p = np.rint(level * last).astype(np.int64)
-    return drawn_rp[cut_p, place_p], drawn_rp[last - cut_p, place_p]
+    return drawn_pr[place_p, cut_p], drawn_pr[place_p, last - cut_p]
 
 
 def _widened(share_p: NDArray[np.float64], documents_p: NDArray[np.int64]) -> NDArray[np.float64]:

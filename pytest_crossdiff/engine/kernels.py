@@ -46,6 +46,16 @@ class Active(NamedTuple):
         often_m = torch.zeros(len(self.starts) - 1, device=self.value.device)
         return often_m.index_add_(0, self.feature, (self.value > 0).float())
 
+    def columns(self, chosen: Tensor) -> Tensor:
+        """Activations of the `chosen` features (indices into m), shape (t, p)."""
+        column_m = torch.full_like(self.starts[1:], -1)
+        column_m[chosen] = torch.arange(len(chosen), device=chosen.device)
+        column_n = column_m[self.feature]
+        wanted = column_n >= 0
+        made_pt = self.value.new_zeros(len(chosen), self.tokens)
+        made_pt[column_n[wanted], self.token[wanted]] = self.value[wanted]
+        return made_pt.T
+
 
 def add_product(out_pt: Tensor, rows_pd: Tensor, x_td: Tensor) -> None:
     """Add rows · x to `out_pt`, the one dense product of a step.
@@ -103,9 +113,7 @@ def _select_above(
     limit_m = torch.full_like(norm_m, torch.inf)
     for (group, _), least in zip(budgets, guess, strict=True):
         limit_m[group] = least / norm_m[group]
-    place = torch.from_numpy(np.flatnonzero((pre_mt > limit_m[:, None]).numpy()))
-    feature = place.div(tokens, rounding_mode="floor")
-    value = pre_mt.view(-1)[place]
+    place, feature, value = _places(pre_mt, limit_m)
     score = value * norm_m[feature]
     kept = torch.zeros_like(score, dtype=torch.bool)
     cuts = torch.zeros_like(guess)
@@ -122,6 +130,32 @@ def _select_above(
     place, feature = place[chosen], feature[chosen]
     token = place - feature * tokens
     return pairs(token, feature, value[chosen], tokens, len(norm_m)), cuts
+
+
+def above(pre_mt: Tensor, norm_m: Tensor, least_m: Tensor) -> Active:
+    """The pairs whose score relu(pre)·norm is above what their feature needs."""
+    tokens = pre_mt.shape[1]
+    place, feature, value = _places(pre_mt, least_m / norm_m * (1 - 1e-5))
+    kept = (value > 0) & (value * norm_m[feature] > least_m[feature])
+    place, feature, value = place[kept], feature[kept], value[kept]
+    return pairs(place - feature * tokens, feature, value, tokens, len(norm_m))
+
+
+def _places(pre_mt: Tensor, limit_m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where pre-activations are above their feature's limit, in order: the place among all, the
+    feature, the value.
+    """
+    found_mt = pre_mt > limit_m[:, None]
+    place = (
+        torch.from_numpy(np.flatnonzero(found_mt.numpy()))  # several times as fast as torch's
+        if found_mt.device.type == "cpu"
+        else found_mt.flatten().nonzero().flatten()
+    )
+    return (
+        place,
+        place.div(pre_mt.shape[1], rounding_mode="floor"),
+        pre_mt.view(-1)[place],
+    )
 
 
 def _sampled_cut(pre_mt: Tensor, norm_m: Tensor, group: slice, count: int) -> Tensor:

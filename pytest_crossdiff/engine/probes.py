@@ -9,17 +9,12 @@ Axes: n training pairs, t pairs of a batch, d inputs of one model, p features, h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from pytest_crossdiff.engine.ridge import LinearMap, fold
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_crossdiff.engine.activations import Pairs
+from pytest_crossdiff.engine.ridge import LinearMap
 
 HIDDEN = 512
 BATCH = 512
@@ -28,8 +23,8 @@ DECAY = 0.1
 EPOCHS = 30
 PATIENCE = 3
 """Training ends when the left-out documents have gained nothing in so many epochs."""
-MOST_PAIRS = 32_768
-"""More training pairs than this are thinned out evenly; they are held in memory."""
+TOGETHER = 1_024
+"""At most so many features share a network."""
 
 
 class Mlp(NamedTuple):
@@ -49,29 +44,34 @@ class Mlp(NamedTuple):
         return (x_td @ self.hidden_dh + self.bias_h).relu() @ self.out_hp + self.bias_p
 
 
-def fit_mlps(
-    pairs: Pairs,
-    targets: Callable[[Tensor, Tensor], Tensor],
-    linear: tuple[LinearMap, LinearMap],
-    device: torch.device,
-    seed: int = 0,
-) -> tuple[Mlp, Mlp]:
-    """Probes from the baseline's and from the candidate's vectors to the same features, fitted on
-    the training documents.  The same seed gives the same probes.
-
-    targets: both models' normalised vectors, (t, a) and (t, b), to activations (t, p).
-    linear: the ridge probes to start from, in the same order.
+class Probe(NamedTuple):
+    """Reads features out of one model's vectors: a ridge probe for all, and networks that add to it
+    for some, each with the places of its features.
     """
-    rows = pairs.training()
-    rows = rows[:: -(-len(rows) // MOST_PAIRS)]
-    with torch.no_grad():
-        blocks = [(x_a, x_b, targets(x_a, x_b)) for _, x_a, x_b in pairs.blocks(rows, device)]
-        x_na, x_nb, y_np = (torch.cat(parts) for parts in zip(*blocks, strict=True))
-    left_out_n = torch.from_numpy(fold(pairs.group_n[rows]) == 0).to(device)
-    return (
-        fit_mlp(x_na, y_np, left_out_n, linear[0], seed),
-        fit_mlp(x_nb, y_np, left_out_n, linear[1], seed),
-    )
+
+    linear: LinearMap
+    networks: list[tuple[Tensor, Mlp]]
+
+    def __call__(self, x_td: Tensor) -> Tensor:
+        made_tp = self.linear(x_td)
+        for at, network in self.networks:
+            made_tp[:, at] += network.correction(x_td)
+        return made_tp
+
+
+def with_networks(
+    linear: LinearMap, wanted: Tensor, x_nd: Tensor, y_np: Tensor, left_out_n: Tensor, seed: int = 0
+) -> Probe:
+    """A probe that has networks for the features at `wanted`, of which y_np are the activations on
+    training pairs x_nd.  Pairs in `left_out_n` only judge.  The same seed gives the same probe.
+    """
+    networks, done = [], 0
+    for at in torch.split(wanted, TOGETHER) if len(wanted) else ():
+        start = LinearMap(linear.weight_dp[:, at], linear.bias_p[at])
+        y_part = y_np[:, done : done + len(at)]
+        networks.append((at, fit_mlp(x_nd, y_part, left_out_n, start, seed)))
+        done += len(at)
+    return Probe(linear, networks)
 
 
 def fit_mlp(

@@ -13,10 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pytest_crossdiff.engine.kernels import outer
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.kernels import Active
 
 FOLDS = 4
 """Folds of the training documents in which a fit's strength is chosen."""
@@ -45,17 +49,30 @@ class Moments:
         self.x_d, self.y_p = zeros(inputs), zeros(targets)
         self.xx_dd, self.xy_dp, self.yy_p = (
             zeros(inputs, inputs),
-            zeros(inputs, targets),
+            zeros(targets, inputs).T,
             zeros(targets),
         )
 
     def add(self, x_td: Tensor, y_tp: Tensor) -> None:
-        self.count += x_td.shape[0]
-        self.x_d += x_td.sum(0, dtype=torch.float64)
+        self.add_inputs(x_td)
         self.y_p += y_tp.sum(0, dtype=torch.float64)
-        self.xx_dd += x_td.T @ x_td
         self.xy_dp += x_td.T @ y_tp
         self.yy_p += y_tp.double().square().sum(0)
+
+    def add_inputs(self, x_td: Tensor) -> None:
+        """Count tokens as far as the inputs go; `add_active` counts the targets."""
+        self.count += x_td.shape[0]
+        self.x_d += x_td.sum(0, dtype=torch.float64)
+        self.xx_dd += x_td.T @ x_td
+
+    def add_active(self, x_td: Tensor, on: Active) -> None:
+        """Count targets that are 0 on most tokens."""
+        value_n = on.value.double()
+        self.y_p.index_add_(0, on.feature, value_n)
+        self.yy_p.index_add_(0, on.feature, value_n.square())
+        sums_pd = x_td.new_empty(len(self.y_p), x_td.shape[1])
+        outer(on, on.value, x_td, slice(0, len(sums_pd)), sums_pd)
+        self.xy_dp += sums_pd.T
 
     def __add__(self, other: Moments) -> Moments:
         return self._combine(other, operator.add)
@@ -69,17 +86,17 @@ class Moments:
             setattr(made, name, with_(value, getattr(other, name)))
         return made
 
-    def centred(self, mean_x_d: Tensor, mean_y_p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Sums of products about the given means: inputs (d, d), cross (d, p), targets (p,)."""
-        n = self.count
+    def centred_inputs(self, mean_x_d: Tensor) -> Tensor:
+        """Sums of products of the inputs about the given mean, shape (d, d)."""
         xx = self.xx_dd - torch.outer(self.x_d, mean_x_d) - torch.outer(mean_x_d, self.x_d)
+        return xx + self.count * torch.outer(mean_x_d, mean_x_d)
+
+    def centred_targets(self, mean_x_d: Tensor, mean_y_p: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums of products with the targets about the given means: cross (d, p), targets (p,)."""
+        n = self.count
         xy = self.xy_dp - torch.outer(self.x_d, mean_y_p) - torch.outer(mean_x_d, self.y_p)
         yy = self.yy_p - 2 * self.y_p * mean_y_p + n * mean_y_p.square()
-        return (
-            xx + n * torch.outer(mean_x_d, mean_x_d),
-            xy + n * torch.outer(mean_x_d, mean_y_p),
-            yy,
-        )
+        return xy + n * torch.outer(mean_x_d, mean_y_p), yy
 
 
 def fold(group_n: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -87,6 +104,12 @@ def fold(group_n: NDArray[np.int32]) -> NDArray[np.int64]:
     # Knuth's multiplicative hash: neighbouring documents fall into different folds.
     mixed = group_n.astype(np.uint64) * np.uint64(2654435761) % np.uint64(1 << 32)
     return np.asarray(mixed * np.uint64(FOLDS) >> np.uint64(32), dtype=np.int64)
+
+
+def in_folds(x_td: Tensor, group_t: NDArray[np.int32]) -> list[Tensor]:
+    """Which tokens lie in each fold, masks of shape (t,)."""
+    fold_t = torch.from_numpy(fold(group_t)).to(x_td.device)
+    return [fold_t == i for i in range(FOLDS)]
 
 
 class Folds:
@@ -97,15 +120,56 @@ class Folds:
 
     def add(self, x_td: Tensor, y_tp: Tensor, group_t: NDArray[np.int32]) -> None:
         """Count tokens, each in the fold of its document group."""
-        fold_t = torch.from_numpy(fold(group_t)).to(x_td.device)
-        for i, moments in enumerate(self.moments):
-            chosen = fold_t == i
+        for moments, chosen in zip(self.moments, in_folds(x_td, group_t), strict=True):
             moments.add(x_td[chosen], y_tp[chosen])
+
+    def with_targets(self, targets: int) -> list[Moments]:
+        """Moments of the same inputs, to which targets have yet to be added."""
+        made = []
+        for known in self.moments:
+            empty = Moments(0, targets, known.x_d.device)
+            empty.count, empty.x_d, empty.xx_dd = known.count, known.x_d, known.xx_dd
+            empty.xy_dp = known.xx_dd.new_zeros(targets, len(known.x_d)).T
+            made.append(empty)
+        return made
 
 
 def total(folds: Sequence[Moments]) -> Moments:
     """The moments of all folds together."""
     return functools.reduce(operator.add, folds)
+
+
+class Design(NamedTuple):
+    """What fits need of their inputs alone; fits of several sets of targets share it.
+
+    whole: the basis of all folds.  left_out: for each fold that can be left out its place, the
+    basis of the others, and its sums of products about their mean in that basis.
+    """
+
+    whole: _Basis
+    left_out: list[tuple[int, _Basis, Tensor]]
+
+
+class _Basis(NamedTuple):
+    """Gives the fit of every strength s at once: vectors @ (vectors.T @ cross / (values + s))."""
+
+    values_d: Tensor
+    vectors_dd: Tensor
+    mean_x_d: Tensor
+
+    def rotated(self, cross_dp: Tensor) -> Tensor:
+        return self.vectors_dd.T @ cross_dp
+
+
+def design(folds: Sequence[Moments]) -> Design:
+    """Decompose the inputs of `folds`."""
+    everything, parts = total(folds), []
+    for i, left_out in enumerate(folds):
+        if 0 < left_out.count < everything.count:
+            basis = _basis(everything - left_out)
+            inner_dd = left_out.centred_inputs(basis.mean_x_d)
+            parts.append((i, basis, basis.vectors_dd.T @ inner_dd @ basis.vectors_dd))
+    return Design(_basis(everything), parts)
 
 
 class Fit(NamedTuple):
@@ -120,25 +184,28 @@ class Fit(NamedTuple):
     error: float
 
 
-def fit(folds: Sequence[Moments], *, joint: bool = False) -> Fit:
+def fit(folds: Sequence[Moments], known: Design | None = None, *, joint: bool = False) -> Fit:
     """Ridge regression, its strength the one that predicts the left-out folds best.
 
-    joint: one strength for all targets (a map between models) instead of one each (probes).
+    known: the design of the same inputs, where it is.  joint: one strength for all targets (a map
+    between models, summed in fp64 throughout) instead of one each (probes).
     """
-    everything = total(folds)
+    known = known or design(folds)
+    everything, basis = total(folds), known.whole
     strengths_l = STRENGTHS * _variance(everything)
     errors_lp = torch.zeros(len(strengths_l), len(everything.y_p), dtype=torch.float64)
     errors_lp = errors_lp.to(everything.y_p.device)
-    for left_out in folds:
-        if 0 < left_out.count < everything.count:
-            errors_lp += _errors(everything - left_out, left_out, strengths_l)
+    for i, others, inner_dd in known.left_out:
+        inner = inner_dd if joint else inner_dd.float()
+        errors_lp += _errors(everything - folds[i], folds[i], others, inner, strengths_l)
     best_p = (errors_lp.sum(1, keepdim=True).expand_as(errors_lp) if joint else errors_lp).argmin(0)
     least_p = errors_lp.gather(0, best_p[None])[0]
-    path = _path(everything)
-    weight = path.vectors @ (path.cross_dp / (path.values_d[:, None] + strengths_l[best_p]))
-    _, _, total_p = everything.centred(path.mean_x_d, path.mean_y_p)
+    mean_y_p = everything.y_p / everything.count
+    cross_dp, total_p = everything.centred_targets(basis.mean_x_d, mean_y_p)
+    rotated_dp = basis.rotated(cross_dp / everything.count)
+    weight_dp = basis.vectors_dd @ (rotated_dp / (basis.values_d[:, None] + strengths_l[best_p]))
     return Fit(
-        LinearMap(weight.float(), (path.mean_y_p - path.mean_x_d @ weight).float()),
+        LinearMap(weight_dp.float(), (mean_y_p - basis.mean_x_d @ weight_dp).float()),
         torch.where(total_p > 0, 1.0 - least_p / total_p.clamp_min(1e-30), 0.0),
         float(least_p.sum()),
     )
@@ -158,21 +225,10 @@ def fit_map(folds: Sequence[Moments]) -> LinearMap:
     return LinearMap(change.map.weight_dp + identity, change.map.bias_p)
 
 
-class _Path(NamedTuple):
-    """What gives the fit of every strength at once: weight = vectors @ (cross / (values + s))."""
-
-    values_d: Tensor
-    vectors: Tensor
-    cross_dp: Tensor
-    mean_x_d: Tensor
-    mean_y_p: Tensor
-
-
-def _path(m: Moments) -> _Path:
-    mean_x, mean_y = m.x_d / m.count, m.y_p / m.count
-    xx, xy, _ = m.centred(mean_x, mean_y)
-    values, vectors = torch.linalg.eigh(xx / m.count)
-    return _Path(values.clamp_min(0), vectors, vectors.T @ (xy / m.count), mean_x, mean_y)
+def _basis(m: Moments) -> _Basis:
+    mean_x_d = m.x_d / m.count
+    values_d, vectors_dd = torch.linalg.eigh(m.centred_inputs(mean_x_d) / m.count)
+    return _Basis(values_d.clamp_min(0), vectors_dd, mean_x_d)
 
 
 def _variance(m: Moments) -> float:
@@ -181,13 +237,22 @@ def _variance(m: Moments) -> float:
     return max(float(spread.mean()), 1e-12)
 
 
-def _errors(training: Moments, left_out: Moments, strengths_l: Tensor) -> Tensor:
-    """Squared errors on `left_out` of the fits on `training`, shape (l, p)."""
-    path = _path(training)
-    xx, xy, yy = left_out.centred(path.mean_x_d, path.mean_y_p)
-    xx, xy = path.vectors.T @ xx @ path.vectors, path.vectors.T @ xy
-    weights = (path.cross_dp / (path.values_d + s)[:, None] for s in strengths_l.tolist())
-    return torch.stack([yy - 2 * (w * xy).sum(0) + (w * (xx @ w)).sum(0) for w in weights])
+def _errors(
+    training: Moments, left_out: Moments, basis: _Basis, inner_dd: Tensor, strengths_l: Tensor
+) -> Tensor:
+    """Squared errors on `left_out` of the fits on `training`, shape (l, p); the largest product in
+    the precision of `inner_dd`.
+    """
+    mean_y_p = training.y_p / training.count
+    cross_dp, _ = training.centred_targets(basis.mean_x_d, mean_y_p)
+    xy_dp, yy_p = left_out.centred_targets(basis.mean_x_d, mean_y_p)
+    cross_dp, xy_dp = basis.rotated(cross_dp / training.count), basis.rotated(xy_dp)
+    errors = []
+    for strength in strengths_l.tolist():
+        w_dp = cross_dp / (basis.values_d + strength)[:, None]
+        made_dp = inner_dd @ w_dp.to(inner_dd.dtype)
+        errors.append(yy_p + (w_dp * (made_dp - 2 * xy_dp)).sum(0))
+    return torch.stack(errors)
 
 
 def _minus_input(m: Moments) -> Moments:
@@ -201,6 +266,8 @@ def _minus_input(m: Moments) -> Moments:
 
 def squared_error(linear: LinearMap, moments: Moments) -> float:
     """Summed squared error of `linear` on the data behind `moments`."""
-    xx, xy, yy = moments.centred(torch.zeros_like(moments.x_d), linear.bias_p.double())
-    w = linear.weight_dp.double()
-    return float((yy - 2 * (w * xy).sum(0) + (w * (xx @ w)).sum(0)).sum())
+    origin_d = torch.zeros_like(moments.x_d)
+    xy_dp, yy_p = moments.centred_targets(origin_d, linear.bias_p.double())
+    w_dp = linear.weight_dp.double()
+    made_dp = moments.centred_inputs(origin_d) @ w_dp
+    return float((yy_p - 2 * (w_dp * xy_dp).sum(0) + (w_dp * made_dp).sum(0)).sum())

@@ -82,6 +82,12 @@ class Ablation:
         }
         return torch.stack([rows[p] for p in members])
 
+    def strengths(self, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The strength of each tested feature by itself, shape (p,)."""
+        lost_p = 2 * self._cross_p + self._together_pp.diagonal() * self._dots_pp.diagonal()
+        a, b = (variance.total() for variance in self._variance)
+        return np.asarray(lost_p.clamp_min(0)) / np.where(own_is_b_p, b, a)
+
     def strength(self, members: Sequence[int], side: str) -> float:
         """Joint strength of the tested features at positions `members`, all of one `side`.
 

@@ -15,47 +15,30 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.exclusivity import (
     MIN_DOCUMENTS,
-    Tally,
     benjamini_hochberg,
     exclusivity,
+    known,
     screen,
 )
+from pytest_crossdiff.engine.heldout import measure
 from pytest_crossdiff.engine.latent_scaling import latent_scaling
-from pytest_crossdiff.engine.probes import Mlp, fit_mlps
-from pytest_crossdiff.engine.ridge import LinearMap
-from pytest_crossdiff.engine.strength import Ablation
 from pytest_crossdiff.result import SIDES, Feature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.crosscoder import Crosscoder
-    from pytest_crossdiff.engine.exclusivity import Exclusivity, Screen
+    from pytest_crossdiff.engine.exclusivity import Exclusivity
+    from pytest_crossdiff.engine.heldout import Heldout
     from pytest_crossdiff.engine.latent_scaling import LatentScaling
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Phase
     from pytest_crossdiff.result import Side
-
-
-class Heldout(NamedTuple):
-    """The candidate features on the held-out pairs: f_np their activations, other_np what the other
-    model predicts of them, norm_p the length of their directions in their own model.
-    """
-
-    index_p: NDArray[np.int64]
-    own_is_b_p: NDArray[np.bool_]
-    norm_p: NDArray[np.float64]
-    f_np: NDArray[np.float32]
-    other_np: NDArray[np.float32]
-    ablation: Ablation
-    tally: Tally
 
 
 class Verified(NamedTuple):
@@ -79,105 +62,49 @@ class Verified(NamedTuple):
 
 @torch.no_grad()
 def verify(
-    model: Crosscoder, seed: int, pairs: Pairs, settings: Settings, device: torch.device, bar: Phase
-) -> Verified:
-    """Find the features of one dictionary that only one model has, and test them."""
-    screened = screen(pairs, model, device)
-    bar.advance(len(pairs.training()))
-    held = measure(
-        model, pairs, screened, settings.exclusivity, device, network=settings.probe == "mlp"
-    )
-    bar.advance(len(pairs.heldout()))
-    features = judge(held, seed, settings)
-    scaling = None
-    if model.config.width_a == model.config.width_b and any(f.verified for f in features):
-        scaling = latent_scaling(model, pairs, held.index_p, held.own_is_b_p, device)
-    return Verified(held, features, scaling)
-
-
-def measure(
-    model: Crosscoder,
+    models: Sequence[Crosscoder],
+    seeds: Sequence[int],
     pairs: Pairs,
-    screened: Screen,
-    least: float,
+    settings: Settings,
     device: torch.device,
-    *,
-    network: bool = False,
-) -> Heldout:
-    """Choose the features whose exclusivity on training text is above `least` and pass over the
-    held-out pairs with them.
-
-    network: read them by a small network too, where it predicts better than the ridge probe.
-    """
-    own_is_b_m = model.owner_is_candidate().cpu().numpy()
-    index_p = np.flatnonzero(screened.exclusivity(own_is_b_m) > least)
-    chosen, own_is_b_p = torch.from_numpy(index_p).to(device), own_is_b_m[index_p]
-    probes = _probes(model, pairs, screened, chosen, device, network=network)
-    heldout = pairs.heldout()
-    groups, group_n = np.unique(pairs.group_n[heldout], return_inverse=True)
-    tally = Tally(len(groups), len(index_p))
-    owner = torch.from_numpy(own_is_b_p).to(device)
-    ablation = Ablation(model, chosen, owner)
-    kept, other, done = [], [], 0
-    for _, x_a, x_b in pairs.blocks(heldout, device):
-        f_tm = model.encode(x_a, x_b)
-        f_tp = f_tm[:, chosen]
-        x = model.inputs(x_a, x_b)
-        ablation.add(f_tp, x, model.errors(f_tm, x))
-        where = torch.from_numpy(group_n[done : done + len(f_tp)])
-        from_a, from_b = probes[0](x_a), probes[1](x_b)
-        tally.add(where, f_tp, from_a, from_b)
-        kept.append(f_tp.cpu())
-        other.append(torch.where(owner, from_a, from_b).cpu())
-        done += len(f_tp)
-    norm_p = ablation.direction_norms()
-    f_np, other_np = torch.cat(kept).numpy(), torch.cat(other).numpy()
-    return Heldout(index_p, own_is_b_p, norm_p, f_np, other_np, ablation, tally)
-
-
-def _probes(
-    model: Crosscoder,
-    pairs: Pairs,
-    screened: Screen,
-    chosen: Tensor,
-    device: torch.device,
-    *,
-    network: bool,
-) -> tuple[LinearMap, LinearMap] | tuple[Mlp, Mlp]:
-    """What reads the chosen features from the baseline and from the candidate."""
-    ridge_a, ridge_b = (
-        LinearMap(p.weight_dp[:, chosen], p.bias_p[chosen])
-        for p in (screened.from_a, screened.from_b)
-    )
-    if not network or not len(chosen):
-        return ridge_a, ridge_b
-    with torch.enable_grad():
-        return fit_mlps(
-            pairs, lambda x_a, x_b: model.encode(x_a, x_b)[:, chosen], (ridge_a, ridge_b), device
-        )
+    bar: Phase,
+) -> list[Verified]:
+    """Find the features of each dictionary that only one model has, and test them."""
+    inputs, screens = known(pairs, device), []
+    for model in models:
+        screens.append(screen(pairs, model, device, inputs))
+        bar.advance(len(pairs.training()))
+    network = settings.probe == "mlp"
+    helds = measure(models, pairs, screens, settings.exclusivity, device, network=network)
+    made = []
+    for model, seed, held in zip(models, seeds, helds, strict=True):
+        features, scaling = judge(held, seed, settings), None
+        if model.config.width_a == model.config.width_b and any(f.verified for f in features):
+            scaling = latent_scaling(model, pairs, held.index_p, held.own_is_b_p, device)
+        made.append(Verified(held, features, scaling))
+        bar.advance(len(pairs.heldout()))
+    return made
 
 
 def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
     """The verdict on every candidate, in the order of `held.index_p`."""
     found = exclusivity(
-        held.tally.sums(), held.own_is_b_p, threshold=settings.exclusivity, draws=settings.bootstrap
+        held.sums, held.own_is_b_p, threshold=settings.exclusivity, draws=settings.bootstrap
     )
-    testable = (found.documents >= MIN_DOCUMENTS) & (found.r2_own >= settings.min_r2)
+    testable = held.open_p & (found.r2_own >= settings.min_r2)
     significant = np.zeros(len(testable), dtype=bool)
     significant[testable] = benjamini_hochberg(found.p_value[testable], settings.fdr)
-    partner = clusters.duplicates(correlation(held.f_np), held.own_is_b_p)
     sides: list[Side] = ["candidate" if is_b else "baseline" for is_b in held.own_is_b_p]
     features = []
     for p, index in enumerate(held.index_p.tolist()):
         side = sides[p]
-        strength = held.ablation.strength([p], side)
         exclusive = bool(significant[p]) and found.low[p] > settings.exclusivity
         rejected, undecided = _doubt(found, p, settings), False
-        if not rejected and strength <= 0.0:
+        if not rejected and held.strength_p[p] <= 0.0:
             rejected = "nothing goes unexplained without it"
-        elif not rejected and partner[p] >= 0:
+        elif not rejected and held.partner_p[p] >= 0:
             other = SIDES[side == "baseline"]
-            rejected = f"the {other} has it as feature {held.index_p[partner[p]]}"
+            rejected = f"the {other} has it as feature {held.index_p[held.partner_p[p]]}"
         elif not rejected and not exclusive:
             other = SIDES[side == "baseline"]
             rejected = f"the {other} predicts it too: R² {found.r2_other[p]:.2f}"
@@ -194,7 +121,7 @@ def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
                 p_value=float(found.p_value[p]),
                 r2_own=float(found.r2_own[p]),
                 r2_other=float(found.r2_other[p]),
-                strength=strength,
+                strength=float(held.strength_p[p]),
                 density=float((held.f_np[:, p] > 0).mean()),
                 peak=peak,
                 documents=int(found.documents[p]),
@@ -214,8 +141,3 @@ def _doubt(found: Exclusivity, p: int, settings: Settings) -> str:
     return ""
 
 
-def correlation(f_np: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Correlation of activations over the pairs, shape (p, p); 0 for a feature that never fires."""
-    centred = f_np - f_np.mean(0)
-    deviation = np.maximum(np.linalg.norm(centred, axis=0), 1e-12)
-    return np.asarray((centred.T @ centred) / np.outer(deviation, deviation), dtype=np.float64)
