@@ -56,7 +56,8 @@ def score(t: Toy, architecture: str, features: int, seed: int) -> Score:
         with entry.lock():
             train([trainer], t.pairs, [entry], CPU, SilentProgress())
     with torch.no_grad():
-        (held,) = measure([model], t.pairs, [screen(t.pairs, model, CPU)], 0.5, CPU)
+        settings = Settings(probe="ridge")
+        (held,) = measure([model], t.pairs, [screen(t.pairs, model, CPU)], settings, CPU)
     shared = model.config.shared_slice
     partition, every = set[int](), set[int]()
     in_vain = [0, 0]

@@ -138,8 +138,8 @@ def report(t: Toy, method: Method, model: Crosscoder, seed: int) -> list[Reporte
         settings = SETTINGS if network else dataclasses.replace(SETTINGS, min_r2=RIDGE_R2)
         with torch.no_grad():
             screened = screen(t.pairs, model, CPU)
-            least = settings.exclusivity
-            (held,) = measure([model], t.pairs, [screened], least, CPU, network=network)
+            settings = dataclasses.replace(settings, probe=method.judged)
+            (held,) = measure([model], t.pairs, [screened], settings, CPU)
         return [
             _reported(
                 model, f.index, f.side == "candidate", f.exclusivity_low, held.f_np[:, p]

@@ -47,7 +47,8 @@ def trained(
 
 def verdicts(t: Toy, model: Crosscoder) -> tuple[Heldout, list[Feature]]:
     with torch.no_grad():
-        (held,) = measure([model], t.pairs, [screen(t.pairs, model, CPU)], 0.4, CPU)
+        settings = Settings(exclusivity=0.4, probe="ridge")
+        (held,) = measure([model], t.pairs, [screen(t.pairs, model, CPU)], settings, CPU)
     return held, judge(held, 0, Settings())
 
 

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.crosscoder import Crosscoder
     from pytest_crossdiff.engine.exclusivity import Screen, Sums
+    from pytest_crossdiff.options import Settings
+
+WEAK = 0.5
+"""A feature weaker than this share of the least strength of a difference isn't tested: it would
+take several of its kind to be counted."""
 
 
 class Candidates(NamedTuple):
@@ -68,18 +73,14 @@ def measure(
     models: Sequence[Crosscoder],
     pairs: Pairs,
     screens: Sequence[Screen],
-    least: float,
+    settings: Settings,
     device: torch.device,
-    *,
-    network: bool = False,
 ) -> list[Heldout]:
-    """Choose each dictionary's features whose exclusivity on training text is above `least`, and
-    pass over the held-out pairs with them.
-
-    network: read them by a small network too, where it predicts better than the ridge probe.
+    """Choose each dictionary's features whose exclusivity on training text is above the setting's,
+    and pass over the held-out pairs with them.
     """
-    found = [_candidates(*of, pairs, least, device) for of in zip(models, screens, strict=True)]
-    probes = _probes(found, screens, pairs, device, network=network)
+    found = [_candidates(*of, pairs, settings, device) for of in zip(models, screens, strict=True)]
+    probes = _probes(found, screens, pairs, device, network=settings.probe == "mlp")
     sums, other_nq = _read(found, probes, pairs, device)
     made, start = [], 0
     for c in found:
@@ -91,10 +92,10 @@ def measure(
 
 
 def _candidates(
-    model: Crosscoder, screened: Screen, pairs: Pairs, least: float, device: torch.device
+    model: Crosscoder, screened: Screen, pairs: Pairs, settings: Settings, device: torch.device
 ) -> Candidates:
     own_is_b_m = model.owner_is_candidate().cpu().numpy()
-    index_p = np.flatnonzero(screened.exclusivity(own_is_b_m) > least)
+    index_p = np.flatnonzero(screened.exclusivity(own_is_b_m) > settings.exclusivity)
     own_is_b_p = own_is_b_m[index_p]
     chosen = torch.from_numpy(index_p).to(device)
     ablation = Ablation(model, chosen, torch.from_numpy(own_is_b_p).to(device))
@@ -109,7 +110,11 @@ def _candidates(
     strength_p = ablation.strengths(own_is_b_p)
     partner_p = clusters.duplicates(correlation(f_np), own_is_b_p)
     documents_p = _documents(f_np, pairs.group_n[pairs.heldout()])
-    open_p = (documents_p >= MIN_DOCUMENTS) & (strength_p > 0) & (partner_p < 0)
+    open_p = (
+        (documents_p >= MIN_DOCUMENTS)
+        & (strength_p > WEAK * settings.min_strength)
+        & (partner_p < 0)
+    )
     return Candidates(index_p, own_is_b_p, f_np, ablation, strength_p, partner_p, open_p)
 
 

@@ -2,7 +2,8 @@
 
 It starts from a ridge probe and learns what that leaves, so its class contains the ridge's; on each
 feature it goes only as far as documents left out of its training say, so it reads no feature worse
-than the ridge there.
+than the ridge there.  The features of all dictionaries share a hidden layer, so that there is one
+for either model.
 
 Axes: n training pairs, t pairs of a batch, d inputs of one model, p features, h hidden units.
 """
@@ -14,16 +15,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pytest_crossdiff.engine.ridge import LinearMap
+from pytest_crossdiff.engine.ridge import LinearMap, Moments, fit_on
 
 HIDDEN = 512
-BATCH = 512
-LEARNING_RATE = 3e-3
+BATCH = 256
+LEARNING_RATE = 1e-2
 DECAY = 0.1
-EPOCHS = 30
-PATIENCE = 3
-"""Training ends when the left-out documents have gained nothing in so many epochs."""
-TOGETHER = 1_024
+EPOCHS = 12
+MIXTURES = 256
+"""A hidden layer learns from so many random mixtures of the features, where there are more."""
+TOGETHER = 2_048
 """At most so many features share a network."""
 
 
@@ -41,7 +42,10 @@ class Mlp(NamedTuple):
 
     def correction(self, x_td: Tensor) -> Tensor:
         """What is added to the ridge's reading, shape (t, p)."""
-        return (x_td @ self.hidden_dh + self.bias_h).relu() @ self.out_hp + self.bias_p
+        return self.hidden(x_td) @ self.out_hp + self.bias_p
+
+    def hidden(self, x_td: Tensor) -> Tensor:
+        return (x_td @ self.hidden_dh + self.bias_h).relu()
 
 
 class Probe(NamedTuple):
@@ -79,50 +83,60 @@ def fit_mlp(
 ) -> Mlp:
     """The probe from x_nd to y_np that adds to `linear` what the pairs outside `left_out_n` teach,
     as far as those inside confirm it.
+
+    The hidden layer learns from random mixtures of the features, which cost less than all of them;
+    what each feature takes of it is then a ridge fit.
     """
-    device, d, p = x_nd.device, x_nd.shape[1], y_np.shape[1]
+    device, p = x_nd.device, y_np.shape[1]
+    g = torch.Generator().manual_seed(seed)
+    inside, learning = left_out_n.nonzero().flatten(), (~left_out_n).nonzero().flatten()
     spread_d = x_nd.std(0, correction=0).clamp_min(1e-6)
     unit_p = (y_np - y_np.mean(0)).square().mean(0).sqrt()
     with torch.no_grad():
         rest_np = (y_np - linear(x_nd)) * torch.where(unit_p > 1e-6, 1.0 / unit_p, 0.0)
-    x_nd = x_nd / spread_d
-    g = torch.Generator().manual_seed(seed)
+        mixed_nr = rest_np
+        if p > MIXTURES:
+            mixed_nr = rest_np @ (torch.randn(p, MIXTURES, generator=g) / p**0.5).to(device)
+    hidden, bias_h = _hidden(x_nd / spread_d, mixed_nr, learning, g)
+    hidden /= spread_d[:, None]
+    made = Mlp(linear, hidden, bias_h, hidden.new_zeros(HIDDEN, p), hidden.new_zeros(p))
+    if not (len(inside) and len(learning) and p):
+        return made
+    with torch.no_grad():
+        h_nh = made.hidden(x_nd)
+        folds = [Moments(HIDDEN, p, device) for _ in range(2)]
+        for moments, rows in zip(folds, (learning, inside), strict=True):
+            moments.add(h_nh[rows], rest_np[rows])
+        out = fit_on(folds[0], folds[1])
+        read_np = out(h_nh[inside])
+        # the share of the correction that errs least on the left-out documents
+        share_p = (read_np * rest_np[inside]).sum(0) / read_np.square().sum(0).clamp_min(1e-12)
+        scale_p = share_p.clamp(0, 1) * unit_p
+        return made._replace(out_hp=out.weight_dp * scale_p, bias_p=out.bias_p * scale_p)
+
+
+def _hidden(
+    x_nd: Tensor, y_nr: Tensor, learning: Tensor, g: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The hidden layer of a network that learns y_nr from x_nd on the `learning` pairs: its weights
+    (d, h) and biases (h).
+    """
+    device, (d, r) = x_nd.device, (x_nd.shape[1], y_nr.shape[1])
     hidden = (torch.randn(d, HIDDEN, generator=g) / d**0.5).to(device).requires_grad_()
     bias_h = (0.5 * torch.randn(HIDDEN, generator=g)).to(device).requires_grad_()
-    out = torch.zeros(HIDDEN, p, device=device, requires_grad=True)
-    bias_p = torch.zeros(p, device=device, requires_grad=True)
-    weights = [hidden, bias_h, out, bias_p]
-
-    def predict(x: Tensor) -> Tensor:
-        made: Tensor = (x @ hidden + bias_h).relu() @ out + bias_p
-        return made
-
+    out = torch.zeros(HIDDEN, r, device=device, requires_grad=True)
+    bias_r = torch.zeros(r, device=device, requires_grad=True)
+    weights = [hidden, bias_h, out, bias_r]
     optimiser = torch.optim.AdamW(weights, LEARNING_RATE, weight_decay=DECAY, fused=True)
-    inside = left_out_n.nonzero().flatten()
-    learning = (~left_out_n).nonzero().flatten()
-    least, best, waited = float("inf"), [w.detach().clone() for w in weights], 0
-    for _ in range(EPOCHS if len(inside) and len(learning) and p else 0):
+    steps = max(1, EPOCHS * -(-len(learning) // BATCH))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in range(EPOCHS if r else 0):
         order = learning[torch.randperm(len(learning), generator=g).to(device)]
         for batch in torch.split(order, BATCH):
-            loss = (predict(x_nd[batch]) - rest_np[batch]).square().mean()
+            made_br = (x_nd[batch] @ hidden + bias_h).relu() @ out + bias_r
+            loss = (made_br - y_nr[batch]).square().mean()
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
-        with torch.no_grad():
-            error = float((predict(x_nd[inside]) - rest_np[inside]).square().mean())
-        waited += 1
-        if error < least:
-            least, best, waited = error, [w.detach().clone() for w in weights], 0
-        if waited == PATIENCE:
-            break
-    with torch.no_grad():
-        for weight, kept in zip(weights, best, strict=True):
-            weight.copy_(kept)
-        made = predict(x_nd[inside])
-        # the share of the correction that errs least on the left-out documents
-        share_p = (made * rest_np[inside]).sum(0) / made.square().sum(0).clamp_min(1e-12)
-        scale_p = share_p.clamp(0, 1) * unit_p
-        hidden /= spread_d[:, None]
-        return Mlp(
-            linear, hidden.detach(), bias_h.detach(), out.detach() * scale_p, bias_p * scale_p
-        )
+            schedule.step()
+    return hidden.detach(), bias_h.detach()

@@ -157,9 +157,6 @@ class _Basis(NamedTuple):
     vectors_dd: Tensor
     mean_x_d: Tensor
 
-    def rotated(self, cross_dp: Tensor) -> Tensor:
-        return self.vectors_dd.T @ cross_dp
-
 
 def design(folds: Sequence[Moments]) -> Design:
     """Decompose the inputs of `folds`."""
@@ -200,15 +197,30 @@ def fit(folds: Sequence[Moments], known: Design | None = None, *, joint: bool = 
         errors_lp += _errors(everything - folds[i], folds[i], others, inner, strengths_l)
     best_p = (errors_lp.sum(1, keepdim=True).expand_as(errors_lp) if joint else errors_lp).argmin(0)
     least_p = errors_lp.gather(0, best_p[None])[0]
-    mean_y_p = everything.y_p / everything.count
-    cross_dp, total_p = everything.centred_targets(basis.mean_x_d, mean_y_p)
-    rotated_dp = basis.rotated(cross_dp / everything.count)
-    weight_dp = basis.vectors_dd @ (rotated_dp / (basis.values_d[:, None] + strengths_l[best_p]))
+    _, total_p = everything.centred_targets(basis.mean_x_d, everything.y_p / everything.count)
     return Fit(
-        LinearMap(weight_dp.float(), (mean_y_p - basis.mean_x_d @ weight_dp).float()),
+        _map(everything, basis, strengths_l[best_p]),
         torch.where(total_p > 0, 1.0 - least_p / total_p.clamp_min(1e-30), 0.0),
         float(least_p.sum()),
     )
+
+
+def fit_on(training: Moments, judging: Moments) -> LinearMap:
+    """The fit on `training` alone whose strength predicts each target best on `judging`."""
+    basis, strengths_l = _basis(training), STRENGTHS * _variance(training)
+    inner_dd = judging.centred_inputs(basis.mean_x_d)
+    inner_dd = (basis.vectors_dd.T @ inner_dd @ basis.vectors_dd).float()
+    best_p = _errors(training, judging, basis, inner_dd, strengths_l).argmin(0)
+    return _map(training, basis, strengths_l[best_p])
+
+
+def _map(m: Moments, basis: _Basis, strength_p: Tensor) -> LinearMap:
+    """The fit of one strength for each target."""
+    mean_y_p = m.y_p / m.count
+    cross_dp, _ = m.centred_targets(basis.mean_x_d, mean_y_p)
+    rotated_dp = basis.vectors_dd.T @ (cross_dp / m.count)
+    weight_dp = basis.vectors_dd @ (rotated_dp / (basis.values_d[:, None] + strength_p))
+    return LinearMap(weight_dp.float(), (mean_y_p - basis.mean_x_d @ weight_dp).float())
 
 
 def fit_map(folds: Sequence[Moments]) -> LinearMap:
@@ -240,18 +252,20 @@ def _variance(m: Moments) -> float:
 def _errors(
     training: Moments, left_out: Moments, basis: _Basis, inner_dd: Tensor, strengths_l: Tensor
 ) -> Tensor:
-    """Squared errors on `left_out` of the fits on `training`, shape (l, p); the largest product in
-    the precision of `inner_dd`.
+    """Squared errors on `left_out` of the fits on `training`, shape (l, p), in the precision of
+    `inner_dd`, which is the left-out sums of products of the inputs in the basis.
     """
+    exact = inner_dd.dtype
     mean_y_p = training.y_p / training.count
     cross_dp, _ = training.centred_targets(basis.mean_x_d, mean_y_p)
     xy_dp, yy_p = left_out.centred_targets(basis.mean_x_d, mean_y_p)
-    cross_dp, xy_dp = basis.rotated(cross_dp / training.count), basis.rotated(xy_dp)
+    vectors_dd, values_d = basis.vectors_dd.to(exact), basis.values_d.to(exact)
+    cross_dp = vectors_dd.T @ (cross_dp / training.count).to(exact)
+    twice_dp = vectors_dd.T @ (2 * xy_dp).to(exact)
     errors = []
     for strength in strengths_l.tolist():
-        w_dp = cross_dp / (basis.values_d + strength)[:, None]
-        made_dp = inner_dd @ w_dp.to(inner_dd.dtype)
-        errors.append(yy_p + (w_dp * (made_dp - 2 * xy_dp)).sum(0))
+        w_dp = cross_dp / (values_d + strength)[:, None]
+        errors.append(yy_p + (w_dp * (inner_dd @ w_dp - twice_dp)).sum(0))
     return torch.stack(errors)
 
 

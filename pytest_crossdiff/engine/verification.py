@@ -22,7 +22,7 @@ from pytest_crossdiff.engine.exclusivity import (
     known,
     screen,
 )
-from pytest_crossdiff.engine.heldout import measure
+from pytest_crossdiff.engine.heldout import WEAK, measure
 from pytest_crossdiff.engine.latent_scaling import latent_scaling
 from pytest_crossdiff.result import SIDES, Feature
 
@@ -74,8 +74,7 @@ def verify(
     for model in models:
         screens.append(screen(pairs, model, device, inputs))
         bar.advance(len(pairs.training()))
-    network = settings.probe == "mlp"
-    helds = measure(models, pairs, screens, settings.exclusivity, device, network=network)
+    helds = measure(models, pairs, screens, settings, device)
     made = []
     for model, seed, held in zip(models, seeds, helds, strict=True):
         features, scaling = judge(held, seed, settings), None
@@ -100,8 +99,8 @@ def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
         side = sides[p]
         exclusive = bool(significant[p]) and found.low[p] > settings.exclusivity
         rejected, undecided = _doubt(found, p, settings), False
-        if not rejected and held.strength_p[p] <= 0.0:
-            rejected = "nothing goes unexplained without it"
+        if not rejected and held.strength_p[p] <= WEAK * settings.min_strength:
+            rejected = "next to nothing goes unexplained without it"
         elif not rejected and held.partner_p[p] >= 0:
             other = SIDES[side == "baseline"]
             rejected = f"the {other} has it as feature {held.index_p[held.partner_p[p]]}"
