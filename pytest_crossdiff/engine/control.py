@@ -57,9 +57,7 @@ def controls(
             trainer = new_trainer(config, todo, pairs, settings.seed, device)
             train([trainer], pairs, [entry], device, progress)
             with progress.phase(f"{kind} control", len(pairs.group_n), "token") as bar:
-                (found,) = verify(
-                    [trainer.model], [settings.seed], pairs, settings, device, bar
-                )
+                (found,) = verify([trainer.model], [settings.seed], pairs, settings, device, bar)
             facts = {"features": config.features, "steps": steps, "found": tell(found)}
             entry.complete(facts, without=(CHECKPOINT,))
 

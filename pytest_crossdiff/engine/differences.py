@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.corpus import Document
+    from pytest_crossdiff.engine.heldout import Heldout
     from pytest_crossdiff.engine.sampling import Piece
-    from pytest_crossdiff.engine.verification import Heldout, Verified
+    from pytest_crossdiff.engine.verification import Verified
     from pytest_crossdiff.result import Feature, Side
 
 BINS = 20

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from pytest_crossdiff.engine.learning import errors_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -63,9 +65,9 @@ def latent_scaling(
         own_pd[inside] = torch.where(mine[:, None], rows, own_pd[inside])
     error_mp, made_mp = (torch.zeros(2, len(index), dtype=torch.float64) for _ in range(2))
     for _, x_a, x_b in pairs.blocks(pairs.heldout(), device):
-        f_tm = model.encode(x_a, x_b)
-        f_tp = f_tm[:, index]
-        x, errors = model.inputs(x_a, x_b), model.errors(f_tm, model.inputs(x_a, x_b))
+        x = model.inputs(x_a, x_b)
+        on = model.active(x)
+        f_tp, errors = on.columns(index), errors_of(model, x, on)
         for i in (0, 1):
             vectors, error = x[i], errors[i]
             assert vectors is not None

@@ -29,8 +29,6 @@ from pytest_crossdiff.result import SIDES, Feature
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.crosscoder import Crosscoder
     from pytest_crossdiff.engine.exclusivity import Exclusivity
@@ -138,5 +136,3 @@ def _doubt(found: Exclusivity, p: int, settings: Settings) -> str:
     if found.r2_own[p] < settings.min_r2:
         return f"its own model predicts it no better than R² {found.r2_own[p]:.2f}"
     return ""
-
-
