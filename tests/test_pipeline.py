@@ -16,6 +16,7 @@ import torch
 
 import planted
 from pytest_crossdiff.engine import pipeline
+from pytest_crossdiff.engine.plan import plan
 from pytest_crossdiff.errors import (
     ActivationError,
     CorpusError,
@@ -199,6 +200,16 @@ def test_another_candidate_re_uses_the_baselines_activations(
     other = pipeline.run(planted.quick(models["plain"], models["encoder"], cache, steps=60))
     assert other.plan.harvest_keys["baseline"] == key
     assert entries(cache, "harvest")[key] == before[key]
+
+
+def test_what_is_computed_from_a_seed_has_the_seed_in_its_key(
+    models: dict[str, Path], cache: Path
+) -> None:
+    settings = planted.quick(models["plain"], models["merged"], cache)
+    first, other = (plan(replace(settings, seed=seed)) for seed in (0, 7))
+    assert first.crosscoder_keys != other.crosscoder_keys
+    assert all(first.control_keys[kind] != other.control_keys[kind] for kind in ("spiked", "null"))
+    assert first.harvest_keys == other.harvest_keys
 
 
 def test_other_test_settings_re_use_the_crosscoder(lost: Outcome, cache: Path) -> None:
