@@ -166,8 +166,8 @@ class TestEstimate:
         model = estimate.Skeleton("X", 12, 6, 64, 10**7, 5 * 10**6, 512)
         everything = frozenset({"read baseline", "read candidate", "train", "verify"})
         work = estimate.Work(
-            models={"baseline": model, "candidate": model}, tokens=10**5, pairs=7 * 10**4,
-            features=4096, steps=4000, batch=256, dictionaries=1, todo=everything,
+            models={"baseline": model, "candidate": model}, tokens=10**5, features=4096,
+            steps=4000, batch=256, dictionaries=1, todo=everything,
         )  # fmt: skip
         once = estimate.cost(work, 4e10, itemsize=4)
         assert set(once.seconds) == everything

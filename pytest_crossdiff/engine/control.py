@@ -14,11 +14,11 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_crossdiff.engine.artefacts import CHECKPOINT
-from pytest_crossdiff.engine.dictionaries import artefact, new_trainer
+from pytest_crossdiff.engine.dictionaries import artefact, new_trainer, schedule
 from pytest_crossdiff.engine.differences import groups
 from pytest_crossdiff.engine.null import null_pairs
 from pytest_crossdiff.engine.spikes import RUNGS, plant, stands_for
-from pytest_crossdiff.engine.training import TrainingConfig, train
+from pytest_crossdiff.engine.training import train
 from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.result import SIDES, Controls, NullControl, Spike
 
@@ -52,8 +52,7 @@ def controls(
         def build(entry: Entry) -> None:
             config = _smaller(like, pairs, share)
             settings, steps = plan.settings, max(1, like.meta["steps"] // 2)
-            batch = min(settings.batch_size, len(pairs.training()))
-            todo = TrainingConfig(steps, batch, settings.learning_rate)
+            todo = dataclasses.replace(schedule(settings, len(pairs.training())), steps=steps)
             trainer = new_trainer(config, todo, pairs, settings.seed, device)
             train([trainer], pairs, [entry], device, progress)
             with progress.phase(f"{kind} control", len(pairs.group_n), "token") as bar:

@@ -61,9 +61,7 @@ def crosscoders(
     """One a seed; those that aren't in the cache are trained together."""
     settings, count = plan.settings, len(pairs.training())
     config = size(settings, count, pairs.a.harvest.width, pairs.b.harvest.width)
-    batch = min(settings.batch_size, count)
-    steps = settings.steps or min(max(EPOCHS * count // batch, LEAST_STEPS), MOST_STEPS)
-    todo = TrainingConfig(steps, batch, settings.learning_rate)
+    todo = schedule(settings, count)
     with contextlib.ExitStack() as locks:
         missing = {}
         for seed, key in zip(seeds(settings), plan.crosscoder_keys, strict=True):
@@ -78,11 +76,23 @@ def crosscoders(
             for trainer, entry in zip(trainers, missing.values(), strict=True):
                 loss = trainer.loss
                 curve = loss[:: max(1, -(-len(loss) // 200))]
-                meta = {"steps": steps, "dead": trainer.dead, "loss": curve}
+                meta = {"steps": todo.steps, "dead": trainer.dead, "loss": curve}
                 model = trainer.model.cpu()
                 TrainedCrosscoder(model, pairs.a.scale, pairs.b.scale, meta).save(entry)
         entries = (plan.store.entry("crosscoder", key) for key in plan.crosscoder_keys)
         return [TrainedCrosscoder.load(entry) for entry in entries]
+
+
+def schedule(settings: Settings, count: int) -> TrainingConfig:
+    """How a dictionary is trained on `count` pairs."""
+    batch = min(settings.batch_size, count)
+    steps = settings.steps or min(max(EPOCHS * count // batch, LEAST_STEPS), MOST_STEPS)
+    return TrainingConfig(steps, batch, settings.learning_rate)
+
+
+def features(settings: Settings, count: int) -> int:
+    """How many features a dictionary for `count` training pairs has."""
+    return settings.features or max(LEAST_FEATURES, count // PAIRS_PER_FEATURE // 32 * 32)
 
 
 def size(settings: Settings, count: int, width_a: int, width_b: int) -> CrosscoderConfig:
@@ -90,7 +100,7 @@ def size(settings: Settings, count: int, width_a: int, width_b: int) -> Crosscod
 
     Raises `InsufficientData` when they are too few, saying how many are needed.
     """
-    wanted = settings.features or max(LEAST_FEATURES, count // PAIRS_PER_FEATURE // 32 * 32)
+    wanted = features(settings, count)
     needed = wanted * MIN_PAIRS_PER_FEATURE
     if count < needed:
         raise InsufficientData(

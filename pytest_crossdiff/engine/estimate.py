@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from pytest_crossdiff.engine.dictionaries import features, schedule
 from pytest_crossdiff.engine.hardware import choose_device, choose_dtype
 from pytest_crossdiff.engine.sampling import estimate as tokens_of
 from pytest_crossdiff.engine.skeletons import Skeleton, inspect
@@ -40,12 +41,11 @@ STEP_SECONDS = 0.007
 class Work(NamedTuple):
     """What is to be done.  todo: phases that the cache has no artefact of yet.
 
-    pairs: to learn from.  features, steps, batch: of a dictionary.
+    features, steps, batch: of a dictionary.
     """
 
     models: Mapping[Side, Skeleton]
     tokens: int
-    pairs: int
     features: int
     steps: int
     batch: int
@@ -195,23 +195,13 @@ def skeleton(plan: Plan, side: Side) -> Skeleton:
 
 def work(plan: Plan, models: Mapping[Side, Skeleton], *, tokens: int, pairs: int) -> Work:
     """What the settings make of so many tokens."""
-    from pytest_crossdiff.engine.dictionaries import (
-        EPOCHS,
-        LEAST_FEATURES,
-        LEAST_STEPS,
-        MOST_STEPS,
-        PAIRS_PER_FEATURE,
-    )
-
-    settings = plan.settings
-    batch = min(settings.batch_size, max(1, pairs))
+    training = schedule(plan.settings, pairs)
     return Work(
         models=models,
         tokens=tokens,
-        pairs=pairs,
-        features=settings.features or max(LEAST_FEATURES, pairs // PAIRS_PER_FEATURE // 32 * 32),
-        steps=settings.steps or min(max(EPOCHS * pairs // batch, LEAST_STEPS), MOST_STEPS),
-        batch=batch,
+        features=features(plan.settings, pairs),
+        steps=training.steps,
+        batch=training.batch_size,
         dictionaries=dictionaries(plan),
         todo=todo(plan),
     )
