@@ -16,6 +16,7 @@ from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.engine import estimate
 from pytest_crossdiff.errors import CrossDiffError
 from pytest_crossdiff.options import Settings, fields
+from pytest_crossdiff.result import SIDES
 
 
 class Lines(list):
@@ -164,19 +165,21 @@ class TestEstimate:
 
     def test_it_grows_with_the_work_and_leaves_out_what_is_there(self):
         model = estimate.Skeleton("X", 12, 6, 64, 10**7, 5 * 10**6, 512)
-        everything = frozenset({"read baseline", "read candidate", "train", "verify"})
         work = estimate.Work(
             models={"baseline": model, "candidate": model}, tokens=10**5, features=4096,
-            steps=4000, batch=256, dictionaries=1, todo=everything,
+            steps=4000, batch=256, dictionaries=3, missing=3, unread=frozenset(SIDES),
         )  # fmt: skip
         once = estimate.cost(work, 4e10, itemsize=4)
-        assert set(once.seconds) == everything
+        assert set(once.seconds) == {"read baseline", "read candidate", "train", "verify"}
         assert once.disk > 2 * 10**5 * 64 * 4
         twice = estimate.cost(work._replace(steps=8000, tokens=2 * 10**5), 4e10, itemsize=4)
         assert twice.seconds["train"] == pytest.approx(2 * once.seconds["train"])
         assert twice.seconds["read baseline"] > once.seconds["read baseline"]
-        rest = estimate.cost(work._replace(todo=frozenset({"train", "verify"})), 4e10, itemsize=4)
+        rest = estimate.cost(work._replace(unread=frozenset()), 4e10, itemsize=4)
         assert set(rest.seconds) == {"train", "verify"}
+        trained = estimate.cost(work._replace(unread=frozenset(), missing=0), 4e10, itemsize=4)
+        assert trained.seconds == {"verify": once.seconds["verify"]}
+        assert trained.disk == 0
 
     def test_nothing_is_said_where_it_can_t_be_told(self):
         class Broken:

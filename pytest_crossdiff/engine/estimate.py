@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.result import Side
-    from pytest_crossdiff.store.cache import Entry
 
 READ, TRAIN, AFTER = 1.6, 1.6, 0.4
 """Time over the bare products of a forward pass and of a training step; time after training, as a
@@ -39,9 +38,10 @@ STEP_SECONDS = 0.007
 
 
 class Work(NamedTuple):
-    """What is to be done.  todo: phases that the cache has no artefact of yet.
+    """What is to be done.  unread: the models that the cache has no harvest of yet.
 
-    features, steps, batch: of a dictionary.
+    features, steps, batch: of a dictionary.  dictionaries: all of the run, missing: of these those
+    that are still to be trained.
     """
 
     models: Mapping[Side, Skeleton]
@@ -50,7 +50,8 @@ class Work(NamedTuple):
     steps: int
     batch: int
     dictionaries: int
-    todo: frozenset[str]
+    missing: int
+    unread: frozenset[Side]
 
 
 class Cost(NamedTuple):
@@ -65,26 +66,25 @@ def cost(work: Work, rate: float, *, itemsize: int) -> Cost:
     """The cost of `work` at `rate` multiply-adds a second and so many bytes a weight."""
     widths = sum(model.width for model in work.models.values())
     product = work.batch * work.features * widths
-    training = work.steps * (STEP_SECONDS + TRAIN * product / rate) * work.dictionaries
+    training = work.steps * (STEP_SECONDS + TRAIN * product / rate)  # of one dictionary
     seconds = {
         f"read {side}": LOAD_SECONDS
         + model.weights / LOAD_RATE
         + READ * model.read * work.tokens / rate
         for side, model in work.models.items()
+        if side in work.unread
     }
-    seconds |= {"train": training, "verify": AFTER * training}
+    if work.missing:
+        seconds["train"] = training * work.missing
+    seconds["verify"] = AFTER * training * work.dictionaries
     parameters = 2 * work.features * widths
-    harvests = sum(
-        model.width * work.tokens * itemsize
-        for side, model in work.models.items()
-        if f"read {side}" in work.todo
-    )
-    dictionaries = 4 * parameters * work.dictionaries * 4 if "train" in work.todo else 0
+    harvests = sum(work.models[side].width * work.tokens * itemsize for side in work.unread)
+    trained = 4 * 4 * parameters * work.missing  # in training with gradients and Adam's two means
     largest = max(model.weights for model in work.models.values())
-    training_memory = 4 * parameters * work.dictionaries * 4 + 4 * 6 * work.batch * work.features
+    training_memory = trained + 4 * 6 * work.batch * work.features
     return Cost(
-        {phase: took for phase, took in seconds.items() if phase in work.todo},
-        harvests + dictionaries,
+        seconds,
+        harvests + trained,
         max(int(largest * itemsize * 1.3), training_memory) + 500_000_000,
     )
 
@@ -100,21 +100,8 @@ def rate(device: torch.device) -> float:
     return float(done * 512**3 / (time.perf_counter() - began))
 
 
-def todo(plan: Plan) -> frozenset[str]:
-    """The phases whose artefacts aren't in the cache."""
-    there = {f"read {side}": plan.store.entry("harvest", plan.harvest_keys[side]) for side in SIDES}
-    missing = {name for name, entry in there.items() if not _complete(entry)}
-    return frozenset(missing | {"verify"} | ({"train"} if dictionaries(plan) else set()))
-
-
-def dictionaries(plan: Plan) -> int:
-    """How many are still to be trained."""
-    entries = (plan.store.entry("crosscoder", key) for key in plan.crosscoder_keys)
-    return sum(not _complete(entry) for entry in entries)
-
-
-def _complete(entry: Entry) -> bool:
-    return (entry.path / MANIFEST).exists()
+def _complete(plan: Plan, kind: str, key: str) -> bool:
+    return (plan.store.entry(kind, key).path / MANIFEST).exists()
 
 
 def announce(plan: Plan, progress: Progress) -> None:
@@ -196,12 +183,16 @@ def skeleton(plan: Plan, side: Side) -> Skeleton:
 def work(plan: Plan, models: Mapping[Side, Skeleton], *, tokens: int, pairs: int) -> Work:
     """What the settings make of so many tokens."""
     training = schedule(plan.settings, pairs)
+    missing = sum(not _complete(plan, "crosscoder", key) for key in plan.crosscoder_keys)
     return Work(
         models=models,
         tokens=tokens,
         features=features(plan.settings, pairs),
         steps=training.steps,
         batch=training.batch_size,
-        dictionaries=dictionaries(plan),
-        todo=todo(plan),
+        dictionaries=len(plan.crosscoder_keys),
+        missing=missing,
+        unread=frozenset(
+            side for side in SIDES if not _complete(plan, "harvest", plan.harvest_keys[side])
+        ),
     )
