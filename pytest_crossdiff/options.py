@@ -16,6 +16,8 @@ from pytest_crossdiff.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pytest_crossdiff.difference import Side
+
 PathKind = Literal["", "model", "file"]
 
 
@@ -290,6 +292,11 @@ class Settings:
     )
 
     sources: dict[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+    def layer_of(self, side: Side) -> int | float:
+        """The block that is read of one model, as it is asked for."""
+        own: int | float | None = getattr(self, f"{side}_layer")
+        return self.layer if own is None else own
 
 
 def fields() -> tuple[dataclasses.Field[Any], ...]:

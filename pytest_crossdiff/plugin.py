@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytest_crossdiff.diff import CrossDiff
+    from pytest_crossdiff.difference import Side
     from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
     from pytest_crossdiff.engine.models import LoadedModel
     from pytest_crossdiff.engine.plan import Texts
@@ -223,21 +224,12 @@ def _measurements(config: pytest.Config) -> Measurements:
     return config.stash[MEASUREMENTS]
 
 
-def _loaded(config: pytest.Config, side: str) -> LoadedModel:
+def _loaded(config: pytest.Config, side: Side) -> LoadedModel:
     settings = resolution.resolve(config)
     resolution.require(settings, side)
     from pytest_crossdiff.engine import models
 
-    own_layer = getattr(settings, f"{side}_layer")
-    return models.load(
-        getattr(settings, side),
-        layer=settings.layer if own_layer is None else own_layer,
-        blocks=getattr(settings, f"{side}_blocks"),
-        dtype=settings.dtype,
-        device=settings.device,
-        trust_remote_code=settings.trust_remote_code,
-        source=settings.sources[side],
-    )
+    return models.load_configured(settings, side, getattr(settings, side))
 
 
 def _width(config: pytest.Config) -> int:

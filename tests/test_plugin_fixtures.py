@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import types
-
 import pytest
 
-import pytest_crossdiff.engine
+from pytest_crossdiff.engine import models
 from results import make_difference, make_result
 
 
@@ -171,10 +168,7 @@ def test_the_factory_refuses_unknown_settings(project, engine):
 class TestModels:
     @pytest.fixture(autouse=True)
     def _models(self, monkeypatch):
-        models = types.ModuleType("pytest_crossdiff.engine.models")
-        models.load = lambda reference, **options: (reference, options)
-        monkeypatch.setitem(sys.modules, models.__name__, models)
-        monkeypatch.setattr(pytest_crossdiff.engine, "models", models, raising=False)
+        monkeypatch.setattr(models, "load", lambda reference, **options: (reference, options))
 
     def test_each_model_is_loaded_once_for_ordinary_tests(self, project):
         project.makepyfile(
@@ -185,6 +179,7 @@ class TestModels:
                 assert crossdiff_candidate[1] == {
                     "layer": 3, "blocks": "", "dtype": "float32", "device": "auto",
                     "trust_remote_code": False, "source": "pytest.ini: crossdiff_candidate",
+                    "masked_head": False,
                 }
                 assert crossdiff_baseline[1]["layer"] == 0.5
 

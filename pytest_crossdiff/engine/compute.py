@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from pytest_crossdiff.engine.differences import find, total_strength
 from pytest_crossdiff.engine.explaining import explain
 from pytest_crossdiff.engine.hardware import choose_device
 from pytest_crossdiff.engine.harvest import Harvest, harvest
-from pytest_crossdiff.engine.models import load
+from pytest_crossdiff.engine.models import load_configured
 from pytest_crossdiff.engine.plan import seeds
 from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.options import fields
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.result import Side
     from pytest_crossdiff.store.cache import Entry
-
-T = TypeVar("T")
 
 ELSEWHERE = ("cache_dir", "train")
 """Settings that say where a result is kept or made, not what it is."""
@@ -137,25 +135,15 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 def _harvest(plan: Plan, side: Side, progress: Progress) -> Harvest:
-    settings = plan.settings
-
     def build(entry: Entry) -> None:
         progress.note(f"loading the {side}: {plan.references[side].reference}")
-        model = load(
-            plan.references[side],
-            layer=plan.layer(side),
-            blocks=getattr(settings, f"{side}_blocks"),
-            dtype=settings.dtype,
-            device=settings.device,
-            trust_remote_code=settings.trust_remote_code,
-            source=f"crossdiff_{side}",
-        )
+        model = load_configured(plan.settings, side, plan.references[side])
         try:
             harvest(
                 model,
                 plan.sample.pieces,
                 entry,
-                chat_template=settings.chat_template,
+                chat_template=plan.settings.chat_template,
                 label=side,
                 progress=progress,
             )

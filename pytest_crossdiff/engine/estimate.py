@@ -174,7 +174,7 @@ def skeleton(plan: Plan, side: Side) -> Skeleton:
     """The model of `side`, empty.  Raises `ModelError`."""
     return inspect(
         plan.references[side],
-        layer=plan.layer(side),
+        layer=plan.settings.layer_of(side),
         blocks=getattr(plan.settings, f"{side}_blocks"),
         source=f"crossdiff_{side}",
     )

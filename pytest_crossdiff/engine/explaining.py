@@ -10,7 +10,7 @@ import numpy as np
 from pytest_crossdiff.engine.contexts import Places
 from pytest_crossdiff.engine.description import describe
 from pytest_crossdiff.engine.effect import Acting, measure
-from pytest_crossdiff.engine.models import load
+from pytest_crossdiff.engine.models import load_configured
 from pytest_crossdiff.result import SIDES
 
 if TYPE_CHECKING:
@@ -82,17 +82,7 @@ def _with_effects(
     plan: Plan,
     progress: Progress,
 ) -> list[Difference]:
-    settings = plan.settings
-    model = load(
-        plan.references[side],
-        layer=plan.layer(side),
-        blocks=getattr(settings, f"{side}_blocks"),
-        dtype=settings.dtype,
-        device=settings.device,
-        trust_remote_code=settings.trust_remote_code,
-        source=f"crossdiff_{side}",
-        masked_head=True,
-    )
+    model = load_configured(plan.settings, side, plan.references[side], masked_head=True)
     try:
         found = measure(
             model,
@@ -100,7 +90,7 @@ def _with_effects(
             pairs.heldout(),
             plan.sample.pieces,
             acting[:STRONGEST],
-            chat_template=settings.chat_template,
+            chat_template=plan.settings.chat_template,
             label=side,
             progress=progress,
         )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pytest_crossdiff.engine.loading import Head
+    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.result import Side
 
 _LONGEST_SANE = 10_000_000  # tokenizers without a limit say 10^30
 
@@ -110,6 +112,22 @@ def load(
     )
     loaded.width = _probe(loaded, source)
     return loaded
+
+
+def load_configured(
+    settings: Settings, side: Side, reference: ModelReference | str, *, masked_head: bool = False
+) -> LoadedModel:
+    """Load the model of `side` as the settings ask for it.  Raises `ModelError`."""
+    return load(
+        reference,
+        layer=settings.layer_of(side),
+        blocks=getattr(settings, f"{side}_blocks"),
+        dtype=settings.dtype,
+        device=settings.device,
+        trust_remote_code=settings.trust_remote_code,
+        source=settings.sources.get(side, f"crossdiff_{side}"),
+        masked_head=masked_head,
+    )
 
 
 def residual(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

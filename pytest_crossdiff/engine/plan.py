@@ -48,10 +48,6 @@ class Plan(NamedTuple):
     control_keys: dict[str, str]
     result_key: str
 
-    def layer(self, side: Side) -> int | float:
-        """The hook point asked for in the model of `side`."""
-        return _layer(self.settings, side)
-
 
 def plan(
     settings: Settings,
@@ -92,7 +88,7 @@ def plan(
                 "version": HARVEST,
                 "model": references[side].digest,
                 "sample": drawn.digest,
-                "layer": _layer(settings, side),
+                "layer": settings.layer_of(side),
                 "blocks": getattr(settings, f"{side}_blocks"),
                 "dtype": settings.dtype,
                 "chat_template": settings.chat_template,
@@ -138,11 +134,6 @@ def plan(
 def seeds(settings: Settings) -> tuple[int, ...]:
     """The seeds of the dictionaries."""
     return tuple(range(settings.seed, settings.seed + settings.seeds))
-
-
-def _layer(settings: Settings, side: Side) -> int | float:
-    own: int | float | None = getattr(settings, f"{side}_layer")
-    return settings.layer if own is None else own
 
 
 def _source(settings: Settings, name: str) -> str:

@@ -15,7 +15,7 @@ from pytest_crossdiff.engine.activations import OUTLIER
 from pytest_crossdiff.engine.alignment import align_tokens
 from pytest_crossdiff.engine.cutting import cut
 from pytest_crossdiff.engine.harvest import LONGEST
-from pytest_crossdiff.engine.models import load, residual
+from pytest_crossdiff.engine.models import load_configured, residual
 from pytest_crossdiff.engine.rendering import tokenize
 from pytest_crossdiff.engine.sampling import BYTES_PER_TOKEN, Piece
 from pytest_crossdiff.engine.strength import Ablation
@@ -111,17 +111,8 @@ def _run(
     progress: Progress,
 ) -> list[tuple[Encoded, Tensor]]:
     """Each piece's tokens with their residual vectors."""
-    own: int | float | None = getattr(settings, f"{side}_layer")
     progress.note(f"loading the {side}: {reference.reference}")
-    model = load(
-        reference,
-        layer=settings.layer if own is None else own,
-        blocks=getattr(settings, f"{side}_blocks"),
-        dtype=settings.dtype,
-        device=settings.device,
-        trust_remote_code=settings.trust_remote_code,
-        source=f"crossdiff_{side}",
-    )
+    model = load_configured(settings, side, reference)
     longest = min(model.max_length or LONGEST, LONGEST)
     found = []
     try:

@@ -20,6 +20,7 @@ from pytest_crossdiff.gate.accepted import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.recognition import Recognised, Recognition, recognise
 from pytest_crossdiff.report.text import marked, visible
+from pytest_crossdiff.result import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -144,11 +145,8 @@ class Ledger:
 
     def slot(self, settings: Settings, corpus: str = "") -> Slot:
         """Where a comparison belongs.  corpus: in words, where it isn't that of the settings."""
-        layers = (
-            settings.layer if own is None else own
-            for own in (settings.baseline_layer, settings.candidate_layer)
-        )
-        return Slot(corpus or self._written(settings.corpus), *map(str, layers))
+        layers = (str(settings.layer_of(side)) for side in SIDES)
+        return Slot(corpus or self._written(settings.corpus), *layers)
 
     def recognition(
         self, result: Result, settings: Settings, corpus: str = ""
