@@ -81,6 +81,15 @@ class TestWhichResult:
         assert "no result '0123456789'; the cache is " in done.stderr
         assert crossdiff(measured, "show", "ab").returncode == 2
 
+    def test_a_folder_without_one_is_no_result(self, measured, tmp_path):
+        done = crossdiff(measured, "show", str(tmp_path))
+        assert done.returncode == 3
+        cache = measured / "cache"
+        assert done.stderr.splitlines() == [
+            f"crossdiff: no result '{tmp_path}'; the cache is {cache}",
+            "  to do: give a report.json, the folder of a result, or the beginning of its key",
+        ]
+
     def test_damage_is_no_result(self, measured, key, tmp_path):
         shutil.copytree(measured / "cache" / "result" / key[:2] / key, tmp_path / "it")
         text = (tmp_path / "it" / "result.json").read_text("utf-8")

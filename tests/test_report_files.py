@@ -13,7 +13,7 @@ from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings, fields
 from pytest_crossdiff.report.document import Acceptance, Check, Report
-from pytest_crossdiff.report.find import find
+from pytest_crossdiff.report.find import of_key, read
 from pytest_crossdiff.report.layers import Layer, LayerSide
 from pytest_crossdiff.report.write import FORMATS, file_name, render, write
 from pytest_crossdiff.store.cache import Store
@@ -122,38 +122,36 @@ class TestFiles:
 
 
 class TestFinding:
-    def test_a_report_or_a_result_by_its_file_or_folder(self, tmp_path):
-        store = Store(tmp_path / "cache")
+    def test_a_report_or_a_result_by_its_file(self, tmp_path):
         (path,) = write(make_report(), ["json"], tmp_path)
-        assert find(str(path), store) == make_report()
+        assert read(path) == make_report()
         (tmp_path / "result.json").write_text(make_result().to_json(), "utf-8")
-        assert find(str(tmp_path), store) == find(str(tmp_path / "result.json"), store)
-        assert find(str(tmp_path), store) == Report.of(make_result())
+        assert read(tmp_path / "result.json") == Report.of(make_result())
 
     def test_a_report_whatever_the_order_of_its_keys_and_no_text_passes_for_one(self, tmp_path):
         data = json.loads(make_report().to_json())
         path = tmp_path / "report.json"
         path.write_text(json.dumps(dict(sorted(data.items())), indent=4), "utf-8")
-        assert find(str(path), Store(tmp_path)) == make_report()
+        assert read(path) == make_report()
         result = make_result(make_difference(tokens=('"format": "crossdiff-report"',)))
         path.write_text(result.to_json(), "utf-8")
-        assert find(str(path), Store(tmp_path)) == Report.of(result)
+        assert read(path) == Report.of(result)
 
     def test_a_result_of_the_cache_by_the_beginning_of_its_key(self, tmp_path):
         store = Store(tmp_path)
         for key in ("abc111", "abc222"):
             stored(store, key)
-        assert find("abc2", store).result.key == "abc222"
+        assert of_key("abc2", store).result.key == "abc222"
         with pytest.raises(StoreError, match="several results 'abc': abc111, abc222"):
-            find("abc", store)
+            of_key("abc", store)
         for unknown in ("abd", "", "../abc", "*"):
             with pytest.raises(StoreError, match=r"no result .*; the cache is"):
-                find(unknown, store)
+                of_key(unknown, store)
 
     def test_what_is_malformed_is_named(self, tmp_path):
         (tmp_path / "result.json").write_text("{}")
         with pytest.raises(StoreError, match=r"result\.json: a stored result has schema None"):
-            find(str(tmp_path), Store(tmp_path))
+            read(tmp_path / "result.json")
 
 
 class TestMarkdown:

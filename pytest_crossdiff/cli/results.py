@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.result import Result
 
-RESULT, MANIFEST = "result.json", "manifest.json"
+MANIFEST = "manifest.json"
 _SHORTEST = 4
 
 
@@ -62,10 +62,10 @@ def find(named: str, flags: Mapping[str, str]) -> Found:
     `StoreError` for one that can't be read.
     """
     path = Path(named).expanduser()
-    if named and path.exists():
-        file = path / RESULT if path.is_dir() else path
+    file = path / reports.RESULT if path.is_dir() else path
+    if named and file.is_file():
         _check(file)
-        return Found(reports.find(named, _NOWHERE), Path.cwd(), _store_of_file(file, flags))
+        return Found(reports.read(file), Path.cwd(), _store_of_file(file, flags))
     configuration = read(flags)
     store = store_of(configuration.settings)
     if not named:
@@ -74,10 +74,9 @@ def find(named: str, flags: Mapping[str, str]) -> Found:
         raise SettingsError(
             f"{named!r} is neither a folder nor a key: {_SHORTEST} letters of one are needed"
         )
-    found = Found(reports.find(named.lower(), store), configuration.root, store)
-    _check(found.folder / RESULT)
-    labelled = configuration.labelled(found.result)
-    return found._replace(report=dataclasses.replace(found.report, result=labelled))
+    report = reports.of_key(named, store)
+    report = dataclasses.replace(report, result=configuration.labelled(report.result))
+    return Found(report, configuration.root, store)
 
 
 def measured_settings(result: Result, flags: Mapping[str, str]) -> Settings:
@@ -118,15 +117,12 @@ def _of_settings(configuration: Configuration, store: Store) -> Found:
 def _check(file: Path) -> None:
     """Hold a stored result against its digest, where that is beside it.  Raises `DamagedEntry`."""
     manifest = file.with_name(MANIFEST)
-    if not (manifest.exists() and file.exists()):
+    if not manifest.exists():
         return
     known = Manifest.from_bytes(manifest.read_bytes(), str(manifest)).files.get(file.name)
     data = file.read_bytes()
     if known is not None and known != hashlib.sha256(data).hexdigest():
         raise DamagedEntry(f"{file} is not what was written ({len(data)} bytes)")
-
-
-_NOWHERE = Store(Path("/nonexistent"))
 
 
 def _store_of_file(file: Path, flags: Mapping[str, str]) -> Store:
