@@ -18,7 +18,6 @@ from benchmarks.organisms.sae import trained
 from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.engine.activations import pair
 from pytest_crossdiff.engine.harvest import Harvest
-from pytest_crossdiff.engine.plan import plan
 from pytest_crossdiff.engine.ridge import Folds, fit
 from pytest_crossdiff.options import Settings
 from pytest_crossdiff.result import SIDES
@@ -73,9 +72,8 @@ def alternatives(baseline: Path, candidate: Path, corpus: Path, cache: Path) -> 
         controls=False,
     )
     outcome = pipeline.run(settings)
-    planned = plan(settings)
-    pairs = _pairs(planned)
-    kl, loss, accuracy = _outputs(baseline, candidate, planned)
+    pairs = _pairs(outcome.plan)
+    kl, loss, accuracy = _outputs(baseline, candidate, outcome.plan)
     ratio_m = _norm_ratios(pipeline.load_crosscoder(outcome), pairs)
     return Alternatives(
         kl,
@@ -93,12 +91,7 @@ def _pairs(planned: Plan) -> Pairs:
     harvests = [
         Harvest(planned.store.entry("harvest", planned.harvest_keys[side])) for side in SIDES
     ]
-    groups: dict[str, int] = {}
-    group_of = [
-        groups.setdefault(planned.corpus.documents[piece.document].group, len(groups))
-        for piece in planned.sample.pieces
-    ]
-    return pair(*harvests, planned.sample.pieces, group_of)
+    return pair(*harvests, planned.sample.pieces, planned.piece_groups())
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from pytest_crossdiff import __version__
 from pytest_crossdiff.engine.activations import pair
 from pytest_crossdiff.engine.control import controls
 from pytest_crossdiff.engine.dictionaries import artefact, crosscoders
-from pytest_crossdiff.engine.differences import find, total_strength
+from pytest_crossdiff.engine.differences import find, groups, total_strength
 from pytest_crossdiff.engine.explaining import explain
 from pytest_crossdiff.engine.hardware import choose_device
 from pytest_crossdiff.engine.harvest import Harvest, harvest
@@ -53,13 +53,9 @@ def compute(plan: Plan, progress: Progress) -> Result:
     for side in SIDES:
         with _timed(seconds, f"read {side}"):
             harvests[side] = _harvest(plan, side, progress)
-    groups: dict[str, int] = {}
-    group_of = [
-        groups.setdefault(plan.corpus.documents[piece.document].group, len(groups))
-        for piece in plan.sample.pieces
-    ]
     with _timed(seconds, "align"):
-        pairs = pair(harvests["baseline"], harvests["candidate"], plan.sample.pieces, group_of)
+        both = harvests["baseline"], harvests["candidate"]
+        pairs = pair(*both, plan.sample.pieces, plan.piece_groups())
     device = choose_device(plan.settings.device)
     chosen = seeds(plan.settings)
     with _timed(seconds, "train crosscoder"):
@@ -69,8 +65,8 @@ def compute(plan: Plan, progress: Progress) -> Result:
         with progress.phase("verify features", rows, "token") as bar:
             models = [t.model.to(device) for t in trained]
             verified = verify(models, chosen, pairs, plan.settings, device, bar)
-        least = plan.settings.min_strength
-        found = find(verified, pairs, plan.sample.pieces, plan.corpus.documents, least)
+        grouped = {side: groups(verified, side, plan.settings.min_strength) for side in SIDES}
+        found = find(grouped, verified, pairs, plan.sample.pieces, plan.corpus.documents)
     controlled = Controls()
     if plan.settings.controls:
         with _timed(seconds, "controls"):
@@ -108,8 +104,8 @@ def compute(plan: Plan, progress: Progress) -> Result:
             loss=tuple(tuple(t.meta["loss"]) for t in trained),
         ),
         controls=controlled,
-        baseline_total_strength=total_strength(verified, "baseline", least),
-        candidate_total_strength=total_strength(verified, "candidate", least),
+        baseline_total_strength=total_strength(grouped["baseline"], verified, "baseline"),
+        candidate_total_strength=total_strength(grouped["candidate"], verified, "candidate"),
         differences=found,
         features=tuple(f for v in verified for f in v.features),
         settings={

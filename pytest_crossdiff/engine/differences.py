@@ -20,7 +20,7 @@ from pytest_crossdiff.recurrence import conceivable, majority
 from pytest_crossdiff.result import SIDES, Description, Difference
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -61,13 +61,13 @@ class Group(NamedTuple):
 
 
 def find(
+    grouped: Mapping[Side, Sequence[Group]],
     verified: Sequence[Verified],
     pairs: Pairs,
     pieces: Sequence[Piece],
     documents: Sequence[Document],
-    least: float,
 ) -> tuple[Difference, ...]:
-    """All differences of at least the strength `least`, the baseline's first; of each side the
+    """The differences that the groups of either side are, the baseline's first; of each side the
     confirmed, strongest first, and then the possible ones.
     """
     heldout = pairs.heldout()
@@ -77,7 +77,7 @@ def find(
         places = Places.of(owner.harvest, owner.rows_n[heldout], pieces, documents)
         made = [
             _difference(group, verified, side, places, pairs.group_n[heldout])
-            for group in groups(verified, side, least)
+            for group in grouped[side]
         ]
         made.sort(key=lambda d: (not d.confirmed, -d.strength))
         found += (d.named(f"{side[0].upper()}{i + 1}") for i, d in enumerate(made))
@@ -107,9 +107,9 @@ def groups(verified: Sequence[Verified], side: Side, least: float) -> list[Group
     return [group for group in found if group.strength >= least]
 
 
-def total_strength(verified: Sequence[Verified], side: Side, least: float) -> float:
-    """The joint strength of all confirmed differences of `side`, on average over dictionaries."""
-    sure = [group for group in groups(verified, side, least) if not group.doubt]
+def total_strength(grouped: Sequence[Group], verified: Sequence[Verified], side: Side) -> float:
+    """The joint strength of the confirmed differences of `side`, on average over dictionaries."""
+    sure = [group for group in grouped if not group.doubt]
     return float(
         np.mean(
             [

@@ -48,6 +48,15 @@ class Plan(NamedTuple):
     control_keys: dict[str, str]
     result_key: str
 
+    def piece_groups(self) -> list[int]:
+        """For each piece of the sample the number of its group of documents."""
+        numbers: dict[str, int] = {}
+        documents = self.corpus.documents
+        return [
+            numbers.setdefault(documents[piece.document].group, len(numbers))
+            for piece in self.sample.pieces
+        ]
+
 
 def plan(
     settings: Settings,
