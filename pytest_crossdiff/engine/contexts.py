@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_crossdiff.engine.rendering import shared_text
 from pytest_crossdiff.result import Context, Firing, Span, TokenCount
 
 if TYPE_CHECKING:
@@ -64,10 +65,7 @@ class Places:
         return Counter(self.names)
 
     def text(self, i: int) -> str:
-        piece = self.pieces[int(self.piece_n[i])]
-        if piece.text is not None:
-            return piece.text
-        return "\n".join(message.content for message in piece.messages)
+        return shared_text(self.pieces[int(self.piece_n[i])])
 
     def token(self, i: int) -> str:
         return self.text(i)[int(self.starts_n[i]) : int(self.ends_n[i])]
@@ -82,9 +80,9 @@ class Places:
         inside = (self.starts_n[piece] >= first) & (self.ends_n[piece] <= last)
         return Context(
             document=self.documents[self.pieces[self.piece_n[i]].document].id,
-            before=text[max(0, start - REACH) : start],
+            before=text[first:start],
             token=text[start:end],
-            after=text[end : end + REACH],
+            after=text[end:last],
             activation=_rounded(activation_n[i]),
             other=_rounded(other_n[i]),
             band=band,

@@ -15,6 +15,7 @@ import torch
 
 from pytest_crossdiff.engine.dictionaries import features, schedule
 from pytest_crossdiff.engine.hardware import choose_device, choose_dtype
+from pytest_crossdiff.engine.rendering import shared_text
 from pytest_crossdiff.engine.sampling import estimate as tokens_of
 from pytest_crossdiff.engine.skeletons import Skeleton, inspect
 from pytest_crossdiff.result import SIDES
@@ -158,10 +159,7 @@ def itemsize(settings: Settings) -> int:
 def _rough(plan: Plan) -> Work:
     """The work with tokens as the sampling counts them, before any tokenizer is loaded."""
     models = {side: skeleton(plan, side) for side in SIDES}
-    sizes = [
-        (piece.heldout, tokens_of(piece.text or "\n".join(m.content for m in piece.messages)))
-        for piece in plan.sample.pieces
-    ]
+    sizes = [(piece.heldout, tokens_of(shared_text(piece))) for piece in plan.sample.pieces]
     return work(
         plan,
         models,

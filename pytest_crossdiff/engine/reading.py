@@ -16,6 +16,7 @@ from pytest_crossdiff.engine.alignment import align_tokens
 from pytest_crossdiff.engine.cutting import cut
 from pytest_crossdiff.engine.harvest import LONGEST
 from pytest_crossdiff.engine.models import load_configured, residual
+from pytest_crossdiff.engine.passages import ids_of
 from pytest_crossdiff.engine.rendering import tokenize
 from pytest_crossdiff.engine.sampling import BYTES_PER_TOKEN, Piece
 from pytest_crossdiff.engine.strength import Ablation
@@ -119,7 +120,7 @@ def _run(
         with progress.phase(f"read {side}", len(pieces), "piece") as bar:
             for piece in pieces:
                 encoded = tokenize(piece, model.tokenizer, chat_template="plain", limit=longest)
-                ids = torch.as_tensor(encoded.input_ids.astype(np.int64))[None]
+                ids = ids_of(encoded)
                 found.append((encoded, residual(model, ids, torch.ones_like(ids))[0].float().cpu()))
                 bar.advance()
     finally:
