@@ -267,6 +267,18 @@ def test_a_damaged_entry_is_set_aside_said_so_and_made_anew(complete, notes):
     assert names(complete.path.parent) == [KEY, f"{KEY}.damaged-1"]
 
 
+def test_damage_that_is_noticed_under_the_lock_is_made_anew_by_the_same_object(complete):
+    flip(complete.path / "shard-0.safetensors")
+    entry = again(complete)
+    with entry.lock():
+        with pytest.raises(DamagedEntry) as caught:
+            entry.read_bytes("shard-0.safetensors")
+        assert entry.set_aside(caught.value.what)
+        entry.write("shard-0.safetensors", b"0" * 5000)
+        entry.complete({})
+    assert again(complete).read_bytes("shard-0.safetensors") == b"0" * 5000
+
+
 def test_a_malformed_manifest_can_be_set_aside(complete):
     (complete.path / "manifest.json").write_bytes(b"")
     entry = again(complete)

@@ -219,7 +219,7 @@ class Entry:
             if not self.path.exists() or self._look(self.path / MANIFEST) != self._judged:
                 return ""
             aside = move_aside(self.path, "damaged")
-            self._judged = None
+            self._manifest = self._judged = None
         warning = f"{reason}; it is set aside as {aside.name} and made anew"
         self._note(warning)
         return warning
