@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
-from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
+from pytest_crossdiff.engine.artefacts import WEIGHTS, TrainedCrosscoder
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.innovation import set_maps
 from pytest_crossdiff.engine.plan import seeds
@@ -50,7 +50,6 @@ def artefact(
                 return read(entry)
         except DamagedEntry as damage:
             entry.set_aside(damage.what)
-            entry = plan.store.entry(kind, key)
         build(entry)
         return read(entry)
 
@@ -69,7 +68,7 @@ def crosscoders(
             entry = plan.store.entry("crosscoder", key)
             locks.enter_context(entry.lock(progress.note))
             if not _is_there(entry):
-                missing[seed] = plan.store.entry("crosscoder", key)
+                missing[seed] = entry
         if missing:
             trainers = [new_trainer(config, todo, pairs, seed, device) for seed in missing]
             train(trainers, pairs, list(missing.values()), device, progress)
@@ -138,7 +137,7 @@ def _is_there(entry: Entry) -> bool:
     try:
         if entry.read_manifest() is None:
             return False
-        TrainedCrosscoder.load(entry)
+        entry.verified_path(WEIGHTS)
     except DamagedEntry as damage:
         entry.set_aside(damage.what)
         return False
