@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.arguments import command
@@ -186,11 +185,10 @@ def _store(options: argparse.Namespace) -> Store:
     from pytest_crossdiff.store.cache import Store
 
     if options.cache_dir:
-        return Store(Path(options.cache_dir))
+        return Store.at(options.cache_dir)
     from pytest_crossdiff.cli.configuration import read
-    from pytest_crossdiff.cli.results import store_of
 
-    return store_of(read({}).settings)
+    return Store.at(read({}).settings.cache_dir)
 
 
 def _chosen(store: Store, kinds: list[str] | None) -> list[EntryInfo]:

@@ -96,10 +96,10 @@ class _Doctor:
 
     def cache(self, settings: Settings) -> None:
         """Whether the cache can be written."""
-        from pytest_crossdiff.cli.results import store_of
+        from pytest_crossdiff.store.cache import Store
         from pytest_crossdiff.store.files import explained
 
-        root = store_of(settings).root
+        root = Store.at(settings.cache_dir).root
 
         def writable() -> Path:
             with explained(root, "write"), tempfile.TemporaryDirectory(dir=_nearest(root)):
@@ -120,14 +120,14 @@ class _Doctor:
 
     def reference(self, settings: Settings, side: Side) -> ModelReference | None:
         """Whether there is such a model, with all of its files."""
-        from pytest_crossdiff.cli.results import store_of
         from pytest_crossdiff.engine.references import resolve
+        from pytest_crossdiff.store.cache import Store
 
         named = getattr(settings, side)
         if not named:
             return None
-        source = settings.sources[side]
-        return self._try(side, lambda: resolve(named, store_of(settings).memo, source=source))
+        memo, source = Store.at(settings.cache_dir).memo, settings.sources[side]
+        return self._try(side, lambda: resolve(named, memo, source=source))
 
     def model(self, settings: Settings, side: Side, reference: ModelReference) -> Skeleton | None:
         """Whether the model can be built, and the block that is read."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.result import Difference, Result, Side
+    from pytest_crossdiff.store.cache import Entry
 
 
 def text_of(given: str) -> str:
@@ -51,12 +52,12 @@ def write_reading(
         raise InsufficientData("there is no difference that the text could set off")
     settings = measured_settings(result, flags)
     references = {side: _reference(side, settings, result, found) for side in SIDES}
-    keys = _dictionaries(found)
+    dictionaries = _dictionaries(found)
     from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
     from pytest_crossdiff.engine.reading import read
 
     def dictionary(seed: int) -> TrainedCrosscoder:
-        return TrainedCrosscoder.load(found.store.entry("crosscoder", keys[seed]))
+        return TrainedCrosscoder.load(dictionaries[seed])
 
     reading = read(text, result, settings, references, dictionary, differences, progress)
     silent = []
@@ -93,21 +94,19 @@ def _reference(side: Side, settings: Settings, result: Result, found: Found) -> 
     return reference
 
 
-def _dictionaries(found: Found) -> dict[int, str]:
-    """The keys of the result's dictionaries by seed.  Raises `InsufficientData`."""
+def _dictionaries(found: Found) -> dict[int, Entry]:
+    """The result's dictionaries by seed.  Raises `InsufficientData`."""
     manifest = found.store.entry("result", found.result.key).read_manifest()
-    meta = manifest.meta if manifest else {}
-    keys = meta.get("crosscoders") or [meta.get("crosscoder", "")]
-    known = dict(zip(found.result.training.seeds, keys, strict=False))
-    for key in known.values():
-        if not key or found.store.entry("crosscoder", key).read_manifest() is None:
-            raise InsufficientData(
-                "the dictionary of this result is no longer in the cache",
-                source=f"cache {found.store.root}",
-                remedy=f"make it anew: `crossdiff cache prune {found.result.key[:12]}`, then "
-                "`crossdiff train`",
-            )
-    return known
+    keys = manifest.meta["crosscoders"] if manifest else []
+    entries = [found.store.entry("crosscoder", key) for key in keys]
+    if not entries or any(entry.read_manifest() is None for entry in entries):
+        raise InsufficientData(
+            "the dictionary of this result is no longer in the cache",
+            source=f"cache {found.store.root}",
+            remedy=f"make it anew: `crossdiff cache prune {found.result.key[:12]}`, then "
+            "`crossdiff train`",
+        )
+    return dict(zip(found.result.training.seeds, entries, strict=True))
 
 
 def _wrapped(out: Terminal, text: str, fired: Sequence[Fired], side: Side) -> Iterator[str]:

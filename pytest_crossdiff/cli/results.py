@@ -12,7 +12,7 @@ from pytest_crossdiff.errors import InsufficientData, SettingsError
 from pytest_crossdiff.gate.accepting import Ledger
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
-from pytest_crossdiff.options import fields, parse
+from pytest_crossdiff.options import Settings, fields, parse
 from pytest_crossdiff.report import find as reports
 from pytest_crossdiff.report.document import Acceptance, Check, Report
 from pytest_crossdiff.store.cache import DamagedEntry, Manifest, Store
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_crossdiff.cli.configuration import Configuration
-    from pytest_crossdiff.options import Settings
     from pytest_crossdiff.result import Result
 
 MANIFEST = "manifest.json"
@@ -50,11 +49,6 @@ class Found(NamedTuple):
         return self.store.entry("result", self.result.key).path
 
 
-def store_of(settings: Settings) -> Store:
-    """The cache that the settings name."""
-    return Store(Path(settings.cache_dir) if settings.cache_dir else Store.default_root())
-
-
 def find(named: str, flags: Mapping[str, str]) -> Found:
     """The result `named`; "" is that of the settings, with the verdict on it.
 
@@ -67,7 +61,7 @@ def find(named: str, flags: Mapping[str, str]) -> Found:
         _check(file)
         return Found(reports.read(file), Path.cwd(), _store_of_file(file, flags))
     configuration = read(flags)
-    store = store_of(configuration.settings)
+    store = Store.at(configuration.settings.cache_dir)
     if not named:
         return _of_settings(configuration, store)
     if len(named) < _SHORTEST:
@@ -81,8 +75,6 @@ def find(named: str, flags: Mapping[str, str]) -> Found:
 
 def measured_settings(result: Result, flags: Mapping[str, str]) -> Settings:
     """The settings that a result was measured with, as far as it tells, with `flags` over them."""
-    from pytest_crossdiff.options import Settings
-
     written: dict[str, Any] = {k: "" if v == "None" else v for k, v in result.settings.items()}
     values = {
         field.name: parse(field.name, raw, f"--{field.name}" if field.name in flags else "result")
@@ -131,6 +123,6 @@ def _store_of_file(file: Path, flags: Mapping[str, str]) -> Store:
     if len(parents) > 3 and (parents[3] / "CACHEDIR.TAG").exists():
         return Store(parents[3])
     try:
-        return store_of(read(flags).settings)
+        return Store.at(read(flags).settings.cache_dir)
     except SettingsError:
-        return Store(Store.default_root())
+        return Store.at("")

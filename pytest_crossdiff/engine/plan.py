@@ -6,7 +6,6 @@ the cache and a changed candidate re-uses the baseline's activations.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.engine import corpus as corpora
@@ -74,8 +73,7 @@ def plan(
             f"no models to compare: {' and '.join(missing)} not set",
             remedy="name both models in pytest.ini, e.g. crossdiff_baseline = org/model@revision",
         )
-    root = Path(settings.cache_dir) if settings.cache_dir else Store.default_root()
-    store = Store(root, note)
+    store = Store.at(settings.cache_dir, note)
     references = {
         side: resolve(getattr(settings, side), store.memo, source=_source(settings, side))
         for side in SIDES

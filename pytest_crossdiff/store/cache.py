@@ -69,6 +69,11 @@ class Store:
         self._locks: dict[Path, KeyLock] = {}
         self._verified: dict[Path, tuple[Seen, str]] = {}
 
+    @classmethod
+    def at(cls, folder: str, note: Callable[[str], None] | None = None) -> Store:
+        """The cache in `folder`, "" for the user's."""
+        return cls(Path(folder) if folder else cls.default_root(), note)
+
     @staticmethod
     def default_root() -> Path:
         """The user's cache folder for this program, by the conventions of the platform."""
