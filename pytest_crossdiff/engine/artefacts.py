@@ -24,7 +24,7 @@ CHECKPOINT = "checkpoint.safetensors"
 class TrainedCrosscoder:
     """A crosscoder with the normalisation of its inputs.
 
-    meta: `steps`, `dead`, `loss` (at most 200 points), `seconds`.
+    meta: `steps`, `dead`, `loss` (at most 200 points).
     """
 
     model: Crosscoder

@@ -56,7 +56,7 @@ function contextList(d) {
   const values = d.contexts.flatMap((c) => [c.activation, ...c.spans.filter((_, i) => i % 4 === 2)]);
   const most = Math.max(...values, 1e-9);
   return [
-    h("p", { class: "quiet" }, `Each text stands here twice: shaded by how strongly it fires in the ${d.side}, and by what the ${OTHER[d.side]} lets a linear probe predict of that. The underlined token is the one that set it off.`),
+    h("p", { class: "quiet" }, `Each text stands here twice: shaded by how strongly it fires in the ${d.side}, and by what the ${OTHER[d.side]} lets a probe predict of that. The underlined token is the one that set it off.`),
     h("ol", { class: "contexts" }, d.contexts.map((c) => contextFigure(c, d, most))),
     d.omitted ? h("p", { class: "quiet" }, `${plural(d.omitted, "more context")} in report.json; left out here to keep this file small.`) : null,
   ];
