@@ -40,7 +40,7 @@ function content() {
   return [overview(), ""];
 }
 
-const SCROLLED = { top: 0, page: null };
+const SCROLLED = { top: 0, last: 0, page: null };
 
 function draw(first) {
   if (location.hash && !location.hash.startsWith("#/")) return; // the skip link

@@ -59,9 +59,8 @@ function settings() {
 const fold = (title, ...children) => h("details", {}, h("summary", {}, title), children);
 
 function measurement() {
-  const versions = Object.entries(RESULT.versions).map(([name, v]) => [name, v]);
-  const seconds = Object.entries(RESULT.seconds);
+  const seconds = Object.entries(RESULT.seconds).map(([name, v]) => [name, duration(v)]);
   return section("How it was measured", h("h3", {}, "Texts"), corpus(), h("h3", {}, "Alignment"), coverage(), h("h3", {}, "Training"), training(),
     settings(),
-    fold("Versions and time", facts([...versions, ...seconds.map(([name, v]) => [name, duration(v)]), ["result", h("code", { class: "key" }, visible(RESULT.key))]])));
+    fold("Versions and time", facts([...Object.entries(RESULT.versions), ...seconds, ["result", h("code", { class: "key" }, visible(RESULT.key))]])));
 }
