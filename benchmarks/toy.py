@@ -83,7 +83,7 @@ class World:
 
 def toy(**knobs: float) -> Toy:
     """A pair of models made as `World(**knobs)` says."""
-    return make(World(**knobs))  # type: ignore[arg-type]
+    return make(World(**knobs))
 
 
 def make(w: World) -> Toy:
@@ -142,6 +142,6 @@ def pairs_of(x_a: Tensor, x_b: Tensor, group_n: NDArray[np.int32], heldout: floa
         mean = x[~held].mean(0)
         factor = target / float((x[~held] - mean).norm(dim=1).median())
         rows = np.arange(len(x))
-        return Side(InMemory(x), rows, Scale(mean, factor), 0, 1.0, len(x), 0, 0)  # type: ignore[arg-type]
+        return Side(InMemory(x), rows, Scale(mean, factor), 0, 1.0, len(x), 0, 0)
 
     return Pairs(side(x_a), side(x_b), group_n, held)

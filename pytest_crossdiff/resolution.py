@@ -180,10 +180,11 @@ def model_path(reference: str, base: Path) -> Path | None:
     return path if written_as_path or path.exists() else None
 
 
-def _anchored(value: Any, kind: str, base: Path) -> Any:  # noqa: ANN401  any setting's type
-    if not kind or not value or str(value).startswith("builtin:"):
+def _anchored(value: object, kind: str, base: Path) -> object:
+    text = str(value)
+    if not kind or not value or text.startswith("builtin:"):
         return value
-    path = model_path(value, base) if kind == "model" else base / Path(value).expanduser()
+    path = model_path(text, base) if kind == "model" else base / Path(text).expanduser()
     return value if path is None else os.path.normpath(path)
 
 

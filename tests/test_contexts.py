@@ -24,7 +24,7 @@ def places(texts: list[str]) -> Places:
             start += len(word)
     columns = (np.array(column, dtype=np.int32) for column in zip(*found, strict=True))
     harvest = SimpleNamespace(**dict(zip(("piece_n", "starts_n", "ends_n"), columns, strict=True)))
-    return Places.of(harvest, np.arange(len(found)), pieces, documents)  # type: ignore[arg-type]
+    return Places.of(harvest, np.arange(len(found)), pieces, documents)
 
 
 def fires_on(p: Places, word: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
@@ -77,7 +77,7 @@ def test_a_conversation_is_shown_as_its_contents() -> None:
     piece = Piece(0, 0, None, (Message("user", "hi"), Message("assistant", "a pod")), heldout=True)
     document = Document("chat", "g", "", None, piece.messages)
     columns = SimpleNamespace(piece_n=np.array([0]), starts_n=np.array([5]), ends_n=np.array([8]))
-    p = Places.of(columns, np.array([0]), [piece], [document])  # type: ignore[arg-type]
+    p = Places.of(columns, np.array([0]), [piece], [document])
     (found,) = contexts(p, np.ones(1, dtype=np.float32), np.zeros(1, dtype=np.float32))
     assert (found.before, found.token, found.after) == ("hi\na ", "pod", "")
 

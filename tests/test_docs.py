@@ -67,8 +67,8 @@ def settings_table() -> str:
 
 def values(parse: object) -> str:
     """What a parser of options.py takes, in words."""
-    bound = inspect.getclosurevars(parse).nonlocals  # type: ignore[arg-type]
-    match parse.__qualname__.partition(".")[0]:  # type: ignore[attr-defined]
+    bound = inspect.getclosurevars(parse).nonlocals
+    match parse.__qualname__.partition(".")[0]:
         case "_text":
             return "text"
         case "_flag":

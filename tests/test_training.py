@@ -146,7 +146,7 @@ def test_every_epoch_sees_every_row_once_in_an_order_of_its_own() -> None:
 
 def test_a_diverging_training_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
     t = toy(tokens=2_000)
-    t.pairs.a.harvest.x_nd[5] = float("nan")  # type: ignore[attr-defined]
+    t.pairs.a.harvest.x_nd[5] = float("nan")
     trainer = Trainer(
         Crosscoder(CrosscoderConfig("dfc", 32, 48, 40, 4, 4, 4)), TrainingConfig(50, 512, 1e-3)
     )

@@ -235,5 +235,5 @@ class Crosscoder(nn.Module):
 
 def minus(x: Inputs, made: Outputs) -> Outputs:
     """Target minus reconstruction, of each view."""
-    left = (None if t is None or m is None else t - m for t, m in zip(x, made, strict=True))
-    return Outputs(*left)  # type: ignore[arg-type]  # the first two are never None
+    both = zip(x, made, strict=True)
+    return Outputs(*(t - m for t, m in both if t is not None and m is not None))

@@ -18,7 +18,7 @@ from pytest_crossdiff.engine.blocks import understood
 from pytest_crossdiff.engine.loading import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import nn
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 class Recording(NamedTuple):
     """A pass as the model makes it: its inputs, what each block gave, and what came out (see
-    `output_of`).
+    `_out`).
     """
 
     inputs_bp: dict[str, Tensor]
-    outputs: list[Any]
+    outputs: list[object]
     out: Tensor
 
 
@@ -45,9 +45,9 @@ def record(
         "input_ids": input_ids.to(loaded.device),
         "attention_mask": mask_bp.to(loaded.device),
     }
-    outputs: list[Any] = [None] * len(loaded.blocks)
+    outputs: list[object] = [None] * len(loaded.blocks)
 
-    def keep(i: int) -> Any:  # noqa: ANN401
+    def keep(i: int) -> Callable[..., None]:
         def hook(_module: nn.Module, _args: object, output: object) -> None:
             outputs[i] = _with(output, stream_of(output).clone())  # lest a later one write on it
 
@@ -97,14 +97,14 @@ def steered(loaded: LoadedModel, change_bd: Tensor) -> Iterator[None]:
         handle.remove()
 
 
-def stream_of(output: Any) -> Tensor:  # noqa: ANN401
+def stream_of(output: object) -> Tensor:
     """The residual stream in a block's output."""
     stream = output[0] if isinstance(output, (tuple, list)) else output
     assert isinstance(stream, Tensor)
     return stream
 
 
-def _with(output: Any, stream: Tensor) -> Any:  # noqa: ANN401
+def _with(output: object, stream: Tensor) -> object:
     """A block's output with another residual stream in it."""
     if isinstance(output, (tuple, list)):
         return type(output)([stream, *output[1:]])
@@ -125,7 +125,7 @@ def _out(loaded: LoadedModel, inputs_bp: dict[str, Tensor]) -> Tensor:
 def _standing_in(blocks: nn.ModuleList | nn.Sequential, given: Sequence[object]) -> Iterator[None]:
     """Inside, the first blocks don't compute but give what they are `given`."""
 
-    def giving(output: object) -> Any:  # noqa: ANN401
+    def giving(output: object) -> Callable[..., object]:
         return lambda *_args, **_others: output
 
     changed = list(zip(blocks, given, strict=False))

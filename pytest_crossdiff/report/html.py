@@ -14,7 +14,7 @@ import json
 from functools import cache
 from importlib import resources
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.markdown import STATUS
 from pytest_crossdiff.result import Context, Difference, Result
@@ -72,7 +72,7 @@ class _Plain:
     def __init__(self, most: int | None) -> None:
         self.most = most
 
-    def __call__(self, value: object) -> Any:  # noqa: ANN401  whatever JSON holds
+    def __call__(self, value: object) -> object:
         if isinstance(value, float):
             return float(f"{value:.5g}")
         if isinstance(value, (tuple, list)):
