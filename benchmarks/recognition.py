@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tabulate import tabulate
 
+from benchmarks.evidence import put
 from benchmarks.peers import machine
-from benchmarks.toy_page import put
 from example_suite import models
 from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.gate.accepted import Entry, Slot

@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tabulate import tabulate
 
 from benchmarks import toy_coverage
+from benchmarks.evidence import IMAGES, put, pyplot
 from benchmarks.toy import World
 from benchmarks.toy_methods import SETTINGS, Row, Score, score
 from benchmarks.toy_sweep import BASE, FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "evidence.md"
-IMAGES = ROOT / "docs" / "img"
 WAYS = {
     "norms": "decoder norms 9 : 1, as published",
     "partition": "every exclusive feature, untested",
@@ -129,17 +127,13 @@ def coverage_table(lines: Sequence[dict[str, Any]]) -> str:
 
 def draw(made: Sequence[Cell], path: Path) -> None:
     """Found of the planted, and reported where nothing is planted, with every seed as a dot."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
+    plt = pyplot()
     usual = [c for c in made if c.world == "as described" and c.size == 160]
     usual.sort(
         key=lambda c: (c.architecture != "standard", c.architecture, c.share, c.k_own, c.judged)
     )
     null = {c[2:6]: c for c in made if c.world == "nothing planted" and c.size == 160}
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 0.34 * len(usual) + 1.2), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 0.34 * len(usual) + 1.2), sharey=True)
     for y, c in enumerate(usual):
         pair = (c.scores, getattr(null.get(c[2:6]), "scores", []))
         for axis, scores, name in zip(axes, pair, ("found", "differences"), strict=True):
@@ -155,20 +149,7 @@ def draw(made: Sequence[Cell], path: Path) -> None:
     axes[1].set(xlabel="reported where nothing is planted", xlim=(0, 66))
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
-    pyplot.close(figure)
-
-
-def put(block: str, text: str, file: Path = PAGE) -> None:
-    """Replace the generated block of that name on a page; add it at the end where it is new."""
-    begin, end = f"<!-- {block}: begin, generated -->", f"<!-- {block}: end -->"
-    page = file.read_text(encoding="utf-8") if file.exists() else "# Evidence\n"
-    made = f"{begin}\n{text.strip()}\n{end}\n"
-    if begin in page:
-        before, _, rest = page.partition(begin)
-        page = before + made + rest.partition(f"{end}\n")[2]
-    else:
-        page = page.rstrip() + "\n\n" + made
-    file.write_text(page, encoding="utf-8")
+    plt.close(figure)
 
 
 def main() -> None:

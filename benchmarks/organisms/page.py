@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
+from benchmarks.evidence import IMAGES, put
 from benchmarks.organisms.family import OTHER_SEED, organisms
 from benchmarks.organisms.gate import TOKENS, names
 from benchmarks.organisms.plants import Plant
@@ -21,10 +22,7 @@ from benchmarks.organisms.sections import WAYS, Rows, organisms_section, real_se
 if TYPE_CHECKING:
     from benchmarks.organisms.family import Family
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "benchmarks" / "results" / "organisms.json"
-PAGE = ROOT / "docs" / "evidence.md"
-IMAGES = ROOT / "docs" / "img"
+RESULTS = Path(__file__).parents[1] / "results" / "organisms.json"
 
 
 def write(family: Family) -> None:
@@ -43,8 +41,8 @@ def tell(collected: dict[str, Any]) -> None:
         draw_alternatives(rows, {"score": "the gate", **WAYS}, IMAGES / "organisms-roc.png")
     if collected["sweep"]:
         draw_sweep(collected["sweep"], IMAGES / "organisms-tokens.png")
-    _put("organisms", organisms_section(collected))
-    _put("real-upgrades", real_section(collected))
+    put("organisms", organisms_section(collected))
+    put("real-upgrades", real_section(collected))
 
 
 def collect(family: Family) -> dict[str, Any]:
@@ -84,17 +82,3 @@ def _processor() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names_ = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names_[0] if names_ else platform.processor()
-
-
-def _put(block: str, text: str) -> None:
-    """Replace the generated block of that name on the page; add it at the end where it is new."""
-    begin, end = f"<!-- {block}: begin, generated -->", f"<!-- {block}: end -->"
-    page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else "# Evidence\n"
-    made = f"{begin}\n{text.strip()}\n{end}\n"
-    if begin in page:
-        before, _, rest = page.partition(begin)
-        _, _, after = rest.partition(f"{end}\n")
-        page = before + made + after
-    else:
-        page = page.rstrip() + "\n\n" + made
-    PAGE.write_text(page, encoding="utf-8")

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.evidence import pyplot
 from benchmarks.organisms.scores import roc
+from benchmarks.organisms.sections import HALVES, values
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HALVES = ("development", "reporting")
-
 
 def draw_alternatives(rows: list[dict[str, Any]], ways: dict[str, str], path: Path) -> None:
     """Detection against false alarms, the gate and what might stand in its place."""
-    from benchmarks.organisms.sections import values
-
-    pyplot = _pyplot()
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.6), sharey=True)
+    plt = pyplot()
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True)
     styles = ["-", "--", "-.", ":"]
     for axis, half in zip(axes, HALVES, strict=True):
         for i, (way, name) in enumerate(ways.items()):
@@ -32,13 +30,13 @@ def draw_alternatives(rows: list[dict[str, Any]], ways: dict[str, str], path: Pa
     axes[1].legend(fontsize=7, loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
-    pyplot.close(figure)
+    plt.close(figure)
 
 
 def draw_sweep(sweep: dict[str, Any], path: Path) -> None:
     """The gate's score against the tokens it read."""
-    pyplot = _pyplot()
-    figure, axis = pyplot.subplots(figsize=(6.5, 4))
+    plt = pyplot()
+    figure, axis = plt.subplots(figsize=(6.5, 4))
     for name in dict.fromkeys(key.split("@")[0] for key in sweep):
         points = sorted(
             (int(key.split("@")[1]), record.get("score", 0.0), record.get("alarm", True))
@@ -54,13 +52,4 @@ def draw_sweep(sweep: dict[str, Any], path: Path) -> None:
     axis.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
-    pyplot.close(figure)
-
-
-def _pyplot() -> Any:  # noqa: ANN401  an optional dependency without types
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
+    plt.close(figure)
