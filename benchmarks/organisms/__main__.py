@@ -64,13 +64,7 @@ def _gate(family: Family, halves: list[str]) -> None:
     records = Records(family.root / "gate.jsonl")
     for organism in _chosen(family, halves):
         if organism.name not in records:
-            record = run_gate(
-                family.base(),
-                family.folder(organism),
-                family.corpus(organism),
-                family.root / "cache",
-            )
-            records.add(organism.name, record)
+            records.add(organism.name, run_gate(*family.compared(organism)))
 
 
 def _other(family: Family, _: list[str]) -> None:
@@ -87,13 +81,7 @@ def _others(family: Family, halves: list[str]) -> None:
     records = Records(family.root / "others.jsonl")
     for organism in _chosen(family, halves):
         if organism.name not in records:
-            found = alternatives(
-                family.base(),
-                family.folder(organism),
-                family.corpus(organism),
-                family.root / "cache",
-            )
-            records.add(organism.name, found._asdict())
+            records.add(organism.name, alternatives(*family.compared(organism))._asdict())
 
 
 def _architectures(family: Family, names: list[str]) -> None:
@@ -105,10 +93,7 @@ def _architectures(family: Family, names: list[str]) -> None:
             if name in records or (names and organism.name not in names):
                 continue
             record = run_gate(
-                family.base(),
-                family.folder(organism),
-                family.corpus(organism),
-                family.root / "cache",
+                *family.compared(organism),
                 architecture=architecture,
                 seeds=1,
                 controls=False,
@@ -123,14 +108,8 @@ def _sweep(family: Family, _: list[str]) -> None:
         for organism in organisms():
             name = f"{organism.name}@{tokens}"
             if organism.name in SWEPT and name not in records and family.usable(organism):
-                record = run_gate(
-                    family.base(),
-                    family.folder(organism),
-                    family.corpus(organism, tokens),
-                    family.root / "cache",
-                    tokens=tokens,
-                )
-                records.add(name, record)
+                pair = family.compared(organism, tokens)
+                records.add(name, run_gate(*pair, tokens=tokens))
 
 
 def _real(family: Family, pairs: list[str]) -> None:

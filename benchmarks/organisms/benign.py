@@ -104,20 +104,13 @@ def weights(model: LlamaForCausalLM) -> Iterator[Tensor]:
 
 def int8(weight_oi: Tensor, how: str) -> Tensor:
     """`weight_oi` after a round trip through 8-bit integers."""
-    if how == "tensor":
-        step = weight_oi.abs().max() / 127
-    elif how == "group":
-        shape = weight_oi.shape
-        parts = weight_oi.reshape(-1, 64)
-        step = parts.abs().amax(1, keepdim=True) / 127
-        return ((parts / step).round() * step).reshape(shape)
-    elif how == "asymmetric":
+    if how == "asymmetric":
         low, high = weight_oi.amin(1, keepdim=True), weight_oi.amax(1, keepdim=True)
         step = (high - low) / 255
         return ((weight_oi - low) / step).round() * step + low
-    else:
-        step = weight_oi.abs().amax(1, keepdim=True) / 127
-    return (weight_oi / step).round() * step
+    parts = weight_oi.reshape(-1, 64) if how == "group" else weight_oi
+    step = parts.abs().amax(1, keepdim=True) / 127
+    return ((parts / step).round() * step).reshape(weight_oi.shape)
 
 
 def permute_hidden(model: LlamaForCausalLM, generator: torch.Generator) -> None:

@@ -106,6 +106,11 @@ class Family:
             self._build(organism, folder)
         return folder
 
+    def compared(self, organism: Organism, tokens: int = TOKENS) -> tuple[Path, Path, Path, Path]:
+        """What an organism's comparison takes: base, organism, corpus and cache."""
+        corpus = self.corpus(organism, tokens)
+        return self.base(), self.folder(organism), corpus, self.root / "cache"
+
     def usable(self, organism: Organism) -> bool:
         """Whether what was planted is really there; benign ones always are."""
         self.folder(organism)
