@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+import time
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.arguments import command
 from pytest_crossdiff.cli.exits import FINE, UNMEASURED
-from pytest_crossdiff.cli.terminal import Terminal, age, size
+from pytest_crossdiff.cli.terminal import Terminal, age, size, table
+from pytest_crossdiff.report.text import plural, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,7 +80,6 @@ def add(commands: Commands) -> None:
 def run_list(options: argparse.Namespace, out: Terminal) -> int:
     """Write a table."""
     from pytest_crossdiff.cli.contents import describe
-    from pytest_crossdiff.report.text import cut
 
     store = _store(options)
     entries = sorted(_chosen(store, options.kind), key=lambda info: -info.size)
@@ -91,11 +92,9 @@ def run_list(options: argparse.Namespace, out: Terminal) -> int:
         (info.kind, info.key[:12], size(info.size), age(info.used), info.state, text)
         for info, text in zip(entries, what, strict=True)
     ]
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(5)]
-    for row in (head, *rows):
-        left = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-        line = f"{left}  {cut(row[5], max(20, out.width - len(left) - 2))}"
-        out.line(out.paint(line, "bold") if row is head else line)
+    top, *lines = table(head, rows, out.width)
+    for line in (out.paint(top, "bold"), *lines):
+        out.line(line)
     return FINE
 
 
@@ -113,8 +112,6 @@ def run_size(options: argparse.Namespace, out: Terminal) -> int:
 
 def run_prune(options: argparse.Namespace, out: Terminal) -> int:
     """Remove, or say what would be removed."""
-    import time
-
     from pytest_crossdiff.errors import SettingsError
 
     wanted = ("older_than", "keep", "damaged", "unfinished", "all", "kind", "keys")
@@ -147,7 +144,7 @@ def run_prune(options: argparse.Namespace, out: Terminal) -> int:
         freed.append(info)
         out.line(f"{info.kind} {info.key[:12]}  {size(info.size)}, unused for {age(info.used)}")
     verb = "would remove" if options.dry_run else "removed"
-    count = f"{len(freed)} {'entry' if len(freed) == 1 else 'entries'}"
+    count = plural(len(freed), "entry", "entries")
     out.line(f"{verb} {count}, {size(sum(info.size for info in freed))}")
     if busy:
         out.line(f"left {busy} that a process is at work on")
@@ -156,7 +153,6 @@ def run_prune(options: argparse.Namespace, out: Terminal) -> int:
 
 def run_verify(options: argparse.Namespace, out: Terminal) -> int:
     """Read everything; what is damaged is named and left for the next run to set aside."""
-    from pytest_crossdiff.report.text import visible
     from pytest_crossdiff.store.cache import DamagedEntry
 
     store = _store(options)
@@ -208,10 +204,8 @@ def _surplus(entries: list[EntryInfo], store: Store, keep: int) -> list[EntryInf
 
 
 def _write_total(out: Terminal, store: Store, entries: Iterable[EntryInfo]) -> None:
-    from pytest_crossdiff.report.text import visible
-
     sizes = [info.size for info in entries]
-    count = f"{len(sizes)} {'entry' if len(sizes) == 1 else 'entries'}"
+    count = plural(len(sizes), "entry", "entries")
     out.line(f"{visible(str(store.root))}: {count}, {size(sum(sizes))}")
 
 

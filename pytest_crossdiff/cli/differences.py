@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from pytest_crossdiff.cli.terminal import table
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.patterns import compiled, matches
 from pytest_crossdiff.options import near
@@ -203,12 +204,3 @@ def _tested(f: Feature) -> tuple[str, ...]:
 
 def _interval(of: Difference | Feature) -> str:
     return f"{of.exclusivity:.2f} [{of.exclusivity_low:.2f}, {of.exclusivity_high:.2f}]"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
-    """Columns as wide as their cells, the last one cut to what is left of `width`."""
-    widths = [max(columns(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
-    left = max(20, width - sum(widths) - 2 * len(widths))
-    for row in (head, *rows):
-        cells = [cell + " " * (w - columns(cell)) for cell, w in zip(row, widths, strict=False)]
-        yield "  ".join([*cells, cut(row[-1], left)]).rstrip()

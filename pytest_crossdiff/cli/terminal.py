@@ -9,9 +9,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.report.text import visible
+from pytest_crossdiff.report.text import columns, cut, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from typing import TextIO
 
     from pytest_crossdiff.errors import CrossDiffError
@@ -95,3 +96,12 @@ def age(since: float) -> str:
         if seconds >= length:
             return f"{int(seconds // length)} {unit}"
     return "now"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Columns as wide as their cells, the last one cut to what is left of `width`."""
+    widths = [max(columns(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
+    left = max(20, width - sum(widths) - 2 * len(widths))
+    for row in (head, *rows):
+        cells = [cell + " " * (w - columns(cell)) for cell, w in zip(row, widths, strict=False)]
+        yield "  ".join([*cells, cut(row[-1], left)]).rstrip()

@@ -52,8 +52,8 @@ def warnings(accepted: Iterable[Acceptance]) -> Iterator[str]:
         yield f"accepted, but not found: {text}"
     if missing:
         yield (
-            f"{plural(len(missing), 'entry').replace('entrys', 'entries')} of {FILE} can be "
-            "removed, if this run had all the tests"
+            f"{plural(len(missing), 'entry', 'entries')} of {FILE} can be removed, "
+            "if this run had all the tests"
         )
 
 

@@ -96,9 +96,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 difference`, `2 differences`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def plural(count: int, noun: str, many: str = "") -> str:
+    """`1 difference`, `2 differences`; many: where an s doesn't do."""
+    return f"{count} {noun}" if count == 1 else f"{count} {many or noun + 's'}"
 
 
 def duration(seconds: float) -> str:
