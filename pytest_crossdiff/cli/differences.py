@@ -9,16 +9,19 @@ from pytest_crossdiff.cli.terminal import table
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.patterns import compiled, matches
 from pytest_crossdiff.options import near
+from pytest_crossdiff.report.message import tokens
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.report.text import (
     Room,
     columns,
     cut,
+    interval,
     marked,
     number,
     percent,
     plural,
+    quoted,
     visible,
 )
 from pytest_crossdiff.result import SIDES
@@ -155,7 +158,7 @@ def _facts(d: Difference, report: Report) -> Iterator[tuple[str, str]]:
         + (f" ({number(d.strength_low)} to {number(d.strength_high)})" if len(d.seeds) > 1 else ""),
     )
     yield "density", f"{percent(d.density)} of the tokens, in {plural(d.documents, 'document')}"
-    yield "exclusivity", f"{_interval(d)}, p = {number(d.p_value)}"
+    yield "exclusivity", f"{interval(d)}, p = {number(d.p_value)}"
     yield "", f"R² of its own model {d.r2_own:.2f}, of the other {d.r2_other:.2f}"
     yield "peak", f"{d.peak:.2f} of the usual norm"
     seeds = len(report.result.training.seeds)
@@ -163,44 +166,34 @@ def _facts(d: Difference, report: Report) -> Iterator[tuple[str, str]]:
     yield "features", ", ".join(d.features) + of
     if d.effect is not None:
         unit = "nats" if d.effect.measure == "kl" else "of the output"
-        yield (
-            "effect",
-            (
-                f"without it {number(d.effect.firing)} {unit} where it fires, "
-                f"{number(d.effect.elsewhere)} elsewhere"
-            ),
-        )
+        where, elsewhere = number(d.effect.firing), number(d.effect.elsewhere)
+        yield "effect", f"without it {where} {unit} where it fires, {elsewhere} elsewhere"
         if d.effect.raised:
-            yield "raises", " ".join(f"'{visible(t)}'" for t in d.effect.raised)
+            yield "raises", quoted(d.effect.raised)
         if d.effect.lowered:
-            yield "lowers", " ".join(f"'{visible(t)}'" for t in d.effect.lowered)
+            yield "lowers", quoted(d.effect.lowered)
     about = d.description
     yield "fires on", ", ".join(f"'{visible(t.token)}' ({t.fired} of {t.occurs})" for t in d.tokens)
     if about.words:
         yield "words near", ", ".join(f"{visible(w)} ({lift:.3g} times)" for w, lift in about.words)
     if about.promoted:
-        yield "promotes", " ".join(f"'{visible(t)}'" for t in about.promoted)
+        yield "promotes", quoted(about.promoted)
     if about.suppressed:
-        yield "suppresses", " ".join(f"'{visible(t)}'" for t in about.suppressed)
+        yield "suppresses", quoted(about.suppressed)
 
 
 def _row(d: Difference, report: Report) -> tuple[str, ...]:
     known = report.accepted.get(d.id)
     label = f"{visible(d.label)}: " if d.label else ""
-    fires = " ".join(f"'{visible(t.token)}'" for t in d.tokens)
     return (
-        visible(d.id), number(d.strength), percent(d.density), _interval(d),
+        visible(d.id), number(d.strength), percent(d.density), interval(d),
         known.state if known else d.certainty,
-        label + fires,
+        label + tokens(d),
     )  # fmt: skip
 
 
 def _tested(f: Feature) -> tuple[str, ...]:
     return (
-        f.id, f.side, number(f.strength), percent(f.density), _interval(f), str(f.documents),
+        f.id, f.side, number(f.strength), percent(f.density), interval(f), str(f.documents),
         visible(f.rejected) or "verified",
     )  # fmt: skip
-
-
-def _interval(of: Difference | Feature) -> str:
-    return f"{of.exclusivity:.2f} [{of.exclusivity_low:.2f}, {of.exclusivity_high:.2f}]"

@@ -14,10 +14,12 @@ from pytest_crossdiff.report.text import (
     against,
     columns,
     cut,
+    interval,
     marked,
     number,
     percent,
     plural,
+    quoted,
     visible,
     wrapped,
 )
@@ -200,13 +202,12 @@ def _table(differences: list[Difference], width: int) -> str:
 
 
 def _row(d: Difference) -> tuple[str, str, str, str, str]:
-    interval = f"{d.exclusivity:.2f} [{d.exclusivity_low:.2f}, {d.exclusivity_high:.2f}]"
-    return visible(d.id), number(d.strength), percent(d.density), interval, tokens(d)
+    return visible(d.id), number(d.strength), percent(d.density), interval(d), tokens(d)
 
 
 def tokens(difference: Difference) -> str:
-    """The tokens it fires on, most often first, in quotes that keep their spaces in view."""
-    return " ".join(f"'{visible(t.token)}'" for t in difference.tokens)
+    """The tokens it fires on, most often first."""
+    return quoted(t.token for t in difference.tokens)
 
 
 def _first_context(difference: Difference, width: int) -> str:

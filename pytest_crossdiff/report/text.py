@@ -6,7 +6,9 @@ import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.result import Context
+    from collections.abc import Iterable
+
+    from pytest_crossdiff.result import Context, Difference, Feature
 
 MARKS = "⟦", "⟧"
 _NAMED = {"\n": "⏎", "\r": "\\r", "\t": "⇥"}
@@ -94,6 +96,16 @@ def against(value: float, limit: float) -> tuple[str, str]:
 def percent(share: float) -> str:
     """A share as a percentage: 12.3 %, 0.04 %."""
     return f"{100 * share:.3g} %"
+
+
+def quoted(texts: Iterable[str]) -> str:
+    """Texts side by side, in quotes that keep their spaces in view."""
+    return " ".join(f"'{visible(text)}'" for text in texts)
+
+
+def interval(of: Difference | Feature) -> str:
+    """An exclusivity with its interval: `0.73 [0.66, 0.83]`."""
+    return f"{of.exclusivity:.2f} [{of.exclusivity_low:.2f}, {of.exclusivity_high:.2f}]"
 
 
 def plural(count: int, noun: str, many: str = "") -> str:
