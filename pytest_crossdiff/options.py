@@ -11,6 +11,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_crossdiff import values
 from pytest_crossdiff.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -19,90 +20,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.difference import Side
 
 PathKind = Literal["", "model", "file"]
-
-
-def _text(raw: str) -> str:
-    return raw.strip()
-
-
-def _layer(raw: str) -> int | float:
-    try:
-        return int(raw)
-    except ValueError:
-        pass
-    try:
-        value = float(raw)
-    except ValueError:
-        raise ValueError("expected a block's index or a fraction of the depth") from None
-    if not 0.0 <= value <= 1.0:
-        raise ValueError("a fraction of the depth lies between 0.0 and 1.0")
-    return value
-
-
-def _optional_layer(raw: str) -> int | float | None:
-    return _layer(raw) if raw.strip() else None
-
-
-def _flag(raw: str) -> bool:
-    known = {"true": True, "yes": True, "on": True, "1": True}
-    known |= {"false": False, "no": False, "off": False, "0": False}
-    try:
-        return known[raw.strip().lower()]
-    except KeyError:
-        raise ValueError("expected true or false") from None
-
-
-def _integer(low: int) -> Callable[[str], int]:
-    def parse(raw: str) -> int:
-        try:
-            value = int(raw.replace("_", ""))
-        except ValueError:
-            raise ValueError("expected a whole number") from None
-        if value < low:
-            raise ValueError(f"must be at least {low}")
-        return value
-
-    return parse
-
-
-def _number(low: float, high: float, *, open_low: bool = False) -> Callable[[str], float]:
-    def parse(raw: str) -> float:
-        try:
-            value = float(raw)
-        except ValueError:
-            raise ValueError("expected a number") from None
-        if not low <= value <= high or (open_low and value == low):  # also refuses nan
-            raise ValueError(f"must lie between {low:g} and {high:g}")
-        return value
-
-    return parse
-
-
-def _optional_number(low: float, high: float) -> Callable[[str], float | None]:
-    parse = _number(low, high)
-    return lambda raw: None if raw.strip().lower() in ("", "none") else parse(raw)
-
-
-def _choice(*names: str) -> Callable[[str], str]:
-    def parse(raw: str) -> str:
-        if raw.strip() not in names:
-            raise ValueError(f"expected one of {', '.join(names)}")
-        return raw.strip()
-
-    return parse
-
-
-FORMATS = ("html", "json", "md")
-"""The forms of a report."""
-
-
-def _formats(raw: str) -> str:
-    names = [name.strip() for name in raw.split(",") if name.strip()]
-    if [name.lower() for name in names] == ["none"]:
-        return ""
-    if any(name not in FORMATS for name in names):
-        raise ValueError(f"expected some of {', '.join(FORMATS)}, or none")
-    return ",".join(dict.fromkeys(names))
 
 
 def setting(
@@ -121,10 +38,15 @@ def setting(
     decides: read only when the verdict is drawn, so a change needs no new measurement.
     path: a relative value is relative to the place where it is written; "model" may be a hub id.
     """
-    metadata = {"parse": parse, "help": what, "env": env, "ini_only": ini_only}
-    return dataclasses.field(
-        default=default, metadata=metadata | {"decides": decides, "path": path}
-    )
+    metadata = {
+        "parse": parse,
+        "help": what,
+        "env": env,
+        "ini_only": ini_only,
+        "decides": decides,
+        "path": path,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,161 +56,182 @@ class Settings:
     # The pair
     baseline: str = setting(
         "",
-        _text,
+        values.text,
         "the model in use: path or hub id@revision",
         env="CROSSDIFF_BASELINE",
         path="model",
     )
     candidate: str = setting(
         "",
-        _text,
+        values.text,
         "the model to replace it: path or hub id@revision",
         env="CROSSDIFF_CANDIDATE",
         path="model",
     )
     layer: int | float = setting(
-        0.5, _layer, "block whose output is compared: index, negative index or fraction of depth"
+        0.5,
+        values.layer,
+        "block whose output is compared: index, negative index or fraction of depth",
     )
     baseline_layer: int | float | None = setting(
-        None, _optional_layer, "the same for the baseline alone"
+        None, values.optional_layer, "the same for the baseline alone"
     )
     candidate_layer: int | float | None = setting(
-        None, _optional_layer, "the same for the candidate alone"
+        None, values.optional_layer, "the same for the candidate alone"
     )
     baseline_blocks: str = setting(
-        "", _text, "dotted name of the baseline's list of blocks, where it can't be found"
+        "", values.text, "dotted name of the baseline's list of blocks, where it can't be found"
     )
     candidate_blocks: str = setting(
-        "", _text, "dotted name of the candidate's list of blocks, where it can't be found"
+        "", values.text, "dotted name of the candidate's list of blocks, where it can't be found"
     )
     dtype: str = setting(
         "auto",
-        _choice("auto", "float32", "bfloat16", "float16"),
+        values.choice("auto", "float32", "bfloat16", "float16"),
         "number type of the forward pass; auto: bfloat16 on a GPU that has it, else float32",
     )
-    device: str = setting("auto", _text, "auto, cpu, cuda, cuda:1, mps")
+    device: str = setting("auto", values.text, "auto, cpu, cuda, cuda:1, mps")
     trust_remote_code: bool = setting(
-        False, _flag, "run Python code shipped with a pinned model revision", ini_only=True
+        False, values.flag, "run Python code shipped with a pinned model revision", ini_only=True
     )
     chat_template: str = setting(
         "own",
-        _choice("own", "plain"),
+        values.choice("own", "plain"),
         "own: each model's chat template renders messages; plain: only their contents, joined",
     )
     # The corpus
     corpus: str = setting(
         "builtin:pydoc",
-        _text,
+        values.text,
         "texts: a .txt, .jsonl, .csv or .parquet file, or a folder of them",
         path="file",
     )
     tokens: int = setting(
-        50_000, _integer(1), "how much of the corpus to read, in tokens of about 4 bytes"
+        50_000, values.integer(1), "how much of the corpus to read, in tokens of about 4 bytes"
     )
-    context: int = setting(256, _integer(16), "longest piece of a document, in tokens of 4 bytes")
+    context: int = setting(
+        256, values.integer(16), "longest piece of a document, in tokens of 4 bytes"
+    )
     heldout: float = setting(
-        0.3, _number(0.05, 0.9), "share of the texts, by document, kept for verification"
+        0.3, values.number(0.05, 0.9), "share of the texts, by document, kept for verification"
     )
     # The dictionary
     architecture: str = setting(
-        "innovation", _choice("innovation", "dfc", "standard"), "kind of crosscoder"
+        "innovation", values.choice("innovation", "dfc", "standard"), "kind of crosscoder"
     )
-    features: int = setting(0, _integer(0), "dictionary size; 0: chosen from the corpus size")
+    features: int = setting(0, values.integer(0), "dictionary size; 0: chosen from the corpus size")
     exclusive_share: float = setting(
-        0.2, _number(0.0, 0.45, open_low=True), "share of the features set aside for each model"
+        0.2,
+        values.number(0.0, 0.45, open_low=True),
+        "share of the features set aside for each model",
     )
-    k: int = setting(24, _integer(1), "active features a token, on average")
-    steps: int = setting(0, _integer(0), "training steps; 0: chosen from the corpus size")
-    batch_size: int = setting(256, _integer(2), "token pairs a training step")
-    learning_rate: float = setting(1e-3, _number(0.0, 1.0, open_low=True), "Adam's step size")
+    k: int = setting(24, values.integer(1), "active features a token, on average")
+    steps: int = setting(0, values.integer(0), "training steps; 0: chosen from the corpus size")
+    batch_size: int = setting(256, values.integer(2), "token pairs a training step")
+    learning_rate: float = setting(1e-3, values.number(0.0, 1.0, open_low=True), "Adam's step size")
     seeds: int = setting(
-        3, _integer(1), "dictionaries trained side by side; most must have a difference"
+        3, values.integer(1), "dictionaries trained side by side; most must have a difference"
     )
-    seed: int = setting(0, _integer(0), "seed of the first dictionary's initial weights")
+    seed: int = setting(0, values.integer(0), "seed of the first dictionary's initial weights")
     # Verification
     exclusivity: float = setting(
         0.5,
-        _number(0.0, 1.0),
+        values.number(0.0, 1.0),
         "how much worse the other model must predict a feature to call it exclusive (lower bound)",
     )
     probe: str = setting(
         "mlp",
-        _choice("mlp", "ridge"),
+        values.choice("mlp", "ridge"),
         "what may read a feature from the other model: linear, or a small network as well",
     )
-    fdr: float = setting(0.05, _number(0.0, 1.0, open_low=True), "false discovery rate")
-    bootstrap: int = setting(10_000, _integer(100), "bootstrap draws over documents")
+    fdr: float = setting(0.05, values.number(0.0, 1.0, open_low=True), "false discovery rate")
+    bootstrap: int = setting(10_000, values.integer(100), "bootstrap draws over documents")
     min_r2: float = setting(
-        0.25, _number(0.0, 1.0), "a feature its own model predicts worse than this is no evidence"
+        0.25,
+        values.number(0.0, 1.0),
+        "a feature its own model predicts worse than this is no evidence",
     )
     controls: bool = setting(
-        True, _flag, "plant known signals and hold the baseline against itself, in every run"
+        True, values.flag, "plant known signals and hold the baseline against itself, in every run"
     )
     min_strength: float = setting(
-        0.0002, _number(0.0, 1.0), "a difference with less joint strength is not counted"
+        0.0002, values.number(0.0, 1.0), "a difference with less joint strength is not counted"
     )
     effect: bool = setting(
-        True, _flag, "measure what each difference does to its model's output; decides nothing"
+        True,
+        values.flag,
+        "measure what each difference does to its model's output; decides nothing",
     )
     # Budgets
     max_candidate_only: int = setting(
-        0, _integer(0), "most differences that only the candidate may have", decides=True
+        0, values.integer(0), "most differences that only the candidate may have", decides=True
     )
     max_baseline_only: int = setting(
-        0, _integer(0), "most differences that only the baseline may have", decides=True
+        0, values.integer(0), "most differences that only the baseline may have", decides=True
     )
     max_candidate_only_strength: float | None = setting(
-        None, _optional_number(0.0, 1.0), "largest joint strength of those; none: any", decides=True
+        None,
+        values.optional_number(0.0, 1.0),
+        "largest joint strength of those; none: any",
+        decides=True,
     )
     max_baseline_only_strength: float | None = setting(
-        None, _optional_number(0.0, 1.0), "largest joint strength of those; none: any", decides=True
+        None,
+        values.optional_number(0.0, 1.0),
+        "largest joint strength of those; none: any",
+        decides=True,
     )
     min_fve: float = setting(
         0.3,
-        _number(0.0, 1.0),
+        values.number(0.0, 1.0),
         "least share of each model's variance the dictionary must explain for a verdict",
         decides=True,
     )
     # Accepted differences
     accepted_growth: float = setting(
         2.0,
-        _number(1.0, 100.0),
+        values.number(1.0, 100.0),
         "an accepted difference counts again when it is stronger than so many times what was "
         "accepted",
         decides=True,
     )
     accepted_texts: bool = setting(
         True,
-        _flag,
+        values.flag,
         "whether crossdiff-accepted.json shows the tokens and texts that a difference fires on",
         decides=True,
     )
     # The report
     report: str = setting(
-        "", _formats, "forms in which the report of every measured pair is written", decides=True
+        "",
+        values.formats,
+        "forms in which the report of every measured pair is written",
+        decides=True,
     )
     report_on_failure: str = setting(
-        "html", _formats, "forms in which it is written when a verdict fails", decides=True
+        "html", values.formats, "forms in which it is written when a verdict fails", decides=True
     )
     report_dir: str = setting(
         "",
-        _text,
+        values.text,
         "folder of the reports; none: crossdiff-report in pytest's rootdir",
         decides=True,
         path="file",
     )
     inconclusive: str = setting(
         "fail",
-        _choice("fail", "warn"),
+        values.choice("fail", "warn"),
         "what an inconclusive verdict does to the test",
         decides=True,
     )
     # The cache
     cache_dir: str = setting(
-        "", _text, "folder of the cache; none: the user's cache folder", path="file"
+        "", values.text, "folder of the cache; none: the user's cache folder", path="file"
     )
     train: str = setting(
-        "auto", _choice("auto", "never"), "never: only read the cache, fail where it has no answer"
+        "auto",
+        values.choice("auto", "never"),
+        "never: only read the cache, fail where it has no answer",
     )
 
     sources: dict[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)

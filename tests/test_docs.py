@@ -66,26 +66,26 @@ def settings_table() -> str:
 
 
 def values(parse: object) -> str:
-    """What a parser of options.py takes, in words."""
+    """What a parser of values.py takes, in words."""
     bound = inspect.getclosurevars(parse).nonlocals
     match parse.__qualname__.partition(".")[0]:
-        case "_text":
+        case "text":
             return "text"
-        case "_flag":
+        case "flag":
             return "true or false"
-        case "_layer":
+        case "layer":
             return "whole number, or 0.0 to 1.0"
-        case "_optional_layer":
+        case "optional_layer":
             return "the same, or nothing"
-        case "_formats":
+        case "formats":
             return "`html`, `json`, `md`, with commas, or none"
-        case "_integer":
+        case "integer":
             return f"whole number, at least {bound['low']}"
-        case "_number":
+        case "number":
             return f"{'above ' if bound['open_low'] else ''}{bound['low']:g} to {bound['high']:g}"
-        case "_optional_number":
+        case "optional_number":
             return f"{values(bound['parse'])}, or none"
-        case "_choice":
+        case "choice":
             return ", ".join(f"`{name}`" for name in bound["names"])
     raise AssertionError(f"no words for {parse}")
 
