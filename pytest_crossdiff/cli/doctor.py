@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import tempfile
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.arguments import add_settings, command, given
+from pytest_crossdiff.cli.checks import Checks
 from pytest_crossdiff.cli.exits import FINE, UNMEASURED
 from pytest_crossdiff.cli.terminal import size
-from pytest_crossdiff.errors import CrossDiffError
-from pytest_crossdiff.report.text import percent, visible
+from pytest_crossdiff.report.text import percent, plural
 from pytest_crossdiff.result import SIDES
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
     from pathlib import Path
+
+    from transformers import PreTrainedTokenizerBase
 
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.cli.configuration import Configuration
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.skeletons import Skeleton
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.result import Side
-
-T = TypeVar("T")
 
 MORE = """\
 Looks at the settings, both models (without loading their weights), their tokenizers, the
@@ -78,12 +76,8 @@ def examine(configuration: Configuration, out: Terminal) -> int:
     return doctor.conclusion()
 
 
-class _Doctor:
-    """Writes a line a check and counts those that failed."""
-
-    def __init__(self, out: Terminal) -> None:
-        self._out = out
-        self._failed = 0
+class _Doctor(Checks):
+    """The checks of a measurement, one after the other."""
 
     def settings(self, configuration: Configuration) -> None:
         """Where the settings come from, and whether both models are named."""
@@ -92,7 +86,7 @@ class _Doctor:
         file = configuration.file
         given = sum(source != "default" for source in configuration.settings.sources.values())
         where = f"{file}: {given} set" if file else f"no configuration file; {given} set"
-        self._try("settings", lambda: require(configuration.settings, *SIDES), lambda _: where)
+        self.attempt("settings", lambda: require(configuration.settings, *SIDES), lambda _: where)
 
     def cache(self, settings: Settings) -> None:
         """Whether the cache can be written."""
@@ -105,7 +99,7 @@ class _Doctor:
             with explained(root, "write"), tempfile.TemporaryDirectory(dir=_nearest(root)):
                 return root
 
-        self._try("cache", writable, lambda found: f"{found} can be written")
+        self.attempt("cache", writable, lambda found: f"{found} can be written")
 
     def device(self, settings: Settings) -> bool:
         """What would compute."""
@@ -116,7 +110,7 @@ class _Doctor:
             number = str(choose_dtype(settings.dtype, device)).removeprefix("torch.")
             return f"{device}, {number}"
 
-        return self._try("device", chosen, str) is not None
+        return self.attempt("device", chosen, str) is not None
 
     def reference(self, settings: Settings, side: Side) -> ModelReference | None:
         """Whether there is such a model, with all of its files."""
@@ -127,14 +121,14 @@ class _Doctor:
         if not named:
             return None
         memo, source = Store.at(settings.cache_dir).memo, settings.sources[side]
-        return self._try(side, lambda: resolve(named, memo, source=source))
+        return self.attempt(side, lambda: resolve(named, memo, source=source))
 
     def model(self, settings: Settings, side: Side, reference: ModelReference) -> Skeleton | None:
         """Whether the model can be built, and the block that is read."""
         from pytest_crossdiff.engine.skeletons import inspect
 
         if settings.trust_remote_code:
-            self._note(side, "may run code of its own (trust_remote_code): not looked into")
+            self.note(side, "may run code of its own (trust_remote_code): not looked into")
             return None
         own = getattr(settings, f"{side}_layer")
         layer = "layer" if own is None else f"{side}_layer"
@@ -148,7 +142,7 @@ class _Doctor:
 
         blocks = getattr(settings, f"{side}_blocks")
         value, source = getattr(settings, layer), settings.sources[layer]
-        return self._try(
+        return self.attempt(
             side, lambda: inspect(reference, layer=value, blocks=blocks, source=source), words
         )
 
@@ -166,37 +160,35 @@ class _Doctor:
             )
 
         if complete:
-            return self._try("texts", lambda: plan(settings), words)
-        self._try(
+            return self.attempt("texts", lambda: plan(settings), words)
+        self.attempt(
             "texts",
             lambda: corpora.read(settings.corpus),
             lambda found: f"{found.source}: {found.records} records",
         )
         return None
 
+    def tokenizer(self, plan: Plan, side: Side) -> PreTrainedTokenizerBase | None:
+        """Whether a model's tokenizer is there, and a fast one."""
+        from pytest_crossdiff.engine.loading import load_tokenizer
+
+        trust, source = plan.settings.trust_remote_code, plan.settings.sources[side]
+        return self.attempt(
+            f"{side} tokens",
+            lambda: load_tokenizer(plan.references[side], trust_remote_code=trust, source=source),
+            lambda found: f"{type(found).__name__}, {len(found):,} tokens",
+        )
+
     def tokens(self, plan: Plan, models: dict[Side, Skeleton]) -> Tokens | None:
         """Whether both tokenizers take the texts, and whether they are enough."""
         from pytest_crossdiff.engine import preflight
 
         tokenizers = {
-            side: found
-            for side in SIDES
-            if (
-                found := self._try(
-                    f"{side} tokens",
-                    functools.partial(
-                        preflight.tokenizer,
-                        plan.references[side],
-                        plan.settings,
-                        plan.settings.sources[side],
-                    ),
-                    lambda found: f"{type(found).__name__}, {len(found):,} tokens",
-                )
-            )
+            side: found for side in SIDES if (found := self.tokenizer(plan, side)) is not None
         }
         if len(tokenizers) < len(SIDES):
             return None
-        tokens = self._try(
+        tokens = self.attempt(
             "alignment",
             lambda: preflight.count(plan, tokenizers, models),
             lambda t: (
@@ -207,11 +199,11 @@ class _Doctor:
         if tokens is None:
             return None
         if min(tokens.aligned) < 0.9:
-            self._note("alignment", "below 90 %: look at the texts, and at both tokenizers")
+            self.note("alignment", "below 90 %: look at the texts, and at both tokenizers")
         if tokens.truncated > 0.01:
             share = percent(tokens.truncated)
-            self._note("alignment", f"{share} of the text lies beyond a model's longest input")
-        enough = self._try(
+            self.note("alignment", f"{share} of the text lies beyond a model's longest input")
+        enough = self.attempt(
             "amount",
             lambda: preflight.check_size(plan.settings, tokens.pairs, models),
             lambda features: (
@@ -228,77 +220,41 @@ class _Doctor:
         device = choose_device(plan.settings.device)
         entry = plan.store.entry("result", plan.result_key)
         if entry.read_manifest() is not None:
-            self._pass("time", "measured already: the next run answers from the cache")
+            self.judge("time", "measured already: the next run answers from the cache")
             return
         work = estimate.work(plan, models, tokens=tokens.tokens, pairs=tokens.pairs)
         cost = estimate.cost(work, estimate.rate(device), itemsize=estimate.itemsize(plan.settings))
         free = estimate.available_memory(device)
         needs = f"about {size(cost.memory)} needed"
         if free is None:
-            self._note("memory", f"{needs}; how much is free can't be told here")
+            self.note("memory", f"{needs}; how much is free can't be told here")
         else:
-            self._judge(
+            self.judge(
                 "memory", f"{needs}, {size(free)} free", fine=cost.memory < free,
                 remedy="free some, set crossdiff_dtype = bfloat16 on a machine that multiplies it, "
                 "or take a larger machine",
             )  # fmt: skip
         room = shutil.disk_usage(_nearest(plan.store.root)).free
-        self._judge(
+        self.judge(
             "disk", f"about {size(cost.disk)} needed, {size(room)} free", fine=cost.disk < room,
             remedy="make room (crossdiff cache prune), or set crossdiff_cache_dir",
         )  # fmt: skip
         if plan.settings.train == "never":
-            self._judge(
+            self.judge(
                 "time", "crossdiff_train = never, and the cache has no result", fine=False,
                 remedy="run `crossdiff train --train=auto` once, and share the cache folder",
             )  # fmt: skip
         else:
-            self._pass("time", estimate.words(cost))
+            self.judge("time", estimate.words(cost))
 
     def conclusion(self) -> int:
         """The last line, and the exit code."""
-        self._out.line()
-        if not self._failed:
-            self._out.line("Nothing stands in the way of a measurement.")
+        self.out.line()
+        if not self.failed:
+            self.out.line("Nothing stands in the way of a measurement.")
             return FINE
-        checks = "check" if self._failed == 1 else "checks"
-        self._out.line(f"{self._failed} {checks} failed: a measurement would, too.")
+        self.out.line(f"{plural(self.failed, 'check')} failed: a measurement would, too.")
         return UNMEASURED
-
-    def _try(
-        self, name: str, check: Callable[[], T], words: Callable[[T], str] | None = None
-    ) -> T | None:
-        """What `check` gives, in words where there are any; None when it raised our error."""
-        try:
-            found = check()
-        except CrossDiffError as error:
-            source = f" (from {error.source})" if error.source else ""
-            self._fail(name, error.what + source, error.remedy or "")
-            return None
-        if words is not None:
-            self._pass(name, words(found))
-        return found
-
-    def _judge(self, name: str, text: str, *, fine: bool, remedy: str) -> None:
-        if fine:
-            self._pass(name, text)
-        else:
-            self._fail(name, text, remedy)
-
-    def _pass(self, name: str, text: str) -> None:
-        self._line(self._out.paint("✓", "green"), name, text)
-
-    def _note(self, name: str, text: str) -> None:
-        self._line(self._out.paint("!", "yellow"), name, text)
-
-    def _fail(self, name: str, text: str, remedy: str) -> None:
-        self._failed += 1
-        self._line(self._out.paint("✗", "red"), name, text)
-        if remedy:
-            self._out.line(f"  {'':<17} {visible(remedy)}")
-
-    def _line(self, mark: str, name: str, text: str) -> None:
-        self._out.line(f"{mark} {name:<17} {visible(text)}")
 
 
 def _nearest(path: Path) -> Path:

@@ -9,7 +9,6 @@ import numpy as np
 from pytest_crossdiff.engine.alignment import align_tokens
 from pytest_crossdiff.engine.dictionaries import size
 from pytest_crossdiff.engine.harvest import LONGEST
-from pytest_crossdiff.engine.loading import load_tokenizer
 from pytest_crossdiff.engine.rendering import tokenize
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.result import SIDES
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from pytest_crossdiff.engine.plan import Plan
-    from pytest_crossdiff.engine.references import ModelReference
     from pytest_crossdiff.engine.skeletons import Skeleton
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.result import Side
@@ -39,13 +37,6 @@ class Tokens(NamedTuple):
     pairs: int
     aligned: tuple[float, float]
     truncated: float
-
-
-def tokenizer(
-    reference: ModelReference, settings: Settings, source: str
-) -> PreTrainedTokenizerBase:
-    """The model's tokenizer.  Raises `ModelError`."""
-    return load_tokenizer(reference, trust_remote_code=settings.trust_remote_code, source=source)
 
 
 def count(
