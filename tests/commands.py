@@ -12,21 +12,6 @@ import planted
 if TYPE_CHECKING:
     from pathlib import Path
 
-INI = """[pytest]
-crossdiff_baseline = models/v1
-crossdiff_candidate = models/v2
-crossdiff_layer = 0
-crossdiff_tokens = 12000
-crossdiff_features = 512
-crossdiff_k = 6
-crossdiff_steps = 250
-crossdiff_batch_size = 512
-crossdiff_learning_rate = 0.003
-crossdiff_seeds = 1
-crossdiff_controls = false
-crossdiff_cache_dir = cache
-"""
-
 
 def crossdiff(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
     """Run it in `folder`; the environment is ours, with `environment` over it."""
@@ -43,9 +28,12 @@ def crossdiff(folder: Path, *arguments: str, **environment: str) -> subprocess.C
     )
 
 
-def make_project(folder: Path) -> Path:
-    """Two models, the second of which can't tell the words of `planted.MERGED` apart."""
+def make_project(folder: Path, **settings: object) -> Path:
+    """Two models, the second of which can't tell the words of `planted.MERGED` apart, and a
+    pytest.ini that compares them quickly.
+    """
     planted.plain(folder / "models" / "v1")
     planted.merged(folder / "models" / "v2")
-    (folder / "pytest.ini").write_text(INI, "utf-8")
+    pair = {"baseline": "models/v1", "candidate": "models/v2", "cache_dir": "cache"}
+    (folder / "pytest.ini").write_text(f"[pytest]\n{planted.ini(**pair, **settings)}", "utf-8")
     return folder

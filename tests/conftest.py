@@ -53,7 +53,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of two real models that `crossdiff train` has measured; change copies only."""
-    folder = make_project(tmp_path_factory.mktemp("measured"))
+    folder = make_project(tmp_path_factory.mktemp("measured"), seeds=1, controls=False)
     done = crossdiff(folder, "train")
     assert done.returncode == 1, done.stdout + done.stderr
     (folder / "stdout.txt").write_text(done.stdout, "utf-8")

@@ -66,11 +66,19 @@ def broken(folder: Path) -> Path:
     return _save(model, folder, "byte-level BPE")
 
 
+SMALL: dict[str, Any] = {"tokens": 12_000, "features": 512, "k": 6, "steps": 250}
+SMALL |= {"batch_size": 512, "learning_rate": 3e-3, "layer": 0}
+"""Settings with which a run on these models takes seconds."""
+
+
+def ini(**others: object) -> str:
+    """`SMALL` and more as lines of a configuration file."""
+    return "".join(f"crossdiff_{name} = {value}\n" for name, value in (SMALL | others).items())
+
+
 def quick(baseline: Path, candidate: Path, cache: Path, **others: Any) -> Settings:
-    """Settings of a run that takes a few seconds, with the cheapest dictionary and probe."""
-    small: dict[str, Any] = {"tokens": 12_000, "features": 512, "k": 6, "steps": 250}
-    small |= {"batch_size": 512, "learning_rate": 3e-3, "layer": 0}
-    small |= {"seeds": 1, "controls": False}
+    """`SMALL` with the cheapest dictionary and probe."""
+    small = SMALL | {"seeds": 1, "controls": False}
     small |= {"architecture": "dfc", "probe": "ridge", "exclusive_share": 0.05, "min_r2": 0.1}
     small |= others
     return Settings(baseline=str(baseline), candidate=str(candidate), cache_dir=str(cache), **small)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 import planted
-from commands import crossdiff
+from commands import crossdiff, make_project
 from fake_engine import install_for_subprocess
 from pytest_crossdiff import __version__, plugin
 from pytest_crossdiff.diff import CrossDiff
@@ -199,9 +199,7 @@ class TestReadme:
     @pytest.mark.slow
     def test_its_output_is_what_a_planted_difference_gives(self, pytester):
         """Line by line, whatever the numbers; the texts, which can differ between machines, not."""
-        for name, make in (("v1", planted.plain), ("v2", planted.merged)):
-            make(pytester.path / "models" / name)
-        pytester.makefile(".ini", pytest=OUTPUT_INI)
+        make_project(pytester.path)
         pytester.makepyfile(
             test_upgrade="def test_upgrade(crossdiff):\n    crossdiff.assert_within_budget()"
         )
@@ -215,18 +213,6 @@ class TestReadme:
         assert not missing
 
 
-OUTPUT_INI = """[pytest]
-crossdiff_baseline = models/v1
-crossdiff_candidate = models/v2
-crossdiff_layer = 0
-crossdiff_tokens = 12000
-crossdiff_features = 512
-crossdiff_k = 6
-crossdiff_steps = 250
-crossdiff_batch_size = 512
-crossdiff_learning_rate = 0.003
-crossdiff_cache_dir = cache
-"""
 TEXTS = ("B2", "B3", "B4", "id ", "--", "  …", "B1  0", "  baseline        B1")
 
 

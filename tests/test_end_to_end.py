@@ -13,15 +13,6 @@ import planted
 if TYPE_CHECKING:
     from pathlib import Path
 
-SETTINGS = """
-crossdiff_layer = 0
-crossdiff_tokens = 12000
-crossdiff_features = 512
-crossdiff_k = 6
-crossdiff_steps = 250
-crossdiff_batch_size = 512
-crossdiff_learning_rate = 0.003
-"""
 SPY = """
 def pytest_sessionfinish(session):
     import sys
@@ -45,8 +36,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def configure(pytester: pytest.Pytester, old: Path, new: Path, cache: Path, more: str = "") -> None:
     pytester.makefile(
         ".ini",
-        pytest=f"[pytest]\ncrossdiff_baseline = {old}\ncrossdiff_candidate = {new}\n"
-        f"crossdiff_cache_dir = {cache}\n{SETTINGS}{more}",
+        pytest=f"[pytest]\n{planted.ini(baseline=old, candidate=new, cache_dir=cache)}{more}",
     )
 
 
