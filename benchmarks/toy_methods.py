@@ -207,7 +207,7 @@ def rows(t: Toy, reported: Sequence[Reported], *, signed: bool = False) -> list[
     for i, r in enumerate(reported):
         own = list(t.only_b if r.is_b else t.only_a)
         planted = _explained(r.f_n, truth_nc[:, own]) / max(_explained(r.f_n, truth_nc), 1e-6)
-        cosine, activation = (_concept(t, r, truth_nc, signed, how) for how in "ca")
+        cosine, activation = _by_direction(t, r, signed), _by_activation(t, r, truth_nc, signed)
         values = (round(v, 3) for v in (r.sureness, *r.r2))
         made.append(Row(part_of[i], *values, cosine, activation, round(planted, 3)))
     return made
@@ -244,19 +244,23 @@ def _explained(f_n: NDArray[np.float32], truth_nq: NDArray[np.float32]) -> float
     return float(1 - left @ left / (f @ f))
 
 
-def _concept(t: Toy, r: Reported, truth: NDArray[np.float32], signed: bool, how: str) -> int:
-    """The planted concept that a feature is, or -1."""
-    if how == "c":
-        of = {i: float(t.direction_cb[i] @ torch.from_numpy(r.direction)) for i in t.only_b}
-        from_a = {i: float(t.direction_ca[i] @ torch.from_numpy(r.direction)) for i in t.only_a}
-        if signed:
-            of |= {i: -value for i, value in from_a.items()}
-        elif not r.is_b:
-            of = from_a
-        best = max(of, key=of.__getitem__, default=-1)
-        return best if best >= 0 and of[best] > COSINE else -1
+def _by_direction(t: Toy, r: Reported, signed: bool) -> int:
+    """The planted concept whose direction a feature has, or -1."""
+    direction_d = torch.from_numpy(r.direction)
+    of: dict[int, float] = {}
+    if signed or r.is_b:
+        of |= {i: float(t.direction_cb[i] @ direction_d) for i in t.only_b}
+    if signed or not r.is_b:
+        sign = -1 if signed else 1
+        of |= {i: sign * float(t.direction_ca[i] @ direction_d) for i in t.only_a}
+    best = max(of, key=of.__getitem__, default=-1)
+    return best if best >= 0 and of[best] > COSINE else -1
+
+
+def _by_activation(t: Toy, r: Reported, truth_nc: NDArray[np.float32], signed: bool) -> int:
+    """The planted concept with whose activations a feature's correlate most, or -1."""
     planted = [*t.only_a, *t.only_b] if signed else list(t.only_b if r.is_b else t.only_a)
     with np.errstate(invalid="ignore"):  # what never fires has no correlation
-        found = np.nan_to_num(np.corrcoef(np.column_stack([r.f_n, truth]).T)[0, 1:])
+        found = np.nan_to_num(np.corrcoef(np.column_stack([r.f_n, truth_nc]).T)[0, 1:])
     best = int(found.argmax())
     return best if found[best] > FOLLOWS and best in planted else -1

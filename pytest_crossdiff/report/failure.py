@@ -24,9 +24,9 @@ def restate(
     xfail mark that doesn't name the exception.  A budget exceeded stays what pytest made of it.
     broken: ids of exceptions, foreseen or not, that came out of a measurement.
     """
-    error = call.excinfo.value if call.excinfo else None
-    if error is None:
+    if call.excinfo is None:
         return
+    error = call.excinfo.value
     if isinstance(error, CrossDiffError) or id(error) in broken:
         if not _named_by_xfail(item, error):
             report.outcome = "failed"
@@ -38,7 +38,6 @@ def restate(
         told = str(error) if ours else f"{type(error).__name__}: {error}"
         vars(report)["crossdiff_problem"] = told
     if ours and not item.config.option.fulltrace:
-        assert call.excinfo is not None
         short = call.excinfo.getrepr(style="value", chain=False)
         if short.reprcrash is not None:
             short.reprcrash.message = str(error)
