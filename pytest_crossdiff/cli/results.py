@@ -75,13 +75,11 @@ def find(named: str, flags: Mapping[str, str]) -> Found:
 
 def measured_settings(result: Result, flags: Mapping[str, str]) -> Settings:
     """The settings that a result was measured with, as far as it tells, with `flags` over them."""
-    written: dict[str, Any] = {k: "" if v == "None" else v for k, v in result.settings.items()}
-    values = {
-        field.name: parse(field.name, raw, f"--{field.name}" if field.name in flags else "result")
-        for field in fields()
-        if (raw := flags.get(field.name, written.get(field.name))) is not None
-    }
-    return Settings(**values, sources=dict.fromkeys(values, "the result"))
+    written = {k: "" if v == "None" else v for k, v in result.settings.items()} | dict(flags)
+    known = [f.name for f in fields() if f.name in written]
+    sources = {n: f"--{n.replace('_', '-')}" if n in flags else "the result" for n in known}
+    values: dict[str, Any] = {n: parse(n, written[n], sources[n]) for n in known}
+    return Settings(**values, sources=sources)
 
 
 def _of_settings(configuration: Configuration, store: Store) -> Found:
