@@ -40,7 +40,7 @@ def examine(models, tmp_path):
         sources = dict.fromkeys(values, "default") | dict.fromkeys(others, "pytest.ini")
         lines = Lines()
         code = doctor.examine(
-            Configuration(Settings(**values, sources=sources), tmp_path, None),
+            Configuration(Settings(**values, sources=sources), tmp_path, None, lambda r: r),
             Terminal(lines, colour=False, width=100),
         )
         return [*lines, code]
