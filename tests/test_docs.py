@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import re
 import shlex
@@ -19,6 +20,7 @@ from fake_engine import install_for_subprocess
 from pytest_crossdiff import __version__, plugin
 from pytest_crossdiff.diff import CrossDiff
 from pytest_crossdiff.options import fields
+from pytest_crossdiff.result import Context, Difference, TokenCount
 from results import make_difference, make_result
 
 ROOT = Path(__file__).parents[1]
@@ -236,6 +238,12 @@ class TestReference:
         internal = {"noted", "matched", "room"}
         for name in (*fixtures, *(n for n in public if n not in internal)):
             assert f"`{name}" in text, name
+
+    def test_everything_that_a_difference_has_is_named(self):
+        text = (ROOT / "docs" / "fixtures.md").read_text("utf-8")
+        for kind in (Difference, Context, TokenCount):
+            for field in dataclasses.fields(kind):
+                assert f"`{field.name}`" in text, field.name
 
     def test_every_error_that_is_explained_can_be_raised(self):
         text = (ROOT / "docs" / "reading-a-result.md").read_text("utf-8")
