@@ -189,9 +189,8 @@ def fit(folds: Sequence[Moments], known: Design | None = None, *, joint: bool = 
     """
     known = known or design(folds)
     everything, basis = total(folds), known.whole
-    strengths_l = STRENGTHS * _variance(everything)
-    errors_lp = torch.zeros(len(strengths_l), len(everything.y_p), dtype=torch.float64)
-    errors_lp = errors_lp.to(everything.y_p.device)
+    strengths_l = _strengths(everything)
+    errors_lp = everything.y_p.new_zeros(len(strengths_l), len(everything.y_p))
     for i, others, inner_dd in known.left_out:
         inner = inner_dd if joint else inner_dd.float()
         errors_lp += _errors(everything - folds[i], folds[i], others, inner, strengths_l)
@@ -207,7 +206,7 @@ def fit(folds: Sequence[Moments], known: Design | None = None, *, joint: bool = 
 
 def fit_on(training: Moments, judging: Moments) -> LinearMap:
     """The fit on `training` alone whose strength predicts each target best on `judging`."""
-    basis, strengths_l = _basis(training), STRENGTHS * _variance(training)
+    basis, strengths_l = _basis(training), _strengths(training)
     inner_dd = judging.centred_inputs(basis.mean_x_d)
     inner_dd = (basis.vectors_dd.T @ inner_dd @ basis.vectors_dd).float()
     best_p = _errors(training, judging, basis, inner_dd, strengths_l).argmin(0)
@@ -243,10 +242,10 @@ def _basis(m: Moments) -> _Basis:
     return _Basis(values_d.clamp_min(0), vectors_dd, mean_x_d)
 
 
-def _variance(m: Moments) -> float:
-    """Mean variance of an input."""
-    spread = m.xx_dd.diagonal() / m.count - (m.x_d / m.count).square()
-    return max(float(spread.mean()), 1e-12)
+def _strengths(m: Moments) -> Tensor:
+    """The strengths to try, shape (l,)."""
+    spread_d = m.xx_dd.diagonal() / m.count - (m.x_d / m.count).square()
+    return (STRENGTHS * max(float(spread_d.mean()), 1e-12)).to(m.x_d.device)
 
 
 def _errors(

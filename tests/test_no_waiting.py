@@ -1,0 +1,69 @@
+"""On a device, a training step never waits for it: on tensors without data, asking for a number
+raises, and so does mixing them with the CPU's.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from pytest_crossdiff.engine import kernels, learning
+from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.training import LOOK_EVERY, Trainer, TrainingConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pytest_crossdiff.engine.kernels import Active
+
+TOKENS = 32
+
+
+def decode(on: Active, dec_pd: Tensor, features: slice) -> Tensor:
+    return dec_pd.new_empty(on.tokens, dec_pd.shape[1])
+
+
+def dots(on: Active, dec_pd: Tensor, x_td: Tensor, features: slice) -> Tensor:
+    return torch.empty_like(on.value)
+
+
+def outer(on: Active, weight_n: Tensor, x_td: Tensor, features: slice, out_pd: Tensor) -> None:
+    assert out_pd.shape == (features.stop - features.start, x_td.shape[1])
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Trainer:
+    # Triton's three products know no more than shapes here; what they add up is tested elsewhere.
+    stand_in = SimpleNamespace(decode=decode, dots=dots, outer=outer)
+    monkeypatch.setattr(learning, "_products", lambda _device: stand_in)
+    plain = torch.optim.Adam  # the fused one knows devices by name
+    monkeypatch.setattr(torch.optim, "Adam", lambda weights, lr, fused: plain(weights, lr))
+    own = 0 if request.param == "standard" else 8
+    config = CrosscoderConfig(request.param, 16, 24, 56 - 2 * own, own, own, 4)
+    made = Trainer(Crosscoder(config).to("meta"), TrainingConfig(100, TOKENS, 1e-3))
+    made.step = 2 * LOOK_EVERY + 1
+    return made
+
+
+@pytest.mark.parametrize("trainer", ["dfc", "standard", "innovation"], indirect=True)
+@pytest.mark.parametrize("dead", [0, 5])
+def test_a_step_asks_the_device_for_nothing(trainer: Trainer, dead: int) -> None:
+    x_ta, x_tb = (torch.empty(TOKENS, width, device="meta") for width in (16, 24))
+    if dead:
+        dead_m = torch.arange(56) < dead
+        found = learning.dead_features(trainer.model, dead_m)
+        assert found is not None
+        trainer._dead = found._replace(indices=found.indices.to("meta"))
+    for _ in range(3):
+        trainer.train_step(x_ta, x_tb)
+    assert trainer.loss == []
+
+
+@pytest.mark.parametrize("trainer", ["innovation"], indirect=True)
+def test_the_test_would_see_it(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "_products", lambda _device: kernels)  # ask for numbers of pairs
+    with pytest.raises(RuntimeError, match="meta"):
+        trainer.train_step(*(torch.empty(TOKENS, w, device="meta") for w in (16, 24)))
