@@ -10,6 +10,7 @@ from typing import Literal
 Side = Literal["baseline", "candidate"]
 SIDES: tuple[Side, Side] = ("baseline", "candidate")
 Certainty = Literal["confirmed", "possible"]
+Kind = Literal["exclusive", "rewritten"]
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,11 @@ class Effect:
 
 @dataclass(frozen=True)
 class Feature:
-    """One exclusive dictionary feature and what the held-out test says of it (METHOD 3 and 4).
+    """One dictionary feature and what the held-out test says of it (METHOD 3 and 4).
 
+    kind: exclusive when the other model is found not to have it; rewritten when the other knows the
+    places where it fires, but has nothing there of what it writes.  r2_own_low: the lower end of
+    R2(own)'s interval.
     exclusivity: 1 - R2(other) / R2(own), with its bootstrap interval over documents.
     p_value: of "exclusivity is not above the threshold", before the correction for many features.
     strength: share of the owner's held-out variance that goes unexplained without the feature.
@@ -128,18 +132,20 @@ class Feature:
     the root-mean-square norm.  documents: held-out documents in which it fires.
     seed: of the dictionary that it is in.
     rejected: why it is not a difference, "" when it is verified.
-    undecided: rejected, but more text may verify it: exclusive by estimate, though not by the whole
-    of its interval.
+    undecided: rejected, but more text may verify it: above its threshold by estimate, though not by
+    the whole of its interval.
     """
 
     seed: int
     index: int
     side: Side
+    kind: Kind
     exclusivity: float
     exclusivity_low: float
     exclusivity_high: float
     p_value: float
     r2_own: float
+    r2_own_low: float
     r2_other: float
     strength: float
     density: float
@@ -162,6 +168,7 @@ class Feature:
 class Difference:
     """Verified features of one side that fire together: what is counted (METHOD 3, last point).
 
+    kind: exclusive where most of the dictionaries that have it have it so, else rewritten.
     certainty: confirmed when the majority of dictionaries have it verified, else possible, for the
     `doubt` given in words.  seeds: the dictionaries that have it.  features: ids of its features.
     Exclusivity, its interval and the p-value are those of the strongest feature; strength, density
@@ -175,6 +182,7 @@ class Difference:
 
     id: str
     side: Side
+    kind: Kind
     certainty: Certainty
     doubt: str
     seeds: tuple[int, ...]
@@ -184,6 +192,7 @@ class Difference:
     exclusivity_high: float
     p_value: float
     r2_own: float
+    r2_own_low: float
     r2_other: float
     strength: float
     strength_low: float

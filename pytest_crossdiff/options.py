@@ -157,6 +157,9 @@ class Settings:
     min_strength: float = setting(
         0.0002, values.number(0.0, 1.0), "a difference with less joint strength is not counted"
     )
+    rewritten: bool = setting(
+        True, _flag, "between related models, count what one has rewritten on places both know"
+    )
     effect: bool = setting(
         True,
         values.flag,

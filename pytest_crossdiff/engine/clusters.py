@@ -42,10 +42,13 @@ def cluster(
 
 
 def duplicates(
-    correlation_pp: NDArray[np.float64], own_is_b_p: NDArray[np.bool_]
+    correlation_pp: NDArray[np.float64], own_is_b_p: NDArray[np.bool_], of_p: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """For each feature the position of the other model's feature that fires with it, or -1."""
-    across = np.where(own_is_b_p[:, None] != own_is_b_p, correlation_pp, -1.0)
+    """For each feature in `of_p` the position of one of them in the other model that fires with it,
+    or -1.
+    """
+    counts = of_p[:, None] & of_p & (own_is_b_p[:, None] != own_is_b_p)
+    across = np.where(counts, correlation_pp, -1.0)
     if not len(across):
         return np.zeros(0, dtype=np.int64)
     partner = across.argmax(1)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.heldout import Heldout
     from pytest_crossdiff.engine.sampling import Piece
     from pytest_crossdiff.engine.verification import Verified
-    from pytest_crossdiff.result import Feature, Side
+    from pytest_crossdiff.result import Feature, Kind, Side
 
 BINS = 20
 """Of a difference's histogram."""
@@ -150,7 +150,10 @@ def _difference(
     other_n = (held.other_np[:, part] * unit_p).sum(1)
     fires_n = activation_n > 0
     features: list[Feature] = [verified[m.dictionary].features[m.position] for m in group.members]
-    at = max(range(len(features)), key=lambda i: features[i].strength)
+    seeds = tuple(sorted({f.seed for f in features}))
+    exclusive = {f.seed for f in features if f.kind == "exclusive"}
+    kind: Kind = "exclusive" if majority(len(exclusive), len(seeds)) else "rewritten"
+    at = max(range(len(features)), key=lambda i: (features[i].kind == kind, features[i].strength))
     best, where = features[at], group.members[at]
     scaling = verified[where.dictionary].scaling
     ratios = (
@@ -162,15 +165,17 @@ def _difference(
     return Difference(
         id="",
         side=side,
+        kind=kind,
         certainty="possible" if group.doubt else "confirmed",
         doubt=group.doubt,
-        seeds=tuple(sorted({f.seed for f in features})),
+        seeds=seeds,
         features=tuple(f.id for f in features),
         exclusivity=best.exclusivity,
         exclusivity_low=best.exclusivity_low,
         exclusivity_high=best.exclusivity_high,
         p_value=best.p_value,
         r2_own=best.r2_own,
+        r2_own_low=best.r2_own_low,
         r2_other=best.r2_other,
         strength=group.strength,
         strength_low=min(strengths.values()),

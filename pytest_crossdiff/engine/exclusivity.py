@@ -65,9 +65,12 @@ class Sums(NamedTuple):
 
 
 class Exclusivity(NamedTuple):
-    """The test's result for each feature, arrays of length p."""
+    """The test's result for each feature, arrays of length p; `low`, `high` and `r2_own_low` are
+    ends of 95 % intervals.
+    """
 
     r2_own: NDArray[np.float64]
+    r2_own_low: NDArray[np.float64]
     r2_other: NDArray[np.float64]
     estimate: NDArray[np.float64]
     low: NDArray[np.float64]
@@ -190,17 +193,19 @@ def exclusivity(
     r2_a, r2_b = (r2[0] for r2 in sums.r2(np.ones((1, groups))))
     own, other = np.where(own_is_b_p, r2_b, r2_a), np.where(own_is_b_p, r2_a, r2_b)
     documents = (sums.fires_gp > 0).sum(0)
-    low, high, at_most = (np.zeros(len(own)) for _ in range(3))
+    low, high, own_low, at_most = (np.zeros(len(own)) for _ in range(4))
     for start in range(0, len(own), TOGETHER):
         part = slice(start, start + TOGETHER)
         drawn_a, drawn_b = sums.of(part).r2(weights_rg)
         is_b = own_is_b_p[part]
-        drawn = ratio(np.where(is_b, drawn_b, drawn_a), np.where(is_b, drawn_a, drawn_b))
+        drawn_own = np.where(is_b, drawn_b, drawn_a)
+        drawn = ratio(drawn_own, np.where(is_b, drawn_a, drawn_b))
         drawn_pr = np.sort(drawn.T, axis=1)
         low[part], high[part] = _ends(drawn_pr, documents[part])
+        own_low[part], _ = _ends(np.sort(drawn_own.T, axis=1), documents[part])
         at_most[part] = (1 + (drawn_pr <= threshold).sum(1)) / (1 + draws)
     return Exclusivity(
-        own, other, ratio(own, other), low, high, _widened(at_most, documents), documents
+        own, own_low, other, ratio(own, other), low, high, _widened(at_most, documents), documents
     )
 
 

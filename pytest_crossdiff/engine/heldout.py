@@ -16,6 +16,7 @@ from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.exclusivity import MIN_DOCUMENTS, Tally, sampled
 from pytest_crossdiff.engine.learning import errors_of
 from pytest_crossdiff.engine.probes import Probe, with_networks
+from pytest_crossdiff.engine.rewriting import Writing
 from pytest_crossdiff.engine.ridge import LinearMap, in_folds
 from pytest_crossdiff.engine.strength import Ablation
 
@@ -35,11 +36,12 @@ take several of its kind to be counted."""
 
 
 class Candidates(NamedTuple):
-    """The features of one dictionary that ridge probes find in one model alone, on training text.
+    """The features of one dictionary that may be a difference.
 
-    f_np: their held-out activations.  strength_p: of each by itself.  partner_p: the place of a
-    feature of the other model that fires with it, or -1.  open_p: whether nothing but the probes
-    can rule it out.
+    f_np: their held-out activations.  strength_p: of each by itself.  alone_p: whether ridge probes
+    find it in one model alone, on training text.  partner_p: of these, the place of one of the
+    other model that fires with it, or -1.  written_p: whether it may be rewritten (`rewriting.py`).
+    open_p: whether nothing but the probes can rule it out.
     """
 
     index_p: NDArray[np.int64]
@@ -47,7 +49,9 @@ class Candidates(NamedTuple):
     f_np: NDArray[np.float32]
     ablation: Ablation
     strength_p: NDArray[np.float64]
+    alone_p: NDArray[np.bool_]
     partner_p: NDArray[np.int64]
+    written_p: NDArray[np.bool_]
     open_p: NDArray[np.bool_]
 
 
@@ -61,7 +65,9 @@ class Heldout(NamedTuple):
     f_np: NDArray[np.float32]
     ablation: Ablation
     strength_p: NDArray[np.float64]
+    alone_p: NDArray[np.bool_]
     partner_p: NDArray[np.int64]
+    written_p: NDArray[np.bool_]
     open_p: NDArray[np.bool_]
     norm_p: NDArray[np.float64]
     other_np: NDArray[np.float32]
@@ -75,11 +81,18 @@ def measure(
     screens: Sequence[Screen],
     settings: Settings,
     device: torch.device,
+    *,
+    rewritten: bool = False,
 ) -> list[Heldout]:
     """Choose each dictionary's features whose exclusivity on training text is above the setting's,
     and pass over the held-out pairs with them.
+
+    rewritten: choose those of the exclusive parts, too, that may be rewritten.
     """
-    found = [_candidates(*of, pairs, settings, device) for of in zip(models, screens, strict=True)]
+    found = [
+        _candidates(*of, pairs, settings, device, rewritten=rewritten)
+        for of in zip(models, screens, strict=True)
+    ]
     probes = _probes(found, screens, pairs, device, network=settings.probe == "mlp")
     sums, other_nq = _read(found, probes, pairs, device)
     made, start = [], 0
@@ -92,30 +105,50 @@ def measure(
 
 
 def _candidates(
-    model: Crosscoder, screened: Screen, pairs: Pairs, settings: Settings, device: torch.device
+    model: Crosscoder,
+    screened: Screen,
+    pairs: Pairs,
+    settings: Settings,
+    device: torch.device,
+    *,
+    rewritten: bool,
 ) -> Candidates:
     own_is_b_m = model.owner_is_candidate().cpu().numpy()
-    index_p = np.flatnonzero(screened.exclusivity(own_is_b_m) > settings.exclusivity)
-    own_is_b_p = own_is_b_m[index_p]
+    alone_m = screened.exclusivity(own_is_b_m) > settings.exclusivity
+    part_m = np.full(len(alone_m), fill_value=rewritten)
+    part_m[model.config.shared_slice] = False
+    index_p = np.flatnonzero(alone_m | part_m)
     chosen = torch.from_numpy(index_p).to(device)
-    ablation = Ablation(model, chosen, torch.from_numpy(own_is_b_p).to(device))
-    kept = []
+    owner_p = torch.from_numpy(own_is_b_m[index_p]).to(device)
+    ablation, writing, kept = Ablation(model, chosen, owner_p), Writing(model), []
     for _, x_a, x_b in pairs.blocks(pairs.heldout(), device):
         x = model.inputs(x_a, x_b)
         on = model.active(x)
         f_tp = on.columns(chosen)
         ablation.add(f_tp, x, errors_of(model, x, on))
+        if rewritten:
+            writing.add(on, x)
         kept.append(f_tp.cpu())
     f_np = torch.cat(kept).numpy()
-    strength_p = ablation.strengths(own_is_b_p)
-    partner_p = clusters.duplicates(correlation(f_np), own_is_b_p)
+    strength_p = ablation.strengths(own_is_b_m[index_p])
+    written_p = (part_m & writing.by_owner())[index_p] & (strength_p >= settings.min_strength)
+    worth_p = np.flatnonzero(alone_m[index_p] | written_p)
+    index_p, strength_p, written_p = index_p[worth_p], strength_p[worth_p], written_p[worth_p]
+    f_np, own_is_b_p, alone_p = f_np[:, worth_p], own_is_b_m[index_p], alone_m[index_p]
+    partner_p = clusters.duplicates(correlation(f_np), own_is_b_p, alone_p)
     documents_p = _documents(f_np, pairs.group_n[pairs.heldout()])
-    open_p = (
-        (documents_p >= MIN_DOCUMENTS)
-        & (strength_p > WEAK * settings.min_strength)
-        & (partner_p < 0)
+    enough_p = (documents_p >= MIN_DOCUMENTS) & (strength_p > WEAK * settings.min_strength)
+    return Candidates(
+        index_p,
+        own_is_b_p,
+        f_np,
+        ablation.only(worth_p),
+        strength_p,
+        alone_p,
+        partner_p,
+        written_p,
+        enough_p & (alone_p & (partner_p < 0) | written_p),
     )
-    return Candidates(index_p, own_is_b_p, f_np, ablation, strength_p, partner_p, open_p)
 
 
 def _documents(f_np: NDArray[np.float32], group_n: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ Axes: t tokens, p tested features.
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -81,6 +82,22 @@ class Ablation:
             for p, row in zip(group.at.tolist(), group.directions.detach().cpu(), strict=True)
         }
         return torch.stack([rows[p] for p in members])
+
+    def only(self, positions: NDArray[np.int64]) -> Ablation:
+        """The same for some of the tested features, given by their positions."""
+        at, made = torch.from_numpy(positions), copy.copy(self)
+        made._cross_p = self._cross_p[at]
+        made._together_pp, made._dots_pp = (
+            table[at[:, None], at] for table in (self._together_pp, self._dots_pp)
+        )
+        place_p = torch.full((len(self._cross_p),), -1)
+        place_p[at] = torch.arange(len(at))
+        made._groups = []
+        for group in self._groups:
+            places = place_p.to(group.at.device)[group.at]
+            kept = places >= 0
+            made._groups.append(group._replace(at=places[kept], directions=group.directions[kept]))
+        return made
 
     def strengths(self, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The strength of each tested feature by itself, shape (p,)."""

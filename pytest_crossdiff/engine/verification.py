@@ -24,6 +24,7 @@ from pytest_crossdiff.engine.exclusivity import (
 )
 from pytest_crossdiff.engine.heldout import WEAK, measure
 from pytest_crossdiff.engine.latent_scaling import latent_scaling
+from pytest_crossdiff.engine.rewriting import related
 from pytest_crossdiff.result import SIDES, Feature
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.latent_scaling import LatentScaling
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Phase
-    from pytest_crossdiff.result import Side
+    from pytest_crossdiff.result import Kind, Side
 
 
 class Verified(NamedTuple):
@@ -72,7 +73,8 @@ def verify(
     for model in models:
         screens.append(screen(pairs, model, device, inputs))
         bar.advance(len(pairs.training()))
-    helds = measure(models, pairs, screens, settings, device)
+    rewritten = settings.rewritten and related(models[0], pairs)
+    helds = measure(models, pairs, screens, settings, device, rewritten=rewritten)
     made = []
     for model, seed, held in zip(models, seeds, helds, strict=True):
         features, scaling = judge(held, seed, settings), None
@@ -88,35 +90,42 @@ def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
     found = exclusivity(
         held.sums, held.own_is_b_p, threshold=settings.exclusivity, draws=settings.bootstrap
     )
-    testable = held.open_p & (found.r2_own >= settings.min_r2)
+    testable = held.open_p & held.alone_p & (found.r2_own >= settings.min_r2)
     significant = np.zeros(len(testable), dtype=bool)
     significant[testable] = benjamini_hochberg(found.p_value[testable], settings.fdr)
     sides: list[Side] = ["candidate" if is_b else "baseline" for is_b in held.own_is_b_p]
     features = []
     for p, index in enumerate(held.index_p.tolist()):
         side = sides[p]
+        other = SIDES[side == "baseline"]
+        kind: Kind = "exclusive"
         exclusive = bool(significant[p]) and found.low[p] > settings.exclusivity
         rejected, undecided = _doubt(found, p, settings), False
         if not rejected and held.strength_p[p] <= WEAK * settings.min_strength:
             rejected = "next to nothing goes unexplained without it"
         elif not rejected and held.partner_p[p] >= 0:
-            other = SIDES[side == "baseline"]
             rejected = f"the {other} has it as feature {held.index_p[held.partner_p[p]]}"
         elif not rejected and not exclusive:
-            other = SIDES[side == "baseline"]
             rejected = f"the {other} predicts it too: R² {found.r2_other[p]:.2f}"
-            undecided = bool(found.estimate[p] > settings.exclusivity)
+            undecided = bool(held.alone_p[p] and found.estimate[p] > settings.exclusivity)
+        if rejected and not undecided and held.written_p[p] and held.open_p[p]:
+            kind = "rewritten"
+            if found.r2_own_low[p] >= settings.min_r2:
+                rejected = ""
+            undecided = bool(rejected and found.r2_own[p] >= settings.min_r2)
         peak = float(held.f_np[:, p].max(initial=0.0) * held.norm_p[p] / held.ablation.norm(side))
         features.append(
             Feature(
                 seed=seed,
                 index=index,
                 side=side,
+                kind=kind,
                 exclusivity=float(found.estimate[p]),
                 exclusivity_low=float(found.low[p]),
                 exclusivity_high=float(found.high[p]),
                 p_value=float(found.p_value[p]),
                 r2_own=float(found.r2_own[p]),
+                r2_own_low=float(found.r2_own_low[p]),
                 r2_other=float(found.r2_other[p]),
                 strength=float(held.strength_p[p]),
                 density=float((held.f_np[:, p] > 0).mean()),
