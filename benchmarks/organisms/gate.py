@@ -92,6 +92,7 @@ def told(d: Difference) -> Record:
     """A difference in short."""
     return {
         "id": d.id,
+        "kind": d.kind,
         "certainty": d.certainty,
         "seeds": list(d.seeds),
         "strength": _rounded(d.strength),

@@ -9,7 +9,7 @@ from pytest_crossdiff.cli.terminal import table
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.patterns import compiled, matches
 from pytest_crossdiff.options import near
-from pytest_crossdiff.report.message import tokens
+from pytest_crossdiff.report.message import REWRITTEN, tokens
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.report.text import (
@@ -158,7 +158,10 @@ def _facts(d: Difference, report: Report) -> Iterator[tuple[str, str]]:
         + (f" ({number(d.strength_low)} to {number(d.strength_high)})" if len(d.seeds) > 1 else ""),
     )
     yield "density", f"{percent(d.density)} of the tokens, in {plural(d.documents, 'document')}"
-    yield "exclusivity", f"{interval(d)}, p = {number(d.p_value)}"
+    if d.kind == "exclusive":
+        yield "exclusivity", f"{interval(d)}, p = {number(d.p_value)}"
+    else:
+        yield "kind", REWRITTEN
     yield "", f"R² of its own model {d.r2_own:.2f}, of the other {d.r2_other:.2f}"
     yield "peak", f"{d.peak:.2f} of the usual norm"
     seeds = len(report.result.training.seeds)

@@ -42,14 +42,15 @@ def related(model: Crosscoder, pairs: Pairs) -> bool:
 
 
 class Writing:
-    """Gathers, for each feature of the exclusive parts, what either model has along its direction
-    where it fires: a baseline that wrote it and a candidate that writes the opposite leave the same
-    innovation but for the sign.
+    """Gathers, for each feature of the exclusive parts, what its model has along its direction
+    where it fires, and what the map brings there. The two innovations of a place are often one but
+    for the sign: the model that writes something is the one in which there is more of it.
     """
 
     def __init__(self, model: Crosscoder) -> None:
         self._model, self._views = model, model.config.views[2:]
-        self._more_m = torch.zeros(model.config.features, dtype=torch.float64)
+        size = model.config.features
+        self._written_m, self._mapped_m = (torch.zeros(size, dtype=torch.float64) for _ in range(2))
 
     def add(self, on: Active, x: Inputs) -> None:
         """Count tokens with their activations."""
@@ -61,9 +62,13 @@ class Writing:
             written_tp = own @ directions_pd.T
             scale = self._model.innovation_scale[int(view.candidate)]
             mapped_tp = written_tp - scale * (self._model.read(x, view) @ directions_pd.T)
-            more_tp = (written_tp.square() - mapped_tp.square()) * fires_tp
-            self._more_m[view.features] += more_tp.sum(0, dtype=torch.float64).cpu()
+            for total_m, x_tp in ((self._written_m, written_tp), (self._mapped_m, mapped_tp)):
+                squares_p = (x_tp.square() * fires_tp).sum(0, dtype=torch.float64)
+                total_m[view.features] += squares_p.cpu()
 
-    def by_owner(self) -> NDArray[np.bool_]:
-        """Of which features their own model has more than what the map brings over, shape (m,)."""
-        return np.asarray((self._more_m > 0).numpy())
+    def unmapped(self) -> NDArray[np.float64]:
+        """The share of what a feature's model writes that the map doesn't bring, shape (m,), at
+        most 1; below 0 where the map brings more than there is.
+        """
+        share_m = 1.0 - self._mapped_m / self._written_m.clamp_min(1e-12)
+        return np.asarray(share_m.numpy())

@@ -72,7 +72,7 @@ class Witness:
         advice: Iterable[str] = ()
         if verdict.status == "inconclusive":
             counted = without_accepted(pair.result, pair.accepted)
-            advice = outlook.advice(counted, verdict, pair.settings.exclusivity)
+            advice = outlook.advice(counted, verdict)
         lenient = pair.settings.inconclusive == "warn"
         self._checked(pair, Check.of(verdict, advice=advice, lenient=lenient))
 

@@ -41,6 +41,7 @@ CONTEXTS = 2, 2, 4
 """Contexts beyond the first."""
 NAMED = 3
 """Ids in a command that is proposed."""
+REWRITTEN = "rewritten: the other model knows these places too, but writes nothing like it there"
 _HEADERS = ("id", "strength", "density", "exclusivity", "fires on", "context")
 
 
@@ -84,9 +85,8 @@ def inconclusive(result: Result, verdict: Verdict, entry: Path | None, room: Roo
         for difference in possible[: room.of(*ROWS)]:
             doubt = f"{visible(difference.id)} is not confirmed: {visible(difference.doubt)}"
             lines += wrapped(doubt, room.width, 2)
-    threshold = float(result.settings.get("exclusivity", 0.5))
     todo = [
-        *outlook.advice(result, verdict, threshold),
+        *outlook.advice(result, verdict),
         "or let such verdicts pass with a warning: crossdiff_inconclusive = warn",
     ]
     return "\n".join([*lines, *_todo("What would decide it:", todo, room), *_artefact(entry)])
@@ -160,6 +160,8 @@ def _section(title: str, differences: list[Difference], room: Room) -> Iterator[
     if len(differences) > len(shown):
         flag = "-v" if room.verbosity < 1 else "-vv"
         yield f"… and {len(differences) - len(shown)} more ({flag} shows more)"
+    if any(d.kind == "rewritten" for d in shown):
+        yield from ("", *wrapped(REWRITTEN, room.width, 2))
     named = [d for d in shown if d.label]
     if named:
         yield from ("", "Labels, unverified:")

@@ -104,7 +104,11 @@ def quoted(texts: Iterable[str]) -> str:
 
 
 def interval(of: Difference | Feature) -> str:
-    """An exclusivity with its interval: `0.73 [0.66, 0.83]`."""
+    """The exclusivity with its interval; of what is rewritten the word, for there it decides
+    nothing.
+    """
+    if of.kind == "rewritten":
+        return of.kind
     return f"{of.exclusivity:.2f} [{of.exclusivity_low:.2f}, {of.exclusivity_high:.2f}]"
 
 

@@ -2,6 +2,7 @@
 
 function evidence(x) {
   return [
+    ...(x.kind === "rewritten" ? [["kind", "rewritten: the other model knows these places too, but writes nothing like it there"]] : []),
     ["exclusivity", [number(x.exclusivity), ` (95 % interval ${number(x.exclusivity_low)} to ${number(x.exclusivity_high)})`]],
     ["R² own / other model", `${number(x.r2_own)} / ${number(x.r2_other)}`],
     ["p-value", number(x.p_value, 2)],

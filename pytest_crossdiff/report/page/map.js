@@ -25,7 +25,7 @@ function shape(side, x, y, r) {
 function pointWords(p) {
   const what = p.d ? `${p.d.id}${p.d.id === p.id ? "" : `, feature ${p.id}`}` : `Feature ${p.id}`;
   const fires = p.d ? `; fires on ${cut(p.d.fires, 80)}` : `; ${visible(p.of.rejected || "")}`;
-  return `${what}: ${p.side} only, ${p.state}, exclusivity ${number(p.x, 2)}, strength ${number(p.y)}, density ${percent(p.density)}${fires}`;
+  return `${what}: ${p.side} only, ${p.state}${p.of.kind === "rewritten" ? ", rewritten" : ""}, exclusivity ${number(p.x, 2)}, strength ${number(p.y)}, density ${percent(p.density)}${fires}`;
 }
 
 function drawMap() {

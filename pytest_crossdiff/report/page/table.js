@@ -2,7 +2,7 @@
 
 const FIRST_ROWS = 25;
 
-const interval = (x) => [number(x.exclusivity, 2), h("span", { class: "quiet ci" }, ` [${number(x.exclusivity_low, 2)}, ${number(x.exclusivity_high, 2)}]`)];
+const interval = (x) => x.kind === "rewritten" ? x.kind : [number(x.exclusivity, 2), h("span", { class: "quiet ci" }, ` [${number(x.exclusivity_low, 2)}, ${number(x.exclusivity_high, 2)}]`)];
 
 // name, what a cell shows, what it sorts by, class; numbers sort from large to small first.
 const DIFFERENCE_COLUMNS = [
