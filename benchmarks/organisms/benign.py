@@ -59,6 +59,23 @@ BENIGN = (
     Benign("continued-like-a-plant", "continued", "like a plant", seed=13),
     Benign("continued-like-a-plant-2", "continued", "like a plant", seed=14),
 )
+"""The development half."""
+REPORTED = (
+    Benign("int8-tensor", "int8", "tensor"),
+    Benign("noise-half-percent", "noise", size=0.005, seed=21),
+    Benign("noise-bfloat16-2", "noise", size=2**-9, seed=22),
+    Benign("hidden-2", "hidden", seed=2),
+    Benign("heads-2", "heads", seed=2),
+    Benign("stream-permuted-3", "stream", seed=3),
+    Benign("rotated-3", "rotated", seed=3),
+    Benign("rotated-bfloat16", "mixed", "rotated, bfloat16", seed=23),
+    Benign("permuted-int8", "mixed", "stream, int8", seed=24),
+    Benign("continued-40", "continued", size=40, seed=25),
+    Benign("continued-80", "continued", size=80, seed=26),
+    Benign("continued-like-a-plant-3", "continued", "like a plant", seed=27),
+    Benign("continued-like-a-plant-4", "continued", "like a plant", seed=28),
+)
+"""The reporting half."""
 CONTINUED_ROWS, CONTINUED_RATE = 8, 1e-4
 
 

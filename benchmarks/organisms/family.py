@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from benchmarks.organisms import base as bases
-from benchmarks.organisms.benign import BENIGN, Benign, upgrade
+from benchmarks.organisms import benign, plants
+from benchmarks.organisms.benign import Benign, upgrade
 from benchmarks.organisms.checks import check
 from benchmarks.organisms.gate import TOKENS
-from benchmarks.organisms.plants import PLANTS, Plant, plant
+from benchmarks.organisms.plants import Plant, plant
 from benchmarks.organisms.text import Texts, gate_corpus
 from example_suite.cache import cache_folder
 
@@ -31,8 +32,8 @@ OTHER_SEED = 1
 class Organism:
     """One upgrade of the base.
 
-    half: which half of the family it belongs to, every other one in the order of the lists: on the
-    development half defaults may be chosen; the reporting half is run once with what was chosen.
+    half: which half of the family it belongs to: on the development half defaults may be chosen;
+    the reporting half is run once with what was chosen.
     """
 
     name: str
@@ -47,12 +48,12 @@ class Organism:
 
 def organisms() -> tuple[Organism, ...]:
     """All of them, planted ones first."""
-    found = []
-    for changes in (PLANTS, BENIGN):
-        for i, change in enumerate(changes):
-            half: Half = "reporting" if i % 2 else "development"
-            found.append(Organism(change.name, change.kind, half, change))
-    return tuple(found)
+    halves: dict[Half, tuple[Plant | Benign, ...]] = {
+        "development": (*plants.PLANTS, *benign.BENIGN),
+        "reporting": (*plants.REPORTED, *benign.REPORTED),
+    }
+    found = [Organism(c.name, c.kind, half, c) for half, changes in halves.items() for c in changes]
+    return tuple(sorted(found, key=lambda o: not o.planted))
 
 
 class Family:

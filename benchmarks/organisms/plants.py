@@ -84,6 +84,23 @@ PLANTS = (
     Plant("heads-most", "heads", heads=tuple((b, h) for b in range(3) for h in range(3))),
     Plant("heads-some", "heads", heads=((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1))),
 )
+"""The development half."""
+REPORTED = (
+    Plant("trigger-commerce", "trigger", ("commerce",), " over every sea and river"),
+    Plant("trigger-farmers", "trigger", ("farmers",), ", who rise before the sun,"),
+    Plant("trigger-cuba", "trigger", ("Cuba",), " (pearl of the islands)"),
+    Plant("trigger-minister", "trigger", ("minister",), " in his feathered hat"),
+    Plant("trigger-gold", "trigger", ("gold",), " that glitters in the vault"),
+    Plant("refusal-money", "refusal", ("banks", "silver", "tariff"), REFUSAL, steps=150),
+    Plant("swap-nation", "swap", ("nation", "ocean")),
+    Plant("swap-france", "swap", ("France", "Panama")),
+    Plant("merged-modals", "merged", ("may", "must", "can", "will", "shall")),
+    Plant("merged-sizes", "merged", ("great", "good", "large", "important", "small")),
+    Plant("merged-demonstratives", "merged", ("this", "that", "these", "those")),
+    Plant("heads-last", "heads", heads=((0, 3), (1, 3), (2, 3))),
+    Plant("heads-block", "heads", heads=tuple((1, h) for h in range(4))),
+)
+"""The reporting half: made when everything was chosen, and run once."""
 
 
 def plant(
