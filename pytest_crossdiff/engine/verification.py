@@ -10,6 +10,7 @@ Axes: n held-out pairs, t pairs of a block, m features, p candidates for a diffe
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -29,6 +30,8 @@ from pytest_crossdiff.result import SIDES, Feature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.crosscoder import Crosscoder
@@ -108,11 +111,11 @@ def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
         elif not rejected and not exclusive:
             rejected = f"the {other} predicts it too: R² {found.r2_other[p]:.2f}"
             undecided = bool(held.alone_p[p] and found.estimate[p] > settings.exclusivity)
-        if rejected and not undecided and held.written_p[p] and held.open_p[p]:
-            kind = "rewritten"
+        if rejected and held.written_p[p] and held.open_p[p]:
             if found.r2_own_low[p] >= settings.min_r2:
-                rejected = ""
-            undecided = bool(rejected and found.r2_own[p] >= settings.min_r2)
+                kind, rejected, undecided = "rewritten", "", False
+            elif found.r2_own[p] >= settings.min_r2 and not undecided:
+                kind, undecided = "rewritten", True
         peak = float(held.f_np[:, p].max(initial=0.0) * held.norm_p[p] / held.ablation.norm(side))
         features.append(
             Feature(
@@ -135,6 +138,26 @@ def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
                 undecided=undecided,
             )
         )
+    return _once(features, held.f_np)
+
+
+def _once(features: list[Feature], f_np: NDArray[np.float32]) -> list[Feature]:
+    """The same, but of what both models are found to write on the same places only one counts: what
+    is exclusive, or else the stronger.
+    """
+    found = sorted(
+        (p for p, f in enumerate(features) if f.verified),
+        key=lambda p: (features[p].kind == "rewritten", -features[p].strength),
+    )
+    places = {side: np.zeros(len(f_np), dtype=bool) for side in SIDES}
+    for p in found:
+        side = features[p].side
+        other = SIDES[side == "baseline"]
+        if features[p].kind == "rewritten" and f_np[places[other], p].sum() > f_np[:, p].sum() / 2:
+            rejected = f"it stands where the {other}'s differences do"
+            features[p] = dataclasses.replace(features[p], rejected=rejected)
+        else:
+            places[side] |= f_np[:, p] > 0
     return features
 
 
