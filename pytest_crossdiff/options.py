@@ -158,7 +158,9 @@ class Settings:
         0.0002, values.number(0.0, 1.0), "a difference with less joint strength is not counted"
     )
     rewritten: bool = setting(
-        True, values.flag, "between related models, count what one has rewritten on places both know"
+        True,
+        values.flag,
+        "between related models, count what one has rewritten on places both know",
     )
     effect: bool = setting(
         True,
