@@ -162,8 +162,10 @@ def test_features_that_fire_together_are_one_difference() -> None:
 def test_one_concept_in_both_exclusive_parts_is_no_difference() -> None:
     r = np.eye(3)
     r[0, 2] = r[2, 0] = 0.9
-    assert clusters.duplicates(r, np.array([False, False, True])).tolist() == [2, -1, 0]
-    assert clusters.duplicates(np.zeros((0, 0)), np.zeros(0, dtype=bool)).tolist() == []
+    own_is_b, every = np.array([False, False, True]), np.ones(3, dtype=bool)
+    assert clusters.duplicates(r, own_is_b, every).tolist() == [2, -1, 0]
+    assert clusters.duplicates(r, own_is_b, ~own_is_b).tolist() == [-1, -1, -1]
+    assert clusters.duplicates(np.zeros((0, 0)), every[:0], every[:0]).tolist() == []
 
 
 def test_owner_of_a_shared_feature_is_where_its_direction_is_longer() -> None:

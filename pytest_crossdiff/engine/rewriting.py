@@ -43,14 +43,18 @@ def related(model: Crosscoder, pairs: Pairs) -> bool:
 
 class Writing:
     """Gathers, for each feature of the exclusive parts, what its model has along its direction
-    where it fires, and what the map brings there. The two innovations of a place are often one but
-    for the sign: the model that writes something is the one in which there is more of it.
+    where it fires, and what the other has there: what the map brings and, where the widths agree,
+    what lies along the same direction. The two innovations of a place are often one but for the
+    sign; this says in which of the models something is there. And a map that one change has bent
+    leaves something on words that nothing happened to, on which two versions still agree.
     """
 
     def __init__(self, model: Crosscoder) -> None:
         self._model, self._views = model, model.config.views[2:]
         size = model.config.features
-        self._written_m, self._mapped_m = (torch.zeros(size, dtype=torch.float64) for _ in range(2))
+        self._written_m, self._mapped_m, self._plain_m = (
+            torch.zeros(size, dtype=torch.float64) for _ in range(3)
+        )
 
     def add(self, on: Active, x: Inputs) -> None:
         """Count tokens with their activations."""
@@ -58,17 +62,21 @@ class Writing:
             places = torch.arange(view.features.start, view.features.stop, device=on.value.device)
             fires_tp = on.columns(places) > 0
             directions_pd = self._model.rows(view, "dec")
-            own = x.b_tb if view.candidate else x.a_ta
+            own, other = (x.b_tb, x.a_ta) if view.candidate else (x.a_ta, x.b_tb)
             written_tp = own @ directions_pd.T
             scale = self._model.innovation_scale[int(view.candidate)]
             mapped_tp = written_tp - scale * (self._model.read(x, view) @ directions_pd.T)
-            for total_m, x_tp in ((self._written_m, written_tp), (self._mapped_m, mapped_tp)):
+            counted = [(self._written_m, written_tp), (self._mapped_m, mapped_tp)]
+            if own.shape == other.shape:
+                counted.append((self._plain_m, other @ directions_pd.T))
+            for total_m, x_tp in counted:
                 squares_p = (x_tp.square() * fires_tp).sum(0, dtype=torch.float64)
                 total_m[view.features] += squares_p.cpu()
 
     def unmapped(self) -> NDArray[np.float64]:
-        """The share of what a feature's model writes that the map doesn't bring, shape (m,), at
-        most 1; below 0 where the map brings more than there is.
+        """The share of what a feature's model writes that the other doesn't have, shape (m,), at
+        most 1; below 0 where the other has more.
         """
-        share_m = 1.0 - self._mapped_m / self._written_m.clamp_min(1e-12)
+        there_m = torch.maximum(self._mapped_m, self._plain_m)
+        share_m = 1.0 - there_m / self._written_m.clamp_min(1e-12)
         return np.asarray(share_m.numpy())
