@@ -20,6 +20,7 @@ from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.exclusivity import screen
 from pytest_crossdiff.engine.heldout import correlation, measure
 from pytest_crossdiff.engine.innovation import set_maps
+from pytest_crossdiff.engine.rewriting import related
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.verification import judge
 from pytest_crossdiff.options import Settings
@@ -139,7 +140,8 @@ def report(t: Toy, method: Method, model: Crosscoder, seed: int) -> list[Reporte
         with torch.no_grad():
             screened = screen(t.pairs, model, CPU)
             settings = dataclasses.replace(settings, probe=method.judged)
-            (held,) = measure([model], t.pairs, [screened], settings, CPU)
+            rewritten = settings.rewritten and related(model, t.pairs)
+            (held,) = measure([model], t.pairs, [screened], settings, CPU, rewritten=rewritten)
         return [
             _reported(
                 model, f.index, f.side == "candidate", f.exclusivity_low, held.f_np[:, p]

@@ -76,6 +76,8 @@ def sweeps() -> dict[str, Grid]:
     return {
         "default": each(BASE, architectures=OURS, share=LARGE, k_own=0.5)
         + each(null, architectures=OURS, share=LARGE, k_own=0.5),
+        "versions": each(tune, architectures=OURS, share=LARGE, k_own=0.5)
+        + each(dataclasses.replace(tune, own=0), architectures=OURS, share=LARGE, k_own=0.5),
         "base": core(BASE),
         "nothing": each(null, architectures=OURS, share=LARGE),
         "product": each(BASE, architectures=OURS, features=1680)
