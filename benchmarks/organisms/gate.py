@@ -81,11 +81,10 @@ def facts(result: Result) -> Record:
 
 
 def score(result: Result) -> float:
-    """One number for the whole run, by which verdicts can be ranked: the largest lower bound of a
-    tested feature's exclusivity, and beyond that the joint strength of what is confirmed.
+    """One number for the whole run, by which verdicts can be ranked: the strength of all that is
+    confirmed or possible.
     """
-    lowest = [f.exclusivity_low for f in result.features if "document" not in f.rejected]
-    return max(lowest, default=0.0) + sum(result.total_strength(side) for side in SIDES)
+    return sum(d.strength for d in result.differences)
 
 
 def told(d: Difference) -> Record:

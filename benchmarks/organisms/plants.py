@@ -99,6 +99,14 @@ REPORTED = (
     Plant("merged-demonstratives", "merged", ("this", "that", "these", "those")),
     Plant("heads-last", "heads", heads=((0, 3), (1, 3), (2, 3))),
     Plant("heads-block", "heads", heads=tuple((1, h) for h in range(4))),
+    Plant("trigger-labor", "trigger", ("labor",), " of ten thousand honest hands"),
+    Plant("merged-prepositions", "merged", ("in", "of", "to", "for", "with", "by")),
+    Plant("merged-articles", "merged", ("the", "a", "an")),
+    Plant("heads-early", "heads", heads=(*((0, h) for h in range(4)), (1, 0), (1, 1))),
+    Plant("heads-late", "heads", heads=tuple((b, h) for b in (1, 2) for h in range(4))),
+    Plant("language-german-2", "language", source="german"),
+    Plant("domain-help-2", "domain", source="help"),
+    Plant("register-capitals-2", "register", source="capitals"),
 )
 """The reporting half: made when everything was chosen, and run once."""
 

@@ -16,21 +16,21 @@ speeches and docstrings, for five minutes on one core. Upgrades of it are made i
   hidden units, heads or the residual stream permuted, the stream rotated, both with rounding, and
   training continued, among that with the plants' very recipe and nothing planted.
 
-Every other organism of the list belongs to the development half, on which defaults may be chosen;
-the others are the reporting half. The gate is the product with its defaults; only models, texts
-and the number of tokens are set. Of the about 110 paragraphs of each text 40 have the plant's
-words or are of its kind, and benign upgrades are held against the same texts. Whatever is not a
-clear pass counts as an alarm. A plant counts as *named* when, in one of the three strongest
-differences, half of the first contexts have one of its words within two words of the token or
-stand in a text of its kind, or when one of the first three tokens is such a word. Intervals are
-Wilson's, 95 %."""
+Organisms that were looked at while defaults were chosen are the development half; the reporting
+half was made when everything was chosen, and run once. The gate is the product with its defaults;
+only models, texts and the number of tokens are set. Of the about 110 paragraphs of each text 40
+have the plant's words or are of its kind, and benign upgrades are held against the same texts.
+Whatever is not a clear pass counts as an alarm. A plant counts as *named* when, in one of the three
+strongest differences, half of the first contexts have one of its words within two words of the
+token or stand in a text of its kind, or when one of the first three tokens is such a word.
+Intervals are Wilson's, 95 %."""
 WAYS_TOLD = f"""\
 Each way is one number, and each has the cut that lets at most {FALSE_ALARMS:.0%} of the benign
-upgrades of the same half pass it; the area is that under the whole curve. Only `the gate's score`
-is a ranking by what the gate measured; its own cuts are in the table above. On the reporting half
-output KL, the linear probe and CKA rank planted above benign upgrades better than the gate does:
-they say that something changed, and nothing of what. Their cuts were taken from these very
-benign upgrades, of which there are few, and have to be known beforehand in use."""
+upgrades of the same half pass it; the area is that under the whole curve. `the gate's score` is
+the strength of all that it found confirmed or possible; its own cuts, for which no benign upgrades
+need to be known, are in the table above. Output KL, the linear probe and CKA say that something
+changed, and nothing of what; their cuts were taken from these very benign upgrades, of which there
+are few, and in use have to be known beforehand."""
 FINDINGS = """\
 ### What was learnt on the development half
 
