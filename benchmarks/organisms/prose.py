@@ -34,10 +34,19 @@ are few, and in use have to be known beforehand."""
 FINDINGS = """\
 ### What was learnt on the development half
 
-These are single runs of the day on which the defaults were chosen, some with an earlier, rougher
-recipe for the fine-tunes (no rows that hold them still; 15,000 tokens of text). They say why
-plants are missed, and are kept for that.
+These are single runs of the days on which the defaults were chosen, the later ones with an
+earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000 tokens of text).
 
+* Planted signals (the limit of detection) stood in the run's own dictionaries at first. Between
+  versions of one model they are more than all that differs, each is in both innovations, and
+  hardly an exclusive feature stood for anything else: the strongest ones on a trigger fine-tune
+  could not be read from their own model (R² 0.00 to 0.25). Without signals the same dictionary
+  has features on the trigger and behind it that can (R² 0.4 to 0.8, strength 0.0003 to 0.0009),
+  while trainings continued without a plant leave strengths below 0.0001 and R² below 0.1. So the
+  signals have a dictionary of their own now.
+* What is left then is a new use of old words, which is not exclusive (see below), and counts as
+  *rewritten*. That is what made the verdicts of the table above out of 2 of 7 alarms with the
+  same texts, tokens and thresholds (on what was the reporting half then).
 * `dfc` with one dictionary and the ridge probe passed every plant that it was given: three
   triggers, a refusal, a swap, French (rough recipe), merged pronouns and missing heads. It also
   passed all eight benign upgrades. No dictionary can do better there: even the best possible
