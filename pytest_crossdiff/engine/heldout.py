@@ -133,7 +133,7 @@ def _candidates(
     strength_p = ablation.strengths(own_is_b_m[index_p])
     unmapped_p = writing.unmapped()[index_p]
     written_p = part_m[index_p] & (unmapped_p > settings.exclusivity)
-    written_p &= strength_p >= settings.min_strength
+    written_p &= strength_p > WEAK * settings.min_strength
     worth_p = np.flatnonzero(alone_m[index_p] | written_p)
     index_p, strength_p, written_p = index_p[worth_p], strength_p[worth_p], written_p[worth_p]
     f_np, own_is_b_p, alone_p = f_np[:, worth_p], own_is_b_m[index_p], alone_m[index_p]
