@@ -18,7 +18,7 @@ from benchmarks.toy import Toy, pairs_of
 from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.exclusivity import screen
-from pytest_crossdiff.engine.heldout import correlation, measure
+from pytest_crossdiff.engine.heldout import measure
 from pytest_crossdiff.engine.innovation import set_maps
 from pytest_crossdiff.engine.rewriting import related
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
@@ -202,7 +202,9 @@ def rows(t: Toy, reported: Sequence[Reported], *, signed: bool = False) -> list[
         members = [i for i, r in enumerate(reported) if r.is_b == is_b]
         f_nq = np.stack([reported[i].f_n for i in members], 1) if members else np.zeros((1, 0))
         fires = (f_nq > 0).astype(np.float64)
-        for group in clusters.cluster(correlation(f_nq.astype(np.float32)), fires.T @ fires):
+        for group in clusters.cluster(
+            clusters.correlation(f_nq.T @ f_nq, f_nq.sum(0), len(f_nq)), fires.T @ fires
+        ):
             number = len(set(part_of.values()))
             part_of |= {members[q]: number for q in group}
     made = []

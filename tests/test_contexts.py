@@ -34,7 +34,7 @@ def fires_on(p: Places, word: str) -> np.ndarray[tuple[int], np.dtype[np.float32
 
 def test_the_strongest_places_come_first_each_from_another_text() -> None:
     p = places([f"the pod {i} fell and the pod rose" for i in range(8)])
-    found = contexts(p, *[fires_on(p, "pod")] * 2)
+    found = contexts(p, fires_on(p, "pod"), fires_on(p, "pod").__getitem__)
     top = [c for c in found if c.band == "top"]
     assert len(top) == 5
     assert top[0].activation > top[-1].activation
@@ -48,20 +48,20 @@ def test_one_token_does_not_take_all_the_places_where_there_are_others_nearly_as
     pods, nodes = np.sign(fires_on(p, "pod")), np.sign(fires_on(p, "node"))
     for strength, tokens in ((6, ["pod"] * 3 + ["node"] * 2), (4, ["pod"] * 5)):
         activation = 10 * pods + strength * nodes
-        found = contexts(p, activation, activation * 0)
+        found = contexts(p, activation, (activation * 0).__getitem__)
         assert [c.token for c in found if c.band == "top"] == tokens
 
 
 def test_weaker_places_are_shown_too_with_their_part_of_the_range() -> None:
     p = places([f"pod number {i}" for i in range(40)])
-    bands = [c.band for c in contexts(p, *[fires_on(p, "pod")] * 2)]
+    bands = [c.band for c in contexts(p, fires_on(p, "pod"), fires_on(p, "pod").__getitem__)]
     assert bands == ["top"] * 5 + ["50-75 %", "25-50 %", "0-25 %"]
 
 
 def test_what_never_fires_has_no_context() -> None:
     p = places(["one text"])
     silent = np.zeros(2, dtype=np.float32)
-    assert contexts(p, silent, silent) == ()
+    assert contexts(p, silent, silent.__getitem__) == ()
     assert token_counts(p, silent) == ()
     assert firing(p, silent) == ()
 
@@ -78,14 +78,14 @@ def test_a_conversation_is_shown_as_its_contents() -> None:
     document = Document("chat", "g", "", None, piece.messages)
     columns = SimpleNamespace(piece_n=np.array([0]), starts_n=np.array([5]), ends_n=np.array([8]))
     p = Places.of(columns, np.array([0]), [piece], [document])
-    (found,) = contexts(p, np.ones(1, dtype=np.float32), np.zeros(1, dtype=np.float32))
+    (found,) = contexts(p, np.ones(1, dtype=np.float32), np.zeros(1, dtype=np.float32).__getitem__)
     assert (found.before, found.token, found.after) == ("hi\na ", "pod", "")
 
 
 def test_a_context_tells_for_every_token_what_both_models_make_of_it() -> None:
     p = places(["one pod fell", "no more"])
     activation, other = np.array([[0, 2, 0.5, 0, 0], [0.1, 0.2, 0.3, 0.4, 0.5]], dtype=np.float32)
-    found = contexts(p, activation, other)[0]
+    found = contexts(p, activation, other.__getitem__)[0]
     whole = found.before + found.token + found.after
     assert [whole[s.start : s.end] for s in found.spans] == ["one", "pod", "fell"]
     assert [(s.activation, s.other) for s in found.spans] == [(0.0, 0.1), (2.0, 0.2), (0.5, 0.3)]

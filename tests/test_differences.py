@@ -18,7 +18,7 @@ def dictionary(seed: int, f_np: list[list[float]], norm: float) -> Any:
     activations = np.array(f_np, dtype=np.float32)
     held = SimpleNamespace(
         f_np=activations,
-        other_np=activations / 2,
+        other=lambda part, rows: activations[rows][:, part] / 2,
         norm_p=np.full(3, norm),
         ablation=SimpleNamespace(norm=lambda _: 10.0),
     )

@@ -41,6 +41,17 @@ def cluster(
     return found
 
 
+def correlation(
+    products_pp: NDArray[np.float64], sum_p: NDArray[np.float64], count: int
+) -> NDArray[np.float64]:
+    """Correlation of activations from their sums of products and their sums over `count` tokens; 0
+    for a feature that never fires.
+    """
+    centred_pp = products_pp - np.outer(sum_p, sum_p) / count
+    deviation_p = np.sqrt(np.maximum(centred_pp.diagonal(), 1e-24))
+    return np.asarray(centred_pp / np.outer(deviation_p, deviation_p))
+
+
 def duplicates(
     correlation_pp: NDArray[np.float64], own_is_b_p: NDArray[np.bool_], of_p: NDArray[np.bool_]
 ) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -18,13 +18,15 @@ from pytest_crossdiff.engine.rendering import shared_text
 from pytest_crossdiff.result import Context, Firing, Span, TokenCount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.corpus import Document
     from pytest_crossdiff.engine.harvest import Harvest
     from pytest_crossdiff.engine.sampling import Piece
+
+    Other: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 
 REACH = 100
 """Characters of text shown on either side of the token."""
@@ -71,29 +73,31 @@ class Places:
         return self.text(i)[int(self.starts_n[i]) : int(self.ends_n[i])]
 
     def context(
-        self, i: int, activation_n: NDArray[np.float32], other_n: NDArray[np.float32], band: str
+        self, i: int, activation_n: NDArray[np.float32], other: Other, band: str
     ) -> Context:
         text, start, end = self.text(i), int(self.starts_n[i]), int(self.ends_n[i])
         first, last = max(0, start - REACH), min(len(text), end + REACH)
         # The places of a piece of text lie together, in the order of the text.
         piece = slice(*np.searchsorted(self.piece_n, (self.piece_n[i], self.piece_n[i] + 1)))
         inside = (self.starts_n[piece] >= first) & (self.ends_n[piece] <= last)
+        shown = np.flatnonzero(inside) + piece.start
+        others: dict[int, float] = dict(zip(shown.tolist(), other(shown).tolist(), strict=True))
         return Context(
             document=self.documents[self.pieces[self.piece_n[i]].document].id,
             before=text[first:start],
             token=text[start:end],
             after=text[end:last],
             activation=_rounded(activation_n[i]),
-            other=_rounded(other_n[i]),
+            other=_rounded(others[i]),
             band=band,
             spans=tuple(
                 Span(
                     int(self.starts_n[j]) - first,
                     int(self.ends_n[j]) - first,
                     _rounded(activation_n[j]),
-                    _rounded(other_n[j]),
+                    _rounded(other_j),
                 )
-                for j in (np.flatnonzero(inside) + piece.start).tolist()
+                for j, other_j in others.items()
             ),
         )
 
@@ -109,13 +113,13 @@ def _rounded(value: float) -> float:
 
 
 def contexts(
-    places: Places, activation_n: NDArray[np.float32], other_n: NDArray[np.float32]
+    places: Places, activation_n: NDArray[np.float32], other: Other
 ) -> tuple[Context, ...]:
     """The strongest places, each from another piece of text, then one of each quarter of the range:
     what a feature does at its top often isn't what it does on the whole.
 
     Of the strongest no more than `ALIKE` show one token, where there are others at least half as
-    strong as the very strongest.
+    strong as the very strongest.  other: what the other model makes of given places.
     """
     fires = np.flatnonzero(activation_n > 0)
     order = fires[np.argsort(-activation_n[fires], kind="stable")]
@@ -129,7 +133,7 @@ def contexts(
         for i in _fresh(places, (j for j in band if j not in chosen), texts):
             chosen[i] = f"{low}-{high} %"
             break
-    return tuple(places.context(i, activation_n, other_n, band) for i, band in chosen.items())
+    return tuple(places.context(i, activation_n, other, band) for i, band in chosen.items())
 
 
 def firing(places: Places, activation_n: NDArray[np.float32]) -> tuple[Firing, ...]:

@@ -15,7 +15,6 @@ import numpy as np
 
 from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.contexts import Places, contexts, firing, token_counts
-from pytest_crossdiff.engine.heldout import correlation
 from pytest_crossdiff.recurrence import conceivable, majority
 from pytest_crossdiff.result import SIDES, Description, Difference
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.corpus import Document
+    from pytest_crossdiff.engine.firing import Firing
     from pytest_crossdiff.engine.heldout import Heldout
     from pytest_crossdiff.engine.sampling import Piece
     from pytest_crossdiff.engine.verification import Verified
@@ -123,9 +123,10 @@ def total_strength(grouped: Sequence[Group], verified: Sequence[Verified], side:
 def _linked(verified: Sequence[Verified], side: Side, members: Sequence[Member]) -> list[Group]:
     if not members:
         return []
-    f_nq = np.stack([verified[m.dictionary].held.f_np[:, m.position] for m in members], axis=1)
-    fires_nq = (f_nq > 0).astype(np.float32)
-    together = clusters.cluster(correlation(f_nq), (fires_nq.T @ fires_nq).astype(np.float64))
+    firing = [v.held.f_np for v in verified]
+    products_qq, both_fire_qq, sum_q = _products(firing, members)
+    correlation_qq = clusters.correlation(products_qq, sum_q, firing[0].shape[0])
+    together = clusters.cluster(correlation_qq, both_fire_qq)
     found = []
     for group in together:
         part = [members[q] for q in group]
@@ -133,6 +134,25 @@ def _linked(verified: Sequence[Verified], side: Side, members: Sequence[Member])
         strengths = {i: verified[i].held.ablation.strength(p, side) for i, p in of.items()}
         found.append(Group(part, strengths, ""))
     return found
+
+
+def _products(
+    firing: Sequence[Firing], members: Sequence[Member]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of the members' activations: sums of products, tokens on which two fire, sums."""
+    size = (len(members), len(members))
+    products_qq, both_fire_qq, sum_q = np.zeros(size), np.zeros(size), np.zeros(len(members))
+    positions = [[m.position for m in members if m.dictionary == i] for i in range(len(firing))]
+    # The columns of a block: one dictionary after the other, brought in the members' order.
+    order = np.argsort(np.argsort([m.dictionary for m in members], kind="stable"))
+    for number in range(firing[0].blocks):
+        parts = [of.block(number, at) for of, at in zip(firing, positions, strict=True)]
+        f_tq = np.concatenate(parts, axis=1)[:, order]
+        fires_tq = (f_tq > 0).astype(np.float32)
+        products_qq += f_tq.T @ f_tq
+        both_fire_qq += fires_tq.T @ fires_tq
+        sum_q += f_tq.sum(0, dtype=np.float64)
+    return products_qq, both_fire_qq, sum_q
 
 
 def _difference(
@@ -147,7 +167,6 @@ def _difference(
     held, part = verified[clearest].held, group.of(clearest)
     unit_p = _units(held, part, side)
     activation_n = (held.f_np[:, part] * unit_p).sum(1)
-    other_n = (held.other_np[:, part] * unit_p).sum(1)
     fires_n = activation_n > 0
     features: list[Feature] = [verified[m.dictionary].features[m.position] for m in group.members]
     seeds = tuple(sorted({f.seed for f in features}))
@@ -184,7 +203,7 @@ def _difference(
         peak=peak,
         documents=len(np.unique(group_n[fires_n])),
         tokens=token_counts(places, activation_n),
-        contexts=contexts(places, activation_n, other_n),
+        contexts=contexts(places, activation_n, lambda rows: held.other(part, rows) @ unit_p),
         histogram=tuple(
             np.histogram(activation_n[fires_n], BINS, (0.0, max(peak, 1e-9)))[0].tolist()
         ),

@@ -14,6 +14,7 @@ import torch
 
 from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.exclusivity import MIN_DOCUMENTS, Tally, sampled
+from pytest_crossdiff.engine.firing import Firing
 from pytest_crossdiff.engine.learning import errors_of
 from pytest_crossdiff.engine.probes import Probe, with_networks
 from pytest_crossdiff.engine.rewriting import Writing
@@ -46,7 +47,7 @@ class Candidates(NamedTuple):
 
     index_p: NDArray[np.int64]
     own_is_b_p: NDArray[np.bool_]
-    f_np: NDArray[np.float32]
+    f_np: Firing
     ablation: Ablation
     strength_p: NDArray[np.float64]
     alone_p: NDArray[np.bool_]
@@ -56,13 +57,13 @@ class Candidates(NamedTuple):
 
 
 class Heldout(NamedTuple):
-    """Candidates and what probes read of them: other_np what the other model predicts, sums what
-    either R² is made from; norm_p is the length of their directions in their own model.
+    """Candidates and what probes read of them: sums are what either R² is made from, norm_p the
+    length of their directions in their own model.
     """
 
     index_p: NDArray[np.int64]
     own_is_b_p: NDArray[np.bool_]
-    f_np: NDArray[np.float32]
+    f_np: Firing
     ablation: Ablation
     strength_p: NDArray[np.float64]
     alone_p: NDArray[np.bool_]
@@ -70,8 +71,19 @@ class Heldout(NamedTuple):
     written_p: NDArray[np.bool_]
     open_p: NDArray[np.bool_]
     norm_p: NDArray[np.float64]
-    other_np: NDArray[np.float32]
     sums: Sums
+    probes: tuple[Probe, Probe]
+    pairs: Pairs
+
+    @torch.no_grad()
+    def other(self, positions: Sequence[int], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What the other model predicts of candidates of one side on some of the held-out pairs,
+        shape (rows, positions).
+        """
+        which = int(not self.own_is_b_p[positions[0]])
+        x_td, probe = self.pairs.batch(self.pairs.heldout()[rows])[which], self.probes[which]
+        read_tp = probe(x_td.to(probe.linear.bias_p.device))
+        return np.asarray(read_tp[:, positions].cpu().numpy())
 
 
 @torch.no_grad()
@@ -94,12 +106,12 @@ def measure(
         for of in zip(models, screens, strict=True)
     ]
     probes = _probes(found, screens, pairs, device, network=settings.probe == "mlp")
-    sums, other_nq = _read(found, probes, pairs, device)
+    sums = _read(found, probes, pairs, device)
     made, start = [], 0
     for c in found:
         part = slice(start, start + len(c.index_p))
-        norm_p = c.ablation.direction_norms()
-        made.append(Heldout(*c, norm_p, other_nq[:, part], sums.of(part)))
+        norm_p, (from_a, from_b) = c.ablation.direction_norms(), probes
+        made.append(Heldout(*c, norm_p, sums.of(part), (from_a.of(part), from_b.of(part)), pairs))
         start = part.stop
     return made
 
@@ -120,7 +132,13 @@ def _candidates(
     index_p = np.flatnonzero(alone_m | part_m)
     chosen = torch.from_numpy(index_p).to(device)
     owner_p = torch.from_numpy(own_is_b_m[index_p]).to(device)
-    ablation, writing, kept = Ablation(model, chosen, owner_p), Writing(model), []
+    ablation, writing, firing = (
+        Ablation(model, chosen, owner_p),
+        Writing(model),
+        Firing(len(index_p)),
+    )
+    group_n = pairs.group_n[pairs.heldout()]
+    fires_gp = np.zeros((group_n.max() + 1, len(index_p)), dtype=bool)
     for _, x_a, x_b in pairs.blocks(pairs.heldout(), device):
         x = model.inputs(x_a, x_b)
         on = model.active(x)
@@ -128,36 +146,31 @@ def _candidates(
         ablation.add(f_tp, x, errors_of(model, x, on))
         if rewritten:
             writing.add(on, x)
-        kept.append(f_tp.cpu())
-    f_np = torch.cat(kept).numpy()
+        done = firing.shape[0]
+        token, feature = firing.add(f_tp.cpu().numpy())
+        fires_gp[group_n[done + token], feature] = True
     strength_p = ablation.strengths(own_is_b_m[index_p])
     unmapped_p = writing.unmapped()[index_p]
     written_p = part_m[index_p] & (unmapped_p > settings.exclusivity)
     written_p &= strength_p > WEAK * settings.min_strength
     worth_p = np.flatnonzero(alone_m[index_p] | written_p)
     index_p, strength_p, written_p = index_p[worth_p], strength_p[worth_p], written_p[worth_p]
-    f_np, own_is_b_p, alone_p = f_np[:, worth_p], own_is_b_m[index_p], alone_m[index_p]
-    partner_p = clusters.duplicates(correlation(f_np), own_is_b_p, alone_p)
-    documents_p = _documents(f_np, pairs.group_n[pairs.heldout()])
-    enough_p = (documents_p >= MIN_DOCUMENTS) & (strength_p > WEAK * settings.min_strength)
+    ablation, firing = ablation.only(worth_p), firing.only(worth_p)
+    own_is_b_p, alone_p = own_is_b_m[index_p], alone_m[index_p]
+    partner_p = clusters.duplicates(ablation.correlation(), own_is_b_p, alone_p)
+    enough_p = fires_gp[:, worth_p].sum(0) >= MIN_DOCUMENTS
+    enough_p &= strength_p > WEAK * settings.min_strength
     return Candidates(
         index_p,
         own_is_b_p,
-        f_np,
-        ablation.only(worth_p),
+        firing,
+        ablation,
         strength_p,
         alone_p,
         partner_p,
         written_p,
         enough_p & (alone_p & (partner_p < 0) | written_p),
     )
-
-
-def _documents(f_np: NDArray[np.float32], group_n: NDArray[np.int32]) -> NDArray[np.int64]:
-    """In how many documents each feature fires."""
-    at_n, of_p = np.nonzero(f_np)
-    both = np.unique(of_p.astype(np.int64) << 32 | group_n[at_n])
-    return np.bincount(both >> 32, minlength=f_np.shape[1])
 
 
 def _probes(
@@ -194,24 +207,14 @@ def _probes(
 
 def _read(
     found: Sequence[Candidates], probes: tuple[Probe, Probe], pairs: Pairs, device: torch.device
-) -> tuple[Sums, NDArray[np.float32]]:
-    """Pass over the held-out pairs with the probes; and what the other model predicts."""
+) -> Sums:
+    """Pass over the held-out pairs with the probes."""
     heldout = pairs.heldout()
     groups, group_n = np.unique(pairs.group_n[heldout], return_inverse=True)
-    own_is_b_q = torch.from_numpy(np.concatenate([c.own_is_b_p for c in found])).to(device)
-    tally, other, done = Tally(len(groups), len(own_is_b_q)), [], 0
-    for _, x_a, x_b in pairs.blocks(heldout, device):
-        part = slice(done, done + len(x_a))
-        f_tq = torch.cat([torch.from_numpy(c.f_np[part]) for c in found], 1).to(device)
-        from_a, from_b = probes[0](x_a), probes[1](x_b)
-        tally.add(torch.from_numpy(group_n[part]), f_tq, from_a, from_b)
-        other.append(torch.where(own_is_b_q, from_a, from_b).cpu())
-        done = part.stop
-    return tally.sums(), torch.cat(other).numpy()
-
-
-def correlation(f_np: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Correlation of activations over the pairs, shape (p, p); 0 for a feature that never fires."""
-    centred = f_np - f_np.mean(0)
-    deviation = np.maximum(np.linalg.norm(centred, axis=0), 1e-12)
-    return np.asarray((centred.T @ centred) / np.outer(deviation, deviation), dtype=np.float64)
+    tally, done = Tally(len(groups), sum(len(c.index_p) for c in found)), 0
+    for number, (_, x_a, x_b) in enumerate(pairs.blocks(heldout, device)):
+        f_tq = np.concatenate([c.f_np.block(number, np.arange(len(c.index_p))) for c in found], 1)
+        where = torch.from_numpy(group_n[done : done + len(f_tq)])
+        tally.add(where, torch.from_numpy(f_tq).to(device), probes[0](x_a), probes[1](x_b))
+        done += len(f_tq)
+    return tally.sums()

@@ -44,6 +44,13 @@ class Mlp(NamedTuple):
         """What is added to the ridge's reading, shape (t, p)."""
         return self.hidden(x_td) @ self.out_hp + self.bias_p
 
+    def of(self, chosen: Tensor) -> Mlp:
+        """The network of some of its features, a mask of shape (p,)."""
+        linear = LinearMap(self.linear.weight_dp[:, chosen], self.linear.bias_p[chosen])
+        return self._replace(
+            linear=linear, out_hp=self.out_hp[:, chosen], bias_p=self.bias_p[chosen]
+        )
+
     def hidden(self, x_td: Tensor) -> Tensor:
         return (x_td @ self.hidden_dh + self.bias_h).relu()
 
@@ -61,6 +68,15 @@ class Probe(NamedTuple):
         for at, network in self.networks:
             made_tp[:, at] += network.correction(x_td)
         return made_tp
+
+    def of(self, part: slice) -> Probe:
+        """The probe of some of the features, which lie together."""
+        linear = LinearMap(self.linear.weight_dp[:, part], self.linear.bias_p[part])
+        networks = []
+        for at, network in self.networks:
+            inside = (at >= part.start) & (at < part.stop)
+            networks.append((at[inside] - part.start, network.of(inside)))
+        return Probe(linear, networks)
 
 
 def with_networks(

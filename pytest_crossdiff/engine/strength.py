@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pytest_crossdiff.engine import clusters
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,6 +32,7 @@ class Ablation:
     def __init__(self, model: Crosscoder, tested: Tensor, own_is_b_p: Tensor) -> None:
         size = len(tested)
         self._cross_p = torch.zeros(size, dtype=torch.float64)  # Σ_t f_i r·d_i
+        self._sum_p = torch.zeros(size, dtype=torch.float64)  # Σ_t f_i
         self._together_pp = torch.zeros(size, size, dtype=torch.float64)  # Σ_t f_i f_j
         self._dots_pp = torch.zeros(size, size, dtype=torch.float64)  # d_i·d_j
         self._groups: list[_Group] = []
@@ -54,6 +57,7 @@ class Ablation:
             assert residue is not None
             cross = (f_tp[:, at] * (residue @ directions.T)).sum(0, dtype=torch.float64) * scale
             self._cross_p[at.cpu()] += cross.cpu()
+        self._sum_p += f_tp.sum(0, dtype=torch.float64).cpu()
         self._together_pp += (f_tp.T @ f_tp).double().cpu()
         for i, (vectors, error) in enumerate(((x.a_ta, errors.a_ta), (x.b_tb, errors.b_tb))):
             self._variance[i].add(vectors)
@@ -86,7 +90,7 @@ class Ablation:
     def only(self, positions: NDArray[np.int64]) -> Ablation:
         """The same for some of the tested features, given by their positions."""
         at, made = torch.from_numpy(positions), copy.copy(self)
-        made._cross_p = self._cross_p[at]
+        made._cross_p, made._sum_p = self._cross_p[at], self._sum_p[at]
         made._together_pp, made._dots_pp = (
             table[at[:, None], at] for table in (self._together_pp, self._dots_pp)
         )
@@ -98,6 +102,11 @@ class Ablation:
             kept = places >= 0
             made._groups.append(group._replace(at=places[kept], directions=group.directions[kept]))
         return made
+
+    def correlation(self) -> NDArray[np.float64]:
+        """Of the tested features' activations, shape (p, p)."""
+        count = self._variance[0].count
+        return clusters.correlation(self._together_pp.numpy(), self._sum_p.numpy(), count)
 
     def strengths(self, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The strength of each tested feature by itself, shape (p,)."""
@@ -136,15 +145,15 @@ class _Spread:
     """Running sum of squared distances from the mean, fp64."""
 
     def __init__(self) -> None:
-        self._count, self._sum, self._squares = 0, torch.zeros(()), 0.0
+        self.count, self._sum, self._squares = 0, torch.zeros(()), 0.0
 
     def add(self, x: Tensor) -> None:
-        self._count += len(x)
+        self.count += len(x)
         self._sum = self._sum + x.sum(0, dtype=torch.float64).cpu()
         self._squares += float(x.double().square().sum())
 
     def mean(self) -> float:
-        return self.total() / max(1, self._count)
+        return self.total() / max(1, self.count)
 
     def total(self) -> float:
-        return max(self._squares - float(self._sum.square().sum()) / max(1, self._count), 1e-30)
+        return max(self._squares - float(self._sum.square().sum()) / max(1, self.count), 1e-30)

@@ -31,11 +31,10 @@ from pytest_crossdiff.result import SIDES, Feature
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.crosscoder import Crosscoder
     from pytest_crossdiff.engine.exclusivity import Exclusivity
+    from pytest_crossdiff.engine.firing import Firing
     from pytest_crossdiff.engine.heldout import Heldout
     from pytest_crossdiff.engine.latent_scaling import LatentScaling
     from pytest_crossdiff.options import Settings
@@ -116,7 +115,7 @@ def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
                 kind, rejected, undecided = "rewritten", "", False
             elif found.r2_own[p] >= settings.min_r2 and not undecided:
                 kind, undecided = "rewritten", True
-        peak = float(held.f_np[:, p].max(initial=0.0) * held.norm_p[p] / held.ablation.norm(side))
+        peak = float(held.f_np.peak_p[p] * held.norm_p[p] / held.ablation.norm(side))
         features.append(
             Feature(
                 seed=seed,
@@ -131,7 +130,7 @@ def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
                 r2_own_low=float(found.r2_own_low[p]),
                 r2_other=float(found.r2_other[p]),
                 strength=float(held.strength_p[p]),
-                density=float((held.f_np[:, p] > 0).mean()),
+                density=float(held.f_np.count_p[p] / held.f_np.shape[0]),
                 peak=peak,
                 documents=int(found.documents[p]),
                 rejected=rejected,
@@ -141,7 +140,7 @@ def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
     return _once(features, held.f_np)
 
 
-def _once(features: list[Feature], f_np: NDArray[np.float32]) -> list[Feature]:
+def _once(features: list[Feature], firing: Firing) -> list[Feature]:
     """The same, but of what both models are found to write on the same places only one counts: what
     is exclusive, or else the stronger.
     """
@@ -149,15 +148,15 @@ def _once(features: list[Feature], f_np: NDArray[np.float32]) -> list[Feature]:
         (p for p, f in enumerate(features) if f.verified),
         key=lambda p: (features[p].kind == "rewritten", -features[p].strength),
     )
-    places = {side: np.zeros(len(f_np), dtype=bool) for side in SIDES}
+    places = {side: np.zeros(firing.shape[0], dtype=bool) for side in SIDES}
     for p in found:
         side = features[p].side
-        other = SIDES[side == "baseline"]
-        if features[p].kind == "rewritten" and f_np[places[other], p].sum() > f_np[:, p].sum() / 2:
+        other, f_n = SIDES[side == "baseline"], firing[:, p]
+        if features[p].kind == "rewritten" and f_n[places[other]].sum() > f_n.sum() / 2:
             rejected = f"it stands where the {other}'s differences do"
             features[p] = dataclasses.replace(features[p], rejected=rejected)
         else:
-            places[side] |= f_np[:, p] > 0
+            places[side] |= f_n > 0
     return features
 
 
