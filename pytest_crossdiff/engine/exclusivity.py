@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 MOST_PAIRS = 32_768
 """Training pairs whose activations are kept in memory, for the networks to learn from."""
-TOGETHER = 64
-"""Features whose bootstrap draws are held in memory at once."""
+TOGETHER = 1_000
+"""Bootstrap draws whose weights of the documents are held in memory at once."""
 MIN_DOCUMENTS = 5
 """A feature that fires in fewer held-out documents can't be told from chance."""
 
@@ -187,23 +187,23 @@ def exclusivity(
 
     own_is_b_p: whether feature p belongs to the candidate.
     """
-    groups = len(sums.count_g)
-    weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), draws)
-    weights_rg = weights.astype(np.float64)
+    groups, random = len(sums.count_g), np.random.default_rng(seed)
     r2_a, r2_b = (r2[0] for r2 in sums.r2(np.ones((1, groups))))
     own, other = np.where(own_is_b_p, r2_b, r2_a), np.where(own_is_b_p, r2_a, r2_b)
+    drawn_pr, own_pr = np.empty((2, len(own), draws))
+    for start in range(0, draws, TOGETHER):
+        part = slice(start, min(start + TOGETHER, draws))
+        size = part.stop - part.start
+        weights = random.multinomial(groups, np.full(groups, 1 / groups), size)
+        drawn_a, drawn_b = sums.r2(weights.astype(np.float64))
+        drawn_own = np.where(own_is_b_p, drawn_b, drawn_a)
+        own_pr[:, part] = drawn_own.T
+        drawn_pr[:, part] = ratio(drawn_own, np.where(own_is_b_p, drawn_a, drawn_b)).T
+    own_pr.sort(axis=1)
+    drawn_pr.sort(axis=1)
     documents = (sums.fires_gp > 0).sum(0)
-    low, high, own_low, at_most = (np.zeros(len(own)) for _ in range(4))
-    for start in range(0, len(own), TOGETHER):
-        part = slice(start, start + TOGETHER)
-        drawn_a, drawn_b = sums.of(part).r2(weights_rg)
-        is_b = own_is_b_p[part]
-        drawn_own = np.where(is_b, drawn_b, drawn_a)
-        drawn = ratio(drawn_own, np.where(is_b, drawn_a, drawn_b))
-        drawn_pr = np.sort(drawn.T, axis=1)
-        low[part], high[part] = _ends(drawn_pr, documents[part])
-        own_low[part], _ = _ends(np.sort(drawn_own.T, axis=1), documents[part])
-        at_most[part] = (1 + (drawn_pr <= threshold).sum(1)) / (1 + draws)
+    (low, high), (own_low, _) = _ends(drawn_pr, documents), _ends(own_pr, documents)
+    at_most = (1 + (drawn_pr <= threshold).sum(1)) / (1 + draws)
     return Exclusivity(
         own, own_low, other, ratio(own, other), low, high, _widened(at_most, documents), documents
     )

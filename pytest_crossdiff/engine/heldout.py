@@ -137,7 +137,6 @@ def _candidates(
         Writing(model),
         Firing(len(index_p)),
     )
-    group_n = pairs.group_n[pairs.heldout()]
     fires_gp = np.zeros((group_n.max() + 1, len(index_p)), dtype=bool)
     for _, x_a, x_b in pairs.blocks(pairs.heldout(), device):
         x = model.inputs(x_a, x_b)
