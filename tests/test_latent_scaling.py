@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
 
 from benchmarks.toy import pairs_of, toy
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.latent_scaling import latent_scaling
+from pytest_crossdiff.engine.latent_scaling import LatentScaling, Scaling
 
-CPU = torch.device("cpu")
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.activations import Pairs
+
+
+@torch.no_grad()
+def latent_scaling(
+    model: Crosscoder, pairs: Pairs, chosen: NDArray[np.int64], own_is_b: NDArray[np.bool_]
+) -> LatentScaling:
+    made, index = Scaling(model, torch.from_numpy(chosen), torch.from_numpy(own_is_b)), chosen
+    for rows in np.array_split(pairs.heldout(), 3):
+        x = model.inputs(*pairs.batch(rows))
+        f = model.encode(x.a_ta, x.b_tb)
+        made.add(f[:, index], x, model.errors(f, x))
+    return made.ratios(np.arange(len(chosen)))
 
 
 @pytest.mark.parametrize("architecture", ["dfc", "standard"])
@@ -20,7 +37,7 @@ def test_both_ratios_are_those_of_least_squares(architecture: str) -> None:
     model = Crosscoder(CrosscoderConfig(architecture, 24, 24, 20, own, own, 6), 1)
     chosen = np.array([1, 9, 17] if own == 0 else [2, 10, 30])
     own_is_b = np.array([False, True, True])
-    found = latent_scaling(model, pairs, chosen, own_is_b, CPU)
+    found = latent_scaling(model, pairs, chosen, own_is_b)
     x = [v.double() for v in pairs.batch(pairs.heldout())]
     with torch.no_grad():
         f = model.encode(x[0].float(), x[1].float())
@@ -58,7 +75,7 @@ def planted(strength_in_a: float) -> tuple[float, float]:
     with torch.no_grad():
         for weights in (model.enc_b_pb, model.dec_b_pb):
             weights[0] = d / 4
-    found = latent_scaling(model, pairs, np.array([0]), np.array([True]), CPU)
+    found = latent_scaling(model, pairs, np.array([0]), np.array([True]))
     return float(found.error_p[0]), float(found.reconstruction_p[0])
 
 
@@ -74,8 +91,8 @@ def test_a_feature_that_never_fires_has_no_ratio_and_unequal_widths_are_refused(
     pairs = toy(width_a=24, width_b=24, tokens=400, documents=20).pairs
     model = Crosscoder(CrosscoderConfig("dfc", 24, 24, 20, 6, 6, 6))
     model.threshold.fill_(1e9)
-    found = latent_scaling(model, pairs, np.array([3]), np.array([False]), CPU)
+    found = latent_scaling(model, pairs, np.array([3]), np.array([False]))
     assert np.isnan(found.error_p).all()
     unlike = Crosscoder(CrosscoderConfig("dfc", 24, 32, 20, 6, 6, 6))
     with pytest.raises(ValueError, match="one width"):
-        latent_scaling(unlike, pairs, np.array([3]), np.array([False]), CPU)
+        latent_scaling(unlike, pairs, np.array([3]), np.array([False]))

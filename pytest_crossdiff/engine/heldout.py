@@ -15,6 +15,7 @@ import torch
 from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.exclusivity import MIN_DOCUMENTS, Tally, sampled
 from pytest_crossdiff.engine.firing import Firing
+from pytest_crossdiff.engine.latent_scaling import Scaling
 from pytest_crossdiff.engine.learning import errors_of
 from pytest_crossdiff.engine.probes import Probe, with_networks
 from pytest_crossdiff.engine.rewriting import Writing
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.crosscoder import Crosscoder
     from pytest_crossdiff.engine.exclusivity import Screen, Sums
+    from pytest_crossdiff.engine.latent_scaling import LatentScaling
     from pytest_crossdiff.options import Settings
 
 WEAK = 0.5
@@ -42,7 +44,7 @@ class Candidates(NamedTuple):
     f_np: their held-out activations.  strength_p: of each by itself.  alone_p: whether ridge probes
     find it in one model alone, on training text.  partner_p: of these, the place of one of the
     other model that fires with it, or -1.  written_p: whether it may be rewritten (`rewriting.py`).
-    open_p: whether nothing but the probes can rule it out.
+    open_p: whether nothing but the probes can rule it out.  scaling: None where the widths differ.
     """
 
     index_p: NDArray[np.int64]
@@ -54,10 +56,11 @@ class Candidates(NamedTuple):
     partner_p: NDArray[np.int64]
     written_p: NDArray[np.bool_]
     open_p: NDArray[np.bool_]
+    scaling: LatentScaling | None
 
 
 class Heldout(NamedTuple):
-    """Candidates and what probes read of them: sums are what either R² is made from, norm_p the
+    """`Candidates` and what probes read of them: sums are what either R² is made from, norm_p the
     length of their directions in their own model.
     """
 
@@ -70,6 +73,7 @@ class Heldout(NamedTuple):
     partner_p: NDArray[np.int64]
     written_p: NDArray[np.bool_]
     open_p: NDArray[np.bool_]
+    scaling: LatentScaling | None
     norm_p: NDArray[np.float64]
     sums: Sums
     probes: tuple[Probe, Probe]
@@ -132,17 +136,18 @@ def _candidates(
     index_p = np.flatnonzero(alone_m | part_m)
     chosen = torch.from_numpy(index_p).to(device)
     owner_p = torch.from_numpy(own_is_b_m[index_p]).to(device)
-    ablation, writing, firing = (
-        Ablation(model, chosen, owner_p),
-        Writing(model),
-        Firing(len(index_p)),
-    )
+    ablation, writing = Ablation(model, chosen, owner_p), Writing(model)
+    alike = model.config.width_a == model.config.width_b
+    scaling = Scaling(model, chosen, owner_p) if alike else None
+    firing, group_n = Firing(len(index_p)), pairs.group_n[pairs.heldout()]
     fires_gp = np.zeros((group_n.max() + 1, len(index_p)), dtype=bool)
     for _, x_a, x_b in pairs.blocks(pairs.heldout(), device):
         x = model.inputs(x_a, x_b)
         on = model.active(x)
-        f_tp = on.columns(chosen)
-        ablation.add(f_tp, x, errors_of(model, x, on))
+        f_tp, errors = on.columns(chosen), errors_of(model, x, on)
+        ablation.add(f_tp, x, errors)
+        if scaling is not None:
+            scaling.add(f_tp, x, errors)
         if rewritten:
             writing.add(on, x)
         done = firing.shape[0]
@@ -169,6 +174,7 @@ def _candidates(
         partner_p,
         written_p,
         enough_p & (alone_p & (partner_p < 0) | written_p),
+        scaling.ratios(worth_p) if scaling else None,
     )
 
 

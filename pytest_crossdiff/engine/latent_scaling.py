@@ -22,13 +22,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine.learning import errors_of
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
-    from pytest_crossdiff.engine.activations import Pairs
-    from pytest_crossdiff.engine.crosscoder import Crosscoder
+    from pytest_crossdiff.engine.crosscoder import Crosscoder, Inputs, Outputs
 
 
 class LatentScaling(NamedTuple):
@@ -38,47 +36,45 @@ class LatentScaling(NamedTuple):
     reconstruction_p: NDArray[np.float64]
 
 
-@torch.no_grad()
-def latent_scaling(
-    model: Crosscoder,
-    pairs: Pairs,
-    chosen: NDArray[np.int64],
-    own_is_b_p: NDArray[np.bool_],
-    device: torch.device,
-) -> LatentScaling:
-    """Measure features `chosen` (indices into m) on the held-out pairs.
+class Scaling:
+    """Gathers both ratios block by block, for features `chosen` (indices into m).
 
     Raises `ValueError` when the widths differ.
     """
-    if model.config.width_a != model.config.width_b:
-        raise ValueError("latent scaling needs two models of one width")
-    index = torch.from_numpy(chosen).to(device)
-    own_b = torch.from_numpy(own_is_b_p).to(device)
-    own_pd = torch.zeros(len(index), model.config.width_a, device=device)
-    part_mpd = torch.zeros(2, *own_pd.shape, device=device)  # what a feature adds to either model
-    for view in model.config.views:
-        inside = (index >= view.features.start) & (index < view.features.stop)
-        rows = model.directions(index[inside], candidate=view.candidate)
-        if view.target < 2:
-            part_mpd[view.target, inside] = rows
-        mine = own_b[inside] == view.candidate
-        own_pd[inside] = torch.where(mine[:, None], rows, own_pd[inside])
-    error_mp, made_mp = (torch.zeros(2, len(index), dtype=torch.float64) for _ in range(2))
-    for _, x_a, x_b in pairs.blocks(pairs.heldout(), device):
-        x = model.inputs(x_a, x_b)
-        on = model.active(x)
-        f_tp, errors = on.columns(index), errors_of(model, x, on)
+
+    def __init__(self, model: Crosscoder, chosen: Tensor, own_is_b_p: Tensor) -> None:
+        if model.config.width_a != model.config.width_b:
+            raise ValueError("latent scaling needs two models of one width")
+        own_pd = torch.zeros(len(chosen), model.config.width_a, device=chosen.device)
+        part_mpd = torch.zeros(2, *own_pd.shape, device=chosen.device)  # what is added to a model
+        for view in model.config.views:
+            inside = (chosen >= view.features.start) & (chosen < view.features.stop)
+            rows = model.directions(chosen[inside], candidate=view.candidate)
+            if view.target < 2:
+                part_mpd[view.target, inside] = rows
+            mine = own_is_b_p[inside] == view.candidate
+            own_pd[inside] = torch.where(mine[:, None], rows, own_pd[inside])
+        self._own_pd, self._shared_mp = own_pd, (part_mpd * own_pd).sum(2)
+        self._own_p = own_is_b_p.cpu().numpy().astype(np.int64)
+        size = 2, len(chosen)
+        self._error_mp, self._made_mp = (torch.zeros(size, dtype=torch.float64) for _ in range(2))
+
+    def add(self, f_tp: Tensor, x: Inputs, errors: Outputs) -> None:
+        """Count tokens with the features' activations, the inputs and the residues."""
         for i in (0, 1):
             vectors, error = x[i], errors[i]
             assert vectors is not None
             assert error is not None
-            overlap_p = f_tp.square().sum(0) * (part_mpd[i] * own_pd).sum(1)
-            along_p = (f_tp * (error @ own_pd.T)).sum(0)
-            error_mp[i] += (along_p + overlap_p).double().cpu()
-            made_p = (f_tp * ((vectors - error) @ own_pd.T)).sum(0) - overlap_p
-            made_mp[i] += made_p.double().cpu()
-    own = own_is_b_p.astype(np.int64)
-    return LatentScaling(_ratio(error_mp.numpy(), own), _ratio(made_mp.numpy(), own))
+            overlap_p = f_tp.square().sum(0) * self._shared_mp[i]
+            along_p = (f_tp * (error @ self._own_pd.T)).sum(0)
+            self._error_mp[i] += (along_p + overlap_p).double().cpu()
+            made_p = (f_tp * ((vectors - error) @ self._own_pd.T)).sum(0) - overlap_p
+            self._made_mp[i] += made_p.double().cpu()
+
+    def ratios(self, positions: NDArray[np.int64]) -> LatentScaling:
+        """Those of the features at some positions."""
+        parts = (part.numpy()[:, positions] for part in (self._error_mp, self._made_mp))
+        return LatentScaling(*(_ratio(part, self._own_p[positions]) for part in parts))
 
 
 def _ratio(fit_mp: NDArray[np.float64], own_p: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -24,7 +24,6 @@ from pytest_crossdiff.engine.exclusivity import (
     screen,
 )
 from pytest_crossdiff.engine.heldout import WEAK, measure
-from pytest_crossdiff.engine.latent_scaling import latent_scaling
 from pytest_crossdiff.engine.rewriting import related
 from pytest_crossdiff.result import SIDES, Feature
 
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 class Verified(NamedTuple):
     """What the held-out documents say of one dictionary.
 
-    scaling: latent scaling of each feature, None where the widths differ or nothing is verified.
+    scaling: latent scaling of each feature, None where the widths differ.
     """
 
     held: Heldout
@@ -78,11 +77,8 @@ def verify(
     rewritten = settings.rewritten and related(models[0], pairs)
     helds = measure(models, pairs, screens, settings, device, rewritten=rewritten)
     made = []
-    for model, seed, held in zip(models, seeds, helds, strict=True):
-        features, scaling = judge(held, seed, settings), None
-        if model.config.width_a == model.config.width_b and any(f.verified for f in features):
-            scaling = latent_scaling(model, pairs, held.index_p, held.own_is_b_p, device)
-        made.append(Verified(held, features, scaling))
+    for seed, held in zip(seeds, helds, strict=True):
+        made.append(Verified(held, judge(held, seed, settings), held.scaling))
         bar.advance(len(pairs.heldout()))
     return made
 
