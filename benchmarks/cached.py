@@ -3,8 +3,9 @@
     python -m benchmarks.cached BASELINE CANDIDATE CORPUS [--tokens 8000] [--rounds 15] [--out FILE]
 
 Whole processes with one trivial test: without the plugin, with it, and with a gate that the cache
-answers.  Each is started in turn, round by round, since other programs may use the machine; what
-counts is the least CPU and wall time.  The comparison is made first, into a cache of its own.
+answers; and beside them the part in which pytest loads its plugins and settings.  Each is started
+in turn, round by round, since other programs may use the machine; what counts is the least CPU and
+wall time.  The comparison is made first, into a cache of its own.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ SPY = """import json, sys
 def pytest_unconfigure(config):
     (config.rootpath / "modules.json").write_text(json.dumps(sorted(sys.modules)))
 """
+START = """import sys, time
+from _pytest.config import _prepareconfig
+began = time.process_time()
+_prepareconfig(sys.argv[1:])
+print(time.process_time() - began)
+"""
 HEAVY = {"torch", "transformers", "numpy", "safetensors"}
 PATHS = ("baseline", "candidate", "corpus")
 KINDS = {
@@ -59,6 +66,13 @@ def process(folder: Path, *arguments: str) -> tuple[float, float]:
     if status:
         raise SystemExit(f"{' '.join(command)}, in {folder}: exit status {status >> 8}")
     return used.ru_utime + used.ru_stime, took
+
+
+def start(folder: Path, *arguments: str) -> float:
+    """CPU seconds in which pytest loads its plugins and settings, in a process of its own."""
+    command = [sys.executable, "-c", START, "-p", "no:cacheprovider", *arguments]
+    made = subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    return float(made.stdout)
 
 
 def modules(folder: Path, *arguments: str) -> set[str]:
@@ -90,9 +104,11 @@ def main() -> None:
         process(folder, "test_gate.py")
         imported = {name: modules(folder, *arguments) for name, arguments in KINDS.items()}
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in KINDS}
+        starts: dict[str, list[float]] = {name: [] for name in KINDS}
         for _ in range(args.rounds):
             for name, arguments in KINDS.items():
                 taken[name].append(process(folder, *arguments))
+                starts[name].append(start(folder, *arguments))
     bare = next(iter(KINDS))
     least = {name: [min(column) for column in zip(*of, strict=True)] for name, of in taken.items()}
     rows = [
@@ -102,6 +118,7 @@ def main() -> None:
             "wall_ms": round(wall * 1e3),
             "cpu_ms_more": round((cpu - least[bare][0]) * 1e3, 1),
             "wall_ms_more": round((wall - least[bare][1]) * 1e3, 1),
+            "start_ms_more": round((min(starts[name]) - min(starts[bare])) * 1e3, 1),
             "modules_more": len(imported[name] - imported[bare]),
             "heavy": sorted(HEAVY & imported[name]),
         }

@@ -6,7 +6,8 @@ The same for all: 8192 features, two models of width 576 (side by side, 1152 wid
 takes one), a batch of 2048, 64 active features a token; each with all that it does in a step.
 Every round takes one step of each trainer and one product of two 2000 x 2000 matrices in turn,
 since other programs may use the machine meanwhile; what counts is the least CPU time.  Each trainer
-runs in a process of its own, with one thread, so that peak memory is its own.
+runs in a process of its own, with one thread where nothing else is said, so that peak memory is its
+own.
 
 INTERPRETER is that of an environment with the peers, from the package index; what can't be imported
 there is left out and said: sae-lens, eai-sparsify, dictionary-learning, modeldiffr.
@@ -128,6 +129,8 @@ TRAINERS: dict[str, Callable[[], Step]] = {
     "pytest-crossdiff dfc, 1 % dead": lambda: ours(dead=82),
     "pytest-crossdiff standard": lambda: ours("standard"),
     "pytest-crossdiff innovation": lambda: ours("innovation"),
+    "pytest-crossdiff innovation, 1 % dead": lambda: ours("innovation", dead=82),
+    "pytest-crossdiff innovation, 2 threads": lambda: ours("innovation"),
     "sae-lens BatchTopK": sae_lens,
     "dictionary-learning BatchTopK": dictionary_learning,
     "modeldiffr crosscoder BatchTopK": modeldiffr,
@@ -137,7 +140,7 @@ TRAINERS: dict[str, Callable[[], Step]] = {
 
 def child(name: str) -> None:
     """Take a step for every line that comes in; write its CPU and wall seconds and peak memory."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(2 if name.endswith("2 threads") else 1)
     torch.manual_seed(0)
     said, sys.stdout = sys.stdout, sys.stderr  # what a peer prints is none of the answer
     step = TRAINERS[name]()
