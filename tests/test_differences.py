@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_crossdiff.engine.differences import Group, Member, _difference
+from pytest_crossdiff.engine.differences import Group, Member, _difference, groups
 from results import make_feature
 from test_contexts import places
 
@@ -40,3 +40,34 @@ def test_it_is_known_again_by_its_activation_on_average_over_the_dictionaries_th
     assert {f.end: f.activation for f in found.firing} == {1: 3.0, 5: 7.0, 7: 1.0}
     assert [c.activation for c in found.contexts] == [6.0]  # texts are those of the strongest one
     assert (found.strength, found.strength_low) == (pytest.approx(0.015), 0.01)
+
+
+class Found:
+    """One dictionary's verified and undecided features: strength, and whether it is verified."""
+
+    def __init__(self, f_np: list[list[float]], *features: tuple[float, bool]) -> None:
+        strengths = [strength for strength, _ in features]
+        self.held = SimpleNamespace(
+            f_np=np.array(f_np, dtype=np.float32),
+            ablation=SimpleNamespace(
+                strength=lambda members, _: sum(strengths[p] for p in members)
+            ),
+        )
+        self.verified = [verified for _, verified in features]
+
+    def positions(self, _: str, *, undecided: bool = False) -> list[int]:
+        return [p for p, verified in enumerate(self.verified) if verified != undecided]
+
+
+def test_what_is_verified_but_too_weak_doesnt_hide_what_is_strong_but_undecided() -> None:
+    fires = [[1.0, 1.0], [0.0, 0.0], [2.0, 1.0], [0.0, 0.0]]
+    weak_and_open = [Found(fires, (0.0001, True), (0.0007, False)) for _ in range(3)]
+    (group,) = groups(weak_and_open, "candidate", 0.0002)
+    assert group.doubt == "its interval reaches below the threshold"
+    assert group.strength == pytest.approx(0.0008)
+    strong_and_open = [Found(fires, (0.0003, True), (0.0007, False)) for _ in range(3)]
+    (group,) = groups(strong_and_open, "candidate", 0.0002)
+    assert not group.doubt
+    assert group.strength == pytest.approx(0.0003)
+    weak = [Found(fires, (0.0001, True), (0.00005, True)) for _ in range(3)]
+    assert groups(weak, "candidate", 0.0002) == []

@@ -100,11 +100,14 @@ def groups(verified: Sequence[Verified], side: Side, least: float) -> list[Group
     unsure = [
         Member(i, p) for i, v in enumerate(verified) for p in v.positions(side, undecided=True)
     ]
+    found = [group for group in found if group.strength >= least]
+    told = {member for group in found for member in group.members}
+    # What is verified but too weak to count may be a part of what isn't verified but strong.
     for group in _linked(verified, side, [*sure, *unsure]):
-        only_unsure = not set(group.members) & set(sure)
-        if only_unsure and majority(len(group.strengths), trained):
+        new = told.isdisjoint(group.members) and not set(group.members) <= set(sure)
+        if new and majority(len(group.strengths), trained) and group.strength >= least:
             found.append(group._replace(doubt="its interval reaches below the threshold"))
-    return [group for group in found if group.strength >= least]
+    return found
 
 
 def total_strength(grouped: Sequence[Group], verified: Sequence[Verified], side: Side) -> float:
