@@ -94,6 +94,8 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have their bytecode
+        os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
         places = {
             name: Path(value).resolve() for name, value in vars(args).items() if name in PATHS
         }

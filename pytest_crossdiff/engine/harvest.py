@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from pytest_crossdiff.errors import ActivationError, CorpusError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -133,7 +135,12 @@ def harvest(
     jobs.sort(key=lambda job: (len(job.encoded.input_ids), job.piece))
     total = sum(len(job.encoded.input_ids) for job in jobs)
     began, padded = time.perf_counter(), 0
-    with progress.phase(f"read {label}", total, "token") as bar:
+    # A shard is written while the next is read.
+    with (
+        progress.phase(f"read {label}", total, "token") as bar,
+        ThreadPoolExecutor(1) as writer,
+    ):
+        written: Future[None] | None = None
         for number, shard in enumerate(_shards(jobs)):
             name = f"shard-{number:05}.safetensors"
             if entry.has(name):
@@ -144,8 +151,11 @@ def harvest(
                 parts |= _run(model, batch, label)
                 bar.advance(sum(len(job.encoded.input_ids) for job in batch))
                 padded += len(batch) * len(batch[-1].encoded.input_ids)
-            with entry.writing(name) as temporary:
-                save_file(_columns(shard, parts), temporary)
+            if written is not None:
+                written.result()
+            written = writer.submit(_write, entry, name, _columns(shard, parts))
+        if written is not None:
+            written.result()
     entry.complete(
         {
             "model": model.reference.reference,
@@ -161,6 +171,11 @@ def harvest(
             "seconds": time.perf_counter() - began,
         }
     )
+
+
+def _write(entry: Entry, name: str, columns: dict[str, Tensor]) -> None:
+    with entry.writing(name) as temporary:
+        save_file(columns, temporary)
 
 
 def _shards(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
