@@ -84,6 +84,9 @@ def sweeps() -> dict[str, Grid]:
         + each(null, architectures=OURS, features=1680),
         "bend-far": each(but(bend=float("inf")), architectures=OURS, share=LARGE)
         + each(but(own=0, bend=float("inf")), architectures=OURS, share=LARGE),
+        "unrelated": each(but(own=0, bend=float("inf")), architectures=("dfc", "standard"))
+        + each(but(own=0, bend=float("inf")), architectures=OURS, share=LARGE, k_own=0.5)
+        + each(but(bend=float("inf")), architectures=("dfc", "standard")),
         "few": each(but(own=2), architectures=OURS, share=LARGE),
         "share": each(BASE, architectures=OURS) + each(BASE, architectures=("dfc",), share=LARGE),
         "nothing-others": each(null),
