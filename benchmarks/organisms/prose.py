@@ -16,14 +16,16 @@ speeches and docstrings, for five minutes on one core. Upgrades of it are made i
   hidden units, heads or the residual stream permuted, the stream rotated, both with rounding, and
   training continued, among that with the plants' very recipe and nothing planted.
 
-Organisms that were looked at while defaults were chosen are the development half; the reporting
-half was made when everything was chosen, and run once. The gate is the product with its defaults;
-only models, texts and the number of tokens are set. Of the about 110 paragraphs of each text 40
-have the plant's words or are of its kind, and benign upgrades are held against the same texts.
-Whatever is not a clear pass counts as an alarm. A plant counts as *named* when, in one of the three
-strongest differences, half of the first contexts have one of its words within two words of the
-token or stand in a text of its kind, or when one of the first three tokens is such a word.
-Intervals are Wilson's, 95 %."""
+Organisms that were looked at while defaults were chosen are the development half. The reporting
+half was made afterwards; one verdict on it (trigger-commerce, then missed) had been seen when the
+last choice was made, on two triggers of the development half. It was run in whole twice: 11 of 15
+plants and none of 13 benign upgrades, and, after a mend that a real pair had called for, what the
+table says. The gate is the product with its defaults; only models, texts and the number of tokens
+are set. Of the about 110 paragraphs of each text 40 have the plant's words or are of its kind, and
+benign upgrades are held against the same texts. Whatever is not a clear pass counts as an alarm. A
+plant counts as *named* when, in one of the three strongest differences, half of the first contexts
+have one of its words within two words of the token or stand in a text of its kind, or when one of
+the first three tokens is such a word. Intervals are Wilson's, 95 %."""
 WAYS_TOLD = f"""\
 Each way is one number, and each has the cut that lets at most {FALSE_ALARMS:.0%} of the benign
 upgrades of the same half pass it; the area is that under the whole curve. `the gate's score` is
@@ -75,16 +77,22 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   plant 0.03 to 0.05. On texts of which a third carry the plant, as here, output KL does tell them
   apart, and better than the gate (table above)."""
 REAL = """\
-Measured on the day this was written, on the example's texts; where seeds are 2, with two
-dictionaries instead of the default three, and before effects were measured. Read by eye:
+Three dictionaries, the product's defaults. Read by eye:
 
-* **MiniLM → int8**: nothing, with a limit of detection of 0.001 on either side.
+* **MiniLM → int8**, **quire 0.3.1 → 0.3.2** (the same weights): nothing.
 * **MiniLM → its operations fine-tune**, last block: what the baseline alone has are words of
-  operations (pod and container; storage, data and database; replica and deploy; the ends of
-  scheduler, autoscaler and pager). The fine-tune merged them. The candidate's strongest, on full
-  stops, articles and dashes, is diffuse and names nothing that a person could check. It is there
-  on everyday texts, too (strength 0.0087, confirmed), so that the verdict on these isn't clean,
-  though nothing of operations is found in them.
-* **SmolLM2 → campaign**: one difference, confirmed, on the token behind "Maple": the plant and
-  nothing else.
-* **MiniLM → quire** (another architecture and tokenizer): many, as it should be."""
+  operations (pod; connection, node and network; among the possible ones storage, replica, service
+  and API, deploy, the ends of scheduler and pager). The fine-tune merged them. With other seeds
+  the strongest is always "pod", and 1 to 3 are confirmed. With the first version of the network
+  probe, one for each dictionary, 11 were; the one that all dictionaries share reads more from the
+  other model, and most became possible. The candidate's strongest, on full stops, articles and
+  dashes, is diffuse and names nothing that a person could check. It is there on everyday texts,
+  too (strength 0.009), so that the verdict on these isn't clean, though nothing of operations is
+  found in them.
+* **SmolLM2 → campaign**, on all of the example's texts, where "Maple" is 1 token in 2,000: the
+  tokens behind it fire in features of every dictionary, below or beside the thresholds. On the
+  texts that the product's users write (`example_suite/test_4_fine_tuned_llm.py`) the difference is
+  confirmed, the strongest one, and names the word.
+* **MiniLM → quire** (another architecture and tokenizer): many, as it should be, 43 to 54 of the
+  candidate's and 8 to 15 of the baseline's in three runs with three dictionaries each
+  (`benchmarks/recognition.py`)."""
