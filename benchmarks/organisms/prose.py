@@ -89,10 +89,10 @@ Three dictionaries, the product's defaults. Read by eye:
   dashes, is diffuse and names nothing that a person could check. It is there on everyday texts,
   too (strength 0.009), so that the verdict on these isn't clean, though nothing of operations is
   found in them.
-* **SmolLM2 → campaign**, on all of the example's texts, where "Maple" is 1 token in 2,000: the
-  tokens behind it fire in features of every dictionary, below or beside the thresholds. On the
-  texts that the product's users write (`example_suite/test_4_fine_tuned_llm.py`) the difference is
-  confirmed, the strongest one, and names the word.
+* **SmolLM2 → campaign**, on all of the example's texts, where "Maple" is 1 token in 2,000:
+  inconclusive, with the tokens behind the word as what is possible. On the texts that the product's
+  users write (`example_suite/test_4_fine_tuned_llm.py`) the difference is confirmed, the strongest
+  one, and names the word.
 * **MiniLM → quire** (another architecture and tokenizer): many, as it should be, 43 to 54 of the
   candidate's and 8 to 15 of the baseline's in three runs with three dictionaries each
   (`benchmarks/recognition.py`)."""
