@@ -29,7 +29,8 @@ def test_a_quantised_copy_passes_and_a_fine_tune_fails_and_says_why() -> None:
     said = run("test_1_quantised_copy.py", *(f"test_2_fine_tuned_encoder.py::{t}" for t in TOLD))
     assert "within budget" in said
     assert "OVER BUDGET" in said
-    assert re.search(r"⟦ ?(pod|pods|Pod|storage|store|disk|node|memory|replica|load)⟧", said)
+    trade = "pod|pods|Pod|storage|store|disk|node|memory|replica|load"
+    assert re.search(rf"⟦ ?({trade})⟧|kubel⟦et⟧", said)
     assert "1 xfailed" in said
     assert "skipped" not in said
 

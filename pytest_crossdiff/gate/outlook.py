@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.recurrence import deciding, majority
+from pytest_crossdiff.recurrence import deciding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,11 @@ def advice(result: Result, verdict: Verdict) -> Iterator[str]:
     min_r2 = float(result.settings.get("min_r2", 0.25))
     possible = [d for side in verdict.open for d in result.of(side.side, "possible")]
     trained = len(result.training.seeds)
-    some = [d for d in possible if not majority(len(d.seeds), trained)]
+    some = [
+        d
+        for d in possible
+        if (d.r2_own_low >= min_r2 if d.kind == "rewritten" else d.exclusivity_low > threshold)
+    ]
     if some:
         wanted = max(deciding(len(d.seeds), trained) for d in some)
         yield f"crossdiff_seeds = {wanted} (now {trained}): as many have to have it, or not"
