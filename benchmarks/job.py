@@ -35,7 +35,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     imported = time.process_time() - BEGAN
-    compute.time = SimpleNamespace(perf_counter=time.process_time)  # type: ignore[assignment,attr-defined]
+    compute.time = SimpleNamespace(perf_counter=time.process_time)
     models = {"baseline": args.baseline, "candidate": args.candidate, "corpus": args.corpus}
     with tempfile.TemporaryDirectory() as folder:
         result = pipeline.run(Settings(**models, cache_dir=folder, **args.settings)).result

@@ -7,7 +7,8 @@ all dictionaries, one dictionary after the other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -38,7 +39,8 @@ WEAK = 0.5
 take several of its kind to be counted."""
 
 
-class Candidates(NamedTuple):
+@dataclass(frozen=True)
+class Candidates:
     """The features of one dictionary that may be a difference.
 
     f_np: their held-out activations.  strength_p: of each by itself.  alone_p: whether ridge probes
@@ -59,21 +61,12 @@ class Candidates(NamedTuple):
     scaling: LatentScaling | None
 
 
-class Heldout(NamedTuple):
-    """`Candidates` and what probes read of them: sums are what either R² is made from, norm_p the
-    length of their directions in their own model.
+@dataclass(frozen=True)
+class Heldout(Candidates):
+    """What probes read of them, too: sums are what either R² is made from, norm_p the length of
+    their directions in their own model.
     """
 
-    index_p: NDArray[np.int64]
-    own_is_b_p: NDArray[np.bool_]
-    f_np: Firing
-    ablation: Ablation
-    strength_p: NDArray[np.float64]
-    alone_p: NDArray[np.bool_]
-    partner_p: NDArray[np.int64]
-    written_p: NDArray[np.bool_]
-    open_p: NDArray[np.bool_]
-    scaling: LatentScaling | None
     norm_p: NDArray[np.float64]
     sums: Sums
     probes: tuple[Probe, Probe]
@@ -115,7 +108,10 @@ def measure(
     for c in found:
         part = slice(start, start + len(c.index_p))
         norm_p, (from_a, from_b) = c.ablation.direction_norms(), probes
-        made.append(Heldout(*c, norm_p, sums.of(part), (from_a.of(part), from_b.of(part)), pairs))
+        read_by = from_a.of(part), from_b.of(part)
+        made.append(
+            Heldout(**vars(c), norm_p=norm_p, sums=sums.of(part), probes=read_by, pairs=pairs)
+        )
         start = part.stop
     return made
 
