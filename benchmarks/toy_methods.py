@@ -136,10 +136,10 @@ def report(t: Toy, method: Method, model: Crosscoder, seed: int) -> list[Reporte
     """What `method` says of the trained dictionary."""
     if method.judged in {"ridge", "mlp"}:
         network = method.judged == "mlp"
-        settings = SETTINGS if network else dataclasses.replace(SETTINGS, min_r2=RIDGE_R2)
+        settings = SETTINGS if network else SETTINGS.but(min_r2=RIDGE_R2)
         with torch.no_grad():
             screened = screen(t.pairs, model, CPU)
-            settings = dataclasses.replace(settings, probe=method.judged)
+            settings = settings.but(probe=method.judged)
             rewritten = settings.rewritten and related(model, t.pairs)
             (held,) = measure([model], t.pairs, [screened], settings, CPU, rewritten=rewritten)
         return [

@@ -170,7 +170,7 @@ class CrossDiffFactory:
 
 def _measured_by(settings: Settings) -> tuple[object, ...]:
     """The settings that a measurement depends on; those that only decide are left out."""
-    return tuple(getattr(settings, f.name) for f in fields() if not f.metadata["decides"])
+    return tuple(getattr(settings, f.name) for f in fields() if not f.decides)
 
 
 def _asks_for_other_texts(settings: Settings) -> bool:

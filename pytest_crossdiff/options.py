@@ -7,239 +7,223 @@ This module is imported at every pytest start, so it imports nothing that pytest
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff import values
 from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.values import Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
 
     from pytest_crossdiff.difference import Side
 
-PathKind = Literal["", "model", "file"]
 
-
-def setting(
-    default: object,
-    parse: Callable[[str], object],
-    what: str,
-    *,
-    env: str | None = None,
-    ini_only: bool = False,
-    decides: bool = False,
-    path: PathKind = "",
-) -> Any:  # noqa: ANN401  as dataclasses.field
-    """A row of the table.  what: its help.
-
-    env: an environment variable that sets it.  ini_only: neither flag nor marker may.
-    decides: read only when the verdict is drawn, so a change needs no new measurement.
-    path: a relative value is relative to the place where it is written; "model" may be a hub id.
-    """
-    metadata = {
-        "parse": parse,
-        "help": what,
-        "env": env,
-        "ini_only": ini_only,
-        "decides": decides,
-        "path": path,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings of one comparison, parsed.  `sources` says where each came from."""
+    """All settings of one comparison, parsed.
+
+    given: the values that aren't the defaults, by name.  sources: where each value came from.
+    """
 
     # The pair
-    baseline: str = setting(
+    baseline = Setting(
         "",
         values.text,
         "the model in use: path or hub id@revision",
         env="CROSSDIFF_BASELINE",
         path="model",
     )
-    candidate: str = setting(
+    candidate = Setting(
         "",
         values.text,
         "the model to replace it: path or hub id@revision",
         env="CROSSDIFF_CANDIDATE",
         path="model",
     )
-    layer: int | float = setting(
+    layer = Setting(
         0.5,
         values.layer,
         "block whose output is compared: index, negative index or fraction of depth",
     )
-    baseline_layer: int | float | None = setting(
-        None, values.optional_layer, "the same for the baseline alone"
-    )
-    candidate_layer: int | float | None = setting(
-        None, values.optional_layer, "the same for the candidate alone"
-    )
-    baseline_blocks: str = setting(
+    baseline_layer = Setting(None, values.optional_layer, "the same for the baseline alone")
+    candidate_layer = Setting(None, values.optional_layer, "the same for the candidate alone")
+    baseline_blocks = Setting(
         "", values.text, "dotted name of the baseline's list of blocks, where it can't be found"
     )
-    candidate_blocks: str = setting(
+    candidate_blocks = Setting(
         "", values.text, "dotted name of the candidate's list of blocks, where it can't be found"
     )
-    dtype: str = setting(
+    dtype = Setting(
         "auto",
         values.choice("auto", "float32", "bfloat16", "float16"),
         "number type of the forward pass; auto: bfloat16 on a GPU that has it, else float32",
     )
-    device: str = setting("auto", values.text, "auto, cpu, cuda, cuda:1, mps")
-    trust_remote_code: bool = setting(
+    device = Setting("auto", values.text, "auto, cpu, cuda, cuda:1, mps")
+    trust_remote_code = Setting(
         False, values.flag, "run Python code shipped with a pinned model revision", ini_only=True
     )
-    chat_template: str = setting(
+    chat_template = Setting(
         "own",
         values.choice("own", "plain"),
         "own: each model's chat template renders messages; plain: only their contents, joined",
     )
     # The corpus
-    corpus: str = setting(
+    corpus = Setting(
         "builtin:pydoc",
         values.text,
         "texts: a .txt, .jsonl, .csv or .parquet file, or a folder of them",
         path="file",
     )
-    tokens: int = setting(
+    tokens = Setting(
         50_000, values.integer(1), "how much of the corpus to read, in tokens of about 4 bytes"
     )
-    context: int = setting(
-        256, values.integer(16), "longest piece of a document, in tokens of 4 bytes"
-    )
-    heldout: float = setting(
+    context = Setting(256, values.integer(16), "longest piece of a document, in tokens of 4 bytes")
+    heldout = Setting(
         0.3, values.number(0.05, 0.9), "share of the texts, by document, kept for verification"
     )
     # The dictionary
-    architecture: str = setting(
+    architecture = Setting(
         "innovation", values.choice("innovation", "dfc", "standard"), "kind of crosscoder"
     )
-    features: int = setting(0, values.integer(0), "dictionary size; 0: chosen from the corpus size")
-    exclusive_share: float = setting(
+    features = Setting(0, values.integer(0), "dictionary size; 0: chosen from the corpus size")
+    exclusive_share = Setting(
         0.2,
         values.number(0.0, 0.45, open_low=True),
         "share of the features set aside for each model",
     )
-    k: int = setting(24, values.integer(1), "active features a token, on average")
-    steps: int = setting(0, values.integer(0), "training steps; 0: chosen from the corpus size")
-    batch_size: int = setting(256, values.integer(2), "token pairs a training step")
-    learning_rate: float = setting(1e-3, values.number(0.0, 1.0, open_low=True), "Adam's step size")
-    seeds: int = setting(
+    k = Setting(24, values.integer(1), "active features a token, on average")
+    steps = Setting(0, values.integer(0), "training steps; 0: chosen from the corpus size")
+    batch_size = Setting(256, values.integer(2), "token pairs a training step")
+    learning_rate = Setting(1e-3, values.number(0.0, 1.0, open_low=True), "Adam's step size")
+    seeds = Setting(
         3, values.integer(1), "dictionaries trained side by side; most must have a difference"
     )
-    seed: int = setting(0, values.integer(0), "seed of the first dictionary's initial weights")
+    seed = Setting(0, values.integer(0), "seed of the first dictionary's initial weights")
     # Verification
-    exclusivity: float = setting(
+    exclusivity = Setting(
         0.5,
         values.number(0.0, 1.0),
         "how much worse the other model must predict a feature to call it exclusive (lower bound)",
     )
-    probe: str = setting(
+    probe = Setting(
         "mlp",
         values.choice("mlp", "ridge"),
         "what may read a feature from the other model: linear, or a small network as well",
     )
-    fdr: float = setting(0.05, values.number(0.0, 1.0, open_low=True), "false discovery rate")
-    bootstrap: int = setting(10_000, values.integer(100), "bootstrap draws over documents")
-    min_r2: float = setting(
+    fdr = Setting(0.05, values.number(0.0, 1.0, open_low=True), "false discovery rate")
+    bootstrap = Setting(10_000, values.integer(100), "bootstrap draws over documents")
+    min_r2 = Setting(
         0.25,
         values.number(0.0, 1.0),
         "a feature its own model predicts worse than this is no evidence",
     )
-    controls: bool = setting(
+    controls = Setting(
         True, values.flag, "plant known signals and hold the baseline against itself, in every run"
     )
-    min_strength: float = setting(
+    min_strength = Setting(
         0.0002, values.number(0.0, 1.0), "a difference with less joint strength is not counted"
     )
-    rewritten: bool = setting(
+    rewritten = Setting(
         True,
         values.flag,
         "between related models, count what one has rewritten on places both know",
     )
-    effect: bool = setting(
+    effect = Setting(
         True,
         values.flag,
         "measure what each difference does to its model's output; decides nothing",
     )
     # Budgets
-    max_candidate_only: int = setting(
+    max_candidate_only = Setting(
         0, values.integer(0), "most differences that only the candidate may have", decides=True
     )
-    max_baseline_only: int = setting(
+    max_baseline_only = Setting(
         0, values.integer(0), "most differences that only the baseline may have", decides=True
     )
-    max_candidate_only_strength: float | None = setting(
+    max_candidate_only_strength = Setting(
         None,
         values.optional_number(0.0, 1.0),
         "largest joint strength of those; none: any",
         decides=True,
     )
-    max_baseline_only_strength: float | None = setting(
+    max_baseline_only_strength = Setting(
         None,
         values.optional_number(0.0, 1.0),
         "largest joint strength of those; none: any",
         decides=True,
     )
-    min_fve: float = setting(
+    min_fve = Setting(
         0.3,
         values.number(0.0, 1.0),
         "least share of each model's variance the dictionary must explain for a verdict",
         decides=True,
     )
     # Accepted differences
-    accepted_growth: float = setting(
+    accepted_growth = Setting(
         2.0,
         values.number(1.0, 100.0),
         "an accepted difference counts again when it is stronger than so many times what was "
         "accepted",
         decides=True,
     )
-    accepted_texts: bool = setting(
+    accepted_texts = Setting(
         True,
         values.flag,
         "whether crossdiff-accepted.json shows the tokens and texts that a difference fires on",
         decides=True,
     )
     # The report
-    report: str = setting(
+    report = Setting(
         "",
         values.formats,
         "forms in which the report of every measured pair is written",
         decides=True,
     )
-    report_on_failure: str = setting(
+    report_on_failure = Setting(
         "html", values.formats, "forms in which it is written when a verdict fails", decides=True
     )
-    report_dir: str = setting(
+    report_dir = Setting(
         "",
         values.text,
         "folder of the reports; none: crossdiff-report in pytest's rootdir",
         decides=True,
         path="file",
     )
-    inconclusive: str = setting(
+    inconclusive = Setting(
         "fail",
         values.choice("fail", "warn"),
         "what an inconclusive verdict does to the test",
         decides=True,
     )
     # The cache
-    cache_dir: str = setting(
+    cache_dir = Setting(
         "", values.text, "folder of the cache; none: the user's cache folder", path="file"
     )
-    train: str = setting(
+    train = Setting(
         "auto",
         values.choice("auto", "never"),
         "never: only read the cache, fail where it has no answer",
     )
 
-    sources: dict[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    def __init__(self, *, sources: Mapping[str, str] | None = None, **given: object) -> None:
+        if unknown := given.keys() - {row.name for row in fields()}:
+            raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
+        self.given = given
+        self.sources = dict(sources or {})
+
+    def but(self, **others: object) -> Settings:
+        """The same settings, some of them with other values."""
+        return Settings(**self.given | others, sources=self.sources)
+
+    def as_dict(self) -> dict[str, object]:
+        """The value of every setting, by name."""
+        return {row.name: self.given.get(row.name, row.default) for row in fields()}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Settings) and self.as_dict() == other.as_dict()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.as_dict().values()))
 
     def layer_of(self, side: Side) -> int | float:
         """The block that is read of one model, as it is asked for."""
@@ -247,9 +231,9 @@ class Settings:
         return self.layer if own is None else own
 
 
-def fields() -> tuple[dataclasses.Field[Any], ...]:
+def fields() -> tuple[Setting[Any], ...]:
     """The rows of the table, in order."""
-    return tuple(f for f in dataclasses.fields(Settings) if f.metadata)
+    return tuple(row for row in vars(Settings).values() if isinstance(row, Setting))
 
 
 def parse(name: str, raw: object, source: str) -> Any:  # noqa: ANN401  its type is the setting's
@@ -259,12 +243,12 @@ def parse(name: str, raw: object, source: str) -> Any:  # noqa: ANN401  its type
     """
     field = next(f for f in fields() if f.name == name)
     try:
-        return field.metadata["parse"](_one(raw))
+        return field.parse(_one(raw))
     except ValueError as error:
         raise SettingsError(
             f"crossdiff_{name} = {raw!r} is not valid: {error}",
             source=source,
-            remedy=f"give {field.metadata['help']}",
+            remedy=f"give {field.help}",
         ) from None
 
 

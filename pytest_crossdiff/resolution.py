@@ -50,9 +50,9 @@ def add_options(parser: pytest.Parser) -> None:
         group.addoption(f"--crossdiff-{name}", default=None, metavar=metavar, help=text)
     for field in fields():
         default = "none" if field.default in ("", None) else field.default
-        text = f"{field.metadata['help']} (default: {default})"
+        text = f"{field.help} (default: {default})"
         parser.addini(PREFIX + field.name, text, default=None)
-        if not field.metadata["ini_only"]:
+        if not field.ini_only:
             group.addoption(
                 f"--{(PREFIX + field.name).replace('_', '-')}",
                 dest=PREFIX + field.name,
@@ -78,7 +78,7 @@ def resolve(config: pytest.Config, *overrides: Layer) -> Settings:
             continue
         source = sources[field.name] = layer.words(field.name)
         value = parse(field.name, layer.values[field.name], source)
-        values[field.name] = _anchored(value, field.metadata["path"], layer.base)
+        values[field.name] = _anchored(value, field.path, layer.base)
     settings = Settings(**values, sources=sources)
     _refuse_contradictions(settings)
     return settings
@@ -89,7 +89,7 @@ def configured(config: pytest.Config) -> Iterator[Layer]:
     names = [f.name for f in fields()]
     root, here = config.rootpath, config.invocation_params.dir
     flags = {n: config.getoption(PREFIX + n, default=None) for n in names}
-    variables = {f.name: f.metadata["env"] for f in fields() if f.metadata["env"]}
+    variables = {f.name: f.env for f in fields() if f.env}
     environment = {n: os.environ[v] for n, v in variables.items() if os.environ.get(v)}
     overridden, written = ini_values(config)
     file = config.inipath.name if config.inipath else "ini"
@@ -153,7 +153,7 @@ def from_arguments(kind: str, values: Mapping[str, object], source: str, base: P
                 source=source,
                 remedy=f"did you mean {hint!r}?" if hint else f"known: {', '.join(known)}",
             )
-        if known[name].metadata["ini_only"]:
+        if known[name].ini_only:
             raise SettingsError(
                 f"{name} can't be set here: only the ini file may set it",
                 source=source,

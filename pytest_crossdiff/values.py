@@ -1,14 +1,66 @@
-"""What the text of a setting may be: a parser for each kind, which raises `ValueError`.
+"""What a setting is, and what its text may be: a parser for each kind, which raises `ValueError`.
 
 This module is imported at every pytest start, so it imports nothing that pytest hasn't.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pytest_crossdiff.options import Settings
+
+PathKind = Literal["", "model", "file"]
+T = TypeVar("T")
+
+
+class Setting(Generic[T]):
+    """A row of the table, and the attribute of `Settings` that it describes.
+
+    what: its help.  env: an environment variable that sets it.  ini_only: neither flag nor marker
+    may.  decides: read only when the verdict is drawn, so a change needs no new measurement.
+    path: a relative value is relative to the place where it is written; "model" may be a hub id.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        default: T,
+        parse: Callable[[str], T],
+        what: str,
+        *,
+        env: str = "",
+        ini_only: bool = False,
+        decides: bool = False,
+        path: PathKind = "",
+    ) -> None:
+        self.default = default
+        self.parse = parse
+        self.help = what
+        self.env = env
+        self.ini_only = ini_only
+        self.decides = decides
+        self.path = path
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, settings: None, owner: type) -> Setting[T]: ...
+
+    @overload
+    def __get__(self, settings: Settings, owner: type) -> T: ...
+
+    def __get__(self, settings: Settings | None, owner: type) -> Setting[T] | T:
+        if settings is None:
+            return self
+        return cast("T", settings.given.get(self.name, self.default))
+
+    def __set__(self, settings: Settings, value: T) -> None:
+        raise AttributeError(f"settings can't be changed: {self.name}")
 
 
 def text(raw: str) -> str:

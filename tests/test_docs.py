@@ -57,12 +57,12 @@ def settings_table() -> str:
     """The table of docs/settings.md, from the one in options.py."""
     lines = ["| setting | default | values | set in | what it is |", "|---|---|---|---|---|"]
     for field in fields():
-        places = "ini" if field.metadata["ini_only"] else "ini, flag, marker"
-        if field.metadata["env"]:
-            places += f", `{field.metadata['env']}`"
+        places = "ini" if field.ini_only else "ini, flag, marker"
+        if field.env:
+            places += f", `{field.env}`"
         default = "–" if field.default in ("", None) else f"`{field.default}`".lower()
-        what = field.metadata["help"].replace("|", "\\|")
-        row = f"`{field.name}`", default, values(field.metadata["parse"]), places, what
+        what = field.help.replace("|", "\\|")
+        row = f"`{field.name}`", default, values(field.parse), places, what
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 

@@ -14,7 +14,7 @@ from pytest_crossdiff.options import Settings, fields, near, parse
 
 def test_every_row_has_help_and_a_default_that_parses_to_itself():
     for field in fields():
-        assert field.metadata["help"]
+        assert field.help
         raw = "" if field.default is None else field.default
         assert parse(field.name, raw, "") == field.default, field.name
 
@@ -22,6 +22,18 @@ def test_every_row_has_help_and_a_default_that_parses_to_itself():
 def test_settings_are_equal_whatever_their_sources():
     assert Settings(sources={"layer": "--crossdiff-layer"}) == Settings()
     assert hash(Settings(sources={"layer": "--crossdiff-layer"})) == hash(Settings())
+    assert Settings(layer=0.5) == Settings()
+    assert Settings(layer=3) != Settings()
+
+
+def test_settings_are_never_changed_and_made_of_known_ones_only():
+    settings = Settings(layer=3, sources={"layer": "pytest.ini"})
+    with pytest.raises(AttributeError, match="layer"):
+        settings.layer = 4
+    with pytest.raises(TypeError, match="leyer"):
+        Settings(leyer=3)
+    other = settings.but(k=8)
+    assert (settings.k, other.k, other.layer, other.sources) == (24, 8, 3, {"layer": "pytest.ini"})
 
 
 @pytest.mark.parametrize(

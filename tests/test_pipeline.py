@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,14 +123,14 @@ def test_dictionaries_that_are_there_are_used_when_more_are_asked_for(
     models: dict[str, Path], cache: Path, lost: Outcome
 ) -> None:
     before = entries(cache, "crosscoder")
-    settings = replace(lost.plan.settings, seeds=2)
+    settings = lost.plan.settings.but(seeds=2)
     more = pipeline.run(settings)
     after = entries(cache, "crosscoder")
     assert len(after) == len(before) + 1
     assert before.items() <= after.items()
     assert more.result.training.seeds == (0, 1)
     assert more.plan.crosscoder_keys[0] == lost.plan.crosscoder_keys[0]
-    alone = pipeline.run(replace(settings, seeds=1, seed=1))  # trained as the second of two
+    alone = pipeline.run(settings.but(seeds=1, seed=1))  # trained as the second of two
     assert entries(cache, "crosscoder") == after
 
     def dictionary(outcome: Outcome) -> list[tuple[object, ...]]:
@@ -176,7 +176,7 @@ def test_chat_records_are_read_through_a_template(models: dict[str, Path], cache
     found = pipeline.run(settings, turns).result
     assert found.corpus.records == len(turns)
     with pytest.raises(ModelError, match="crossdiff_chat_template = plain"):
-        pipeline.run(replace(settings, chat_template="own"), turns)
+        pipeline.run(settings.but(chat_template="own"), turns)
 
 
 def test_a_second_run_answers_from_the_cache(lost: Outcome) -> None:
@@ -193,7 +193,7 @@ def test_a_cached_answer_imports_neither_torch_nor_numpy(lost: Outcome) -> None:
         "assert pipeline.cached(Settings(**json.loads(sys.argv[1]))) is not None\n"
         "print([m for m in ('torch', 'transformers', 'numpy', 'safetensors') if m in sys.modules])"
     )
-    given = json.dumps(asdict(lost.plan.settings))
+    given = json.dumps(lost.plan.settings.as_dict())
     command = [sys.executable, "-c", code, given]
     assert subprocess.check_output(command, text=True).strip() == "[]"
 
@@ -212,7 +212,7 @@ def test_what_is_computed_from_a_seed_has_the_seed_in_its_key(
     models: dict[str, Path], cache: Path
 ) -> None:
     settings = planted.quick(models["plain"], models["merged"], cache)
-    first, other = (plan(replace(settings, seed=seed)) for seed in (0, 7))
+    first, other = (plan(settings.but(seed=seed)) for seed in (0, 7))
     assert first.crosscoder_keys != other.crosscoder_keys
     assert all(first.control_keys[kind] != other.control_keys[kind] for kind in ("spiked", "null"))
     assert first.harvest_keys == other.harvest_keys
@@ -220,7 +220,7 @@ def test_what_is_computed_from_a_seed_has_the_seed_in_its_key(
 
 def test_other_test_settings_re_use_the_crosscoder(lost: Outcome, cache: Path) -> None:
     before = entries(cache, "crosscoder")
-    strict = pipeline.run(replace(lost.plan.settings, exclusivity=0.9))
+    strict = pipeline.run(lost.plan.settings.but(exclusivity=0.9))
     assert not strict.cached
     assert entries(cache, "crosscoder") == before
 
@@ -233,7 +233,7 @@ def test_the_crosscoder_can_be_used(lost: Outcome) -> None:
 
 
 def test_the_verdict_repeats_to_the_bit(lost: Outcome, tmp_path: Path) -> None:
-    again = pipeline.run(replace(lost.plan.settings, cache_dir=str(tmp_path)))
+    again = pipeline.run(lost.plan.settings.but(cache_dir=str(tmp_path)))
     before, after = digests(lost.plan.store.root), digests(tmp_path)
     assert after == {key: before[key] for key in after}
     assert len(after) == 3  # two harvests and a crosscoder
@@ -274,7 +274,7 @@ pipeline.run(Settings(**json.loads(sys.argv[1])), progress=Loud())
 
 def start(models: dict[str, Path], cache: Path, candidate: str = "merged") -> subprocess.Popen[str]:
     settings = planted.quick(models["plain"], models[candidate], cache, steps=120)
-    command = [sys.executable, "-c", RUN, json.dumps(asdict(settings))]
+    command = [sys.executable, "-c", RUN, json.dumps(settings.as_dict())]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
 
@@ -377,17 +377,17 @@ def test_what_can_not_be_measured_is_an_error_that_says_why(
 ) -> None:
     good = planted.quick(models["plain"], models["merged"], cache)
     with pytest.raises(ActivationError, match=r"NaN or infinite[\s\S]*crossdiff_candidate"):
-        pipeline.run(replace(good, candidate=str(models["broken"])))
+        pipeline.run(good.but(candidate=str(models["broken"])))
     with pytest.raises(ModelError, match="3 blocks"):
-        pipeline.run(replace(good, layer=7))
+        pipeline.run(good.but(layer=7))
     with pytest.raises(InsufficientData, match=r"a dictionary of 4096 features needs 20,480"):
-        pipeline.run(replace(good, features=4096))
+        pipeline.run(good.but(features=4096))
     with pytest.raises(CorpusError, match="too few"):
         pipeline.run(good, ["one text only", "and another"])
     with pytest.raises(SettingsError, match="crossdiff_candidate not set"):
-        pipeline.run(replace(good, candidate=""))
+        pipeline.run(good.but(candidate=""))
     with pytest.raises(InsufficientData, match=r"training tokens; a dictionary of 128"):
-        pipeline.run(replace(good, features=0), [f"text number {i} is short" for i in range(60)])
+        pipeline.run(good.but(features=0), [f"text number {i} is short" for i in range(60)])
 
 
 def test_one_token_texts_are_read(models: dict[str, Path], cache: Path) -> None:

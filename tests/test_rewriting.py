@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,7 +58,7 @@ def found(pairs: Pairs, folder: Path, settings: Settings) -> Verified:
     return verified
 
 
-SETTINGS = dataclasses.replace(Settings(), bootstrap=2_000)
+SETTINGS = Settings(bootstrap=2_000)
 
 
 @pytest.mark.parametrize("other_way", [False, True])
@@ -83,7 +82,7 @@ def test_a_write_is_found_on_the_side_that_writes_it(
 
 def test_without_the_setting_it_is_not_counted(world: Toy, tmp_path: Path) -> None:
     pairs, _ = rewritten(world, 1.0)
-    verified = found(pairs, tmp_path, dataclasses.replace(SETTINGS, rewritten=False))
+    verified = found(pairs, tmp_path, SETTINGS.but(rewritten=False))
     assert not verified.positions("candidate")
     assert not verified.positions("baseline")
 

@@ -43,8 +43,8 @@ def add_settings(parser: argparse.ArgumentParser, *, listed: bool = True) -> Non
         else "Those of the configuration file, or flags as in `crossdiff train --help`.",
     )
     for field in fields():
-        if not field.metadata["ini_only"]:
-            what = field.metadata["help"].replace("%", "%%")
+        if not field.ini_only:
+            what = field.help.replace("%", "%%")
             group.add_argument(
                 f"--{field.name.replace('_', '-')}",
                 dest=_PREFIX + field.name,

@@ -111,7 +111,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
         settings={
             f.name: str(getattr(plan.settings, f.name))
             for f in fields()
-            if not f.metadata["decides"] and f.name not in ELSEWHERE
+            if not f.decides and f.name not in ELSEWHERE
         },
         versions={
             "pytest-crossdiff": __version__,

@@ -217,8 +217,8 @@ def _given(settings: Settings) -> tuple[Setting, ...]:
             value=_text(getattr(settings, field.name)),
             default=_text(field.default),
             source=settings.sources.get(field.name, "default"),
-            help=field.metadata["help"],
-            decides=field.metadata["decides"],
+            help=field.help,
+            decides=field.decides,
         )
         for field in fields()
     )
@@ -232,7 +232,7 @@ def _measured(result: Result) -> tuple[Setting, ...]:
             value="" if value == "None" else value,
             default=_text(known[name].default) if name in known else "",
             source="",
-            help=known[name].metadata["help"] if name in known else "",
+            help=known[name].help if name in known else "",
             decides=False,
         )
         for name, value in result.settings.items()
