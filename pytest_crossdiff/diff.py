@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.errors import BudgetExceeded
 from pytest_crossdiff.gate import assertions, patterns
 from pytest_crossdiff.gate.budgets import Budgets, Limits
-from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
+from pytest_crossdiff.gate.recognition import NOTHING
 from pytest_crossdiff.report.text import ROOM, Room
 
 if TYPE_CHECKING:
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.gate.patterns import Sides
     from pytest_crossdiff.gate.recognition import Recognition
-    from pytest_crossdiff.gate.verdict import Verdict
     from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.report.document import Check, Report
     from pytest_crossdiff.result import Difference, Result, Side
 
 
@@ -27,30 +26,38 @@ if TYPE_CHECKING:
 class CrossDiff:
     """What the baseline and the candidate have that the other hasn't, on held-out text.
 
+    report: the measurement as it is told, with no verdict yet.
     accepted: which of the differences were accepted before; they count against no budget.
-    cached: nothing was computed.  entry: folder of the artefact.  room: how much a message tells.
-    noted: told of each verdict that is drawn.  matched: told in words of what a test found that it
-    forbids.
+    entry: folder of the artefact.  room: how much a message tells.
+    noted: told of each verdict that is drawn.
 
     Every assertion raises `BudgetExceeded` when it doesn't hold, `InsufficientData` when the
     measurement is too poor to say (`crossdiff_min_fve`, a control that failed), and `Inconclusive`
     when the evidence doesn't decide it (unless `crossdiff_inconclusive = warn`).
     """
 
-    result: Result
+    report: Report
     settings: Settings
     accepted: Recognition = NOTHING
-    cached: bool = False
     entry: Path | None = None
     room: Room = ROOM
-    noted: Callable[[Verdict], None] = lambda _: None
-    matched: Callable[[str], None] = lambda _: None
+    noted: Callable[[Check], None] = lambda _: None
 
     def __repr__(self) -> str:
         counts = (
             f"{len(self.candidate_only)} candidate-only, {len(self.baseline_only)} baseline-only"
         )
         return f"<CrossDiff {self.settings.baseline} -> {self.settings.candidate}: {counts}>"
+
+    @property
+    def result(self) -> Result:
+        """Everything that was measured."""
+        return self.report.result
+
+    @property
+    def cached(self) -> bool:
+        """Whether nothing was computed."""
+        return self.report.cached
 
     @property
     def candidate_only(self) -> tuple[Difference, ...]:
@@ -93,18 +100,15 @@ class CrossDiff:
         __tracebackhide__ = True
         caller = "assert_no_feature"
         pattern, sides = patterns.compiled(matching, caller), patterns.sides(side, caller)
-        try:
-            assertions.assert_none_match(
-                self.result,
-                pattern,
-                patterns.matching(without_accepted(self.result, self.accepted), pattern, sides),
-                Budgets.configured(self.settings),
-                entry=self.entry,
-                room=self.room,
-            )
-        except BudgetExceeded as exceeded:
-            self.matched(str(exceeded).partition("\n")[0])
-            raise
+        assertions.assert_none_match(
+            self.report,
+            pattern,
+            patterns.matching(self.report.counted, pattern, sides),
+            Budgets.configured(self.settings),
+            entry=self.entry,
+            room=self.room,
+            noted=self.noted,
+        )
 
     def _assert_side(self, side: Side, max_count: int | None, max_strength: float | None) -> None:
         __tracebackhide__ = True
@@ -117,9 +121,8 @@ class CrossDiff:
     def _assert_within(self, budgets: Budgets) -> None:
         __tracebackhide__ = True
         assertions.assert_within(
-            self.result,
+            self.report,
             budgets,
-            self.accepted,
             entry=self.entry,
             room=self.room,
             noted=self.noted,

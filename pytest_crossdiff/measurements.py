@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_crossdiff.diff import CrossDiff
 from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.options import fields
-from pytest_crossdiff.report.evidence import Pair, Witness
+from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.report.evidence import Witness
 from pytest_crossdiff.report.summary import PairSummary, merge
 from pytest_crossdiff.resolution import from_arguments, require, resolve
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.pipeline import Outcome
     from pytest_crossdiff.engine.plan import Texts
     from pytest_crossdiff.gate.accepting import Ledger, Proposal
-    from pytest_crossdiff.gate.verdict import Verdict
+    from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.report.document import Check
     from pytest_crossdiff.report.text import Room
     from pytest_crossdiff.result import Result
 
@@ -75,40 +77,33 @@ class Measurements:
         Raises whatever kept the engine from measuring, also when it did so before.
         """
         outcome = self._outcome(settings, texts)
+        report, accepted = self._reported(outcome, settings, texts)
+        summary = self._tell(report)
+        self.witness.measured(report, settings)
+
+        def noted(check: Check) -> None:
+            merge(self._news, [summary.checked(check)])
+            self.witness.judged(report, settings, check)
+
+        return CrossDiff(report, settings, accepted, outcome.entry, self._room, noted)
+
+    def outcome(self, settings: Settings, texts: Texts | None) -> Outcome:
+        """The engine's own answer."""
+        outcome = self._outcome(settings, texts)
+        self._tell(self._reported(outcome, settings, texts)[0])
+        return outcome
+
+    def _reported(
+        self, outcome: Outcome, settings: Settings, texts: Texts | None
+    ) -> tuple[Report, Recognition]:
         result = outcome.result
         given = texts is not None and not _asks_for_other_texts(settings)
         accepted, proposal = self._ledger.recognition(
             result, settings, "crossdiff_corpus fixture" if given else ""
         )
         self._proposals[result.key] = proposal
-        summary = PairSummary.of(result, cached=outcome.cached, accepted=accepted)
-        self._tell(result, summary)
-
-        def noted(verdict: Verdict) -> None:
-            merge(self._news, [summary.checked(verdict)])
-            self.witness.judged(pair, verdict)
-
-        def matched(what: str) -> None:
-            self.witness.matched(pair, what)
-
-        pair = Pair(result, settings, accepted)
-        self.witness.measured(pair)
-        return CrossDiff(
-            result,
-            settings,
-            accepted,
-            outcome.cached,
-            outcome.entry,
-            self._room,
-            noted,
-            matched,
-        )
-
-    def outcome(self, settings: Settings, texts: Texts | None) -> Outcome:
-        """The engine's own answer."""
-        outcome = self._outcome(settings, texts)
-        self._tell(outcome.result, PairSummary.of(outcome.result, cached=outcome.cached))
-        return outcome
+        cached = outcome.cached
+        return Report.of(result, settings=settings, accepted=accepted, cached=cached), accepted
 
     def _outcome(self, settings: Settings, texts: Texts | None) -> Outcome:
         require(settings, "baseline", "candidate")
@@ -121,15 +116,18 @@ class Measurements:
             raise outcome.error.with_traceback(outcome.trace)
         return outcome
 
-    def _tell(self, result: Result, summary: PairSummary) -> None:
+    def _tell(self, report: Report) -> PairSummary:
+        summary = PairSummary.of(report)
         merge(self._news, [summary])
-        if result.key not in self._told:
-            self._told.add(result.key)
-            self._results[result.key] = result
+        if summary.key not in self._told:
+            self._told.add(summary.key)
+            self._results[summary.key] = report.result
+        return summary
 
-    def take_news(self) -> News:
-        """What became known since the last call."""
-        news = News([*self._news.values()], [*self._results.values()], [*self._proposals.values()])
+    def take_news(self, test: str) -> News:
+        """What became known since the last call, all of it from `test`."""
+        pairs = [pair.asked_by(test) for pair in self._news.values()]
+        news = News(pairs, [*self._results.values()], [*self._proposals.values()])
         self._news, self._results, self._proposals = {}, {}, {}
         return news
 

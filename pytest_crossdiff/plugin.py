@@ -130,7 +130,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """State our errors rightly and let the report carry what was measured."""
     measurements = item.config.stash.get(MEASUREMENTS, None)
-    news = measurements.take_news() if measurements else None
+    news = measurements.take_news(item.nodeid) if measurements else None
     for pair in news.pairs if news else ():
         from pytest_crossdiff.report.junit import renewed
 
@@ -149,7 +149,7 @@ def pytest_runtest_makereport(
             vars(report)["crossdiff_results"] = [result.to_json() for result in news.results]
         if item.config.option.crossdiff_accept is not None:
             vars(report)["crossdiff_proposals"] = [p.to_json() for p in news.proposals]
-        evidence = measurements.witness.take(item.nodeid)
+        evidence = measurements.witness.take()
         if evidence:
             vars(report)["crossdiff_evidence"] = evidence
     return report

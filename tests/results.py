@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+from typing import Any
+
+from pytest_crossdiff.gate.accepted import Entry, Slot
+from pytest_crossdiff.gate.fingerprint import Fingerprint
+from pytest_crossdiff.gate.recognition import Recognised, Recognition, State
 from pytest_crossdiff.result import (
     SCHEMA,
     Certainty,
@@ -164,3 +170,24 @@ def make_result(
         versions={},
         seconds={"harvest": 30.0, "train": 40.0},
     )
+
+
+def make_entry(**given: Any) -> Entry:
+    values: dict[str, Any] = {
+        "id": "c-00000001", "side": "candidate", "slot": Slot("texts", "0.5", "0.5"),
+        "seen_as": "C1", "baseline": "org/old", "candidate": "org/new",
+        "strength": 0.01, "strength_high": 0.011, "tokens": (), "contexts": (),
+        "reason": "wanted", "author": "Ann", "date": datetime.date(2026, 1, 2), "expires": None,
+        "fingerprint": Fingerprint(300, 1.0, {}),
+    }  # fmt: skip
+    return Entry(**values | given)
+
+
+def make_recognised(
+    difference: str, state: State = "accepted", growth: float = 1.0, **entry: Any
+) -> Recognised:
+    return Recognised(difference, make_entry(**entry), 0.9, growth, state)
+
+
+def make_recognition(*found: Recognised, missing: tuple[Entry, ...] = ()) -> Recognition:
+    return Recognition(found, missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import shutil
 
@@ -13,11 +14,11 @@ from pytest_crossdiff.cli import differences
 from pytest_crossdiff.cli.results import find
 from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.report.document import Acceptance, Report
+from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.write import write
 from pytest_crossdiff.result import Result
 from pytest_crossdiff.store.cache import Store
-from results import make_context, make_difference, make_result
+from results import make_context, make_difference, make_recognised, make_recognition, make_result
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ class TestWhichResult:
     def test_left_out_it_is_that_of_the_settings(self, measured, key):
         done = crossdiff(measured, "show")
         assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[0] == "measured: models/v1 block 0 -> models/v2 block 0"
+        assert done.stdout.splitlines()[0] == "OVER BUDGET: models/v1 block 0 -> models/v2 block 0"
         assert f"\n  result          {key[:12]}  " in done.stdout
 
     @pytest.mark.parametrize("form", ["key", "folder", "file", "copy"])
@@ -191,10 +192,11 @@ class TestSelection:
             self.ids([], None, "(")
 
     def test_what_was_accepted_is_marked_and_says_by_whom_and_why(self, tmp_path):
-        accepted = {
-            "C1": Acceptance("Ann", "trained on it", "2026-01-02"),
-            "B1": Acceptance("Ben", "for now", "2026-01-02", "expired", "2026-02-01"),
-        }
+        last = datetime.date(2026, 2, 1)
+        accepted = make_recognition(
+            make_recognised("C1", reason="trained on it"),
+            make_recognised("B1", "expired", author="Ben", reason="for now", expires=last),
+        )
         write(Report.of(self.RESULT, accepted=accepted), ["json"], tmp_path, "kept")
         found = find(str(tmp_path / "kept.json"), {})
         lines = Lines()

@@ -14,6 +14,7 @@ import yaml
 
 from fake_engine import install_for_subprocess
 from pytest_crossdiff.report import junit
+from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.summary import PairSummary
 from results import make_result
 
@@ -96,6 +97,6 @@ def test_what_they_run_runs(line, pytester, monkeypatch):
 
 
 def test_every_property_of_the_junit_file_is_listed():
-    given = {name for name, _ in junit.properties(PairSummary.of(make_result(), cached=False))}
+    given = {name for name, _ in junit.properties(PairSummary.of(Report.of(make_result())))}
     rows = re.findall(r"^\| (`crossdiff\..*?) \|", CI.read_text("utf-8"), re.MULTILINE)
     assert {name for row in rows for name in re.findall(r"`(.*?)`", row)} == given

@@ -9,6 +9,7 @@ import pytest
 from pytest_crossdiff.diff import CrossDiff
 from pytest_crossdiff.errors import BudgetExceeded, InsufficientData, SettingsError
 from pytest_crossdiff.options import Settings
+from pytest_crossdiff.report.document import Report
 from results import make_context, make_difference, make_model, make_result
 
 REFUSAL = make_difference(
@@ -23,7 +24,7 @@ RESULT = make_result(REFUSAL, KUBECTL, LOST)
 
 
 def diff(**settings):
-    return CrossDiff(RESULT, Settings(**settings))
+    return CrossDiff(Report.of(RESULT), Settings(**settings))
 
 
 def test_the_differences_of_each_side_are_at_hand():
@@ -117,14 +118,15 @@ def test_a_bad_side_is_an_error():
     ],
 )
 def test_no_assertion_holds_of_a_poor_measurement(ask):
-    poor = CrossDiff(make_result(baseline=make_model(fve=0.1)), Settings(min_fve=0.3))
+    report = Report.of(make_result(baseline=make_model(fve=0.1)))
+    poor = CrossDiff(report, Settings(min_fve=0.3))
     with pytest.raises(InsufficientData, match=r"no verdict: the dictionary explains 0\.100"):
         ask(poor)
 
 
 def test_each_verdict_is_told():
     told = []
-    measured = CrossDiff(RESULT, Settings(), noted=told.append)
+    measured = CrossDiff(Report.of(RESULT), Settings(), noted=told.append)
     measured.assert_candidate_only(max_count=2)
     with pytest.raises(BudgetExceeded):
         measured.assert_within_budget()

@@ -12,12 +12,19 @@ from pytest_crossdiff.errors import SettingsError, StoreError
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings, fields
-from pytest_crossdiff.report.document import Acceptance, Check, Report
+from pytest_crossdiff.report.document import Check, Report
 from pytest_crossdiff.report.find import of_key, read
 from pytest_crossdiff.report.layers import Layer, LayerSide
 from pytest_crossdiff.report.write import FORMATS, file_name, render, write
 from pytest_crossdiff.store.cache import Store
-from results import make_context, make_difference, make_model, make_result
+from results import (
+    make_context,
+    make_difference,
+    make_model,
+    make_recognised,
+    make_recognition,
+    make_result,
+)
 
 HOSTILE = "</script><img src=x onerror=alert(1)> | `a` *b* \u202e\x00 [x](y)\n\ud800"
 
@@ -59,21 +66,13 @@ class TestDocument:
         assert (baseline.count, baseline.over_count, baseline.max_strength) == (0, False, None)
 
     def test_it_survives_being_written_and_read(self):
-        report = make_report(large(20, 6), accepted={"C1": Acceptance("Ann", "wanted", "")})
+        report = make_report(large(20, 6), accepted=make_recognition(make_recognised("C1")))
         assert Report.from_json(render(report, "json").decode()) == report
 
     def test_half_a_surrogate_pair_survives_too(self):
         difference = make_difference(tokens=("\udc80",))
         report = Report.of(make_result(difference))
         assert Report.from_json(render(report, "json").decode()) == report
-
-    def test_verdicts_of_several_tests_are_merged(self):
-        report = make_report()
-        assert report.merged(report) == report
-        other = Report.of(report.result, checks=[Check("b", "within", True, "", ())])
-        assert [check.test for check in report.merged(other).checks] == ["test_it.py::test_it", "b"]
-        assert (other.failed, report.merged(other).failed) == (False, True)
-        assert not Report.of(report.result).failed
 
     @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "crossdiff-report"}', "null"])
     def test_what_is_no_report_is_refused(self, text):

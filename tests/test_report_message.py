@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pytest_crossdiff.gate.assertions import checked
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings
 from pytest_crossdiff.report import message
+from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.text import Room, columns
 from results import make_context, make_difference, make_result
 
@@ -37,10 +38,9 @@ PLACES = {
 
 
 def exceeded(result, width=100, verbosity=0, **settings):
-    budgets = Budgets.configured(Settings(sources=PLACES, **settings))
-    return message.exceeded(
-        result, judge(result, budgets), Path("cache/key"), Room(width, verbosity)
-    )
+    report = Report.of(result)
+    check = checked(report, Budgets.configured(Settings(sources=PLACES, **settings)))
+    return message.exceeded(report, check, Path("cache/key"), Room(width, verbosity))
 
 
 def test_verdict_first_then_the_worst_then_what_to_do():

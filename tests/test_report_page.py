@@ -15,11 +15,19 @@ from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings, fields
 from pytest_crossdiff.report import html
-from pytest_crossdiff.report.document import Acceptance, Check, Report, SideCheck
+from pytest_crossdiff.report.document import Check, Report, SideCheck
 from pytest_crossdiff.report.layers import Layer, LayerSide
 from pytest_crossdiff.report.write import render
 from pytest_crossdiff.result import Result
-from results import make_context, make_difference, make_feature, make_model, make_result
+from results import (
+    make_context,
+    make_difference,
+    make_feature,
+    make_model,
+    make_recognised,
+    make_recognition,
+    make_result,
+)
 from test_report_schema import checker
 
 if TYPE_CHECKING:
@@ -75,10 +83,10 @@ def full(features: int = 60, differences: int = 12) -> Report:
         result,
         checks=[Check.of(judge(result, Budgets.configured(settings)), "test_it.py::test_it")],
         settings=settings,
-        accepted={
-            "C1": Acceptance("Ann", "it was asked for", "2026-01-02"),
-            "B1": Acceptance("Ben", "for now", "2026-01-02", "grown", "", 2.5),
-        },
+        accepted=make_recognition(
+            make_recognised("C1", reason="it was asked for"),
+            make_recognised("B1", "grown", 2.5, author="Ben", reason="for now"),
+        ),
     )
 
 
@@ -388,7 +396,7 @@ class TestAccess:
 
     def test_without_scripts_the_gist_is_there(self, opened):
         page = opened(full(), java_script_enabled=False)
-        assert "❌ Over budget. Differences: 5 only in the candidate" in page.texts("body").pop()
+        assert "❌ Over budget. Differences: 4 only in the candidate" in page.texts("body").pop()
 
 
 class TestHostileTexts:
@@ -403,7 +411,9 @@ class TestHostileTexts:
         difference = dataclasses.replace(
             difference, label=HOSTILE[0], doubt=HOSTILE[1], features=("0.1",)
         )
-        accepted = {difference.id: Acceptance(*HOSTILE[:3])}
+        accepted = make_recognition(
+            make_recognised(difference.id, author=HOSTILE[0], reason=HOSTILE[1])
+        )
         features = (make_feature(rejected=""), make_feature(2, rejected=HOSTILE[0]))
         result = make_result(
             difference,

@@ -19,9 +19,9 @@ from large_results import large
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings
-from pytest_crossdiff.report.document import FORMAT, VERSION, Acceptance, Check, Report
+from pytest_crossdiff.report.document import FORMAT, VERSION, Check, Report
 from pytest_crossdiff.report.write import render
-from results import make_difference, make_result
+from results import make_difference, make_entry, make_recognised, make_recognition, make_result
 
 PATH = Path(pytest_crossdiff.__file__).parent / "report" / "schema.json"
 NUMBERS = {float: "number", int: "integer", str: "string", bool: "boolean"}
@@ -95,7 +95,7 @@ def test_the_schema_that_is_shipped_is_that_of_the_code():
 def test_what_is_written_is_valid(result):
     settings = Settings()
     check = Check.of(judge(result, Budgets.configured(settings)), "test")
-    accepted = {"C1": Acceptance("Ann", "wanted", "2026-01-02")}
+    accepted = make_recognition(make_recognised("C1"), missing=(make_entry(),))
     for report in (
         Report.of(result),
         Report.of(result, checks=[check], settings=settings, accepted=accepted),
@@ -106,10 +106,11 @@ def test_what_is_written_is_valid(result):
 @pytest.mark.parametrize(
     "broken",
     [
-        {"version": 2},
+        {"version": 1},
         {"format": "other"},
         {"checks": [{"test": "x"}]},
-        {"limit_of_detection": {"baseline": "low"}},
+        {"sides": [{"side": "baseline"}]},
+        {"accepted": {"C1": {"by": "Ann"}}},
         {"result": {}},
     ],
 )

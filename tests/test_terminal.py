@@ -5,9 +5,21 @@ from __future__ import annotations
 import pytest
 
 from pytest_crossdiff.report import terminal
+from pytest_crossdiff.report.document import Check, Report, SideCheck
 from pytest_crossdiff.report.summary import PairSummary, from_json, merge, to_json
-from results import make_context, make_difference, make_model, make_result
+from results import (
+    make_context,
+    make_difference,
+    make_entry,
+    make_model,
+    make_recognised,
+    make_recognition,
+    make_result,
+)
 
+SIDE = SideCheck("candidate", 2, 1, 0.3, 0.4, 1, None, "here", "", True, False, False)
+CHECK = Check("test_it", "exceeded", False, "", (SIDE,), ("more",))
+KNOWN = make_recognition(make_recognised("C1"), missing=(make_entry(id="b-1"),))
 TEST = "def test_it(crossdiff): crossdiff.assert_within_budget()"
 
 
@@ -272,11 +284,11 @@ class TestTransport:
             make_difference(tokens=("é\n\ud83d\ude00",), contexts=(make_context(),)),
             candidate=make_model(fve=1 / 3),
         )
-        pair = PairSummary.of(result, cached=True)
-        assert from_json(to_json([pair])) == [pair]
+        pair = PairSummary.of(Report.of(result, checks=(CHECK,), accepted=KNOWN))
+        assert from_json(to_json([pair])) == (pair,)
 
     def test_a_pair_that_any_process_computed_was_not_in_the_cache(self):
         pairs = {}
         for cached in (True, False, True):
-            merge(pairs, [PairSummary.of(make_result(), cached=cached)])
+            merge(pairs, [PairSummary.of(Report.of(make_result(), cached=cached))])
         assert [pair.cached for pair in pairs.values()] == [False]

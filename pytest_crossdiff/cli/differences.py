@@ -65,11 +65,10 @@ def chosen(
 
 def write_list(out: Terminal, found: Found, differences: Sequence[Difference], limit: int) -> None:
     """What the pair is and how good the measurement, then a row for each difference."""
-    result = found.result
-    title, *lines = block(PairSummary.of(result, cached=True), found.root, Room(out.width))
+    title, *lines = block(PairSummary.of(found.report), found.root, Room(out.width))
     out.line(out.paint(title, "bold"))
     place = f"  {visible(str(found.folder))}" if found.folder.exists() else ""
-    out.line(f"  {'result':<15} {visible(result.key[:12])}{place}")
+    out.line(f"  {'result':<15} {visible(found.result.key[:12])}{place}")
     for line in lines:
         if line.startswith(("  candidate  ", "  baseline  ")):  # the tables say more
             break
@@ -149,7 +148,7 @@ def _coloured(out: Terminal, text: str, side: Side) -> str:
 
 
 def _facts(d: Difference, report: Report) -> Iterator[tuple[str, str]]:
-    if known := report.accepted.get(d.id):
+    if known := report.acceptance(d.id):
         until = f", until {known.expires}" if known.expires else ""
         yield known.state, f"by {visible(known.by)}, {known.date}{until}: {visible(known.reason)}"
     yield (
@@ -186,7 +185,7 @@ def _facts(d: Difference, report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _row(d: Difference, report: Report) -> tuple[str, ...]:
-    known = report.accepted.get(d.id)
+    known = report.acceptance(d.id)
     label = f"{visible(d.label)}: " if d.label else ""
     return (
         visible(d.id), number(d.strength), percent(d.density), interval(d),

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_crossdiff.cli.configuration import read
 from pytest_crossdiff.errors import InsufficientData, SettingsError
 from pytest_crossdiff.gate.accepting import Ledger
+from pytest_crossdiff.gate.assertions import checked
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings, fields, parse
 from pytest_crossdiff.report import find as reports
-from pytest_crossdiff.report.document import Acceptance, Check, Report
+from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.store.cache import DamagedEntry, Manifest, Store
 
 if TYPE_CHECKING:
@@ -97,11 +97,10 @@ def _of_settings(configuration: Configuration, store: Store) -> Found:
     result = configuration.labelled(found.result)
     ledger = Ledger.beside(configuration.file, configuration.root)
     accepted, _ = ledger.recognition(result, settings, "")
-    verdict = judge(result, Budgets.configured(settings), accepted)
-    check = Check.of(verdict, lenient=settings.inconclusive == "warn")
-    known = {r.difference: Acceptance.of(r) for r in accepted.found}
-    report = Report.of(result, checks=[check], settings=settings, accepted=known)
-    return Found(report, configuration.root, store)
+    report = Report.of(result, settings=settings, accepted=accepted)
+    lenient = settings.inconclusive == "warn"
+    check = checked(report, Budgets.configured(settings), lenient=lenient)
+    return Found(dataclasses.replace(report, checks=(check,)), configuration.root, store)
 
 
 def _check(file: Path) -> None:

@@ -12,7 +12,7 @@ from pytest_crossdiff.cli.exits import EXCEEDED, INCONCLUSIVE, WITHIN
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from pytest_crossdiff.cli.arguments import Commands
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.terminal import Terminal
     from pytest_crossdiff.measurements import Measurements
     from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.report.summary import PairSummary
 
 MORE = """\
 Reads both models, trains, verifies, and keeps every step in the cache that pytest reads;
@@ -82,7 +83,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
         code, message = INCONCLUSIVE, str(error)
     except InsufficientData as error:
         unclear = error
-    pairs = measurements.take_news().pairs
+    pairs = measurements.take_news("crossdiff train").pairs
     if message and not options.quiet:
         out.line(message)
         out.line()
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
         root = configuration.root
         for line in (brief(pair, root),) if options.quiet else block(pair, root, room):
             out.line(line)
-    for line in _reports(measurements, configuration.root):
+    for line in _reports(measurements, pairs, configuration.root):
         if not options.quiet:
             out.line(line)
     if unclear is not None and not options.no_verdict:
@@ -98,14 +99,14 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     return WITHIN if options.no_verdict else code
 
 
-def _reports(measurements: Measurements, root: Path) -> Iterator[str]:
+def _reports(measurements: Measurements, pairs: Iterable[PairSummary], root: Path) -> Iterator[str]:
     """Write those that the settings ask for, as pytest would, and name them."""
     from pytest_crossdiff.report.evidence import Archive
 
     archive = Archive()
-    if evidence := measurements.witness.take("crossdiff train"):
+    if evidence := measurements.witness.take():
         archive.add(evidence)
-    archive.close(root)
+    archive.close(root, pairs)
     return archive.lines(root)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import (
@@ -11,9 +12,10 @@ from pytest_crossdiff.errors import (
     InconclusiveWarning,
     InsufficientData,
 )
-from pytest_crossdiff.gate.recognition import without_accepted
+from pytest_crossdiff.gate import outlook
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.report import message
+from pytest_crossdiff.report.document import Check
 from pytest_crossdiff.report.text import ROOM, Room
 
 if TYPE_CHECKING:
@@ -22,19 +24,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_crossdiff.gate.budgets import Budgets
-    from pytest_crossdiff.gate.recognition import Recognition
-    from pytest_crossdiff.gate.verdict import Verdict
-    from pytest_crossdiff.result import Difference, Result
+    from pytest_crossdiff.report.document import Report
+    from pytest_crossdiff.result import Difference
+
+
+def checked(report: Report, budgets: Budgets, *, lenient: bool = False) -> Check:
+    """The verdict on `report`, with what would decide it.  lenient: an inconclusive one passes."""
+    verdict = judge(report.result, budgets, report)
+    undecided = verdict.status == "inconclusive"
+    advice = outlook.advice(report.counted, verdict) if undecided else ()
+    return Check.of(verdict, advice=advice, lenient=lenient)
 
 
 def assert_within(
-    result: Result,
+    report: Report,
     budgets: Budgets,
-    accepted: Recognition,
     *,
     entry: Path | None = None,
     room: Room = ROOM,
-    noted: Callable[[Verdict], None] = lambda _: None,
+    noted: Callable[[Check], None] = lambda _: None,
     lenient: bool = False,
 ) -> None:
     """Raise `BudgetExceeded`, `Inconclusive`, or `InsufficientData` where no verdict can be drawn.
@@ -43,43 +51,49 @@ def assert_within(
     lenient: warn of what is inconclusive instead.
     """
     __tracebackhide__ = True
-    verdict = judge(result, budgets, accepted)
-    noted(verdict)
-    _require_evidence(verdict, budgets)
-    if verdict.status == "exceeded":
-        raise BudgetExceeded(message.exceeded(result, verdict, entry, room, accepted))
-    if verdict.status == "inconclusive":
-        counted = without_accepted(result, accepted)
-        text = message.inconclusive(counted, verdict, entry, room)
+    check = checked(report, budgets, lenient=lenient)
+    noted(check)
+    _require_evidence(check, budgets)
+    if check.status == "exceeded":
+        raise BudgetExceeded(message.exceeded(report, check, entry, room))
+    if check.status == "inconclusive":
+        text = message.inconclusive(report, check, entry, room)
         if not lenient:
             raise Inconclusive(text)
         warnings.warn(InconclusiveWarning(text), stacklevel=2)
 
 
 def assert_none_match(
-    result: Result,
+    report: Report,
     pattern: re.Pattern[str],
     found: tuple[Difference, ...],
     budgets: Budgets,
     *,
     entry: Path | None = None,
     room: Room = ROOM,
+    noted: Callable[[Check], None] = lambda _: None,
 ) -> None:
     """Raise `BudgetExceeded` when `found`, the differences that match, are any.
 
     budgets: of these only `min_fve` counts, below which `InsufficientData` is raised.
+    noted: is told of either.
     """
     __tracebackhide__ = True
-    _require_evidence(judge(result, budgets), budgets)
+    check = checked(report, budgets)
+    if check.status == "insufficient":
+        noted(replace(check, sides=()))
+    _require_evidence(check, budgets)
     if found:
-        raise BudgetExceeded(message.matched(result, pattern, found, entry, room))
+        text = message.matched(report.result, pattern, found, entry, room)
+        noted(Check("", "exceeded", False, text.partition("\n")[0], ()))
+        raise BudgetExceeded(text)
 
 
-def _require_evidence(verdict: Verdict, budgets: Budgets) -> None:
+def _require_evidence(check: Check, budgets: Budgets) -> None:
     __tracebackhide__ = True
-    if verdict.status == "insufficient":
+    if check.status == "insufficient":
         raise InsufficientData(
-            f"no verdict: {verdict.reason}",
+            f"no verdict: {check.reason}",
             source=budgets.fve_from,
             remedy="read more tokens, train a larger dictionary (crossdiff_features) or for longer "
             "(crossdiff_steps), or lower crossdiff_min_fve",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.result import SIDES
@@ -54,6 +54,14 @@ class Recognition:
 
 
 NOTHING = Recognition()
+
+
+class Accepting(Protocol):
+    """Whatever knows which differences were accepted."""
+
+    def accepts(self, difference: str) -> bool:
+        """Whether the difference of this id isn't to count."""
+        ...
 
 
 def recognise(
@@ -113,26 +121,26 @@ def one_to_one(alike: Iterable[tuple[float, str, str]]) -> list[tuple[float, str
     return chosen
 
 
-def without_accepted(result: Result, recognition: Recognition) -> Result:
+def without_accepted(result: Result, accepted: Accepting) -> Result:
     """`result` as if it had only the differences that count."""
-    if not any(recognition.accepts(d.id) for d in result.differences):
+    if not any(accepted.accepts(d.id) for d in result.differences):
         return result
-    baseline, candidate = (_remaining_strength(result, recognition, side) for side in SIDES)
+    baseline, candidate = (_remaining_strength(result, accepted, side) for side in SIDES)
     return dataclasses.replace(
         result,
-        differences=tuple(d for d in result.differences if not recognition.accepts(d.id)),
+        differences=tuple(d for d in result.differences if not accepted.accepts(d.id)),
         baseline_total_strength=baseline,
         candidate_total_strength=candidate,
     )
 
 
-def _remaining_strength(result: Result, recognition: Recognition, side: Side) -> float:
+def _remaining_strength(result: Result, accepted: Accepting, side: Side) -> float:
     """The joint strength of what counts: its share of the joint strength of all, and where that
     is less than its own sum, the sum; never more than that of all.
     """
     total, all_ = result.total_strength(side), result.of(side)
-    new = sum(d.strength for d in all_ if not recognition.accepts(d.id))
+    new = sum(d.strength for d in all_ if not accepted.accepts(d.id))
     own = sum(d.strength for d in all_)
-    if own <= 0.0 or all(not recognition.accepts(d.id) for d in all_):
+    if own <= 0.0 or all(not accepted.accepts(d.id) for d in all_):
         return total
     return min(total, new * max(1.0, total / own))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_crossdiff.gate.budgets import Budgets, Limits
-    from pytest_crossdiff.gate.recognition import Recognition
+    from pytest_crossdiff.gate.recognition import Accepting
     from pytest_crossdiff.result import Result, Side
 
 Status = Literal["within", "exceeded", "inconclusive", "insufficient"]
@@ -83,7 +83,7 @@ class Verdict:
         return tuple(side for side in self.sides if side.open)
 
 
-def judge(result: Result, budgets: Budgets, accepted: Recognition = NOTHING) -> Verdict:
+def judge(result: Result, budgets: Budgets, accepted: Accepting = NOTHING) -> Verdict:
     """Hold `result`, less what was accepted of it, against `budgets`."""
     result = without_accepted(result, accepted)
     sides = tuple(

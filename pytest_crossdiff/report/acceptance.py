@@ -10,44 +10,30 @@ from pytest_crossdiff.report.text import number, plural, visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_crossdiff.gate.accepted import Entry
-    from pytest_crossdiff.gate.recognition import Recognised, Recognition
-    from pytest_crossdiff.report.summary import Acceptance
+    from pytest_crossdiff.report.document import Acceptance
 
 
-def not_counted(accepted: Recognition) -> list[str]:
+def not_counted(accepted: Iterable[Acceptance]) -> list[str]:
     """The lines of a failure message: what was left out of the counts, and what wasn't and why."""
-    out = [visible(found.difference) for found in accepted.found if found.state == "accepted"]
+    here = [a for a in accepted if a.state != "missing"]
+    out = [visible(a.difference) for a in here if a.state == "accepted"]
     lines = [f"Accepted, so not counted: {' '.join(out)}"] if out else []
     lines += [
-        f"Accepted before, counted all the same: {_again(found)}"
-        for found in accepted.found
-        if found.state != "accepted"
+        f"Accepted before, counted all the same: {told(a)}" for a in here if a.state != "accepted"
     ]
     return ["", *lines] if lines else []
 
 
-def acceptances(accepted: Recognition) -> Iterator[tuple[str, str, str]]:
-    """Id, state and text of each entry that was looked for."""
-    for found in accepted.found:
-        text = _again(found)
-        if found.state == "accepted":
-            text = f"{visible(found.difference)}, {_entry(found.entry)}"
-        yield found.entry.id, found.state, text
-    for entry in accepted.missing:
-        yield entry.id, "missing", f"{visible(entry.seen_as)}, {_entry(entry)}"
-
-
 def warnings(accepted: Iterable[Acceptance]) -> Iterator[str]:
     """What is to be done about the entries of all pairs of a run."""
-    told = tuple(dict.fromkeys(accepted))
-    found = {a.id for a in told if a.state != "missing"}
-    for a in told:
+    entries = tuple(dict.fromkeys(accepted))
+    found = {a.entry for a in entries if a.state != "missing"}
+    for a in entries:
         if a.state == "expired":
-            yield f"no longer accepted: {a.text}"
+            yield f"no longer accepted: {told(a)}"
         elif a.state == "grown":
-            yield f"grown since it was accepted: {a.text}"
-    missing = {a.id: a.text for a in told if a.state == "missing" and a.id not in found}
+            yield f"grown since it was accepted: {told(a)}"
+    missing = {a.entry: told(a) for a in entries if a.state == "missing" and a.entry not in found}
     for text in missing.values():
         yield f"accepted, but not found: {text}"
     if missing:
@@ -57,16 +43,12 @@ def warnings(accepted: Iterable[Acceptance]) -> Iterator[str]:
         )
 
 
-def _again(found: Recognised) -> str:
-    entry = found.entry
-    name = visible(found.difference)
-    if found.state == "expired":
-        return f"{name}, accepted until {entry.expires}, {_entry(entry)}"
-    return (
-        f"{name}, accepted at strength {number(entry.strength)} and now {found.growth:.3g} times "
-        f"that, {_entry(entry)}"
-    )
-
-
-def _entry(entry: Entry) -> str:
-    return f"{entry.id} ({visible(entry.author)}, {entry.date}: {visible(entry.reason)})"
+def told(a: Acceptance) -> str:
+    """Which difference it is, why it fails again where it does, and who accepted it for what."""
+    since = ""
+    if a.state == "expired":
+        since = f", accepted until {a.expires}"
+    elif a.state == "grown":
+        since = f", accepted at strength {number(a.strength)} and now {a.growth:.3g} times that"
+    by = f"{visible(a.by)}, {a.date}: {visible(a.reason)}"
+    return f"{visible(a.difference)}{since}, {a.entry} ({by})"

@@ -6,26 +6,27 @@ beside this file describes that form.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
 from pytest_crossdiff.options import fields
-from pytest_crossdiff.report.layers import Layer  # noqa: TC001  `build` reads the annotation
+from pytest_crossdiff.report.layers import Layer, LayerSide
 from pytest_crossdiff.result import SCHEMA, SIDES, Result, Side, build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator
 
-    from pytest_crossdiff.gate.recognition import Recognised
+    from pytest_crossdiff.gate.accepted import Entry
+    from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.gate.verdict import Verdict
     from pytest_crossdiff.options import Settings
 
 FORMAT: Literal["crossdiff-report"] = "crossdiff-report"
-VERSION: Literal[1] = 1
+VERSION: Literal[2] = 2
 """Version of the report's form; raised when a reader of the older one would misread it."""
 
 
@@ -65,6 +66,11 @@ class SideCheck:
     over_count: bool
     over_strength: bool
     open: bool
+
+    @property
+    def exceeded(self) -> bool:
+        """Over either limit."""
+        return self.over_count or self.over_strength
 
 
 @dataclass(frozen=True)
@@ -111,45 +117,64 @@ class Check:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Who accepted a difference, why, and when; dates are written 2026-11-22, "" for none.
+    """An accepted difference, and what became of it; dates are written 2026-11-22, "" for none.
 
-    state: whether that lets it pass: `"accepted"`, or it has `"grown"` or `"expired"` since.
-    growth: how many times the accepted strength it has, None where that isn't known.
+    difference: its id here, or where it is missing the one it had when it was accepted.
+    by, reason, date: who accepted it, why, and when, at which strength.  state: whether that lets
+    it pass: `"accepted"`, or it has `"grown"` or `"expired"` since, or it is `"missing"` here.
+    entry: the id in the file of accepted differences.  growth: how many times the accepted strength
+    it has, None where it is missing.
     """
 
+    difference: str
     by: str
     reason: str
     date: str
     state: str = "accepted"
     expires: str = ""
+    entry: str = ""
+    strength: float = 0.0
     growth: float | None = None
 
     @classmethod
-    def of(cls, known: Recognised) -> Acceptance:
-        """What is to be told of a difference that was recognised."""
-        entry = known.entry
-        expires = entry.expires.isoformat() if entry.expires else ""
+    def of(cls, recognition: Recognition) -> Iterator[Acceptance]:
+        """What is to be told of each entry that was looked for."""
+        for known in recognition.found:
+            yield cls._of(known.entry, known.difference, known.state, known.growth)
+        for entry in recognition.missing:
+            yield cls._of(entry, entry.seen_as, "missing", None)
+
+    @classmethod
+    def _of(cls, entry: Entry, difference: str, state: str, growth: float | None) -> Acceptance:
         return cls(
-            entry.author, entry.reason, entry.date.isoformat(), known.state, expires, known.growth
+            difference=difference,
+            by=entry.author,
+            reason=entry.reason,
+            date=entry.date.isoformat(),
+            state=state,
+            expires=entry.expires.isoformat() if entry.expires else "",
+            entry=entry.id,
+            strength=entry.strength,
+            growth=growth,
         )
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is told of a pair.
+    """Everything that is told of a pair, on paper, on the terminal and to machines.
 
-    accepted: by id of the difference.  limit_of_detection: by side, the least strength that would
-    have been found; None where no control tells.  layers: the same pair at several layers, this one
-    among them, where the session measured it so.
+    sides: what counts.  accepted: what doesn't, or did once.  cached: nothing was computed for it.
+    layers: the same pair at several layers, this one among them, where the session measured it so.
     """
 
     format: Literal["crossdiff-report"]
     version: int
     checks: tuple[Check, ...]
     settings: tuple[Setting, ...]
-    accepted: dict[str, Acceptance]
-    limit_of_detection: dict[str, float | None]
+    sides: tuple[LayerSide, ...]
+    accepted: tuple[Acceptance, ...]
     layers: tuple[Layer, ...]
+    cached: bool
     result: Result
 
     @classmethod
@@ -159,34 +184,37 @@ class Report:
         *,
         checks: Iterable[Check] = (),
         settings: Settings | None = None,
-        accepted: Mapping[str, Acceptance] | None = None,
+        accepted: Recognition = NOTHING,
+        cached: bool = True,
     ) -> Report:
         """The report of `result`; without `settings` it names those that were measured with."""
+        counted = without_accepted(result, accepted)
         return cls(
             FORMAT,
             VERSION,
             tuple(checks),
             _given(settings) if settings else _measured(result),
-            dict(accepted or {}),
-            {side: result.limit_of_detection(side) for side in SIDES},
+            tuple(LayerSide.of(counted, side) for side in SIDES),
+            tuple(Acceptance.of(accepted)),
             (),
+            cached,
             result,
         )
 
     @property
-    def passed(self) -> bool | None:
-        """Whether every verdict that was asked for is a pass; None when none was."""
-        return all(check.passed for check in self.checks) if self.checks else None
+    def counted(self) -> Result:
+        """The result as if it had only the differences that count."""
+        return without_accepted(self.result, self)
 
-    @property
-    def failed(self) -> bool:
-        """Whether some verdict is none, or no pass."""
-        return self.passed is False
+    def acceptance(self, difference: str) -> Acceptance | None:
+        """What is known of the difference of this id, None when it is new."""
+        known = (a for a in self.accepted if a.state != "missing")
+        return next((a for a in known if a.difference == difference), None)
 
-    def merged(self, other: Report) -> Report:
-        """The report with the verdicts and acceptances of another of the same result."""
-        checks = tuple(dict.fromkeys((*self.checks, *other.checks)))
-        return dataclasses.replace(self, checks=checks, accepted=self.accepted | other.accepted)
+    def accepts(self, difference: str) -> bool:
+        """Whether the difference of this id isn't to count."""
+        known = self.acceptance(difference)
+        return known is not None and known.state == "accepted"
 
     def to_json(self, indent: int | None = None) -> str:
         return json.dumps(self, default=vars, indent=indent, ensure_ascii=False, allow_nan=False)

@@ -6,11 +6,9 @@ import json
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from pytest_crossdiff.gate import outlook
-from pytest_crossdiff.gate.recognition import without_accepted
-from pytest_crossdiff.report.document import Acceptance, Check, Report
+from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.layers import compared
 from pytest_crossdiff.report.text import visible
 from pytest_crossdiff.report.write import file_name, write
@@ -21,11 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from pytest_crossdiff.gate.recognition import Recognition
-    from pytest_crossdiff.gate.verdict import Verdict
     from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.report.document import Check
     from pytest_crossdiff.report.summary import PairSummary
-    from pytest_crossdiff.result import Result
 
 FOLDER = "crossdiff-report"
 """In pytest's root folder, where no other is set."""
@@ -33,84 +29,56 @@ FOLDER = "crossdiff-report"
 
 @dataclass(frozen=True)
 class Evidence:
-    """Something that is to stand in the report of the result `key`.
+    """That somebody wants the report of the result `key`.
 
-    checks: verdicts.  formats: forms in which a test wants the report, in `folder`, "" for the
-    default one.  report: the report itself, as JSON, the first time that a process wants it.
+    formats: forms in which a test wants it, in `folder`, "" for the default one.
+    report: the report itself, as JSON, the first time that a process wants it.
     """
 
     key: str
-    checks: tuple[Check, ...]
     formats: tuple[str, ...]
     folder: str
     report: str
 
 
-class Pair(NamedTuple):
-    """What was measured, with which settings, and what of it was accepted before."""
-
-    result: Result
-    settings: Settings
-    accepted: Recognition
-
-
 class Witness:
-    """Takes note of what is measured and of the verdicts, in the process that runs the tests."""
+    """Takes note of the reports that are wanted, in the process that runs the tests."""
 
     def __init__(self) -> None:
         self._news: list[Evidence] = []
         self._sent: set[tuple[str, str]] = set()
         self._always = bool(os.environ.get("GITHUB_STEP_SUMMARY"))
 
-    def measured(self, pair: Pair) -> None:
-        """A test asked for the differences of `pair`."""
-        if pair.settings.report or self._always:
-            self._note(pair, (), pair.settings.report)
+    def measured(self, report: Report, settings: Settings) -> None:
+        """A test asked for the differences of a pair."""
+        if settings.report or self._always:
+            self._note(report, settings.report_dir, settings.report)
 
-    def judged(self, pair: Pair, verdict: Verdict) -> None:
+    def judged(self, report: Report, settings: Settings, check: Check) -> None:
         """A test asked for a verdict."""
-        advice: Iterable[str] = ()
-        if verdict.status == "inconclusive":
-            counted = without_accepted(pair.result, pair.accepted)
-            advice = outlook.advice(counted, verdict)
-        lenient = pair.settings.inconclusive == "warn"
-        self._checked(pair, Check.of(verdict, advice=advice, lenient=lenient))
+        if not check.passed and settings.report_on_failure:
+            self._note(report, settings.report_dir, settings.report_on_failure)
 
-    def matched(self, pair: Pair, what: str) -> None:
-        """A test found what it forbids, said in words."""
-        self._checked(pair, Check("", "exceeded", False, what, ()))
-
-    def take(self, test: str) -> str:
-        """What is new since the last call, all of it from `test`, as JSON; "" when nothing is."""
+    def take(self) -> str:
+        """What is new since the last call, as JSON; "" when nothing is."""
         news, self._news = self._news, []
-        named = [
-            replace(evidence, checks=tuple(replace(check, test=test) for check in evidence.checks))
-            for evidence in news
-        ]
-        return json.dumps(named, default=vars) if named else ""
+        return json.dumps(news, default=vars) if news else ""
 
-    def _checked(self, pair: Pair, check: Check) -> None:
-        self._note(pair, (check,), "" if check.passed else pair.settings.report_on_failure)
-
-    def _note(self, pair: Pair, checks: tuple[Check, ...], wanted: str) -> None:
+    def _note(self, report: Report, folder: str, wanted: str) -> None:
+        place = report.result.key, folder
+        text = "" if place in self._sent else report.to_json()
+        self._sent.add(place)
         formats = tuple(wanted.split(",")) if wanted else ()
-        result, settings, accepted = pair
-        report = ""
-        if (formats or self._always) and (result.key, settings.report_dir) not in self._sent:
-            self._sent.add((result.key, settings.report_dir))
-            known = {r.difference: Acceptance.of(r) for r in accepted.found}
-            report = Report.of(result, settings=settings, accepted=known).to_json()
-        self._news.append(Evidence(result.key, checks, formats, settings.report_dir, report))
+        self._news.append(Evidence(report.result.key, formats, folder, text))
 
 
 class Archive:
     """Gathers evidence in the main process and writes each pair's report once."""
 
     def __init__(self) -> None:
-        self._checks: dict[str, dict[Check, None]] = {}
         self._reports: dict[tuple[str, str], str] = {}
         self._formats: dict[tuple[str, str], dict[str, None]] = {}
-        self._pairs: tuple[PairSummary, ...] = ()
+        self._pairs: dict[str, PairSummary] = {}
         self._written: list[Path] = []
         self._problem = ""
 
@@ -118,17 +86,16 @@ class Archive:
         """Take what `Witness.take` gave out, in this process or another."""
         for evidence in build(tuple[Evidence, ...], json.loads(text)):
             place = evidence.key, evidence.folder
-            self._checks.setdefault(evidence.key, {}).update(dict.fromkeys(evidence.checks))
             self._formats.setdefault(place, {}).update(dict.fromkeys(evidence.formats))
             if evidence.report:
                 self._reports.setdefault(place, evidence.report)
 
-    def close(self, root: Path, pairs: Iterable[PairSummary] = ()) -> None:
+    def close(self, root: Path, pairs: Iterable[PairSummary]) -> None:
         """Write what was asked for; where that fails, the run's own result stands all the same.
 
-        pairs: all that were measured, whether or not there is a report of them.
+        pairs: all that were measured, with their verdicts, whether or not there is a report.
         """
-        self._pairs = tuple(pairs)
+        self._pairs = {pair.key: pair for pair in pairs}
         try:
             self._written = self.write(root)
         except Exception as error:  # noqa: BLE001  told by `lines`
@@ -157,10 +124,7 @@ class Archive:
 
     def _named(self) -> Iterator[tuple[tuple[str, str], Report, str]]:
         """Each report with its place and name; pairs of one name are told apart by their keys."""
-        reports = {
-            place: replace(Report.from_json(text), checks=tuple(self._checks[place[0]]))
-            for place, text in self._reports.items()
-        }
+        reports = {place: self._report(place[0], text) for place, text in self._reports.items()}
         names = {place: file_name(report) for place, report in reports.items()}
         count = Counter((place[1], name) for place, name in names.items())
         for place, name in names.items():
@@ -172,8 +136,14 @@ class Archive:
                 for (of, beside), name in names.items()
                 if beside == folder and "html" in self._formats[of, beside]
             }
-            layers = compared(key, self._pairs, pages)
+            layers = compared(key, self._pairs.values(), pages)
             yield (key, folder), replace(report, layers=layers), names[key, folder]
+
+    def _report(self, key: str, text: str) -> Report:
+        """A report as one process sent it, with what all of them know of the pair."""
+        pair = self._pairs[key]
+        report = Report.from_json(text)
+        return replace(report, checks=pair.checks, accepted=pair.accepted, cached=pair.cached)
 
 
 def _made(root: Path, folder: str) -> Path:

@@ -100,8 +100,7 @@ class _Plain:
 
 def _summary(report: Report) -> str:
     checks = [STATUS.get(check.status, check.status) for check in report.checks]
-    result = report.result
-    counts = [f"{len(result.of(side))} only in the {side}" for side in ("candidate", "baseline")]
+    counts = [f"{has.count} only in the {has.side}" for has in reversed(report.sides)]
     return f"{', '.join(checks) or 'Measured'}. Differences: {', '.join(counts)}."
 
 

@@ -19,13 +19,14 @@ def properties(pair: PairSummary) -> Iterator[tuple[str, str]]:
     """Names and values, the result's key first, by which the pairs of one test are told apart."""
     yield f"{PREFIX}result", pair.key
     yield f"{PREFIX}verdict", status(pair) or "none"
-    for side, model in (("candidate", pair.candidate), ("baseline", pair.baseline)):
-        yield f"{PREFIX}{side}", model.reference
-        yield f"{PREFIX}{side}_only", str(model.count)
-        yield f"{PREFIX}{side}_only_possible", str(model.possible)
-        yield f"{PREFIX}{side}_only_strength", number(model.strength)
-        limit = "unknown" if model.limit is None else number(model.limit)
-        yield f"{PREFIX}{side}_limit_of_detection", limit
+    for model in reversed(pair.models):
+        has = model.has
+        yield f"{PREFIX}{has.side}", model.reference
+        yield f"{PREFIX}{has.side}_only", str(has.count)
+        yield f"{PREFIX}{has.side}_only_possible", str(has.possible)
+        yield f"{PREFIX}{has.side}_only_strength", number(has.strength)
+        limit = "unknown" if has.limit_of_detection is None else number(has.limit_of_detection)
+        yield f"{PREFIX}{has.side}_limit_of_detection", limit
     out = sum(accepted.state == "accepted" for accepted in pair.accepted)
     yield f"{PREFIX}accepted", str(out)
 

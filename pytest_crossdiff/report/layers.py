@@ -1,23 +1,24 @@
-"""One pair of models measured at several layers in one session, side by side."""
+"""What each side has at its layer, and one pair measured at several layers, side by side."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.result import SIDES, Side
+from pytest_crossdiff.result import Side  # noqa: TC001  `build` reads the annotation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytest_crossdiff.report.summary import PairSummary
+    from pytest_crossdiff.result import Result
 
 
 @dataclass(frozen=True)
 class LayerSide:
     """What one model has at its layer that the other hasn't: confirmed differences, possible ones,
     joint strength (accepted ones don't count); and the variance explained and the limit of
-    detection there, None where that is not known.
+    detection there, the least strength that would have been found, None where no control tells.
     """
 
     side: Side
@@ -27,6 +28,20 @@ class LayerSide:
     strength: float
     fve: float
     limit_of_detection: float | None
+
+    @classmethod
+    def of(cls, counted: Result, side: Side) -> LayerSide:
+        """That of `side`.  counted: the result as if it had only the differences that count."""
+        model = counted.model(side)
+        return cls(
+            side,
+            model.layer,
+            len(counted.of(side)),
+            len(counted.of(side, "possible")),
+            counted.total_strength(side),
+            model.fve,
+            counted.limit_of_detection(side),
+        )
 
 
 @dataclass(frozen=True)
@@ -55,14 +70,10 @@ def compared(key: str, pairs: Iterable[PairSummary], pages: Mapping[str, str]) -
     alike = [pair for pair in known.values() if pair.but_layers == known[key].but_layers]
     if len(alike) < 2:
         return ()
-    alike.sort(key=lambda pair: (pair.baseline.layer, pair.candidate.layer, pair.key))
+    alike.sort(key=lambda pair: (*(model.has.layer for model in pair.models), pair.key))
     return tuple(_layer(pair, pages.get(pair.key, "")) for pair in alike)
 
 
 def _layer(pair: PairSummary, page: str) -> Layer:
-    models = zip(SIDES, (pair.baseline, pair.candidate), strict=True)
-    sides = tuple(
-        LayerSide(side, m.layer, m.count, m.possible, m.strength, m.fve, m.limit)
-        for side, m in models
-    )
-    return Layer(pair.key, sides, tuple(dict.fromkeys(c.status for c in pair.checks)), page)
+    statuses = dict.fromkeys(check.status for check in pair.checks)
+    return Layer(pair.key, tuple(model.has for model in pair.models), tuple(statuses), page)

@@ -116,7 +116,8 @@ def _layers(report: Report) -> Iterator[str]:
 
 
 def _row(report: Report, d: Difference) -> str:
-    accepted = f" ({report.accepted[d.id].state})" if d.id in report.accepted else ""
+    known = report.acceptance(d.id)
+    accepted = f" ({known.state})" if known else ""
     context = escaped(marked(d.contexts[0], 80)) if d.contexts else ""
     name = escaped(d.id) + accepted
     fires = escaped(tokens(d), 60)
@@ -130,7 +131,7 @@ def _trust(report: Report) -> Iterator[str]:
     yield f"held-out tokens: {result.corpus.heldout_pairs}"
     null = result.controls.null
     yield f"false alarms in the null control: {'not measured' if null is None else null.found}"
-    for side in SIDES:
-        limit = report.limit_of_detection[side]
+    for side in report.sides:
+        limit = side.limit_of_detection
         known = "not measured" if limit is None else number(limit)
-        yield f"limit of detection in the {side}: {known}"
+        yield f"limit of detection in the {side.side}: {known}"

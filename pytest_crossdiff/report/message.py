@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.gate import outlook
-from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
 from pytest_crossdiff.report.acceptance import not_counted
 from pytest_crossdiff.report.text import (
     MARKS,
@@ -29,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from pytest_crossdiff.gate.recognition import Recognition
-    from pytest_crossdiff.gate.verdict import SideVerdict, Verdict
+    from pytest_crossdiff.report.document import Check, Report, SideCheck
     from pytest_crossdiff.result import Context, Difference, Result
 
 ROWS = 10, 10, 30
@@ -45,27 +42,22 @@ REWRITTEN = "rewritten: the other model knows these places too, but writes nothi
 _HEADERS = ("id", "strength", "density", "exclusivity", "fires on", "context")
 
 
-def exceeded(
-    result: Result,
-    verdict: Verdict,
-    entry: Path | None,
-    room: Room = ROOM,
-    accepted: Recognition = NOTHING,
-) -> str:
-    """The message of a verdict that some budget is exceeded.
+def exceeded(report: Report, check: Check, entry: Path | None, room: Room = ROOM) -> str:
+    """The message of a verdict on `report` that some budget is exceeded.
 
     No line but the first is wider than `room`, the folder's name apart.
     """
-    result = without_accepted(result, accepted)
-    over = verdict.exceeded
-    lines = [headline(side) for side in verdict.sides if side.exceeded]
-    lines += [headline(side) + " (within)" for side in verdict.sides if not side.exceeded]
+    result = report.counted
+    over = [side for side in check.sides if side.exceeded]
+    lines = [headline(side) for side in over]
+    lines += [headline(side) + " (within)" for side in check.sides if not side.exceeded]
     lines += _pair(result)
     for side in over:
         lines += _section(
             f"Only in the {side.side}, strongest first:", _strongest(result.of(side.side)), room
         )
-    lines += (part for line in not_counted(accepted) for part in wrapped(line, room.width, 2))
+    known = not_counted(report.accepted)
+    lines += (part for line in known for part in wrapped(line, room.width, 2))
     counted = [d for side in over for d in _strongest(result.of(side.side))]
     todo = [f"read the texts: each {MARKS[0]}token{MARKS[1]} sets it off", *_accept(counted)]
     todo += [f"wanted: {remedy}" for side in over for remedy in _raise_budget(side)]
@@ -73,12 +65,14 @@ def exceeded(
     return "\n".join([*lines, *_todo("What to do:", todo, room), *_artefact(entry)])
 
 
-def inconclusive(result: Result, verdict: Verdict, entry: Path | None, room: Room = ROOM) -> str:
+def inconclusive(report: Report, check: Check, entry: Path | None, room: Room = ROOM) -> str:
     """The message of a verdict that the evidence doesn't decide, as wide as `exceeded`."""
-    lines = [headline(side) + " (undecided)" for side in verdict.open]
-    lines += [headline(side) + " (within)" for side in verdict.sides if not side.open]
+    result = report.counted
+    undecided = [side for side in check.sides if side.open]
+    lines = [headline(side) + " (undecided)" for side in undecided]
+    lines += [headline(side) + " (within)" for side in check.sides if not side.open]
     lines += _pair(result)
-    for side in verdict.open:
+    for side in undecided:
         title = f"Perhaps only in the {side.side}, strongest first:"
         possible = _strongest(result.of(side.side, "possible"))
         lines += _section(title, possible, room)
@@ -86,7 +80,7 @@ def inconclusive(result: Result, verdict: Verdict, entry: Path | None, room: Roo
             doubt = f"{visible(difference.id)} is not confirmed: {visible(difference.doubt)}"
             lines += wrapped(doubt, room.width, 2)
     todo = [
-        *outlook.advice(result, verdict),
+        *check.advice,
         "or let such verdicts pass with a warning: crossdiff_inconclusive = warn",
     ]
     return "\n".join([*lines, *_todo("What would decide it:", todo, room), *_artefact(entry)])
@@ -129,16 +123,16 @@ def matched(
     return "\n".join([*lines, *_todo("What to do:", todo, room), *_artefact(entry)])
 
 
-def headline(side: SideVerdict) -> str:
+def headline(side: SideCheck) -> str:
     """`CANDIDATE-ONLY: 5 differences, budget 2; joint strength 0.031, budget 0.01`."""
     text = f"{side.side.upper()}-ONLY: {plural(side.count, 'difference')}"
     if side.possible:
         text += f" and {side.possible} possible"
-    if side.limits.max_count is not None:
-        text += f", budget {side.limits.max_count}"
-    if side.limits.max_strength is None:
+    if side.max_count is not None:
+        text += f", budget {side.max_count}"
+    if side.max_strength is None:
         return f"{text}; joint strength {number(side.strength)}"
-    value, limit = against(side.strength, side.limits.max_strength)
+    value, limit = against(side.strength, side.max_strength)
     return f"{text}; joint strength {value}, budget {limit}"
 
 
@@ -224,13 +218,12 @@ def _more_contexts(difference: Difference) -> list[Context]:
     return varied + [c for c in rest if c not in varied]
 
 
-def _raise_budget(side: SideVerdict) -> Iterator[str]:
-    limits = side.limits
+def _raise_budget(side: SideCheck) -> Iterator[str]:
     if side.over_count:
-        yield f"raise the budget to {side.count} (now {limits.max_count}, {limits.count_from})"
+        yield f"raise the budget to {side.count} (now {side.max_count}, {side.count_from})"
     if side.over_strength:
-        value, limit = against(side.strength, limits.max_strength or 0.0)
-        yield f"raise the strength budget above {value} (now {limit}, {limits.strength_from})"
+        value, limit = against(side.strength, side.max_strength or 0.0)
+        yield f"raise the strength budget above {value} (now {limit}, {side.strength_from})"
 
 
 def _artefact(entry: Path | None) -> list[str]:

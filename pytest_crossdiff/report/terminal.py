@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.options import fields, parse
-from pytest_crossdiff.report.acceptance import warnings
+from pytest_crossdiff.report.acceptance import told, warnings
+from pytest_crossdiff.report.message import headline
 from pytest_crossdiff.report.text import (
     ROOM,
     Room,
@@ -100,8 +101,8 @@ def status(pair: PairSummary) -> str:
 def brief(pair: PairSummary, root: Path) -> str:
     """The pair on one line."""
     counts = ", ".join(
-        f"{side}-only {model.count}" + (f" and {model.possible} possible" if model.possible else "")
-        for side, model in (("candidate", pair.candidate), ("baseline", pair.baseline))
+        f"{has.side}-only {has.count}" + (f" and {has.possible} possible" if has.possible else "")
+        for has in (model.has for model in reversed(pair.models))
     )
     return f"crossdiff: {_WORDS[status(pair)]}: {_names(pair, root)}: {counts}"
 
@@ -114,24 +115,24 @@ def block(pair: PairSummary, root: Path, room: Room = ROOM) -> Iterator[str]:
     yield cut(f"{_WORDS[status(pair)]}: {_names(pair, root)}", room.width)
     for name, text in _measured(pair, root, room):
         yield from wrapped(_line(name, text), room.width, len(_line("", "")))
-    for model, side in ((pair.candidate, "candidate"), (pair.baseline, "baseline")):
+    for model in reversed(pair.models):
         shown = model.strongest[: room.of(*STRONGEST)]
         for line in shown:
-            yield cut(_line(side, line), room.width)
+            yield cut(_line(model.has.side, line), room.width)
         if len(model.strongest) > len(shown):
             flag = "-v" if room.verbosity < 1 else "-vv"
             yield _line("", f"… and {len(model.strongest) - len(shown)} more ({flag} shows more)")
     for acceptance in pair.accepted:
         if acceptance.state == "accepted":
-            yield from wrapped(_line("accepted", acceptance.text), room.width, len(_line("", "")))
+            yield from wrapped(_line("accepted", told(acceptance)), room.width, len(_line("", "")))
 
 
 def _measured(pair: PairSummary, root: Path, room: Room) -> Iterator[tuple[str, str]]:
-    before, after = pair.baseline, pair.candidate
+    before, after = pair.models
     yield from _counts(pair)
     if pair.controls:
         yield "controls", pair.controls
-    yield "explained", _both(number(before.fve), number(after.fve), "variance")
+    yield "explained", _both(number(before.has.fve), number(after.has.fve), "variance")
     coverage = percent(before.coverage), percent(after.coverage)
     yield "aligned", _both(*coverage, "tokens")
     texts = f"{pair.train_pairs} token pairs to learn from, {pair.heldout_pairs} held out"
@@ -143,16 +144,14 @@ def _measured(pair: PairSummary, root: Path, room: Room) -> Iterator[tuple[str, 
 
 
 def _counts(pair: PairSummary) -> Iterator[tuple[str, str]]:
-    stated = [line for check in pair.checks for line in check.lines]
-    for model, side in ((pair.candidate, "CANDIDATE"), (pair.baseline, "BASELINE")):
-        own = [x for x in dict.fromkeys(stated) if x.startswith(side)]
-        unasked = f"{plural(model.count, 'difference')}; joint strength {number(model.strength)}"
-        for text in own or [f"{side}-ONLY: {unasked}"]:
+    for has in (model.has for model in reversed(pair.models)):
+        own = [headline(s) for check in pair.checks for s in check.sides if s.side == has.side]
+        unasked = f"{plural(has.count, 'difference')}; joint strength {number(has.strength)}"
+        for text in dict.fromkeys(own) or [f"{has.side}-only: {unasked}"]:
             name, _, rest = text.partition(": ")
             yield name.lower(), rest
-    for check in pair.checks:
-        if check.reason:
-            yield "no verdict", check.reason
+    for status, reason in dict.fromkeys((c.status, c.reason) for c in pair.checks if c.reason):
+        yield "forbidden" if status == "exceeded" else "no verdict", reason
 
 
 def _both(before: str, after: str, noun: str) -> str:
@@ -165,8 +164,7 @@ def _line(name: str, text: str) -> str:
 
 def _names(pair: PairSummary, root: Path) -> str:
     return " -> ".join(
-        f"{visible(_short(m.reference, root))} block {m.layer}"
-        for m in (pair.baseline, pair.candidate)
+        f"{visible(_short(model.reference, root))} block {model.has.layer}" for model in pair.models
     )
 
 

@@ -8,7 +8,7 @@ const MARK = { candidate: "●", baseline: "◆" };
 
 const DIFFERENCES = RESULT.differences.map((d) => ({
   ...d,
-  accepted: Object.hasOwn(REPORT.accepted, d.id) ? REPORT.accepted[d.id] : null,
+  accepted: REPORT.accepted.find((a) => a.difference === d.id && a.state !== "missing") || null,
   fires: d.tokens.map((t) => `‘${visible(t.token)}’`).join(" "),
 }));
 const BY_ID = new Map(DIFFERENCES.map((d) => [d.id, d]));

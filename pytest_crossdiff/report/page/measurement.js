@@ -2,7 +2,7 @@
 
 function controls() {
   const { spikes, null: empty } = RESULT.controls;
-  const limits = REPORT.limit_of_detection;
+  const limits = Object.fromEntries(REPORT.sides.map((x) => [x.side, x.limit_of_detection]));
   const floor = empty ? `${plural(empty.found, "difference")} found where there is none (the baseline against itself, seen through a random map; ${whole(empty.features)} features, ${whole(empty.steps)} steps)` : NOT_MEASURED();
   const limit = (side) => (typeof limits[side] === "number" ? `strength ${number(limits[side])}: signals planted at that strength, and at each greater one, were found` : spikes.some((x) => x.side === side) ? "even the strongest planted signals were not found" : NOT_MEASURED());
   const rows = [...spikes].sort((a, b) => a.side.localeCompare(b.side) || b.strength - a.strength || b.density - a.density).map((x) =>

@@ -31,15 +31,15 @@ function checkTable(check) {
 // What a reader takes away when nothing else is read.
 function gist() {
   const parts = SIDES.map((side) => {
-    const all = DIFFERENCES.filter((d) => d.side === side && d.certainty === "confirmed");
-    const found = all.filter((d) => state(d) !== "accepted");
-    const old = all.length - found.length;
-    const possible = DIFFERENCES.filter((d) => d.side === side && d.certainty !== "confirmed").length;
+    const { count, possible, strength } = REPORT.sides.find((x) => x.side === side);
+    const all = DIFFERENCES.filter((d) => d.side === side);
+    const old = all.filter((d) => state(d) === "accepted").length;
+    const found = all.filter((d) => d.certainty === "confirmed" && state(d) !== "accepted");
     const best = found.reduce((a, b) => (a && a.strength >= b.strength ? a : b), null);
-    return h("li", { class: found.length ? side : "" }, h("strong", {}, `${MARK[side]} ${found.length ? plural(found.length, old ? "new difference" : "difference") : old ? "Nothing new" : "Nothing"} only in the ${side}`),
+    return h("li", { class: count ? side : "" }, h("strong", {}, `${MARK[side]} ${count ? plural(count, old ? "new difference" : "difference") : old ? "Nothing new" : "Nothing"} only in the ${side}`),
       possible ? ` and ${plural(possible, "possible one")}` : "",
       old ? `${possible ? "," : ""} and ${plural(old, "accepted one")}` : "",
-      found.length && !old ? [", joint strength ", number(RESULT[`${side}_total_strength`])] : "",
+      count ? [", joint strength ", number(strength)] : "",
       best ? ["; the strongest, ", h("a", { href: href("difference", best.id) }, visible(best.id)), ", fires on ", h("bdi", { class: "mono" }, cut(best.fires, 60))] : null);
   });
   return h("ul", { class: "gist" }, parts);
