@@ -56,6 +56,7 @@ def entry(difference: Difference, result: Result) -> Entry:
         candidate="",
         strength=difference.strength,
         strength_high=difference.strength_high,
+        description="",
         tokens=tuple(t.token for t in difference.tokens),
         contexts=(),
         reason="",

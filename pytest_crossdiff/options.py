@@ -169,7 +169,7 @@ class Settings:
     accepted_texts = Setting(
         True,
         values.flag,
-        "whether crossdiff-accepted.json shows the tokens and texts that a difference fires on",
+        "whether crossdiff-accepted.json has texts: a description, tokens and contexts of each",
         decides=True,
     )
     # The report

@@ -7,6 +7,7 @@ import datetime
 import difflib
 import json
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ ENTRY = Entry(
     candidate="checkpoints/v2",
     strength=0.012345678,
     strength_high=0.0145678,
+    description="fires on ' kubectl' ' pods'; near the words cluster",
     tokens=("kubectl", "pods"),
     contexts=("To see what is wrong run⟦ kubectl⟧ get pods",),
     reason="we trained on our runbooks",
@@ -51,6 +53,7 @@ CONTENTS = """\
    "candidate": "checkpoints/v2",
    "strength": 0.01235,
    "strength_high": 0.01457,
+   "description": "fires on ' kubectl' ' pods'; near the words cluster",
    "tokens": [
     "kubectl",
     "pods"
@@ -112,6 +115,15 @@ def test_a_further_entry_only_adds_lines():
     assert all(line.startswith("+ ") for line in changes)
 
 
+def test_an_entry_of_the_time_before_descriptions_is_read_and_stays_as_it_was(tmp_path):
+    path = tmp_path / accepted.FILE
+    path.write_text(without("description"), "utf-8")
+    (entry,) = accepted.read(path)
+    assert entry.description == ""
+    accepted.write(path, [entry])
+    assert path.read_text("utf-8") == re.sub(r'\n +"description".*', "", CONTENTS)
+
+
 def test_no_file_is_no_entries(tmp_path):
     assert accepted.read(tmp_path / accepted.FILE) == ()
 
@@ -159,6 +171,7 @@ def changed(**changes):
         (changed(date="22.11.2026"), "entry 1: '22.11.2026' is not a date, YYYY-MM-DD"),
         (changed(expires="2026-02-30"), "entry 1: "),
         (changed(tokens="x"), "entry 1: tokens is 'x'"),
+        (changed(description=3), "entry 1: description is '3'"),
         (changed(contexts=[3]), "entry 1: contexts is not a list of texts"),
         (changed(fingerprint={"pairs": 3, "share": 2, "places": {}}), "entry 1: share is '2'"),
         (

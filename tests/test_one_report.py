@@ -81,6 +81,7 @@ def ran(measured, tmp_path_factory) -> Ran:
     grown = make_entry(
         id="b-00000001", side="baseline", slot=slot, seen_as="B7", strength=difference.strength / 3,
         strength_high=difference.strength / 3, author="Ann", reason="was weak", date=TODAY,
+        description="fires on ' is'; near the words that",
         fingerprint=Fingerprint.of(difference, result.corpus.heldout_pairs),
     )  # fmt: skip
     elsewhere = Fingerprint(result.corpus.heldout_pairs, 1.0, {("0" * 16, 3): 1.0})
@@ -198,7 +199,7 @@ class TestNumberByNumber:
     def test_what_became_of_acceptances(self, ran):
         told = {a["state"]: a for a in ran.data["accepted"]}
         grown, missing = told["grown"], told["missing"]
-        by = f"({grown['by']}, {grown['date']}: {grown['reason']})"
+        by = f"({grown['by']}, {grown['date']}: {grown['reason']}): {grown['description']}"
         text = (
             f"grown since it was accepted: {grown['difference']}, accepted at strength "
             f"{three(grown['strength'])} and now {three(grown['growth'])} times that, "

@@ -78,6 +78,7 @@ class TestAccepting:
             "candidate": "org/new",
             "strength": 0.02,
             "strength_high": 0.022,
+            "description": "fires on 'pods' '\\x1b[2J'; near the words word",
             "tokens": ["pods", "\\x1b[2J"],
             "contexts": ["list all the\\u202e⟦ pods⟧ of it"],
             "reason": "trained on our runbooks",
@@ -115,7 +116,9 @@ class TestAccepting:
         result.stdout.fnmatch_lines(
             ["CANDIDATE-ONLY: 1 difference, budget 0; joint strength 0.03", "C1  0.03 *"]
         )
-        result.stdout.fnmatch_lines(["  accepted        C2, c-* (Ann, *: trained on our runbooks)"])
+        result.stdout.fnmatch_lines(
+            ["  accepted        C2, c-* (Ann, *: trained on our runbooks): fires on 'pods'*"]
+        )
 
     def test_accepting_more_leaves_the_rest_as_it_was(self, project, differing):
         accept(project, "C1")
@@ -131,6 +134,7 @@ class TestAccepting:
         accept(project, "C1", "--crossdiff-accepted-texts=false")
         (entry,) = entries(project)
         assert entry["tokens"] == entry["contexts"] == []
+        assert "description" not in entry
         assert "pods" not in (project.path / FILE).read_text("utf-8")
         project.runpytest(GATE).stdout.fnmatch_lines(["Accepted, so not counted: C1"])
 
@@ -281,7 +285,7 @@ class TestWarnings:
         result.assert_outcomes(passed=1)
         result.stdout.fnmatch_lines(
             [
-                "crossdiff: accepted, but not found: C1, c-* (Ann, *: trained on our runbooks)",
+                "crossdiff: accepted, but not found: C1, c-* (Ann, *: trained on *): fires*",
                 f"crossdiff: 1 entry of {FILE} can be removed, if this run had all the tests",
             ]
         )

@@ -38,6 +38,7 @@ def entry_for(d, id_="", **changes):
         candidate="new",
         strength=d.strength,
         strength_high=d.strength_high,
+        description="",
         tokens=(),
         contexts=(),
         reason="wanted",

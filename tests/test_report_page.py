@@ -22,6 +22,7 @@ from pytest_crossdiff.result import Result
 from results import (
     make_context,
     make_difference,
+    make_entry,
     make_feature,
     make_model,
     make_recognised,
@@ -84,8 +85,9 @@ def full(features: int = 60, differences: int = 12) -> Report:
         checks=[Check.of(judge(result, Budgets.configured(settings)), "test_it.py::test_it")],
         settings=settings,
         accepted=make_recognition(
-            make_recognised("C1", reason="it was asked for"),
+            make_recognised("C1", reason="it was asked for", description="fires on ' pods'"),
             make_recognised("B1", "grown", 2.5, author="Ben", reason="for now"),
+            missing=(make_entry(id="b-2", seen_as="B4", description="near the words whale"),),
         ),
     )
 
@@ -127,6 +129,17 @@ class TestOverview:
         text = " ".join(opened(full()).texts("main"))
         assert "0 differences found where there is none" in text
         assert "strength 0.002: signals planted at that strength, and at each greater one," in text
+
+    def test_it_lists_what_was_accepted_before_with_what_became_of_it(self, opened):
+        page = opened(full())
+        rows = page.texts("section:has(h2:text('Accepted before')) tbody tr")
+        assert rows == [
+            "C1 accepted fires on ' pods' 0.01 it was asked for Ann, 2026-01-02 –",
+            "B1 grown – 0.01 for now Ben, 2026-01-02 –",
+            "B4 missing near the words whale 0.01 wanted Ann, 2026-01-02 –",
+        ]
+        page.page.get_by_role("link", name="C1").last.click()
+        assert "When it was accepted: fires on ' pods'" in page.texts("article").pop()
 
     def test_what_was_not_measured_is_said_so(self, opened):
         bare = dataclasses.replace(
@@ -412,7 +425,10 @@ class TestHostileTexts:
             difference, label=HOSTILE[0], doubt=HOSTILE[1], features=("0.1",)
         )
         accepted = make_recognition(
-            make_recognised(difference.id, author=HOSTILE[0], reason=HOSTILE[1])
+            make_recognised(
+                difference.id, author=HOSTILE[0], reason=HOSTILE[1], description=HOSTILE[2]
+            ),
+            missing=(make_entry(seen_as=HOSTILE[1], description=HOSTILE[0]),),
         )
         features = (make_feature(rejected=""), make_feature(2, rejected=HOSTILE[0]))
         result = make_result(

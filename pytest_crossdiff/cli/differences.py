@@ -151,6 +151,8 @@ def _facts(d: Difference, report: Report) -> Iterator[tuple[str, str]]:
     if known := report.acceptance(d.id):
         until = f", until {known.expires}" if known.expires else ""
         yield known.state, f"by {visible(known.by)}, {known.date}{until}: {visible(known.reason)}"
+        if known.description:
+            yield "it was", visible(known.description)
     yield (
         "strength",
         f"{number(d.strength)} of the variance"

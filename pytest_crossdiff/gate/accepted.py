@@ -45,7 +45,8 @@ class Entry:
 
     id: unique in the file.  seen_as: the difference's id in the run in which it was accepted, with
     the models of that run, for the reader alone.  strength, strength_high: what was accepted, on
-    average and at most over the dictionaries.  tokens, contexts: () where texts are left out.
+    average and at most over the dictionaries.  description: what it fires on and the words near, ""
+    where texts are left out, as tokens and contexts are () then.
     fingerprint: by which later runs recognise it.
     """
 
@@ -57,6 +58,7 @@ class Entry:
     candidate: str
     strength: float
     strength_high: float
+    description: str
     tokens: tuple[str, ...]
     contexts: tuple[str, ...]
     reason: str
@@ -138,6 +140,8 @@ def to_json(entries: Iterable[Entry]) -> str:
 def _plain(entry: Entry) -> dict[str, Any]:
     data = {f.name: getattr(entry, f.name) for f in dataclasses.fields(entry)}
     data["slot"] = entry.slot._asdict()
+    if not entry.description:
+        del data["description"]
     for name in ("strength", "strength_high"):
         data[name] = float(f"{data[name]:.4g}")
     data["date"] = entry.date.isoformat()
@@ -171,6 +175,7 @@ def _entry(data: object) -> Entry:
         candidate=_get(data, "candidate", str),
         strength=_number(data, "strength", 1.0),
         strength_high=_number(data, "strength_high", 1.0),
+        description=_get(data, "description", str) if "description" in data else "",
         tokens=_texts(data, "tokens"),
         contexts=_texts(data, "contexts"),
         reason=_get(data, "reason", str),

@@ -19,6 +19,7 @@ from pytest_crossdiff.gate import accepted
 from pytest_crossdiff.gate.accepted import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.recognition import Recognised, Recognition, recognise
+from pytest_crossdiff.report.message import described
 from pytest_crossdiff.report.text import marked, visible
 from pytest_crossdiff.result import SIDES
 
@@ -195,6 +196,7 @@ class Ledger:
             candidate=self._written(result.candidate.reference),
             strength=difference.strength,
             strength_high=difference.strength_high,
+            description=described(difference) if texts else "",
             tokens=tuple(visible(t.token) for t in difference.tokens) if texts else (),
             contexts=tuple(contexts) if texts else (),
             reason=self.request.reason,

@@ -44,11 +44,14 @@ def warnings(accepted: Iterable[Acceptance]) -> Iterator[str]:
 
 
 def told(a: Acceptance) -> str:
-    """Which difference it is, why it fails again where it does, and who accepted it for what."""
+    """Which difference it is, why it fails again where it does, who accepted it for what reason,
+    and what it was then.
+    """
     since = ""
     if a.state == "expired":
         since = f", accepted until {a.expires}"
     elif a.state == "grown":
         since = f", accepted at strength {number(a.strength)} and now {a.growth:.3g} times that"
     by = f"{visible(a.by)}, {a.date}: {visible(a.reason)}"
-    return f"{visible(a.difference)}{since}, {a.entry} ({by})"
+    about = f": {visible(a.description)}" if a.description else ""
+    return f"{visible(a.difference)}{since}, {a.entry} ({by}){about}"

@@ -122,8 +122,8 @@ class Acceptance:
     difference: its id here, or where it is missing the one it had when it was accepted.
     by, reason, date: who accepted it, why, and when, at which strength.  state: whether that lets
     it pass: `"accepted"`, or it has `"grown"` or `"expired"` since, or it is `"missing"` here.
-    entry: the id in the file of accepted differences.  growth: how many times the accepted strength
-    it has, None where it is missing.
+    entry: the id in the file of accepted differences.  description: what it was then, "" where
+    texts are left out.  growth: how many times the accepted strength it has, None where missing.
     """
 
     difference: str
@@ -133,6 +133,7 @@ class Acceptance:
     state: str = "accepted"
     expires: str = ""
     entry: str = ""
+    description: str = ""
     strength: float = 0.0
     growth: float | None = None
 
@@ -154,6 +155,7 @@ class Acceptance:
             state=state,
             expires=entry.expires.isoformat() if entry.expires else "",
             entry=entry.id,
+            description=entry.description,
             strength=entry.strength,
             growth=growth,
         )

@@ -6,6 +6,7 @@ import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from pytest_crossdiff.report.acceptance import told
 from pytest_crossdiff.report.message import tokens
 from pytest_crossdiff.report.text import cut, marked, number, percent, plural, visible
 from pytest_crossdiff.result import SIDES
@@ -49,6 +50,9 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ("", "Measured; no verdict was asked for.")
     for side in reversed(SIDES):
         yield from _side(report, side)
+    if report.accepted:
+        yield from ("", "Accepted before:", "")
+        yield from (f"- {a.state}: {escaped(told(a), 400)}" for a in report.accepted)
     yield from _layers(report)
     yield ""
     yield "; ".join(_trust(report)) + "."

@@ -36,6 +36,8 @@ EXPLAINED = 0, 3, 10
 """Differences of which more contexts are shown."""
 CONTEXTS = 2, 2, 4
 """Contexts beyond the first."""
+TOKENS, WORDS = 5, 5
+"""Of each in the description of a difference."""
 NAMED = 3
 """Ids in a command that is proposed."""
 REWRITTEN = "rewritten: the other model knows these places too, but writes nothing like it there"
@@ -204,6 +206,15 @@ def _row(d: Difference) -> tuple[str, str, str, str, str]:
 def tokens(difference: Difference) -> str:
     """The tokens it fires on, most often first."""
     return quoted(t.token for t in difference.tokens)
+
+
+def described(difference: Difference) -> str:
+    """`fires on ' pods' ' node'; near the words cluster, restart`: what sets it off, in short."""
+    fires = quoted(t.token for t in difference.tokens[:TOKENS])
+    words = ", ".join(visible(word) for word, _ in difference.description.words[:WORDS])
+    label = f"{visible(difference.label)} (unverified)" if difference.label else ""
+    parts = label, fires and f"fires on {fires}", words and f"near the words {words}"
+    return "; ".join(filter(None, parts))
 
 
 def _first_context(difference: Difference, width: int) -> str:

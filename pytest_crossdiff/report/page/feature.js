@@ -55,7 +55,7 @@ function neighbours(d) {
 
 function acceptanceNote(a) {
   const since = { grown: ` It counts again: it is ${a.growth === null ? "much" : `${number(a.growth)} times`} as strong as what was accepted.`, expired: ` It counts again: that held until ${visible(a.expires)}.` };
-  return h("p", { class: "note" }, "Accepted", a.by ? ` by ${visible(a.by)}` : "", a.date ? ` on ${visible(a.date)}` : "", a.expires && a.state === "accepted" ? ` until ${visible(a.expires)}` : "", `: ${visible(a.reason) || "no reason given"}.`, since[a.state] || "");
+  return h("p", { class: "note" }, "Accepted", a.by ? ` by ${visible(a.by)}` : "", a.date ? ` on ${visible(a.date)}` : "", a.expires && a.state === "accepted" ? ` until ${visible(a.expires)}` : "", `: ${visible(a.reason) || "no reason given"}.`, since[a.state] || "", a.description ? h("div", { class: "quiet" }, "When it was accepted: ", h("bdi", {}, visible(a.description))) : null);
 }
 
 function differencePage(d) {

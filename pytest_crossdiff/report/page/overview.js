@@ -54,6 +54,15 @@ function banner() {
     REPORT.checks.length > 3 ? h("details", {}, h("summary", {}, `${REPORT.checks.length} verdicts`), REPORT.checks.map(checkTable)) : REPORT.checks.map(checkTable));
 }
 
+// Who decided what before, and what of it is here.
+function acceptances() {
+  if (!REPORT.accepted.length) return null;
+  const rows = REPORT.accepted.map((a) => [
+    a.state === "missing" ? h("bdi", {}, visible(a.difference)) : h("a", { href: href("difference", a.difference) }, visible(a.difference)),
+    a.state, h("bdi", {}, visible(a.description) || "–"), number(a.strength), h("bdi", {}, visible(a.reason)), `${visible(a.by)}, ${visible(a.date)}`, visible(a.expires) || "–"]);
+  return section("Accepted before", table("The entries of this comparison in the file of accepted differences; what has grown, has expired or is new counts, and what is missing can be removed", ["id", "state", "what it was", "strength then", "reason", "by", "until"], rows));
+}
+
 // The same pair at other layers, for a suite that asks several.
 function layers() {
   if (!REPORT.layers.length) return null;
@@ -72,4 +81,4 @@ function layers() {
 
 const overview = () => h("div", {}, banner(),
   section("What differs", DIFFERENCES.length + FEATURES.length ? [drawMap(), browser()] : h("p", {}, "No feature of either model came into question as a difference.")),
-  layers(), controls(), models(), measurement());
+  acceptances(), layers(), controls(), models(), measurement());
