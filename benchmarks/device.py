@@ -3,10 +3,11 @@
     python -m benchmarks.device [--device cuda] [--features 131072] [--width 4096] [--active 200]
                                 [--batch 4096] [--steps 48] [--out benchmarks/results/device.json]
 
-Tokens a second of wall time with all bookkeeping on and 1 % of the features dead, against the rate
-at which the same device multiplies the encoder's product alone; peak memory; whether any step
-between two looks waits for the device (then it stops); and a small training on the device against
-the same on the CPU.  On a CPU choose small sizes: it runs, and its figures say nothing of a GPU.
+Tokens a second of wall time with all bookkeeping on, the way of the batch to the device included,
+and 1 % of the features dead, against the rate at which the same device multiplies the encoder's
+product alone; peak memory; whether any step between two looks waits for the device (then it stops);
+and a small training on the device against the same on the CPU.  On a CPU choose small sizes: it
+runs, and its figures say nothing of a GPU.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch
 
 from benchmarks.peers import machine
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.hardware import moved
 from pytest_crossdiff.engine.kernels import add_product
 from pytest_crossdiff.engine.training import LOOK_EVERY, Trainer, TrainingConfig
 
@@ -57,14 +59,14 @@ def may_wait(device: torch.device, mode: str) -> None:
 
 def seconds_a_step(trainer: Trainer, args: argparse.Namespace, device: torch.device) -> float:
     """The least mean over LOOK_EVERY steps, with the look that begins them."""
-    data = [torch.randn(2, args.batch, args.width, device=device) for _ in range(2)]
+    data = [torch.randn(2, args.batch, args.width) for _ in range(2)]
     taken = []
     for _ in range(1 + max(1, args.steps // LOOK_EVERY)):  # the first warms up
         wait(device)
         began = time.perf_counter()
         for i in range(LOOK_EVERY):
             may_wait(device, "error" if i else "default")
-            trainer.train_step(*data[i % 2])
+            trainer.train_step(*(moved(x, device) for x in data[i % 2]))
         may_wait(device, "default")
         trainer.read_losses()
         wait(device)

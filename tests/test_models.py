@@ -156,4 +156,6 @@ def test_bfloat16_only_where_the_gpu_has_it(monkeypatch, supported, chosen):
 def test_the_fastest_device_there_is(monkeypatch, cuda, mps, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert hardware.choose_device().type == chosen
+    device = hardware.choose_device()
+    assert device.type == chosen
+    assert hardware.for_dictionaries(device).type == {"mps": "cpu"}.get(chosen, chosen)

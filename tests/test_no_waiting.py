@@ -12,6 +12,7 @@ import torch
 
 from pytest_crossdiff.engine import kernels, learning
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.hardware import moved
 from pytest_crossdiff.engine.training import LOOK_EVERY, Trainer, TrainingConfig
 
 if TYPE_CHECKING:
@@ -67,3 +68,45 @@ def test_the_test_would_see_it(trainer: Trainer, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(learning, "_products", lambda _device: kernels)  # ask for numbers of pairs
     with pytest.raises(RuntimeError, match="meta"):
         trainer.train_step(*(torch.empty(TOKENS, w, device="meta") for w in (16, 24)))
+
+
+class Recorded:
+    """What is asked of a tensor."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    def pin_memory(self) -> Recorded:
+        self.asked.append("pin")
+        return self
+
+    def to(self, device: torch.device, **how: bool) -> Recorded:
+        self.asked += [device.type, how]
+        return self
+
+
+@pytest.mark.parametrize(
+    ("device", "asked"),
+    [("cuda", ["pin", "cuda", {"non_blocking": True}]), ("cpu", ["cpu", {}])],
+)
+def test_a_batch_reaches_a_gpu_without_waiting(device: str, asked: list[object]) -> None:
+    x = Recorded()
+    moved(x, torch.device(device))  # type: ignore[arg-type]
+    assert x.asked == asked
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("architecture", ["dfc", "standard", "innovation"])
+def test_on_a_gpu_nothing_waits_between_two_looks(architecture: str) -> None:
+    own = 0 if architecture == "standard" else 8
+    config = CrosscoderConfig(architecture, 16, 24, 56 - 2 * own, own, own, 4)
+    there = torch.device("cuda")
+    trainer = Trainer(Crosscoder(config).to(there), TrainingConfig(100, TOKENS, 1e-3))
+    for step in range(LOOK_EVERY):
+        torch.cuda.set_sync_debug_mode("error" if step else "default")
+        try:
+            trainer.train_step(*(moved(torch.randn(TOKENS, w), there) for w in (16, 24)))
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    trainer.read_losses()
+    assert len(trainer.loss) == LOOK_EVERY

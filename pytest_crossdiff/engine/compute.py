@@ -17,7 +17,7 @@ from pytest_crossdiff.engine.control import controls
 from pytest_crossdiff.engine.dictionaries import artefact, crosscoders
 from pytest_crossdiff.engine.differences import find, groups, total_strength
 from pytest_crossdiff.engine.explaining import explain
-from pytest_crossdiff.engine.hardware import choose_device
+from pytest_crossdiff.engine.hardware import choose_device, for_dictionaries
 from pytest_crossdiff.engine.harvest import Harvest, harvest
 from pytest_crossdiff.engine.models import load_configured
 from pytest_crossdiff.engine.plan import seeds
@@ -56,7 +56,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
     with _timed(seconds, "align"):
         both = harvests["baseline"], harvests["candidate"]
         pairs = pair(*both, plan.sample.pieces, plan.piece_groups())
-    device = choose_device(plan.settings.device)
+    device = for_dictionaries(choose_device(plan.settings.device))
     chosen = seeds(plan.settings)
     with _timed(seconds, "train crosscoder"):
         trained = crosscoders(plan, pairs, device, progress)

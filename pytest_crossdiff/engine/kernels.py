@@ -58,24 +58,29 @@ class Active(NamedTuple):
 
 
 def add_product(out_pt: Tensor, rows_pd: Tensor, x_td: Tensor) -> None:
-    """Add rows · x to `out_pt`, the one dense product of a step.
-
-    A CUDA device that has them multiplies bfloat16 numbers and sums in float32.
-    """
-    if out_pt.is_cuda and _has_bfloat16(out_pt.device):
-        halves = rows_pd.bfloat16(), x_td.bfloat16().T
-        out_pt += torch.mm(*halves, out_dtype=out_pt.dtype)
+    """Add rows · x to `out_pt`, the one dense product of a step."""
+    if _has_bfloat16(out_pt.device):
+        add_product_of_halves(out_pt, rows_pd, x_td)
     else:
         out_pt.addmm_(rows_pd, x_td.T)
 
 
+def add_product_of_halves(out_pt: Tensor, rows_pd: Tensor, x_td: Tensor) -> None:
+    """The same with both rounded to bfloat16 and the products, which are exact, summed in float32:
+    sixteen times as fast on a GPU that has it, on other devices only the same numbers.
+    """
+    rows_pd, x_td = rows_pd.bfloat16(), x_td.bfloat16()
+    if out_pt.is_cuda:
+        out_pt += torch.mm(rows_pd, x_td.T, out_dtype=out_pt.dtype)
+    else:
+        out_pt.addmm_(rows_pd.float(), x_td.float().T)
+
+
 @functools.cache
 def _has_bfloat16(device: torch.device) -> bool:
-    """Whether a CUDA device multiplies bfloat16 itself, and torch sums the products in float32."""
-    return torch.cuda.get_device_capability(device) >= (
-        8,
-        0,
-    ) and torch.__version__ >= torch.torch_version.TorchVersion("2.8")
+    """Whether a device multiplies bfloat16 itself, and torch gives the sums in float32 (2.8)."""
+    known = torch.__version__ >= torch.torch_version.TorchVersion("2.8")
+    return known and device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def pairs(

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pytest_crossdiff.engine.artefacts import CHECKPOINT
+from pytest_crossdiff.engine.hardware import moved
 from pytest_crossdiff.engine.kernels import select
 from pytest_crossdiff.engine.learning import (
     add_auxiliary,
@@ -218,7 +219,7 @@ def train(
     with progress.phase("train crosscoder", config.steps, "step") as bar:
         bar.advance(first)
         for step, chosen in enumerate(batches(pairs.training(), config, first), first):
-            x_ta, x_tb = (x.to(device) for x in pairs.batch(chosen))
+            x_ta, x_tb = (moved(x, device) for x in pairs.batch(chosen))
             for trainer in trainers:
                 if trainer.step == step:
                     trainer.train_step(x_ta, x_tb)
