@@ -195,6 +195,8 @@ def build(kind: Any, value: Any) -> Any:
         kinds = [k for k in typing.get_args(kind) if k is not types.NoneType]
         return None if value is None else build(kinds[0], value)
     if origin is Literal:
+        if value not in typing.get_args(kind):
+            raise ValueError(f"{value!r} is none of {typing.get_args(kind)}")
         return value
     if dataclasses.is_dataclass(kind):
         hints = _hints(typing.cast("Any", kind))

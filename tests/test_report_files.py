@@ -79,6 +79,14 @@ class TestDocument:
         with pytest.raises(StoreError):
             Report.from_json(text)
 
+    @pytest.mark.parametrize("side", ["\x1b[2J", 3, None, ["baseline"]])
+    def test_a_side_that_is_none_is_refused(self, side):
+        data = json.loads(make_report().to_json())
+        data["result"]["differences"][0]["side"] = side
+        with pytest.raises(StoreError, match="a report is malformed") as caught:
+            Report.from_json(json.dumps(data))
+        assert "\x1b" not in str(caught.value)
+
     def test_another_version_is_refused_with_a_remedy(self):
         data = json.loads(make_report().to_json()) | {"version": 99}
         with pytest.raises(StoreError, match=r"version 99.*\n.*make the report anew"):

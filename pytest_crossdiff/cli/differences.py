@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.result import Difference, Feature, Result, Side
 
-_HEAD = ("id", "strength", "density", "exclusivity", "state", "fires on")
+HEAD = ("id", "strength", "density", "exclusivity", "state", "fires on")
 _TESTED = ("feature", "only in", "strength", "density", "exclusivity", "documents", "verdict")
 
 
@@ -63,8 +63,8 @@ def chosen(
     return [d for d in found if side in (None, d.side)]
 
 
-def write_list(out: Terminal, found: Found, differences: Sequence[Difference], limit: int) -> None:
-    """What the pair is and how good the measurement, then a row for each difference."""
+def write_pair(out: Terminal, found: Found) -> None:
+    """What the pair is and how good the measurement."""
     title, *lines = block(PairSummary.of(found.report), found.root, Room(out.width))
     out.line(out.paint(title, "bold"))
     place = f"  {visible(str(found.folder))}" if found.folder.exists() else ""
@@ -73,6 +73,11 @@ def write_list(out: Terminal, found: Found, differences: Sequence[Difference], l
         if line.startswith(("  candidate  ", "  baseline  ")):  # the tables say more
             break
         out.line(line)
+
+
+def write_list(out: Terminal, found: Found, differences: Sequence[Difference], limit: int) -> None:
+    """What the pair is and how good the measurement, then a row for each difference."""
+    write_pair(out, found)
     for side in reversed(SIDES):
         own = [d for d in differences if d.side == side]
         out.line()
@@ -81,7 +86,7 @@ def write_list(out: Terminal, found: Found, differences: Sequence[Difference], l
             continue
         out.line(out.paint(f"Only in the {side}, strongest first:", side))
         shown = own[: limit or len(own)]
-        for line in table(_HEAD, [_row(d, found.report) for d in shown], out.width):
+        for line in table(HEAD, [row(d, found.report) for d in shown], out.width):
             out.line(line)
         if len(own) > len(shown):
             out.line(f"… and {len(own) - len(shown)} more (--limit 0 shows all)")
@@ -128,7 +133,7 @@ def write_difference(out: Terminal, d: Difference, report: Report) -> None:
             out.paint(
                 cut(
                     f"{'':>10}{_reading(context.other)}, {visible(context.document)}, "
-                    f"{context.band}",
+                    f"{visible(context.band)}",
                     out.width,
                 ),
                 "dim",
@@ -167,7 +172,7 @@ def _facts(d: Difference, report: Report) -> Iterator[tuple[str, str]]:
     yield "peak", f"{d.peak:.2f} of the usual norm"
     seeds = len(report.result.training.seeds)
     of = f"; in {len(d.seeds)} of {seeds} dictionaries" if seeds > 1 else ""
-    yield "features", ", ".join(d.features) + of
+    yield "features", visible(", ".join(d.features)) + of
     if d.effect is not None:
         unit = "nats" if d.effect.measure == "kl" else "of the output"
         where, elsewhere = number(d.effect.firing), number(d.effect.elsewhere)
@@ -186,7 +191,8 @@ def _facts(d: Difference, report: Report) -> Iterator[tuple[str, str]]:
         yield "suppresses", quoted(about.suppressed)
 
 
-def _row(d: Difference, report: Report) -> tuple[str, ...]:
+def row(d: Difference, report: Report) -> tuple[str, ...]:
+    """What a list says of a difference, under `HEAD`."""
     known = report.acceptance(d.id)
     label = f"{visible(d.label)}: " if d.label else ""
     return (

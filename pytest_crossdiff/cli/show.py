@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.terminal import Terminal
 
 MORE = """\
-Without --id it lists the differences of both sides; with it, it shows all that is known of
+Without --id it lists the differences of both sides, and at a terminal asks which to open (? says
+what else there is; --list only lists); with it, it shows all that is known of
 one: numbers, words, and the places in the held-out text where it fires, from its strongest
 down.  --on reads a text of yours with both models (that takes seconds to minutes) and marks
 the tokens that set a difference off."""
 EXAMPLES = """\
-  crossdiff show                                the result of pytest.ini
+  crossdiff show                                the result of pytest.ini, to browse
   crossdiff show 3f2a --id B1 --id C1           of a result by the first letters of its key
   crossdiff show --matching "(?i)refund"        differences with such a text
   crossdiff show --tested                       every feature that was tested, and the verdict
@@ -36,6 +37,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--side", choices=("baseline", "candidate"), help="only what this one has")
     parser.add_argument("--matching", metavar="REGEX", help="only those with such a token or text")
+    parser.add_argument("--list", action="store_true", help="ask nothing, at a terminal either")
     parser.add_argument("--tested", action="store_true", help="the features that were tested")
     parser.add_argument(
         "--limit", type=int, default=20, metavar="N", help="rows of a list (default: 20; 0: all)"
@@ -48,6 +50,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     """Find the result and write what was asked for."""
     from pytest_crossdiff.cli.differences import chosen, write_difference, write_list, write_tested
     from pytest_crossdiff.cli.results import find
+    from pytest_crossdiff.cli.terminal import at_terminal
 
     flags = given(options)
     found = find(options.result, flags)
@@ -66,6 +69,11 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
             if at:
                 out.line()
             write_difference(out, difference, found.report)
+        return FINE
+    if differences and not options.list and at_terminal():
+        from pytest_crossdiff.cli.browse import browse
+
+        browse(out, found, differences, options.limit)
         return FINE
     write_list(out, found, differences, options.limit)
     return FINE

@@ -54,6 +54,13 @@ class Terminal:
         """Write a line."""
         self._stream.write(f"{text}\n")
 
+    def ask(self, prompt: str) -> str | None:
+        """The line that somebody types, without its end; None when there are no more."""
+        self._stream.write(prompt)
+        self._stream.flush()
+        line = sys.stdin.readline()
+        return line.rstrip("\n") if line else None
+
     def paint(self, text: str, *styles: str) -> str:
         """`text` in colour, or as it is."""
         if not self.colour or not text:
@@ -67,6 +74,12 @@ class Terminal:
         self.line(f"{self.paint('crossdiff:', 'bold', 'red')} {visible(first)}")
         for line in rest:
             self.line(visible(line))
+
+
+def at_terminal() -> bool:
+    """Whether there is somebody to ask: a terminal at both ends, and no machine that pretends."""
+    dumb = os.environ.get("TERM") == "dumb" or os.environ.get("CI")
+    return not dumb and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _wants_colour(stream: TextIO) -> bool:
