@@ -18,10 +18,10 @@ from torch import Tensor
 from pytest_crossdiff.engine.ridge import LinearMap, Moments, fit_on
 
 HIDDEN = 512
-BATCH = 256
+BATCH = 128
 LEARNING_RATE = 1e-2
 DECAY = 0.1
-EPOCHS = 12
+EPOCHS = 6
 MIXTURES = 256
 """A hidden layer learns from so many random mixtures of the features, where there are more."""
 TOGETHER = 2_048
