@@ -16,11 +16,11 @@ import torch
 
 from benchmarks.toy import Toy, pairs_of
 from pytest_crossdiff.engine import clusters
+from pytest_crossdiff.engine.apart import apart
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.exclusivity import screen
 from pytest_crossdiff.engine.heldout import measure
 from pytest_crossdiff.engine.innovation import set_maps
-from pytest_crossdiff.engine.rewriting import related
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.verification import judge
 from pytest_crossdiff.options import Settings
@@ -140,13 +140,13 @@ def report(t: Toy, method: Method, model: Crosscoder, seed: int) -> list[Reporte
         with torch.no_grad():
             screened = screen(t.pairs, model, CPU)
             settings = settings.but(probe=method.judged)
-            rewritten = settings.rewritten and related(model, t.pairs)
-            (held,) = measure([model], t.pairs, [screened], settings, CPU, rewritten=rewritten)
+            far = apart(model, t.pairs, settings)
+            (held,) = measure([model], t.pairs, [screened], far, settings, CPU)
         return [
             _reported(
                 model, f.index, f.side == "candidate", f.exclusivity_low, held.f_np[:, p]
             )._replace(r2=(f.r2_own, f.r2_other))
-            for p, f in enumerate(judge(held, seed, settings))
+            for p, f in enumerate(judge(held, far, seed, settings))
             if f.verified
         ]
     f_nm = _heldout_activations(model, t.pairs)

@@ -53,7 +53,7 @@ __all__ = [
     "Training",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the stored form; a change in meaning or shape raises it, older results are re-made."""
 
 
@@ -65,7 +65,9 @@ class ModelFacts:
     other special tokens.  outliers: left out as norm outliers.  truncated: characters beyond the
     model's longest input.  aligned_tokens and aligned_characters: what both tokenizers end at the
     same place, out of `tokens - special` and `characters`.  fve: fraction of variance explained,
-    held-out.
+    held-out.  unmapped: share of its variance that the best linear map from the other model leaves.
+    least_exclusivity: what its features have to be above for a difference to be confirmed; more
+    than the setting where the models are far apart.
     """
 
     reference: str
@@ -83,6 +85,8 @@ class ModelFacts:
     aligned_tokens: int
     aligned_characters: int
     fve: float
+    unmapped: float
+    least_exclusivity: float
     median_norm: float
 
     @property

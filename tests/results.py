@@ -110,7 +110,12 @@ def make_feature(
 
 
 def make_model(
-    reference: str = "org/model", *, fve: float = 0.8, coverage: float = 0.97
+    reference: str = "org/model",
+    *,
+    fve: float = 0.8,
+    coverage: float = 0.97,
+    unmapped: float = 0.05,
+    least_exclusivity: float = 0.5,
 ) -> ModelFacts:
     return ModelFacts(
         reference=reference,
@@ -128,6 +133,8 @@ def make_model(
         aligned_tokens=round(1000 * coverage),
         aligned_characters=3900,
         fve=fve,
+        unmapped=unmapped,
+        least_exclusivity=least_exclusivity,
         median_norm=10.0,
     )
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from benchmarks.toy import Toy, pairs_of, toy
+from pytest_crossdiff.engine.apart import apart
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.innovation import set_maps
-from pytest_crossdiff.engine.rewriting import related
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.options import Settings
@@ -98,5 +98,7 @@ def test_models_are_related_when_the_maps_leave_little(bend: float, *, expected:
     pairs = toy(own=0, bend=bend, width_a=48, width_b=48, tokens=6_000).pairs
     model = Crosscoder(CrosscoderConfig("innovation", 48, 48, 16, 4, 4, 4), 0)
     set_maps(model, pairs)
-    assert related(model, pairs) is expected
-    assert not related(Crosscoder(CrosscoderConfig("dfc", 48, 48, 16, 4, 4, 4), 0), pairs)
+    assert apart(model, pairs, Settings()).related is expected
+    dfc = Crosscoder(CrosscoderConfig("dfc", 48, 48, 16, 4, 4, 4), 0)
+    own_maps, fitted = (apart(m, pairs, Settings()).unmapped for m in (model, dfc))
+    assert own_maps == pytest.approx(fitted, rel=1e-4)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_crossdiff.engine import activations
+    from pytest_crossdiff.engine.apart import Apart
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.result import Side
@@ -78,8 +79,8 @@ def compute(plan: Plan, progress: Progress) -> Result:
     return Result(
         schema=SCHEMA,
         key=plan.result_key,
-        baseline=_facts(plan, "baseline", pairs.a, fve[0]),
-        candidate=_facts(plan, "candidate", pairs.b, fve[1]),
+        baseline=_facts(plan, "baseline", pairs.a, fve[0], verified[0].apart),
+        candidate=_facts(plan, "candidate", pairs.b, fve[1], verified[0].apart),
         corpus=CorpusFacts(
             source=plan.corpus.source,
             digest=plan.corpus.digest,
@@ -149,8 +150,8 @@ def _harvest(plan: Plan, side: Side, progress: Progress) -> Harvest:
     return artefact(plan, "harvest", plan.harvest_keys[side], build, Harvest, progress)
 
 
-def _facts(plan: Plan, side: Side, of: activations.Side, fve: float) -> ModelFacts:
-    meta = of.harvest.meta
+def _facts(plan: Plan, side: Side, of: activations.Side, fve: float, apart: Apart) -> ModelFacts:
+    meta, which = of.harvest.meta, SIDES.index(side)
     return ModelFacts(
         reference=plan.references[side].reference,
         digest=plan.references[side].digest,
@@ -167,5 +168,7 @@ def _facts(plan: Plan, side: Side, of: activations.Side, fve: float) -> ModelFac
         aligned_tokens=of.aligned_tokens,
         aligned_characters=of.aligned_characters,
         fve=fve,
+        unmapped=apart.unmapped[which],
+        least_exclusivity=apart.exclusivity[which],
         median_norm=of.median_norm,
     )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.apart import Apart
     from pytest_crossdiff.engine.crosscoder import Crosscoder
     from pytest_crossdiff.engine.exclusivity import Screen, Sums
     from pytest_crossdiff.engine.latent_scaling import LatentScaling
@@ -88,16 +89,16 @@ def measure(
     models: Sequence[Crosscoder],
     pairs: Pairs,
     screens: Sequence[Screen],
+    far: Apart,
     settings: Settings,
     device: torch.device,
-    *,
-    rewritten: bool = False,
 ) -> list[Heldout]:
     """Choose each dictionary's features whose exclusivity on training text is above the setting's,
-    and pass over the held-out pairs with them.
-
-    rewritten: choose those of the exclusive parts, too, that may be rewritten.
+    and between related models those of the exclusive parts that may be rewritten, and pass over the
+    held-out pairs with them.
     """
+    has_maps = models[0].config.architecture == "innovation"
+    rewritten = settings.rewritten and far.related and has_maps
     found = [
         _candidates(*of, pairs, settings, device, rewritten=rewritten)
         for of in zip(models, screens, strict=True)

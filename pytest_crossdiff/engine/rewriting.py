@@ -18,27 +18,8 @@ import torch
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.crosscoder import Crosscoder, Inputs
     from pytest_crossdiff.engine.kernels import Active
-
-RELATED = 0.1
-"""Models are related when the maps leave at most this share of either's variance. Fine-tunes leave
-0.01 to 0.09; in a toy world of bent concepts that leave 0.16, nothing planted was reported."""
-SAMPLE = 8_192
-"""Training pairs that the models' variance is estimated from."""
-
-
-def related(model: Crosscoder, pairs: Pairs) -> bool:
-    """Whether the two are so alike that what the maps leave was learnt since they parted."""
-    if model.config.architecture != "innovation":
-        return False
-    rows = pairs.training()
-    left = model.innovation_scale.square().cpu().tolist()
-    return all(
-        share * x_nd.shape[1] <= RELATED * float(x_nd.square().sum(1).mean())
-        for share, x_nd in zip(left, pairs.batch(rows[:: -(-len(rows) // SAMPLE)]), strict=True)
-    )
 
 
 class Writing:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from pytest_crossdiff.engine.apart import apart
 from pytest_crossdiff.engine.exclusivity import (
     MIN_DOCUMENTS,
     benjamini_hochberg,
@@ -24,13 +25,13 @@ from pytest_crossdiff.engine.exclusivity import (
     screen,
 )
 from pytest_crossdiff.engine.heldout import WEAK, measure
-from pytest_crossdiff.engine.rewriting import related
 from pytest_crossdiff.result import SIDES, Feature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.apart import Apart
     from pytest_crossdiff.engine.crosscoder import Crosscoder
     from pytest_crossdiff.engine.exclusivity import Exclusivity
     from pytest_crossdiff.engine.firing import Firing
@@ -44,12 +45,14 @@ if TYPE_CHECKING:
 class Verified(NamedTuple):
     """What the held-out documents say of one dictionary.
 
-    scaling: latent scaling of each feature, None where the widths differ.
+    scaling: latent scaling of each feature, None where the widths differ.  apart: how far the two
+    models are apart.
     """
 
     held: Heldout
     features: Sequence[Feature]
     scaling: LatentScaling | None
+    apart: Apart
 
     def positions(self, side: Side, *, undecided: bool = False) -> list[int]:
         """The verified (or undecided) features of `side`."""
@@ -74,20 +77,19 @@ def verify(
     for model in models:
         screens.append(screen(pairs, model, device, inputs))
         bar.advance(len(pairs.training()))
-    rewritten = settings.rewritten and related(models[0], pairs)
-    helds = measure(models, pairs, screens, settings, device, rewritten=rewritten)
+    far = apart(models[0], pairs, settings)
+    helds = measure(models, pairs, screens, far, settings, device)
     made = []
     for seed, held in zip(seeds, helds, strict=True):
-        made.append(Verified(held, judge(held, seed, settings), held.scaling))
+        made.append(Verified(held, judge(held, far, seed, settings), held.scaling, far))
         bar.advance(len(pairs.heldout()))
     return made
 
 
-def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
+def judge(held: Heldout, far: Apart, seed: int, settings: Settings) -> list[Feature]:
     """The verdict on every candidate, in the order of `held.index_p`."""
-    found = exclusivity(
-        held.sums, held.own_is_b_p, threshold=settings.exclusivity, draws=settings.bootstrap
-    )
+    least_p = far.thresholds(held.own_is_b_p)
+    found = exclusivity(held.sums, held.own_is_b_p, threshold=least_p, draws=settings.bootstrap)
     testable = held.open_p & held.alone_p & (found.r2_own >= settings.min_r2)
     significant = np.zeros(len(testable), dtype=bool)
     significant[testable] = benjamini_hochberg(found.p_value[testable], settings.fdr)
@@ -97,7 +99,7 @@ def judge(held: Heldout, seed: int, settings: Settings) -> list[Feature]:
         side = sides[p]
         other = SIDES[side == "baseline"]
         kind: Kind = "exclusive"
-        exclusive = bool(significant[p]) and found.low[p] > settings.exclusivity
+        exclusive = bool(significant[p]) and found.low[p] > least_p[p]
         rejected, undecided = _doubt(found, p, settings), False
         if not rejected and held.strength_p[p] <= WEAK * settings.min_strength:
             rejected = "next to nothing goes unexplained without it"

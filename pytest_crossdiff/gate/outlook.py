@@ -35,6 +35,8 @@ def advice(result: Result, verdict: Verdict) -> Iterator[str]:
         if times <= MOST:
             tenths = math.ceil(10 * times) / 10
             yield f"about {tenths:.1f} times the text (crossdiff_tokens, and texts to fill them)"
+        elif any(_too_far(d, result) for d in unsure):
+            yield "not more text: models this far apart need more exclusive differences to be sure"
         else:
             yield "hardly more text: the estimate lies too near the threshold"
 
@@ -49,6 +51,13 @@ def times_the_text(difference: Difference, result: Result) -> float:
     return sorted(of_seed.values())[len(result.training.seeds) // 2]
 
 
+def _too_far(difference: Difference, result: Result) -> bool:
+    """Whether it is as exclusive as was asked for, but not as the models' distance asks."""
+    least = result.model(difference.side).least_exclusivity
+    asked = float(result.settings.get("exclusivity", 0.5))
+    return difference.kind == "exclusive" and asked < difference.exclusivity <= least
+
+
 def _times(feature: Feature, result: Result) -> float:
     """The same for an undecided feature: how far an interval reaches, and the quantile of a
     p-value, go with the root of the number of documents.
@@ -58,7 +67,7 @@ def _times(feature: Feature, result: Result) -> float:
         return _off(feature.r2_own, feature.r2_own_low, min_r2)
     from statistics import NormalDist  # takes milliseconds, and most verdicts need no advice
 
-    threshold = float(result.settings.get("exclusivity", 0.5))
+    threshold = result.model(feature.side).least_exclusivity
     fdr = float(result.settings.get("fdr", 0.05))
     tested = [f for f in result.features if f.seed == feature.seed and f.r2_own >= min_r2]
     found = 1 + sum(f.verified and f.kind == "exclusive" for f in tested)

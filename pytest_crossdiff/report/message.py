@@ -100,6 +100,20 @@ def controls(result: Result) -> str:
     return "; ".join(parts)
 
 
+def apart(result: Result) -> str:
+    """Why differences between models this far apart have to be more exclusive, "" where not."""
+    both = result.baseline, result.candidate
+    asked = float(result.settings.get("exclusivity", 0.5))
+    if all(model.least_exclusivity <= asked for model in both):
+        return ""
+    left = [percent(model.unmapped) for model in both]
+    least = [f"{model.least_exclusivity:.2f}" for model in both]
+    return (
+        f"linear maps leave {left[0]} of the baseline's variance, {left[1]} of the candidate's; so "
+        f"only what is above {least[0]} and {least[1]} exclusive is confirmed"
+    )
+
+
 def matched(
     result: Result,
     pattern: re.Pattern[str],

@@ -67,6 +67,7 @@ class PairSummary:
     cached: bool
     but_layers: str
     controls: str
+    apart: str
     checks: tuple[Check, ...]
     accepted: tuple[Acceptance, ...]
 
@@ -85,6 +86,7 @@ class PairSummary:
             report.cached,
             _but_layers(counted),
             message.controls(counted),
+            message.apart(counted),
             report.checks,
             report.accepted,
         )

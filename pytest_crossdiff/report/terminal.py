@@ -132,6 +132,8 @@ def _measured(pair: PairSummary, root: Path, room: Room) -> Iterator[tuple[str, 
     yield from _counts(pair)
     if pair.controls:
         yield "controls", pair.controls
+    if pair.apart:
+        yield "far apart", pair.apart
     yield "explained", _both(number(before.has.fve), number(after.has.fve), "variance")
     coverage = percent(before.coverage), percent(after.coverage)
     yield "aligned", _both(*coverage, "tokens")

@@ -1,0 +1,73 @@
+"""How far two models are apart, and how exclusive a difference between such models has to be.
+
+The best linear maps between fine-tunes leave a few hundredths of their variance. Between models
+that were trained apart they leave a third to a half, and most of that may be the same concepts laid
+out in another way, which a probe that learns from a few thousand tokens reads badly. So the more
+the maps leave, the less of a feature may be read from the other model. How much less was measured
+on toy worlds in which nothing differs but the layout (docs/evidence.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pytest_crossdiff.engine.innovation import fit_maps
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.crosscoder import Crosscoder
+    from pytest_crossdiff.options import Settings
+
+RELATED = 0.1
+"""Models are related when the maps leave at most this share of either's variance. Fine-tunes leave
+0.01 to 0.09; in a toy world of bent concepts that leave 0.16, nothing planted was reported."""
+NEAR, HALVES, FAR = 0.22, 0.06, 0.5
+"""Where the maps leave more than `NEAR`, what the other model may have of a feature halves with
+every `HALVES` more, up to `FAR`."""
+SAMPLE = 8_192
+"""Training pairs that the models' variance is estimated from."""
+
+
+class Apart(NamedTuple):
+    """What the best linear map from the other model leaves of the baseline's variance and of the
+    candidate's, and the exclusivity above which a feature of either is a difference.
+    """
+
+    unmapped: tuple[float, float]
+    exclusivity: tuple[float, float]
+
+    @property
+    def related(self) -> bool:
+        """Whether the two are so alike that what the maps leave was learnt since they parted."""
+        return max(self.unmapped) <= RELATED
+
+    def thresholds(self, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The exclusivity asked of each feature, shape (p,)."""
+        a, b = self.exclusivity
+        return np.where(own_is_b_p, b, a)
+
+
+def apart(model: Crosscoder, pairs: Pairs, settings: Settings) -> Apart:
+    """Measure it on the training documents, with the model's own maps where it has some."""
+    if model.config.architecture == "innovation":
+        scale_a, scale_b = model.innovation_scale.square().cpu().tolist()
+    else:
+        scale_a, scale_b = (maps.mean_square for maps in fit_maps(pairs))
+    rows = pairs.training()
+    sample = pairs.batch(rows[:: -(-len(rows) // SAMPLE)])
+    a, b = (
+        left * x_nd.shape[1] / float(x_nd.square().sum(1).mean())
+        for left, x_nd in zip((scale_a, scale_b), sample, strict=True)
+    )
+    least = settings.exclusivity
+    return Apart((a, b), (least_exclusivity(least, a), least_exclusivity(least, b)))
+
+
+def least_exclusivity(setting: float, unmapped: float) -> float:
+    """The exclusivity asked of a feature where `crossdiff_exclusivity` asks for `setting`."""
+    further = min(max(unmapped, NEAR), FAR) - NEAR
+    return 1.0 - (1.0 - setting) * float(0.5 ** (further / HALVES))
