@@ -78,6 +78,23 @@ def sweeps() -> dict[str, Grid]:
         + each(null, architectures=OURS, share=LARGE, k_own=0.5),
         "versions": each(tune, architectures=OURS, share=LARGE, k_own=0.5)
         + each(dataclasses.replace(tune, own=0), architectures=OURS, share=LARGE, k_own=0.5),
+        "apart": [
+            pair
+            for bend in (0.0, 0.7, 1.0, 1.5, float("inf"))
+            for own in (0, BASE.own)
+            for pair in each(but(own=own, bend=bend), architectures=OURS, share=LARGE, k_own=0.5)
+        ],
+        "apart-density": [
+            pair
+            for density in (0.01, 0.04)
+            for own in (0, BASE.own)
+            for pair in each(
+                but(own=own, bend=1.0, density=density),
+                architectures=OURS,
+                share=LARGE,
+                k_own=0.5,
+            )
+        ],
         "base": core(BASE),
         "nothing": each(null, architectures=OURS, share=LARGE),
         "product": each(BASE, architectures=OURS, features=1680)
