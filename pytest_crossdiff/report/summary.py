@@ -111,7 +111,11 @@ class PairSummary:
 
 
 def _but_layers(result: Result) -> str:
-    settings = {k: v for k, v in result.settings.items() if not k.endswith("layer")}
+    # Models and texts go by their digests: a shared cache was filled where paths are others.
+    named = ("baseline", "candidate", "corpus")
+    settings = {
+        k: v for k, v in result.settings.items() if k not in named and not k.endswith("layer")
+    }
     return digest(
         [settings, result.baseline.digest, result.candidate.digest, result.corpus.digest]
     )[:16]
