@@ -55,7 +55,6 @@ def entry(difference: Difference, result: Result) -> Entry:
         baseline="",
         candidate="",
         strength=difference.strength,
-        strength_high=difference.strength_high,
         description="",
         tokens=tuple(t.token for t in difference.tokens),
         contexts=(),

@@ -183,7 +183,7 @@ def make_entry(**given: Any) -> Entry:
     values: dict[str, Any] = {
         "id": "c-00000001", "side": "candidate", "slot": Slot("texts", "0.5", "0.5"),
         "seen_as": "C1", "baseline": "org/old", "candidate": "org/new",
-        "strength": 0.01, "strength_high": 0.011, "description": "", "tokens": (),
+        "strength": 0.01, "description": "", "tokens": (),
         "contexts": (),
         "reason": "wanted", "author": "Ann", "date": datetime.date(2026, 1, 2), "expires": None,
         "fingerprint": Fingerprint(300, 1.0, {}),

@@ -26,7 +26,6 @@ ENTRY = Entry(
     baseline="org/old@abc",
     candidate="checkpoints/v2",
     strength=0.012345678,
-    strength_high=0.0145678,
     description="fires on ' kubectl' ' pods'; near the words cluster",
     tokens=("kubectl", "pods"),
     contexts=("To see what is wrong run⟦ kubectl⟧ get pods",),
@@ -52,7 +51,6 @@ CONTENTS = """\
    "baseline": "org/old@abc",
    "candidate": "checkpoints/v2",
    "strength": 0.01235,
-   "strength_high": 0.01457,
    "description": "fires on ' kubectl' ' pods'; near the words cluster",
    "tokens": [
     "kubectl",
@@ -87,9 +85,9 @@ def test_what_is_written_is_read_again(tmp_path):
     path = tmp_path / accepted.FILE
     accepted.write(path, [ENTRY])
     (entry,) = accepted.read(path)
-    assert dataclasses.replace(
-        entry, strength=0, strength_high=0, fingerprint=None
-    ) == dataclasses.replace(ENTRY, strength=0, strength_high=0, fingerprint=None)
+    assert dataclasses.replace(entry, strength=0, fingerprint=None) == dataclasses.replace(
+        ENTRY, strength=0, fingerprint=None
+    )
     assert entry.strength == 0.01235
     assert entry.fingerprint.places == {("f" * 16, 25): 2.05, ("0" * 16, 7): 1.0}
     accepted.write(path, [entry])
@@ -122,6 +120,12 @@ def test_an_entry_of_the_time_before_descriptions_is_read_and_stays_as_it_was(tm
     assert entry.description == ""
     accepted.write(path, [entry])
     assert path.read_text("utf-8") == re.sub(r'\n +"description".*', "", CONTENTS)
+
+
+def test_what_a_later_version_may_say_besides_is_passed_over(tmp_path):
+    path = tmp_path / accepted.FILE
+    path.write_text(changed(strength_high=0.2), "utf-8")
+    assert accepted.read(path) == accepted.parse(CONTENTS)
 
 
 def test_no_file_is_no_entries(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -16,7 +17,10 @@ from conftest import PAIR
 from fake_engine import install_for_subprocess
 from pytest_crossdiff.cli import main
 from pytest_crossdiff.cli.terminal import Terminal
-from results import make_difference, make_model, make_result
+from pytest_crossdiff.gate import accepted
+from pytest_crossdiff.gate.fingerprint import Fingerprint
+from pytest_crossdiff.result import Firing
+from results import make_difference, make_entry, make_model, make_result
 
 
 @pytest.fixture
@@ -88,6 +92,25 @@ class TestTrain:
         assert crossdiff(make_result(make_difference()), "train", "--no-verdict").returncode == 0
         poor = make_result(candidate=make_model(fve=0.0))
         assert crossdiff(poor, "train", "--no-verdict").returncode == 0
+
+    def test_accepted_differences_don_t_count_and_what_became_of_them_is_told(
+        self, project, crossdiff
+    ):
+        found, gone = make_difference(), make_difference("C2")
+        gone = dataclasses.replace(gone, firing=(Firing("d", "0" * 16, 3, 1.0),))
+        slot = accepted.Slot("builtin:pydoc", "0.5", "0.5")
+        entries = [
+            make_entry(id=f"c-0000000{n}", slot=slot, fingerprint=Fingerprint.of(d, 300))
+            for n, d in enumerate((found, gone))
+        ]
+        accepted.write(project.path / accepted.FILE, entries)
+        done = crossdiff(make_result(found), "train")
+        assert done.returncode == 0, done.stdout
+        assert "  accepted        C1, c-00000000 (Ann, 2026-01-02: wanted)" in done.stdout
+        assert done.stdout.splitlines()[-2:] == [
+            "crossdiff: accepted, but not found: C1, c-00000001 (Ann, 2026-01-02: wanted)",
+            f"crossdiff: 1 entry of {accepted.FILE} can be removed, if this run had all the tests",
+        ]
 
     def test_flags_are_those_of_pytest_without_their_prefix(self, crossdiff):
         result = make_result(make_difference())

@@ -80,7 +80,7 @@ def ran(measured, tmp_path_factory) -> Ran:
     slot = accepted.Slot("builtin:pydoc", "0", "0")
     grown = make_entry(
         id="b-00000001", side="baseline", slot=slot, seen_as="B7", strength=difference.strength / 3,
-        strength_high=difference.strength / 3, author="Ann", reason="was weak", date=TODAY,
+        author="Ann", reason="was weak", date=TODAY,
         description="fires on ' is'; near the words that",
         fingerprint=Fingerprint.of(difference, result.corpus.heldout_pairs),
     )  # fmt: skip

@@ -77,7 +77,6 @@ class TestAccepting:
             "baseline": "org/old",
             "candidate": "org/new",
             "strength": 0.02,
-            "strength_high": 0.022,
             "description": "fires on 'pods' '\\x1b[2J'; near the words word",
             "tokens": ["pods", "\\x1b[2J"],
             "contexts": ["list all the\\u202e⟦ pods⟧ of it"],

@@ -37,7 +37,6 @@ def entry_for(d, id_="", **changes):
         baseline="old",
         candidate="new",
         strength=d.strength,
-        strength_high=d.strength_high,
         description="",
         tokens=(),
         contexts=(),
@@ -102,14 +101,12 @@ def test_one_that_has_grown_beyond_the_factor_counts_again(strength, state):
     assert recognition.accepts("C1") == (state == "accepted")
 
 
-@pytest.mark.parametrize(
-    ("low", "state"), [(0.011, "accepted"), (0.0111, "grown"), (math.nan, "grown")]
-)
-def test_what_other_seeds_would_make_of_it_is_no_growth(low, state):
-    """It was accepted at 0.01, and at 0.011 by one dictionary."""
+def test_growth_is_growth_however_much_dictionaries_differ():
+    """One makes it no stronger than it was accepted; on the whole it is three times that."""
     entry = entry_for(difference("C1", range(40), 0.01))
-    now = dataclasses.replace(difference("C1", range(40), 0.03), strength_low=low)
-    assert found(make_result(now), entry).found[0].state == state
+    now = difference("C1", range(40), 0.03)
+    now = dataclasses.replace(now, seeds=(0, 1, 2), strength_low=0.01, strength_high=0.05)
+    assert found(make_result(now), entry, growth=2.0).found[0].state == "grown"
 
 
 def test_growth_that_is_not_a_number_counts_as_growth():

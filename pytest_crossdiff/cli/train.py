@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.measurements import Measurements
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.report.summary import PairSummary
+    from pytest_crossdiff.report.text import Room
 
 MORE = """\
 Reads both models, trains, verifies, and keeps every step in the cache that pytest reads;
@@ -62,7 +63,6 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     from pytest_crossdiff.gate.accepting import Ledger
     from pytest_crossdiff.measurements import Measurements
     from pytest_crossdiff.progress import SilentProgress
-    from pytest_crossdiff.report.terminal import block, brief
     from pytest_crossdiff.report.text import Room
 
     configuration = read(given(options))
@@ -87,16 +87,26 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     if message and not options.quiet:
         out.line(message)
         out.line()
-    for pair in pairs:
-        root = configuration.root
-        for line in (brief(pair, root),) if options.quiet else block(pair, root, room):
-            out.line(line)
+    for line in _summary(pairs, configuration.root, room, quiet=options.quiet):
+        out.line(line)
     for line in _reports(measurements, pairs, configuration.root):
         if not options.quiet:
             out.line(line)
     if unclear is not None and not options.no_verdict:
         raise unclear
     return WITHIN if options.no_verdict else code
+
+
+def _summary(pairs: Iterable[PairSummary], root: Path, room: Room, *, quiet: bool) -> Iterator[str]:
+    """What pytest would say of each pair, and what became of accepted differences."""
+    from pytest_crossdiff.report import acceptance
+    from pytest_crossdiff.report.terminal import block, brief
+    from pytest_crossdiff.report.text import wrapped
+
+    for pair in pairs:
+        yield from (brief(pair, root),) if quiet else block(pair, root, room)
+        for text in acceptance.warnings(pair.accepted):
+            yield from wrapped(f"crossdiff: {text}", room.width, 2)
 
 
 def _reports(measurements: Measurements, pairs: Iterable[PairSummary], root: Path) -> Iterator[str]:

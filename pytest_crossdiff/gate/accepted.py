@@ -44,8 +44,8 @@ class Entry:
     """A difference that somebody accepted.
 
     id: unique in the file.  seen_as: the difference's id in the run in which it was accepted, with
-    the models of that run, for the reader alone.  strength, strength_high: what was accepted, on
-    average and at most over the dictionaries.  description: what it fires on and the words near, ""
+    the models of that run, for the reader alone.  strength: what was accepted.
+    description: what it fires on and the words near, ""
     where texts are left out, as tokens and contexts are () then.
     fingerprint: by which later runs recognise it.
     """
@@ -57,7 +57,6 @@ class Entry:
     baseline: str
     candidate: str
     strength: float
-    strength_high: float
     description: str
     tokens: tuple[str, ...]
     contexts: tuple[str, ...]
@@ -142,8 +141,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
     data["slot"] = entry.slot._asdict()
     if not entry.description:
         del data["description"]
-    for name in ("strength", "strength_high"):
-        data[name] = float(f"{data[name]:.4g}")
+    data["strength"] = float(f"{entry.strength:.4g}")
     data["date"] = entry.date.isoformat()
     data["expires"] = entry.expires.isoformat() if entry.expires else None
     places: dict[str, list[str]] = {}
@@ -174,7 +172,6 @@ def _entry(data: object) -> Entry:
         baseline=_get(data, "baseline", str),
         candidate=_get(data, "candidate", str),
         strength=_number(data, "strength", 1.0),
-        strength_high=_number(data, "strength_high", 1.0),
         description=_get(data, "description", str) if "description" in data else "",
         tokens=_texts(data, "tokens"),
         contexts=_texts(data, "contexts"),

@@ -195,7 +195,6 @@ class Ledger:
             baseline=self._written(result.baseline.reference),
             candidate=self._written(result.candidate.reference),
             strength=difference.strength,
-            strength_high=difference.strength_high,
             description=described(difference) if texts else "",
             tokens=tuple(visible(t.token) for t in difference.tokens) if texts else (),
             contexts=tuple(contexts) if texts else (),

@@ -69,9 +69,8 @@ def recognise(
 ) -> Recognition:
     """Find `entries`, all of the slot of `result`, among its differences, one to one.
 
-    growth: how many times the accepted strength a difference may have.  What is stronger has grown,
-    unless some dictionary makes it no stronger than some dictionary did when it was accepted: so
-    much differs from seed to seed.  An entry that has expired is recognised but lets nothing pass.
+    growth: how many times the accepted strength a difference may have; what is stronger has grown.
+    An entry that has expired is recognised but lets nothing pass.
     """
     entries = tuple(entries)
     if not entries:
@@ -94,7 +93,7 @@ def recognise(
         state: State = "accepted"
         if entry.expired(today):
             state = "expired"
-        elif not (grown <= growth or now.strength_low <= entry.strength_high):
+        elif not grown <= growth:  # so written, what is not a number has grown
             state = "grown"
         found[difference] = Recognised(difference, entry, correlation, grown, state)
     taken = {r.entry.id for r in found.values()}
