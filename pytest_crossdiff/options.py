@@ -110,6 +110,12 @@ class Settings:
         values.choice("mlp", "ridge"),
         "what may read a feature from the other model: linear, or a small network as well",
     )
+    probe_layers = Setting(
+        "",
+        values.layers,
+        "further blocks of either model that a probe may read, with commas between: what a model "
+        "has at another depth is not missing from it",
+    )
     fdr = Setting(0.05, values.number(0.0, 1.0, open_low=True), "false discovery rate")
     bootstrap = Setting(10_000, values.integer(100), "bootstrap draws over documents")
     min_r2 = Setting(
@@ -229,6 +235,10 @@ class Settings:
         """The block that is read of one model, as it is asked for."""
         own: int | float | None = getattr(self, f"{side}_layer")
         return self.layer if own is None else own
+
+    def further_layers(self) -> tuple[int | float, ...]:
+        """The blocks that probes may read besides."""
+        return tuple(values.layer(one) for one in self.probe_layers.split(",") if one)
 
 
 def fields() -> tuple[Setting[Any], ...]:

@@ -88,6 +88,12 @@ def optional_layer(raw: str) -> int | float | None:
     return layer(raw) if raw.strip() else None
 
 
+def layers(raw: str) -> str:
+    """Several blocks, with commas between, or none."""
+    found = dict.fromkeys(layer(part) for part in raw.split(",") if part.strip())
+    return ",".join(map(str, found))
+
+
 def flag(raw: str) -> bool:
     """Yes or no, in the words that configuration files have for them."""
     known = {"true": True, "yes": True, "on": True, "1": True}

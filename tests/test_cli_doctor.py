@@ -166,7 +166,7 @@ class TestEstimate:
     def test_it_grows_with_the_work_and_leaves_out_what_is_there(self):
         model = estimate.Skeleton("X", 12, 6, 64, 10**7, 5 * 10**6, 512)
         work = estimate.Work(
-            models={"baseline": model, "candidate": model}, tokens=10**5, features=4096,
+            models={"baseline": model, "candidate": model}, tokens=10**5, layers=1, features=4096,
             steps=4000, batch=256, dictionaries=3, missing=3, unread=frozenset(SIDES),
         )  # fmt: skip
         once = estimate.cost(work, 4e10, itemsize=4)
@@ -175,6 +175,8 @@ class TestEstimate:
         twice = estimate.cost(work._replace(steps=8000, tokens=2 * 10**5), 4e10, itemsize=4)
         assert twice.seconds["train"] == pytest.approx(2 * once.seconds["train"])
         assert twice.seconds["read baseline"] > once.seconds["read baseline"]
+        deep = estimate.cost(work._replace(layers=3), 4e10, itemsize=4)
+        assert deep.seconds["read baseline"] == pytest.approx(3 * once.seconds["read baseline"])
         rest = estimate.cost(work._replace(unread=frozenset()), 4e10, itemsize=4)
         assert set(rest.seconds) == {"train", "verify"}
         trained = estimate.cost(work._replace(unread=frozenset(), missing=0), 4e10, itemsize=4)

@@ -67,20 +67,23 @@ def settings_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+PLAIN = {
+    "text": "text",
+    "flag": "true or false",
+    "layer": "whole number, or 0.0 to 1.0",
+    "optional_layer": "the same, or nothing",
+    "layers": "such, with commas, or none",
+    "formats": "`html`, `json`, `md`, with commas, or none",
+}
+"""In words, what those parsers of values.py take that have no bounds."""
+
+
 def values(parse: object) -> str:
     """What a parser of values.py takes, in words."""
     bound = inspect.getclosurevars(parse).nonlocals
     match parse.__qualname__.partition(".")[0]:
-        case "text":
-            return "text"
-        case "flag":
-            return "true or false"
-        case "layer":
-            return "whole number, or 0.0 to 1.0"
-        case "optional_layer":
-            return "the same, or nothing"
-        case "formats":
-            return "`html`, `json`, `md`, with commas, or none"
+        case name if name in PLAIN:
+            return PLAIN[name]
         case "integer":
             return f"whole number, at least {bound['low']}"
         case "number":

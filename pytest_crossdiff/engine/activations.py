@@ -49,10 +49,15 @@ class Side(NamedTuple):
     aligned_characters: int
     characters: int
 
+    def vectors(self, chosen: NDArray[np.int64]) -> Tensor:
+        """Normalised vectors of the `chosen` pairs, fp32."""
+        x_td = self.harvest.vectors(self.rows_n[chosen])
+        return (x_td - self.scale.mean_d) * self.scale.factor
+
 
 class Pairs(NamedTuple):
-    """All usable pairs: both sides, and for each pair its group of documents and its split; and
-    what is planted into them.
+    """All usable pairs: both sides, and for each pair its group of documents and its split; what is
+    planted into them; and either model at further layers, which only probes read.
     """
 
     a: Side
@@ -60,17 +65,33 @@ class Pairs(NamedTuple):
     group_n: NDArray[np.int32]
     heldout_n: NDArray[np.bool_]
     spikes: Spikes | None = None
+    further: tuple[tuple[Side, ...], tuple[Side, ...]] = ((), ())
 
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Normalised vectors of the `chosen` pairs, fp32, shapes (t, a) and (t, b)."""
-        x_a, x_b = (
-            (side.harvest.vectors(side.rows_n[chosen]) - side.scale.mean_d) * side.scale.factor
-            for side in (self.a, self.b)
-        )
+        x_a, x_b = self.a.vectors(chosen), self.b.vectors(chosen)
         if self.spikes is not None:
             x_a = self.spikes.added("baseline", x_a, chosen)
             x_b = self.spikes.added("candidate", x_b, chosen)
         return x_a, x_b
+
+    def probed(
+        self, chosen: NDArray[np.int64], x_ta: Tensor, x_tb: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What probes read on `chosen` pairs: their vectors, and those of the further layers."""
+        wide = [
+            torch.cat([x, *(side.vectors(chosen).to(x.device) for side in sides)], 1)
+            for x, sides in zip((x_ta, x_tb), self.further, strict=True)
+        ]
+        return wide[0], wide[1]
+
+    def probe_widths(self) -> tuple[int, int]:
+        """How many numbers `probed` gives for a pair."""
+        a, b = (
+            sum(side.harvest.width for side in (own, *sides))
+            for own, sides in zip((self.a, self.b), self.further, strict=True)
+        )
+        return a, b
 
     def training(self) -> NDArray[np.int64]:
         return np.flatnonzero(~self.heldout_n)
@@ -124,7 +145,7 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
             "no aligned tokens are left on one side of the split into training and held-out texts",
             remedy="give a larger corpus or raise crossdiff_tokens",
         )
-    target = float(np.sqrt((a.width + b.width) / 2))
+    target = _target(a, b)
 
     def side(h: Harvest, rows: NDArray[np.int64], norms: NDArray[np.float32], chars: int) -> Side:
         return Side(
@@ -144,6 +165,22 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
         group_n,
         heldout_n,
     )
+
+
+def with_further(pairs: Pairs, a: Sequence[Harvest], b: Sequence[Harvest]) -> Pairs:
+    """`pairs` with harvests of the same texts at other layers of the models, for probes to read."""
+    training, target = pairs.training(), _target(pairs.a.harvest, pairs.b.harvest)
+
+    def side(own: Side, h: Harvest) -> Side:
+        return own._replace(harvest=h, scale=_scale(h, own.rows_n[training], target))
+
+    further = tuple(side(pairs.a, h) for h in a), tuple(side(pairs.b, h) for h in b)
+    return pairs._replace(further=further)
+
+
+def _target(a: Harvest, b: Harvest) -> float:
+    """The median norm that both models are brought to (METHOD 1)."""
+    return float(np.sqrt((a.width + b.width) / 2))
 
 
 def _length(piece: Piece) -> int:

@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from pytest_crossdiff import __version__
-from pytest_crossdiff.engine.activations import pair
+from pytest_crossdiff.engine.activations import pair, with_further
 from pytest_crossdiff.engine.control import controls
 from pytest_crossdiff.engine.dictionaries import artefact, crosscoders
 from pytest_crossdiff.engine.differences import find, groups, total_strength
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine import activations
     from pytest_crossdiff.engine.apart import Apart
     from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.result import Side
     from pytest_crossdiff.store.cache import Entry
@@ -53,10 +54,11 @@ def compute(plan: Plan, progress: Progress) -> Result:
     harvests = {}
     for side in SIDES:
         with _timed(seconds, f"read {side}"):
-            harvests[side] = _harvest(plan, side, progress)
+            harvests[side] = list(_harvests(plan, side, progress))
     with _timed(seconds, "align"):
-        both = harvests["baseline"], harvests["candidate"]
-        pairs = pair(*both, plan.sample.pieces, plan.piece_groups())
+        (a, *further_a), (b, *further_b) = harvests["baseline"], harvests["candidate"]
+        pairs = pair(a, b, plan.sample.pieces, plan.piece_groups())
+        pairs = with_further(pairs, further_a, further_b)
     device = for_dictionaries(choose_device(plan.settings.device))
     chosen = seeds(plan.settings)
     with _timed(seconds, "train crosscoder"):
@@ -131,10 +133,17 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     seconds[name] = time.perf_counter() - began
 
 
-def _harvest(plan: Plan, side: Side, progress: Progress) -> Harvest:
+def _harvests(plan: Plan, side: Side, progress: Progress) -> Iterator[Harvest]:
+    """A model at its layer, and at those that probes may read besides."""
+    layers = plan.settings.layer_of(side), *plan.settings.further_layers()
+    for layer, key in zip(layers, (plan.harvest_keys[side], *plan.probe_keys[side]), strict=True):
+        yield _harvest(plan, plan.settings.but(**{f"{side}_layer": layer}), key, side, progress)
+
+
+def _harvest(plan: Plan, settings: Settings, key: str, side: Side, progress: Progress) -> Harvest:
     def build(entry: Entry) -> None:
         progress.note(f"loading the {side}: {plan.references[side].reference}")
-        model = load_configured(plan.settings, side, plan.references[side])
+        model = load_configured(settings, side, plan.references[side])
         try:
             harvest(
                 model,
@@ -147,7 +156,7 @@ def _harvest(plan: Plan, side: Side, progress: Progress) -> Harvest:
         finally:
             model.unload()
 
-    return artefact(plan, "harvest", plan.harvest_keys[side], build, Harvest, progress)
+    return artefact(plan, "harvest", key, build, Harvest, progress)
 
 
 def _facts(plan: Plan, side: Side, of: activations.Side, fve: float, apart: Apart) -> ModelFacts:

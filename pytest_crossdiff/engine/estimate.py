@@ -41,12 +41,13 @@ STEP_SECONDS = 0.007
 class Work(NamedTuple):
     """What is to be done.  unread: the models that the cache has no harvest of yet.
 
-    features, steps, batch: of a dictionary.  dictionaries: all of the run, missing: of these those
-    that are still to be trained.
+    layers: at which a model is read.  features, steps, batch: of a dictionary.  dictionaries: all
+    of the run, missing: of these those that are still to be trained.
     """
 
     models: Mapping[Side, Skeleton]
     tokens: int
+    layers: int
     features: int
     steps: int
     batch: int
@@ -69,9 +70,8 @@ def cost(work: Work, rate: float, *, itemsize: int) -> Cost:
     product = work.batch * work.features * widths
     training = work.steps * (STEP_SECONDS + TRAIN * product / rate)  # of one dictionary
     seconds = {
-        f"read {side}": LOAD_SECONDS
-        + model.weights / LOAD_RATE
-        + READ * model.read * work.tokens / rate
+        f"read {side}": work.layers
+        * (LOAD_SECONDS + model.weights / LOAD_RATE + READ * model.read * work.tokens / rate)
         for side, model in work.models.items()
         if side in work.unread
     }
@@ -79,7 +79,8 @@ def cost(work: Work, rate: float, *, itemsize: int) -> Cost:
         seconds["train"] = training * work.missing
     seconds["verify"] = AFTER * training * work.dictionaries
     parameters = 2 * work.features * widths
-    harvests = sum(work.models[side].width * work.tokens * itemsize for side in work.unread)
+    vectors = work.layers * work.tokens * itemsize
+    harvests = sum(work.models[side].width * vectors for side in work.unread)
     trained = 4 * 4 * parameters * work.missing  # in training with gradients and Adam's two means
     largest = max(model.weights for model in work.models.values())
     training_memory = trained + 4 * 6 * work.batch * work.features
@@ -185,6 +186,7 @@ def work(plan: Plan, models: Mapping[Side, Skeleton], *, tokens: int, pairs: int
     return Work(
         models=models,
         tokens=tokens,
+        layers=1 + len(plan.settings.further_layers()),
         features=features(plan.settings, pairs),
         steps=training.steps,
         batch=training.batch_size,

@@ -107,9 +107,9 @@ class Known(NamedTuple):
 @torch.no_grad()
 def known(pairs: Pairs, device: torch.device) -> tuple[Known, Known]:
     """Pass over the training documents without any features."""
-    folds = [Folds(side.harvest.width, 0, device) for side in (pairs.a, pairs.b)]
+    folds = [Folds(width, 0, device) for width in pairs.probe_widths()]
     for block, *inputs in pairs.blocks(pairs.training(), device):
-        for of_side, x_td in zip(folds, inputs, strict=True):
+        for of_side, x_td in zip(folds, pairs.probed(block, *inputs), strict=True):
             for moments, chosen in zip(
                 of_side.moments, in_folds(x_td, pairs.group_n[block]), strict=True
             ):
@@ -140,13 +140,13 @@ def screen(
     moments_a, moments_b = of_a.folds.with_targets(m), of_b.folds.with_targets(m)
     (rows, step), done, kept = sampled(pairs), 0, []
     for block, x_a, x_b in pairs.blocks(pairs.training(), device):
+        read_a, read_b = pairs.probed(block, x_a, x_b)
         for i, chosen in enumerate(in_folds(x_a, pairs.group_n[block])):
-            part_a, part_b = x_a[chosen], x_b[chosen]
-            if not len(part_a):
+            if not chosen.any():
                 continue
-            on = model.active(model.inputs(part_a, part_b))
-            moments_a[i].add_active(part_a, on)
-            moments_b[i].add_active(part_b, on)
+            on = model.active(model.inputs(x_a[chosen], x_b[chosen]))
+            moments_a[i].add_active(read_a[chosen], on)
+            moments_b[i].add_active(read_b[chosen], on)
             place_n = (done + chosen.nonzero().flatten())[on.token]
             wanted = place_n % step == 0
             kept.append((place_n[wanted] // step, on.feature[wanted], on.value[wanted]))

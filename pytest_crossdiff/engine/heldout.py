@@ -79,7 +79,9 @@ class Heldout(Candidates):
         shape (rows, positions).
         """
         which = int(not self.own_is_b_p[positions[0]])
-        x_td, probe = self.pairs.batch(self.pairs.heldout()[rows])[which], self.probes[which]
+        chosen = self.pairs.heldout()[rows]
+        x_td = self.pairs.probed(chosen, *self.pairs.batch(chosen))[which]
+        probe = self.probes[which]
         read_tp = probe(x_td.to(probe.linear.bias_p.device))
         return np.asarray(read_tp[:, positions].cpu().numpy())
 
@@ -197,7 +199,7 @@ def _probes(
     open_m = [torch.from_numpy(c.index_p[c.open_p]).to(device) for c in found]
     y_nq = torch.cat([s.on.columns(of) for s, of in zip(screens, open_m, strict=True)], 1)
     rows, _ = sampled(pairs)
-    blocks = [x for _, *x in pairs.blocks(rows, device)]
+    blocks = [pairs.probed(block, *x) for block, *x in pairs.blocks(rows, device)]
     left_out_n = in_folds(y_nq, pairs.group_n[rows])[0]
     with torch.enable_grad():
         a, b = (
@@ -214,7 +216,8 @@ def _read(
     heldout = pairs.heldout()
     groups, group_n = np.unique(pairs.group_n[heldout], return_inverse=True)
     tally, done = Tally(len(groups), sum(len(c.index_p) for c in found)), 0
-    for number, (_, x_a, x_b) in enumerate(pairs.blocks(heldout, device)):
+    for number, (block, *inputs) in enumerate(pairs.blocks(heldout, device)):
+        x_a, x_b = pairs.probed(block, *inputs)
         f_tq = np.concatenate([c.f_np.block(number, np.arange(len(c.index_p))) for c in found], 1)
         where = torch.from_numpy(group_n[done : done + len(f_tq)])
         tally.add(where, torch.from_numpy(f_tq).to(device), probes[0](x_a), probes[1](x_b))

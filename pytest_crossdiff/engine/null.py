@@ -45,4 +45,4 @@ def null_pairs(pairs: Pairs, seed: int = 0) -> Pairs:
     back, _ = torch.linalg.qr(torch.randn(width, width, generator=generator))
     mapped = cast("Harvest", _Mapped(pairs.a, (rotation * stretch) @ back))
     same = pairs.a._replace(harvest=mapped, scale=Scale(torch.zeros(width), 1.0))
-    return pairs._replace(b=same, spikes=None)
+    return pairs._replace(b=same, spikes=None, further=((), ()))

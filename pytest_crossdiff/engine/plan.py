@@ -43,6 +43,7 @@ class Plan(NamedTuple):
     corpus: Corpus
     sample: Sample
     harvest_keys: dict[Side, str]
+    probe_keys: dict[Side, tuple[str, ...]]
     crosscoder_keys: tuple[str, ...]
     control_keys: dict[str, str]
     result_key: str
@@ -89,20 +90,23 @@ def plan(
             source=_source(settings, "corpus") if texts is None else corpus.source,
             remedy="add documents, or divide long ones into records of their own",
         )
-    harvest_keys = {
-        side: digest(
+
+    def harvest_key(side: Side, layer: float) -> str:
+        return digest(
             {
                 "version": HARVEST,
                 "model": references[side].digest,
                 "sample": drawn.digest,
-                "layer": settings.layer_of(side),
+                "layer": layer,
                 "blocks": getattr(settings, f"{side}_blocks"),
                 "dtype": settings.dtype,
                 "chat_template": settings.chat_template,
             }
         )
-        for side in SIDES
-    }
+
+    harvest_keys = {side: harvest_key(side, settings.layer_of(side)) for side in SIDES}
+    further = settings.further_layers()
+    probe_keys = {side: tuple(harvest_key(side, at) for at in further) for side in SIDES}
     chosen = ("architecture", "features", "exclusive_share", "k", "steps", "batch_size")
     training = {
         "version": CROSSCODER,
@@ -114,6 +118,7 @@ def plan(
     testing = {
         "version": [SCHEMA, VERIFICATION],
         **{name: getattr(settings, name) for name in tests},
+        **({"further": [probe_keys[side] for side in SIDES]} if further else {}),
     }
     return Plan(
         settings,
@@ -122,6 +127,7 @@ def plan(
         corpus,
         drawn,
         harvest_keys,
+        probe_keys,
         crosscoder_keys,
         {
             kind: digest({kind: training, "seed": settings.seed, **testing})
