@@ -67,7 +67,7 @@ def settings_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-PLAIN = {
+UNBOUNDED = {
     "text": "text",
     "flag": "true or false",
     "layer": "whole number, or 0.0 to 1.0",
@@ -82,8 +82,8 @@ def values(parse: object) -> str:
     """What a parser of values.py takes, in words."""
     bound = inspect.getclosurevars(parse).nonlocals
     match parse.__qualname__.partition(".")[0]:
-        case name if name in PLAIN:
-            return PLAIN[name]
+        case name if name in UNBOUNDED:
+            return UNBOUNDED[name]
         case "integer":
             return f"whole number, at least {bound['low']}"
         case "number":
