@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
+from benchmarks.evidence import pyplot
 from benchmarks.peers import machine
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig
@@ -71,12 +72,7 @@ def main() -> None:
 
 def plot(rows: list[list[object]], path: Path) -> None:
     """One panel for each thing varied, both axes logarithmic."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 4, figsize=(11, 2.8), sharey=True, layout="constrained")
+    figure, axes = pyplot().subplots(1, 4, figsize=(11, 2.8), sharey=True, layout="constrained")
     for axis, what in zip(axes, SIZES, strict=True):
         sizes, took = zip(*((size, ms) for name, size, ms in rows if name == what), strict=True)
         axis.loglog(sizes, took, "o-", color="#0072b2")

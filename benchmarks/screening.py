@@ -19,6 +19,7 @@ import torch
 from tabulate import tabulate
 
 from benchmarks.toy import Toy, toy
+from pytest_crossdiff.engine.apart import apart
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.exclusivity import screen
 from pytest_crossdiff.engine.heldout import Heldout, measure
@@ -57,11 +58,12 @@ def score(t: Toy, architecture: str, features: int, seed: int) -> Score:
             train([trainer], t.pairs, [entry], CPU, SilentProgress())
     with torch.no_grad():
         settings = Settings(probe="ridge")
-        (held,) = measure([model], t.pairs, [screen(t.pairs, model, CPU)], settings, CPU)
+        far = apart(model, t.pairs, settings)
+        (held,) = measure([model], t.pairs, [screen(t.pairs, model, CPU)], far, settings, CPU)
     shared = model.config.shared_slice
     partition, every = set[int](), set[int]()
     in_vain = [0, 0]
-    for p, feature in enumerate(judge(held, seed, Settings())):
+    for p, feature in enumerate(judge(held, far, seed, Settings())):
         if not feature.verified:
             continue
         exclusive = not shared.start <= feature.index < shared.stop

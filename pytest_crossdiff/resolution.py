@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,17 +20,20 @@ if TYPE_CHECKING:
 PREFIX = "crossdiff_"
 
 
-class Layer(NamedTuple):
+class Layer:
     """The values given in one place; the layers before it win over it.
 
     words: says in words where a setting of this layer was written.
     base: the folder to which relative paths in it are relative.
     """
 
-    kind: str
-    values: Mapping[str, object]
-    words: Callable[[str], str]
-    base: Path
+    def __init__(
+        self, kind: str, values: Mapping[str, object], words: Callable[[str], str], base: Path
+    ) -> None:
+        self.kind = kind
+        self.values = values
+        self.words = words
+        self.base = base
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -38,6 +41,7 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("crossdiff")
     group.addoption(
         "--crossdiff",
+        dest="crossdiff",
         action="store_true",
         help="add a test that fails when the models differ by more than their budget",
     )
@@ -47,7 +51,8 @@ def add_options(parser: pytest.Parser) -> None:
         ("author", "NAME", "who accepts them (default: user.name of git)"),
         ("expires", "DATE", "last day on which they are accepted, YYYY-MM-DD (default: none)"),
     ):
-        group.addoption(f"--crossdiff-{name}", default=None, metavar=metavar, help=text)
+        flag = f"--crossdiff-{name}"
+        group.addoption(flag, dest=PREFIX + name, default=None, metavar=metavar, help=text)
     for field in fields():
         default = "none" if field.default in ("", None) else field.default
         text = f"{field.help} (default: {default})"

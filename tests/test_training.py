@@ -11,7 +11,8 @@ import torch
 
 from benchmarks.toy import Toy, pairs_of, toy
 from pytest_crossdiff.engine import training
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.apart import Apart
+from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig, Inputs
 from pytest_crossdiff.engine.exclusivity import screen
 from pytest_crossdiff.engine.heldout import Heldout, measure
 from pytest_crossdiff.engine.innovation import set_maps
@@ -48,8 +49,10 @@ def trained(
 def verdicts(t: Toy, model: Crosscoder) -> tuple[Heldout, list[Feature]]:
     with torch.no_grad():
         settings = Settings(exclusivity=0.4, probe="ridge")
-        (held,) = measure([model], t.pairs, [screen(t.pairs, model, CPU)], settings, CPU)
-    return held, judge(held, 0, Settings())
+        far = Apart((0.0, 0.0), (settings.exclusivity, settings.exclusivity))
+        (held,) = measure([model], t.pairs, [screen(t.pairs, model, CPU)], far, settings, CPU)
+    usual = Settings()  # however far apart the toy's models are
+    return held, judge(held, Apart((0.0, 0.0), (usual.exclusivity,) * 2), 0, usual)
 
 
 def concept(t: Toy, f_n: np.ndarray[Any, Any]) -> int:
@@ -109,14 +112,14 @@ def test_an_interrupted_training_ends_in_the_same_bits(
     with entry.lock():
         train([whole], t.pairs, [entry], CPU, SilentProgress())
 
-    step = cut.train_step
+    learn = cut.learn
 
-    def killed(x_ta: torch.Tensor, x_tb: torch.Tensor) -> None:
+    def killed(x: Inputs) -> None:
         if cut.step == 37:
             raise KeyboardInterrupt
-        step(x_ta, x_tb)
+        learn(x)
 
-    monkeypatch.setattr(cut, "train_step", killed)
+    monkeypatch.setattr(cut, "learn", killed)
     entry = Store(tmp_path / "parts").entry("crosscoder", "abc")
     with pytest.raises(KeyboardInterrupt), entry.lock():
         train([cut], t.pairs, [entry], CPU, SilentProgress())

@@ -14,7 +14,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_crossdiff.engine.artefacts import CHECKPOINT
-from pytest_crossdiff.engine.dictionaries import artefact, new_trainer, schedule
+from pytest_crossdiff.engine.dictionaries import artefact, new_trainers, schedule
 from pytest_crossdiff.engine.differences import groups
 from pytest_crossdiff.engine.null import null_pairs
 from pytest_crossdiff.engine.spikes import RUNGS, plant, stands_for
@@ -53,30 +53,24 @@ def controls(
             config = _smaller(like, pairs, share)
             settings, steps = plan.settings, max(1, like.meta["steps"] // 2)
             todo = dataclasses.replace(schedule(settings, len(pairs.training())), steps=steps)
-            trainer = new_trainer(config, todo, pairs, settings.seed, device)
+            (trainer,) = new_trainers(config, todo, pairs, [settings.seed], device)
             train([trainer], pairs, [entry], device, progress)
             with progress.phase(f"{kind} control", len(pairs.group_n), "token") as bar:
                 (found,) = verify([trainer.model], [settings.seed], pairs, settings, device, bar)
             facts = {"features": config.features, "steps": steps, "found": tell(found)}
             entry.complete(facts, without=(CHECKPOINT,))
 
-        def read(entry: Entry) -> Facts:
-            manifest = entry.read_manifest()
-            assert manifest is not None, "read when it is complete"
-            return manifest.meta
+        return artefact(plan, kind, plan.control_keys[kind], build, _meta, progress)
 
-        return artefact(plan, kind, plan.control_keys[kind], build, read, progress)
-
-    def differences(found: Verified) -> int:
-        least = plan.settings.min_strength
-        return sum(len(groups([found], side, least)) for side in SIDES)
-
-    spiked = plant(pairs)
+    spiked, least = plant(pairs), plan.settings.min_strength
     signals = told("spiked", spiked, SPIKED_SHARE, lambda found: recovered(found, spiked))
-    return Controls(
-        tuple(Spike(**signal) for signal in signals["found"]),
-        NullControl(**told("null", null_pairs(pairs), NULL_SHARE, differences)),
-    )
+    nothing = told("null", null_pairs(pairs), NULL_SHARE, lambda found: differences(found, least))
+    return Controls(tuple(Spike(**signal) for signal in signals["found"]), NullControl(**nothing))
+
+
+def differences(found: Verified, least: float) -> int:
+    """How many of at least that strength there are."""
+    return sum(len(groups([found], side, least)) for side in SIDES)
 
 
 def recovered(found: Verified, pairs: Pairs) -> list[Facts]:
@@ -92,6 +86,12 @@ def recovered(found: Verified, pairs: Pairs) -> list[Facts]:
             measured = found.held.ablation.strength(of_it, side)
             signals.append({"side": side, **rung._asdict(), "measured": measured})
     return signals
+
+
+def _meta(entry: Entry) -> Facts:
+    manifest = entry.read_manifest()
+    assert manifest is not None, "read when it is complete"
+    return manifest.meta
 
 
 def _smaller(like: TrainedCrosscoder, pairs: Pairs, share: int) -> CrosscoderConfig:

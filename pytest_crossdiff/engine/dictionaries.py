@@ -14,7 +14,7 @@ from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import torch
 
@@ -70,7 +70,7 @@ def crosscoders(
             if not _is_there(entry):
                 missing[seed] = entry
         if missing:
-            trainers = [new_trainer(config, todo, pairs, seed, device) for seed in missing]
+            trainers = new_trainers(config, todo, pairs, list(missing), device)
             train(trainers, pairs, list(missing.values()), device, progress)
             for trainer, entry in zip(trainers, missing.values(), strict=True):
                 loss = trainer.loss
@@ -120,16 +120,22 @@ def size(settings: Settings, count: int, width_a: int, width_b: int) -> Crosscod
     )
 
 
-def new_trainer(
-    config: CrosscoderConfig, todo: TrainingConfig, pairs: Pairs, seed: int, device: torch.device
-) -> Trainer:
-    """A trainer of a new dictionary for `pairs`."""
-    model = Crosscoder(config, seed)
+def new_trainers(
+    config: CrosscoderConfig,
+    todo: TrainingConfig,
+    pairs: Pairs,
+    chosen: Sequence[int],
+    device: torch.device,
+) -> list[Trainer]:
+    """Trainers of new dictionaries for `pairs`, one for each of the `chosen` seeds."""
+    models = [Crosscoder(config, seed) for seed in chosen]
     if config.architecture == "innovation":
         # Without the planted signals: as noise in what a map reads, they would keep it from telling
         # that two models are the same.
-        set_maps(model, pairs._replace(spikes=None))
-    return Trainer(model.to(device), todo)
+        set_maps(models[0], pairs._replace(spikes=None))
+        for model in models[1:]:  # the maps are those of the pairs, whatever the seed
+            model.load_state_dict(dict(models[0].named_buffers()), strict=False)
+    return [Trainer(model.to(device), todo) for model in models]
 
 
 def _is_there(entry: Entry) -> bool:

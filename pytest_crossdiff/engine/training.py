@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.activations import Pairs
-    from pytest_crossdiff.engine.crosscoder import Crosscoder
+    from pytest_crossdiff.engine.crosscoder import Crosscoder, Inputs
     from pytest_crossdiff.engine.learning import Dead
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
@@ -82,14 +82,18 @@ class Trainer:
         self._cuts: Tensor | None = None
         self._pre_mt = torch.empty(model.config.features, 0, device=device)
 
-    @torch.no_grad()
     def train_step(self, x_ta: Tensor, x_tb: Tensor) -> None:
         """One step on normalised activations; `read_losses` tells its loss."""
+        with torch.no_grad():
+            self.learn(self.model.inputs(x_ta, x_tb))
+
+    @torch.no_grad()
+    def learn(self, x: Inputs) -> None:
+        """The same on what the model reads."""
         model, done = self.model, self.step / self.config.steps
-        tokens, size = len(x_ta), x_ta.numel() + x_tb.numel()
+        tokens, size = len(x.a_ta), x.a_ta.numel() + x.b_tb.numel()
         if self._pre_mt.shape[1] != tokens:
             self._pre_mt = self._pre_mt.new_empty(len(self._pre_mt), tokens)
-        x = model.inputs(x_ta, x_tb)
         pre_mt = model.pre_activations(x, self._pre_mt)
         counts = [(group, int(k * _anneal(done) * tokens)) for group, k in model.config.budgets]
         on, cuts = select(pre_mt, model.decoder_norms(), counts, self._cuts)
@@ -206,8 +210,9 @@ def train(
     device: torch.device,
     progress: Progress,
 ) -> None:
-    """Train crosscoders of one configuration in one pass over the data, each on its own entry and
-    going on from the checkpoint there; each ends as if it had been trained alone.
+    """Train crosscoders of one configuration, which differ in their seeds alone, in one pass over
+    the data, each on its own entry and going on from the checkpoint there; each ends as if it had
+    been trained alone.
 
     Raises `ActivationError` when a loss stops being a number.
     """
@@ -219,10 +224,11 @@ def train(
     with progress.phase("train crosscoder", config.steps, "step") as bar:
         bar.advance(first)
         for step, chosen in enumerate(batches(pairs.training(), config, first), first):
-            x_ta, x_tb = (moved(x, device) for x in pairs.batch(chosen))
+            with torch.no_grad():
+                x = trainers[0].model.inputs(*(moved(x, device) for x in pairs.batch(chosen)))
             for trainer in trainers:
                 if trainer.step == step:
-                    trainer.train_step(x_ta, x_tb)
+                    trainer.learn(x)
                 if (step + 1) % LOOK_EVERY == 0 or step + 1 == config.steps:
                     trainer.read_losses()
             bar.advance(1, *(f"loss {loss:.3f}" for loss in trainers[0].loss[-1:]))
