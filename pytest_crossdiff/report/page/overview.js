@@ -59,7 +59,7 @@ function acceptances() {
   if (!REPORT.accepted.length) return null;
   const rows = REPORT.accepted.map((a) => [
     a.state === "missing" ? h("bdi", {}, visible(a.difference)) : h("a", { href: href("difference", a.difference) }, visible(a.difference)),
-    a.state, h("bdi", {}, visible(a.description) || "–"), number(a.strength), h("bdi", {}, visible(a.reason)), `${visible(a.by)}, ${visible(a.date)}`, visible(a.expires) || "–"]);
+    a.state, h("bdi", {}, visible(a.description) || "–"), number(a.strength), h("bdi", {}, visible(a.reason)), [`${visible(a.by)}, `, h("span", { class: "num" }, visible(a.date))], h("span", { class: "num" }, visible(a.expires) || "–")]);
   return section("Accepted before", table("The entries of this comparison in the file of accepted differences; what has grown, has expired or is new counts, and what is missing can be removed", ["id", "state", "what it was", "strength then", "reason", "by", "until"], rows));
 }
 
