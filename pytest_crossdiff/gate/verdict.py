@@ -24,7 +24,7 @@ class SideVerdict:
 
     count: confirmed differences.  possible: further ones that are not confirmed.
     strength, possible_strength: joint strength, 0 to 1, of the confirmed ones alone, and at most
-    with the possible ones.  limit_of_detection: the least strength that would have been found.
+    with the possible ones.
     """
 
     side: Side
@@ -33,7 +33,6 @@ class SideVerdict:
     strength: float
     possible_strength: float
     limits: Limits
-    limit_of_detection: float | None = None
 
     @property
     def over_count(self) -> bool:
@@ -73,11 +72,6 @@ class Verdict:
     reason: str = ""
 
     @property
-    def exceeded(self) -> tuple[SideVerdict, ...]:
-        """The sides that are over a limit."""
-        return tuple(side for side in self.sides if side.exceeded)
-
-    @property
     def open(self) -> tuple[SideVerdict, ...]:
         """The sides that more evidence might put over a limit."""
         return tuple(side for side in self.sides if side.open)
@@ -109,7 +103,6 @@ def _side(result: Result, side: Side, limits: Limits) -> SideVerdict:
         strength=strength,
         possible_strength=strength + sum(d.strength for d in possible),
         limits=limits,
-        limit_of_detection=result.limit_of_detection(side),
     )
 
 
