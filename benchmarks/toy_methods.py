@@ -51,6 +51,8 @@ HALF = 0.5
 class Method:
     """A dictionary and how its features are judged.
 
+    architecture: a crosscoder's; or `difference`, a dictionary of the activations' differences;
+    or `cascade`, `dfc` with three fifths of the features and `innovation` on what it leaves.
     judged: ridge, mlp (the test with that probe), partition (every live exclusive feature, as `dfc`
     was published), norms (decoder norms nine to one apart, as crosscoders were first compared),
     all (every live feature of a dictionary over the difference of the activations).
@@ -192,6 +194,19 @@ def differenced(t: Toy) -> Toy:
     x_a, x_b = t.pairs.batch(every)
     made = pairs_of(x_a, x_b - x_a, t.pairs.group_n)
     return dataclasses.replace(t, pairs=made._replace(heldout_n=t.pairs.heldout_n))
+
+
+@torch.no_grad()
+def left_by(t: Toy, model: Crosscoder) -> Toy:
+    """The pair of what a dictionary doesn't explain, for the next one of a cascade; its probes read
+    the models themselves besides.
+    """
+    x_a, x_b = t.pairs.batch(np.arange(len(t.pairs.group_n)))
+    inputs = model.inputs(x_a, x_b)
+    errors = model.errors(model.encode(x_a, x_b), inputs)
+    left = pairs_of(errors.a_ta, errors.b_tb, t.pairs.group_n)
+    further = (t.pairs.a,), (t.pairs.b,)
+    return dataclasses.replace(t, pairs=left._replace(heldout_n=t.pairs.heldout_n, further=further))
 
 
 def rows(t: Toy, reported: Sequence[Reported], *, signed: bool = False) -> list[Row]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from benchmarks.toy import World, make
-from benchmarks.toy_methods import Method, differenced, report, rows, trained
+from benchmarks.toy_methods import Method, differenced, left_by, report, rows, trained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +47,7 @@ JUDGED = {
     "dfc": ("partition", "ridge", "mlp"),
     "innovation": ("partition", "ridge", "mlp"),
     "difference": ("all",),
+    "cascade": ("partition", "ridge", "mlp"),
 }
 ARCHITECTURES = ("dfc", "innovation", "standard")
 OURS = ("innovation",)
@@ -95,6 +96,11 @@ def sweeps() -> dict[str, Grid]:
                 k_own=0.5,
             )
         ],
+        "cascade": [
+            (but(own=own, bend=bend), Method("cascade", ""))
+            for bend in (0.5, 1.0)
+            for own in (0, BASE.own)
+        ],
         "base": core(BASE),
         "nothing": each(null, architectures=OURS, share=LARGE),
         "product": each(BASE, architectures=OURS, features=1680)
@@ -116,6 +122,13 @@ def sweeps() -> dict[str, Grid]:
         "few-others": each(but(own=2), architectures=("dfc", "standard")),
         "density": core(but(density=0.01)) + core(but(density=0.04)),
     }
+
+
+def cascade(method: Method) -> tuple[Method, Method]:
+    """The two dictionaries of a cascade with as many features as `method` has."""
+    first = Method("dfc", "", features=3 * method.features // 5)
+    rest = method.features - first.features
+    return first, Method("innovation", "", features=rest, share=0.45, k=1, k_own=0.5)
 
 
 def runs(name: str) -> Iterator[tuple[World, Method]]:
@@ -148,10 +161,13 @@ def main(*names: str) -> None:
             started = time.process_time()
             t = make(world)
             signed = method.architecture == "difference"
-            t = differenced(t) if signed else t
-            model = trained(t.pairs, method, world.seed)
+            t, last = differenced(t) if signed else t, method
+            if method.architecture == "cascade":
+                first, last = cascade(method)
+                t = left_by(t, trained(t.pairs, first, world.seed))
+            model = trained(t.pairs, last, world.seed)
             for judged in wanted:
-                reported = report(t, dataclasses.replace(method, judged=judged), model, world.seed)
+                reported = report(t, dataclasses.replace(last, judged=judged), model, world.seed)
                 made = [list(row) for row in rows(t, reported, signed=signed)]
                 seconds = round(time.process_time() - started, 1)
                 line = record | {"judged": judged, "seconds": seconds, "rows": made}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks.toy import toy
-from benchmarks.toy_methods import Row, Score, score
+from benchmarks.toy_methods import Row, Score, left_by, score
+from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 
 
 @pytest.mark.parametrize(("bend", "left"), [(0.0, 0.0), (1.0, 0.25), (float("inf"), 0.5)])
@@ -52,3 +54,20 @@ def test_a_score_counts_concepts_found_and_differences_in_vain() -> None:
     assert score(rows) == Score(2, 2, 1, 3, 1, 1, 4)
     assert score(rows, least_r2=0.3) == Score(2, 1, 1, 2, 0, 2, 3)
     assert score([]) == Score(0, 0, 0, 0, 0, 0, 0)
+
+
+@torch.no_grad()
+def test_what_a_dictionary_leaves_is_the_vector_less_its_reconstruction() -> None:
+    t = toy(tokens=400, documents=20)
+    model = Crosscoder(CrosscoderConfig("dfc", 32, 48, 16, 4, 4, 4), 0)
+    model.threshold.fill_(0.1)
+    rest = left_by(t, model).pairs
+    x_a, x_b = t.pairs.batch(np.arange(400))
+    made = model.reconstruct(model.encode(x_a, x_b))
+    for x, made_x, found in zip((x_a, x_b), made, rest.batch(np.arange(400)), strict=False):
+        expected = (x - made_x) - (x - made_x)[~t.pairs.heldout_n].mean(0)
+        factor = float((found * expected).sum() / expected.square().sum())
+        torch.testing.assert_close(found, factor * expected, rtol=1e-3, atol=1e-3)
+    read_a, read_b = rest.probed(np.arange(5), *rest.batch(np.arange(5)))
+    torch.testing.assert_close(read_a[:, 32:], x_a[:5])
+    torch.testing.assert_close(read_b[:, 48:], x_b[:5])
