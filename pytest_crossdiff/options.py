@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff import values
-from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.values import Setting
 
 if TYPE_CHECKING:
@@ -255,6 +254,8 @@ def parse(name: str, raw: object, source: str) -> Any:  # noqa: ANN401  its type
     try:
         return field.parse(_one(raw))
     except ValueError as error:
+        from pytest_crossdiff.errors import SettingsError
+
         raise SettingsError(
             f"crossdiff_{name} = {raw!r} is not valid: {error}",
             source=source,

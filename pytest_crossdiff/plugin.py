@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_crossdiff import hookspecs, resolution
-from pytest_crossdiff.errors import CrossDiffError
+from pytest_crossdiff import hookspecs, registration
 from pytest_crossdiff.teller import Teller
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ MARKER = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the settings; cheap, because it runs at every start."""
-    resolution.add_options(parser)
+    registration.add_options(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -53,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse misspelt settings, except where only help is asked for."""
     config.addinivalue_line("markers", MARKER)
     if not config.option.help:
-        resolution.refuse_unknown_keys(config)
+        registration.refuse_unknown_keys(config)
         if any(getattr(config.option, f"crossdiff_{name}") is not None for name in ACCEPTING):
             from pytest_crossdiff.gate.accepting import Ledger
 
@@ -70,7 +69,7 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  xdist need not be
     node.workerinput["crossdiff_width"] = config.stash[WIDTH]
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     told = reporter is not None and config.get_verbosity() >= 0 and node.gateway.spec.popen
-    if told and any(resolution.configured(config)):
+    if told and any(registration.configured(config)):
         from pytest_crossdiff.report.progress import TOLD
         from pytest_crossdiff.report.relay import Relay
 
@@ -83,7 +82,7 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  xdist need not be
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is set and where; nothing when nothing is."""
-    if not any(resolution.configured(config)):
+    if not any(registration.configured(config)):
         return []
     from pytest_crossdiff.report.terminal import header
 
@@ -121,7 +120,9 @@ def pytest_make_collect_report(
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Refuse misspelt marker arguments, also where the fixture isn't used."""
     for mark in item.iter_markers("crossdiff"):
-        resolution.from_marker(mark, item)
+        from pytest_crossdiff.resolution import from_marker
+
+        from_marker(mark, item)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -136,10 +137,13 @@ def pytest_runtest_makereport(
 
         item.user_properties[:] = renewed(item.user_properties, pair)
     report = yield
-    if call.excinfo and (measurements or isinstance(call.excinfo.value, CrossDiffError)):
-        from pytest_crossdiff.report.failure import restate
+    if call.excinfo:
+        from pytest_crossdiff.errors import CrossDiffError
 
-        restate(report, call, item, measurements.broken if measurements else ())
+        if measurements or isinstance(call.excinfo.value, CrossDiffError):
+            from pytest_crossdiff.report.failure import restate
+
+            restate(report, call, item, measurements.broken if measurements else ())
     if measurements and news:
         from pytest_crossdiff.report.summary import to_json
 
@@ -167,6 +171,8 @@ def crossdiff_corpus() -> Texts | None:
 @pytest.fixture
 def crossdiff(request: pytest.FixtureRequest, crossdiff_corpus: Texts | None) -> CrossDiff:
     """The differences of the configured pair, with assertions; measured on first use."""
+    from pytest_crossdiff import resolution
+
     marks = request.node.iter_markers("crossdiff")
     layers = [resolution.from_marker(mark, request.node) for mark in marks]
     settings = resolution.resolve(request.config, *layers)
@@ -200,7 +206,9 @@ def crossdiff_crosscoder(
     pytestconfig: pytest.Config, crossdiff_corpus: Texts | None
 ) -> TrainedCrosscoder:
     """The crosscoder of the configured pair, trained or from the cache."""
-    settings = resolution.resolve(pytestconfig)
+    from pytest_crossdiff.resolution import resolve
+
+    settings = resolve(pytestconfig)
     outcome = _measurements(pytestconfig).outcome(settings, crossdiff_corpus)
     from pytest_crossdiff.engine import pipeline
 
@@ -225,10 +233,11 @@ def _measurements(config: pytest.Config) -> Measurements:
 
 
 def _loaded(config: pytest.Config, side: Side) -> LoadedModel:
-    settings = resolution.resolve(config)
-    resolution.require(settings, side)
+    from pytest_crossdiff import resolution
     from pytest_crossdiff.engine import models
 
+    settings = resolution.resolve(config)
+    resolution.require(settings, side)
     return models.load_configured(settings, side, getattr(settings, side))
 
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_crossdiff.errors import CrossDiffError
-
 if TYPE_CHECKING:
     from pytest_crossdiff.report.evidence import Archive
     from pytest_crossdiff.report.summary import PairSummary
@@ -61,6 +59,7 @@ class Teller:
             self._archive.close(self._config.rootpath, self._pairs.values())
         if self._config.option.crossdiff_accept is None or self._config.option.collectonly:
             return
+        from pytest_crossdiff.errors import CrossDiffError
         from pytest_crossdiff.gate.accepting import Ledger, Proposal
 
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_crossdiff import resolution
+from pytest_crossdiff import registration, resolution
 from pytest_crossdiff.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def read(flags: Mapping[str, str]) -> Configuration:
 
     reader = _Reader()
     given = [
-        f"--{resolution.PREFIX}{name}".replace("_", "-") + f"={value}"
+        f"--{registration.PREFIX}{name}".replace("_", "-") + f"={value}"
         for name, value in flags.items()
     ]
     # The package is imported before pytest could rewrite its asserts, which is no news to users.
@@ -66,7 +66,7 @@ class _Reader:
         import pytest
 
         try:
-            resolution.refuse_unknown_keys(config)
+            registration.refuse_unknown_keys(config)
             settings = resolution.resolve(config)
             self.found = Configuration(
                 settings, config.rootpath, config.inipath, lambda result: _labelled(config, result)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.options import fields, parse
+from pytest_crossdiff.registration import configured
 from pytest_crossdiff.report.acceptance import told, warnings
 from pytest_crossdiff.report.message import headline
 from pytest_crossdiff.report.text import (
@@ -20,7 +21,6 @@ from pytest_crossdiff.report.text import (
     visible,
     wrapped,
 )
-from pytest_crossdiff.resolution import configured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
