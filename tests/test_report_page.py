@@ -11,8 +11,8 @@ import pytest
 
 from browser import Opened, started
 from large_results import large
+from pytest_crossdiff.gate.assertions import checked
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings, fields
 from pytest_crossdiff.report import html
 from pytest_crossdiff.report.document import Check, Report, SideCheck
@@ -80,9 +80,8 @@ def full(features: int = 60, differences: int = 12) -> Report:
     settings = Settings(
         max_candidate_only=9, sources={"max_candidate_only": "--crossdiff-max-candidate-only"}
     )
-    return Report.of(
+    report = Report.of(
         result,
-        checks=[Check.of(judge(result, Budgets.configured(settings)), "test_it.py::test_it")],
         settings=settings,
         accepted=make_recognition(
             make_recognised("C1", reason="it was asked for", description="fires on ' pods'"),
@@ -90,6 +89,9 @@ def full(features: int = 60, differences: int = 12) -> Report:
             missing=(make_entry(id="b-2", seen_as="B4", description="near the words whale"),),
         ),
     )
+    check = checked(report, Budgets.configured(settings))
+    check = dataclasses.replace(check, test="test_it.py::test_it")
+    return dataclasses.replace(report, checks=(check,))
 
 
 def layers(*keys: str) -> tuple[Layer, ...]:
@@ -112,10 +114,16 @@ class TestOverview:
         page = opened(full())
         assert page.texts("h1") == ["✗Over budget"]
         candidate, baseline = page.texts(".check tbody tr")
-        counts = "5 and 1 possible"
-        assert candidate.startswith(f"● only in the candidate {counts} · budget 9 · ✓ within --cro")
-        assert baseline.startswith(f"◆ only in the baseline {counts} · budget 0 · ✗ over default")
-        assert candidate.endswith("0.26 · no budget")
+        counts = "and 1 possible · budget"
+        assert candidate.startswith(f"● only in the candidate 4 {counts} 9 · ✓ within --crossdiff")
+        assert baseline.startswith(f"◆ only in the baseline 5 {counts} 0 · ✗ over default of cross")
+        assert candidate.endswith("0.087 · no budget")
+        new, lost = (line.partition(";")[0] for line in page.texts(".gist li"))
+        rest = "and 1 possible one, and 1 accepted one"
+        assert new == f"● 4 new differences only in the candidate, joint strength 0.087, {rest}"
+        assert lost == (
+            "◆ 5 differences only in the baseline, joint strength 0.21, and 1 possible one"
+        )
         assert page.page.title() == "old → new"
 
     def test_an_undecided_verdict_says_what_would_decide_it(self, opened):
@@ -302,7 +310,8 @@ class TestDifference:
 
     def test_an_accepted_one_says_by_whom_and_why(self, opened):
         page = opened(full(), "#/difference/C1")
-        assert page.texts(".note") == ["Accepted by Ann on 2026-01-02: it was asked for."]
+        said = "Accepted by Ann on 2026-01-02: it was asked for."
+        assert page.texts(".note") == [f"{said} When it was accepted: fires on ' pods'"]
         page.go("#/difference/B1")
         (note,) = page.texts(".note")
         assert note.endswith("It counts again: it is 2.5 times as strong as what was accepted.")

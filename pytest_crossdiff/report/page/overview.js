@@ -37,9 +37,9 @@ function gist() {
     const found = all.filter((d) => d.certainty === "confirmed" && state(d) !== "accepted");
     const best = found.reduce((a, b) => (a && a.strength >= b.strength ? a : b), null);
     return h("li", { class: count ? side : "" }, h("strong", {}, `${MARK[side]} ${count ? plural(count, old ? "new difference" : "difference") : old ? "Nothing new" : "Nothing"} only in the ${side}`),
-      possible ? ` and ${plural(possible, "possible one")}` : "",
-      old ? `${possible ? "," : ""} and ${plural(old, "accepted one")}` : "",
       count ? [", joint strength ", number(strength)] : "",
+      possible ? `${count ? "," : ""} and ${plural(possible, "possible one")}` : "",
+      old ? `${count || possible ? "," : ""} and ${plural(old, "accepted one")}` : "",
       best ? ["; the strongest, ", h("a", { href: href("difference", best.id) }, visible(best.id)), ", fires on ", h("bdi", { class: "mono" }, cut(best.fires, 60))] : null);
   });
   return h("ul", { class: "gist" }, parts);
