@@ -10,7 +10,7 @@ import torch
 from benchmarks.toy import toy
 from pytest_crossdiff.engine.apart import apart, least_exclusivity
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionaries import new_trainer
+from pytest_crossdiff.engine.dictionaries import new_trainers
 from pytest_crossdiff.engine.training import TrainingConfig, train
 from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.options import Settings
@@ -52,7 +52,7 @@ def test_the_same_concepts_in_another_layout_are_at_most_possible(
 ) -> None:
     t = toy(shared=120, own=planted, width_a=WIDTH, width_b=WIDTH, bend=float("inf"), seed=1)
     config = CrosscoderConfig("innovation", WIDTH, WIDTH, 48, 16, 16, 4, 0.5)
-    trainer = new_trainer(config, TrainingConfig(600, 256, 1e-3), t.pairs, 0, CPU)
+    (trainer,) = new_trainers(config, TrainingConfig(600, 256, 1e-3), t.pairs, [0], CPU)
     entry = Store(tmp_path).entry("test", "one")
     with entry.lock():
         train([trainer], t.pairs, [entry], CPU, SilentProgress())

@@ -161,7 +161,8 @@ def test_strength_is_the_variance_lost_by_removing_the_features(architecture: st
         ablation = Ablation(model, tested, is_b)
         for rows in torch.arange(500).split(120):
             part = Inputs(*(None if v is None else v[rows] for v in x))
-            ablation.add(f[rows][:, tested], part, model.errors(f[rows], part))
+            on = model.active(part).only(tested)
+            ablation.add(on, part, model.errors(f[rows], part))
         members = [0, 1] if own == 0 else [2, 3, 4]
         without = f.clone()
         without[:, tested[members]] = 0

@@ -26,7 +26,8 @@ def latent_scaling(
     for rows in np.array_split(pairs.heldout(), 3):
         x = model.inputs(*pairs.batch(rows))
         f = model.encode(x.a_ta, x.b_tb)
-        made.add(f[:, index], x, model.errors(f, x))
+        on = model.active(x).only(torch.from_numpy(index))
+        made.add(on, x, model.errors(f, x))
     return made.ratios(np.arange(len(chosen)))
 
 

@@ -12,7 +12,7 @@ from benchmarks.toy import InMemory, Toy, toy
 from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.engine.activations import Pairs, with_further
 from pytest_crossdiff.engine.crosscoder import CrosscoderConfig
-from pytest_crossdiff.engine.dictionaries import new_trainer
+from pytest_crossdiff.engine.dictionaries import new_trainers
 from pytest_crossdiff.engine.training import TrainingConfig, train
 from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.errors import ModelError, SettingsError
@@ -38,7 +38,7 @@ def world() -> Toy:
 @pytest.fixture(scope="module")
 def dictionary(world: Toy, tmp_path_factory: pytest.TempPathFactory) -> Crosscoder:
     config = CrosscoderConfig("innovation", WIDTH, WIDTH, 48, 12, 12, 4, 0.5)
-    trainer = new_trainer(config, TrainingConfig(600, 256, 1e-3), world.pairs, 0, CPU)
+    (trainer,) = new_trainers(config, TrainingConfig(600, 256, 1e-3), world.pairs, [0], CPU)
     entry = Store(tmp_path_factory.mktemp("cache")).entry("test", "one")
     with entry.lock():
         train([trainer], world.pairs, [entry], CPU, SilentProgress())

@@ -47,7 +47,7 @@ class Sums(NamedTuple):
     count_g: NDArray[np.float64]
     fires_gp: NDArray[np.float64]
 
-    def of(self, part: slice) -> Sums:
+    def of(self, part: slice | NDArray[np.int64]) -> Sums:
         """Those of some of the features."""
         parts = (None if table.ndim == 1 else table[:, part] for table in self)
         return Sums(*(self.count_g if table is None else table for table in parts))
@@ -185,17 +185,33 @@ def exclusivity(
     threshold: float | NDArray[np.float64],
     draws: int,
     seed: int = 0,
+    wanted_p: NDArray[np.bool_] | None = None,
 ) -> Exclusivity:
     """Exclusivity of every feature with a 95 % interval and the p-value of "at most `threshold`",
     which may be one for each feature, from held-out documents.  How often the interval covers the
     truth is measured by benchmarks/toy_coverage.py.
 
-    own_is_b_p: whether feature p belongs to the candidate.
+    own_is_b_p: whether feature p belongs to the candidate.  wanted_p: of which features intervals
+    are wanted; those of the others are all that is possible.
     """
-    groups, random = len(sums.count_g), np.random.default_rng(seed)
-    r2_a, r2_b = (r2[0] for r2 in sums.r2(np.ones((1, groups))))
+    every = np.ones((1, len(sums.count_g)))
+    r2_a, r2_b = (r2[0] for r2 in sums.r2(every))
     own, other = np.where(own_is_b_p, r2_b, r2_a), np.where(own_is_b_p, r2_a, r2_b)
-    drawn_pr, own_pr = np.empty((2, len(own), draws))
+    low, own_low, high = np.zeros((3, len(own)))
+    high[:] = 1.0
+    at = np.arange(len(own)) if wanted_p is None else np.flatnonzero(wanted_p)
+    low[at], high[at], own_low[at] = _intervals(sums.of(at), own_is_b_p[at], draws, seed)
+    documents = (sums.fires_gp > 0).sum(0)
+    p_value = _p_value(sums, own_is_b_p, threshold, documents)
+    return Exclusivity(own, own_low, other, ratio(own, other), low, high, p_value, documents)
+
+
+def _intervals(
+    sums: Sums, own_is_b_p: NDArray[np.bool_], draws: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Both ends of the intervals of exclusivity, and the lower one of R²(own)."""
+    groups, random = len(sums.count_g), np.random.default_rng(seed)
+    drawn_pr, own_pr = np.empty((2, len(own_is_b_p), draws))
     for start in range(0, draws, TOGETHER):
         part = slice(start, min(start + TOGETHER, draws))
         size = part.stop - part.start
@@ -208,8 +224,7 @@ def exclusivity(
     drawn_pr.sort(axis=1)
     documents = (sums.fires_gp > 0).sum(0)
     (low, high), (own_low, _) = _ends(drawn_pr, documents), _ends(own_pr, documents)
-    p_value = _p_value(sums, own_is_b_p, threshold, documents)
-    return Exclusivity(own, own_low, other, ratio(own, other), low, high, p_value, documents)
+    return low, high, own_low
 
 
 def _ends(

@@ -143,14 +143,14 @@ def _candidates(
     for _, x_a, x_b in pairs.blocks(pairs.heldout(), device):
         x = model.inputs(x_a, x_b)
         on = model.active(x)
-        f_tp, errors = on.columns(chosen), errors_of(model, x, on)
-        ablation.add(f_tp, x, errors)
+        tested, errors = on.only(chosen), errors_of(model, x, on)
+        ablation.add(tested, x, errors)
         if scaling is not None:
-            scaling.add(f_tp, x, errors)
+            scaling.add(tested, x, errors)
         if rewritten:
             writing.add(on, x)
         done = firing.shape[0]
-        token, feature = firing.add(f_tp.cpu().numpy())
+        token, feature = firing.add(tested.dense().cpu().numpy())
         fires_gp[group_n[done + token], feature] = True
     strength_p = ablation.strengths(own_is_b_m[index_p])
     unmapped_p = writing.unmapped()[index_p]

@@ -46,15 +46,34 @@ class Active(NamedTuple):
         often_m = torch.zeros(len(self.starts) - 1, device=self.value.device)
         return often_m.index_add_(0, self.feature, (self.value > 0).float())
 
-    def columns(self, chosen: Tensor) -> Tensor:
-        """Activations of the `chosen` features (indices into m), shape (t, p)."""
+    def only(self, chosen: Tensor) -> Active:
+        """The pairs of the `chosen` features (indices into m, ascending), which are 0 to p then."""
         column_m = torch.full_like(self.starts[1:], -1)
         column_m[chosen] = torch.arange(len(chosen), device=chosen.device)
         column_n = column_m[self.feature]
-        wanted = column_n >= 0
-        made_pt = self.value.new_zeros(len(chosen), self.tokens)
-        made_pt[column_n[wanted], self.token[wanted]] = self.value[wanted]
-        return made_pt.T
+        of = column_n >= 0
+        return pairs(self.token[of], column_n[of], self.value[of], self.tokens, len(chosen))
+
+    def columns(self, chosen: Tensor) -> Tensor:
+        """Activations of the `chosen` features (indices into m, ascending), shape (t, p)."""
+        return self.only(chosen).dense()
+
+    def dense(self) -> Tensor:
+        """Activations of all features, shape (t, m)."""
+        made_mt = self.value.new_zeros(len(self.starts) - 1, self.tokens)
+        made_mt[self.feature, self.token] = self.value
+        return made_mt.T
+
+    def squares(self) -> Tensor:
+        """The sum of each feature's squared activations, shape (m,)."""
+        made_m = self.value.new_zeros(len(self.starts) - 1)
+        return made_m.index_add_(0, self.feature, self.value.square())
+
+    def sums(self, x_td: Tensor) -> Tensor:
+        """Of activation times x over the tokens, for each feature, shape (m, d)."""
+        made_md = x_td.new_empty(len(self.starts) - 1, x_td.shape[1])
+        outer(self, self.value, x_td, slice(0, len(made_md)), made_md)
+        return made_md
 
 
 def add_product(out_pt: Tensor, rows_pd: Tensor, x_td: Tensor) -> None:

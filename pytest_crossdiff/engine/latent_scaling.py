@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_crossdiff.engine.crosscoder import Crosscoder, Inputs, Outputs
+    from pytest_crossdiff.engine.kernels import Active
 
 
 class LatentScaling(NamedTuple):
@@ -59,16 +60,17 @@ class Scaling:
         size = 2, len(chosen)
         self._error_mp, self._made_mp = (torch.zeros(size, dtype=torch.float64) for _ in range(2))
 
-    def add(self, f_tp: Tensor, x: Inputs, errors: Outputs) -> None:
-        """Count tokens with the features' activations, the inputs and the residues."""
+    def add(self, on: Active, x: Inputs, errors: Outputs) -> None:
+        """Count tokens with the chosen features' activations, the inputs and the residues."""
+        squares_p = on.squares()
         for i in (0, 1):
             vectors, error = x[i], errors[i]
             assert vectors is not None
             assert error is not None
-            overlap_p = f_tp.square().sum(0) * self._shared_mp[i]
-            along_p = (f_tp * (error @ self._own_pd.T)).sum(0)
+            overlap_p = squares_p * self._shared_mp[i]
+            along_p = (on.sums(error) * self._own_pd).sum(1)
             self._error_mp[i] += (along_p + overlap_p).double().cpu()
-            made_p = (f_tp * ((vectors - error) @ self._own_pd.T)).sum(0) - overlap_p
+            made_p = (on.sums(vectors) * self._own_pd).sum(1) - along_p - overlap_p
             self._made_mp[i] += made_p.double().cpu()
 
     def ratios(self, positions: NDArray[np.int64]) -> LatentScaling:

@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pytest_crossdiff.engine.kernels import outer
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -70,9 +68,7 @@ class Moments:
         value_n = on.value.double()
         self.y_p.index_add_(0, on.feature, value_n)
         self.yy_p.index_add_(0, on.feature, value_n.square())
-        sums_pd = x_td.new_empty(len(self.y_p), x_td.shape[1])
-        outer(on, on.value, x_td, slice(0, len(sums_pd)), sums_pd)
-        self.xy_dp += sums_pd.T
+        self.xy_dp += on.sums(x_td).T
 
     def __add__(self, other: Moments) -> Moments:
         return self._combine(other, operator.add)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.crosscoder import Crosscoder, Inputs, Outputs
+    from pytest_crossdiff.engine.kernels import Active
 
 
 class Ablation:
@@ -50,13 +51,14 @@ class Ablation:
         self._variance = [_Spread(), _Spread()]
         self._error = [0.0, 0.0]
 
-    def add(self, f_tp: Tensor, x: Inputs, errors: Outputs) -> None:
+    def add(self, on: Active, x: Inputs, errors: Outputs) -> None:
         """Count tokens with the tested features' activations, the inputs and the residues."""
         for target, at, directions, scale in self._groups:
             residue = errors[target]
             assert residue is not None
-            cross = (f_tp[:, at] * (residue @ directions.T)).sum(0, dtype=torch.float64) * scale
+            cross = (on.sums(residue)[at] * directions).sum(1, dtype=torch.float64) * scale
             self._cross_p[at.cpu()] += cross.cpu()
+        f_tp = on.dense()
         self._sum_p += f_tp.sum(0, dtype=torch.float64).cpu()
         self._together_pp += (f_tp.T @ f_tp).double().cpu()
         for i, (vectors, error) in enumerate(((x.a_ta, errors.a_ta), (x.b_tb, errors.b_tb))):

@@ -89,7 +89,13 @@ def verify(
 def judge(held: Heldout, far: Apart, seed: int, settings: Settings) -> list[Feature]:
     """The verdict on every candidate, in the order of `held.index_p`."""
     least_p = far.thresholds(held.own_is_b_p)
-    found = exclusivity(held.sums, held.own_is_b_p, threshold=least_p, draws=settings.bootstrap)
+    found = exclusivity(
+        held.sums,
+        held.own_is_b_p,
+        threshold=least_p,
+        draws=settings.bootstrap,
+        wanted_p=held.open_p,
+    )
     testable = held.open_p & held.alone_p & (found.r2_own >= settings.min_r2)
     significant = np.zeros(len(testable), dtype=bool)
     significant[testable] = benjamini_hochberg(found.p_value[testable], settings.fdr)
