@@ -74,6 +74,7 @@ def stored(reports: Reports, layer: int) -> Result:
 def test_both_say_of_both_layers_what_was_measured_there(reports):
     assert sorted(reports.data) == [0, 1]
     assert reports.data[0]["layers"] == reports.data[1]["layers"]
+    assert [reports.data[layer]["cached"] for layer in (0, 1)] == [True, False]
     for layer, told in zip((0, 1), reports.data[0]["layers"], strict=True):
         result = stored(reports, layer)
         assert told["key"] == result.key == reports.data[layer]["result"]["key"]
