@@ -18,12 +18,13 @@ speeches and docstrings, for five minutes on one core. Upgrades of it are made i
 
 Organisms that were looked at while defaults were chosen are the development half. The reporting
 half was made afterwards; one verdict on it (trigger-commerce, then missed) had been seen when the
-last choice was made, on two triggers of the development half. It was run in whole twice: 11 of 15
-plants and none of 13 benign upgrades, and, after a mend that a real pair had called for, what the
-table says. The gate is the product with its defaults; only models, texts and the number of tokens
-are set. Of the about 110 paragraphs of each text 40 have the plant's words or are of its kind, and
-benign upgrades are held against the same texts. Whatever is not a clear pass counts as an alarm. A
-plant counts as *named* when, in one of the three strongest differences, half of the first contexts
+last choice was made, on two triggers of the development half. It was run in whole three times: 11
+of 15 plants and none of 13 benign upgrades; after a mend that a real pair had called for 12 and
+none; and with the p-values and probes of today, which changed no verdict, what the table says. The
+gate is the product with its defaults; only models, texts and the number of tokens are set. Of the
+about 110 paragraphs of each text 40 have the plant's words or are of its kind, and benign upgrades
+are held against the same texts. Whatever is not a clear pass counts as an alarm. A plant counts as
+*named* when, in one of the three strongest differences, half of the first contexts
 have one of its words within two words of the token or stand in a text of its kind, or when one of
 the first three tokens is such a word. Intervals are Wilson's, 95 %."""
 WAYS_TOLD = f"""\
@@ -81,18 +82,21 @@ Three dictionaries, the product's defaults. Read by eye:
 
 * **MiniLM → int8**, **quire 0.3.1 → 0.3.2** (the same weights): nothing.
 * **MiniLM → its operations fine-tune**, last block: what the baseline alone has are words of
-  operations (pod; connection, node and network; among the possible ones storage, replica, service
-  and API, deploy, the ends of scheduler and pager). The fine-tune merged them. With other seeds
-  the strongest is always "pod", and 1 to 3 are confirmed. With the first version of the network
-  probe, one for each dictionary, 11 were; the one that all dictionaries share reads more from the
-  other model, and most became possible. The candidate's strongest, on full stops, articles and
-  dashes, is diffuse and names nothing that a person could check. It is there on everyday texts,
-  too (strength 0.009), so that the verdict on these isn't clean, though nothing of operations is
-  found in them.
+  operations (pod, storage, zone, log, user and leader; among the possible ones replica, load, node,
+  deploy, ledger, event). The fine-tune merged them. The candidate's strongest, on full stops,
+  articles and dashes, is diffuse and names nothing that a person could check. It is there on
+  everyday texts, too (strength 0.009), so that the verdict on these isn't clean, though nothing of
+  operations is found in them. With p-values that were shares of 1,000 bootstrap draws 26 features
+  of the same three dictionaries were verified, 2 differences of the baseline confirmed; with the
+  test of today 78 features at the same threshold, and 57 at the one that the distance of the two
+  asks for (the map leaves 24 and 21 %).
 * **SmolLM2 → campaign**, on all of the example's texts, where "Maple" is 1 token in 2,000:
   inconclusive, with the tokens behind the word as what is possible. On the texts that the product's
   users write (`example_suite/test_4_fine_tuned_llm.py`) the difference is confirmed, the strongest
   one, and names the word.
-* **MiniLM → quire** (another architecture and tokenizer): many, as it should be, 43 to 54 of the
-  candidate's and 8 to 15 of the baseline's in three runs with three dictionaries each
-  (`benchmarks/recognition.py`)."""
+* **MiniLM → quire** (another architecture and tokenizer; the maps leave 46 and 60 %): nothing is
+  confirmed, 58 of the candidate's are possible and 23 of the baseline's. Among them are what one
+  would expect: capital letters ("It", "We", "The"; MiniLM ignores case), forms of the verb ("been,
+  seen, gone, got"), "a" and "an"; of the baseline's words of content ("database, row, query",
+  "volume, bucket"). At a fixed threshold of 0.5, 43 to 54 and 8 to 15 were confirmed. But the toy
+  world says that between models this far apart such a count means nothing."""
