@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from benchmarks.toy import pairs_of
-from pytest_crossdiff.engine.probes import Probe, with_networks
+from pytest_crossdiff.engine.probes import Probe, slopes, with_networks
 from pytest_crossdiff.engine.ridge import Folds, LinearMap, fit, in_folds
 
 if TYPE_CHECKING:
@@ -88,3 +88,14 @@ def test_the_same_seed_gives_the_same_probe_and_no_features_give_none() -> None:
     )
     empty, _ = fitted(pairs, x_a[:, :0], none)
     assert empty(torch.zeros(5, 28)).shape == (5, 0)
+
+
+def test_slopes_are_those_of_autograd() -> None:
+    g = torch.Generator().manual_seed(0)
+    weights = [torch.randn(*size, generator=g) for size in ((5, 7), (7,), (7, 3), (3,))]
+    x, y = torch.randn(11, 5, generator=g), torch.randn(11, 3, generator=g)
+    learnt = [w.clone().requires_grad_() for w in weights]
+    hidden, bias, out, bias_out = learnt
+    ((x @ hidden + bias).relu() @ out + bias_out - y).square().mean().backward()
+    for made, weight in zip(slopes(weights, x, y), learnt, strict=True):
+        torch.testing.assert_close(made, weight.grad)

@@ -201,11 +201,10 @@ def _probes(
     rows, _ = sampled(pairs)
     blocks = [pairs.probed(block, *x) for block, *x in pairs.blocks(rows, device)]
     left_out_n = in_folds(y_nq, pairs.group_n[rows])[0]
-    with torch.enable_grad():
-        a, b = (
-            with_networks(of, wanted, torch.cat(x), y_nq, left_out_n)
-            for of, x in zip(linear, zip(*blocks, strict=True), strict=True)
-        )
+    a, b = (
+        with_networks(of, wanted, torch.cat(x), y_nq, left_out_n)
+        for of, x in zip(linear, zip(*blocks, strict=True), strict=True)
+    )
     return a, b
 
 

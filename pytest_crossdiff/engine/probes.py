@@ -10,12 +10,15 @@ Axes: n training pairs, t pairs of a batch, d inputs of one model, p features, h
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from pytest_crossdiff.engine.ridge import LinearMap, Moments, fit_on
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HIDDEN = 512
 BATCH = 128
@@ -94,6 +97,7 @@ def with_networks(
     return Probe(linear, networks)
 
 
+@torch.no_grad()
 def fit_mlp(
     x_nd: Tensor, y_np: Tensor, left_out_n: Tensor, linear: LinearMap, seed: int = 0
 ) -> Mlp:
@@ -108,27 +112,25 @@ def fit_mlp(
     inside, learning = left_out_n.nonzero().flatten(), (~left_out_n).nonzero().flatten()
     spread_d = x_nd.std(0, correction=0).clamp_min(1e-6)
     unit_p = (y_np - y_np.mean(0)).square().mean(0).sqrt()
-    with torch.no_grad():
-        rest_np = (y_np - linear(x_nd)) * torch.where(unit_p > 1e-6, 1.0 / unit_p, 0.0)
-        mixed_nr = rest_np
-        if p > MIXTURES:
-            mixed_nr = rest_np @ (torch.randn(p, MIXTURES, generator=g) / p**0.5).to(device)
+    rest_np = (y_np - linear(x_nd)) * torch.where(unit_p > 1e-6, 1.0 / unit_p, 0.0)
+    mixed_nr = rest_np
+    if p > MIXTURES:
+        mixed_nr = rest_np @ (torch.randn(p, MIXTURES, generator=g) / p**0.5).to(device)
     hidden, bias_h = _hidden(x_nd / spread_d, mixed_nr, learning, g)
     hidden /= spread_d[:, None]
     made = Mlp(linear, hidden, bias_h, hidden.new_zeros(HIDDEN, p), hidden.new_zeros(p))
     if not (len(inside) and len(learning) and p):
         return made
-    with torch.no_grad():
-        h_nh = made.hidden(x_nd)
-        folds = [Moments(HIDDEN, p, device) for _ in range(2)]
-        for moments, rows in zip(folds, (learning, inside), strict=True):
-            moments.add(h_nh[rows], rest_np[rows])
-        out = fit_on(folds[0], folds[1])
-        read_np = out(h_nh[inside])
-        # the share of the correction that errs least on the left-out documents
-        share_p = (read_np * rest_np[inside]).sum(0) / read_np.square().sum(0).clamp_min(1e-12)
-        scale_p = share_p.clamp(0, 1) * unit_p
-        return made._replace(out_hp=out.weight_dp * scale_p, bias_p=out.bias_p * scale_p)
+    h_nh = made.hidden(x_nd)
+    folds = [Moments(HIDDEN, p, device) for _ in range(2)]
+    for moments, rows in zip(folds, (learning, inside), strict=True):
+        moments.add(h_nh[rows], rest_np[rows])
+    out = fit_on(folds[0], folds[1])
+    read_np = out(h_nh[inside])
+    # the share of the correction that errs least on the left-out documents
+    share_p = (read_np * rest_np[inside]).sum(0) / read_np.square().sum(0).clamp_min(1e-12)
+    scale_p = share_p.clamp(0, 1) * unit_p
+    return made._replace(out_hp=out.weight_dp * scale_p, bias_p=out.bias_p * scale_p)
 
 
 def _hidden(
@@ -138,21 +140,31 @@ def _hidden(
     (d, h) and biases (h).
     """
     device, (d, r) = x_nd.device, (x_nd.shape[1], y_nr.shape[1])
-    hidden = (torch.randn(d, HIDDEN, generator=g) / d**0.5).to(device).requires_grad_()
-    bias_h = (0.5 * torch.randn(HIDDEN, generator=g)).to(device).requires_grad_()
-    out = torch.zeros(HIDDEN, r, device=device, requires_grad=True)
-    bias_r = torch.zeros(r, device=device, requires_grad=True)
-    weights = [hidden, bias_h, out, bias_r]
+    hidden_dh = (torch.randn(d, HIDDEN, generator=g) / d**0.5).to(device)
+    bias_h = (0.5 * torch.randn(HIDDEN, generator=g)).to(device)
+    out_hr, bias_r = torch.zeros(HIDDEN, r, device=device), torch.zeros(r, device=device)
+    weights = [hidden_dh, bias_h, out_hr, bias_r]
     optimiser = torch.optim.AdamW(weights, LEARNING_RATE, weight_decay=DECAY, fused=True)
     steps = max(1, EPOCHS * -(-len(learning) // BATCH))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(EPOCHS if r else 0):
         order = learning[torch.randperm(len(learning), generator=g).to(device)]
         for batch in torch.split(order, BATCH):
-            made_br = (x_nd[batch] @ hidden + bias_h).relu() @ out + bias_r
-            loss = (made_br - y_nr[batch]).square().mean()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            for weight, slope in zip(
+                weights, slopes(weights, x_nd[batch], y_nr[batch]), strict=True
+            ):
+                weight.grad = slope
             optimiser.step()
             schedule.step()
-    return hidden.detach(), bias_h.detach()
+    return hidden_dh, bias_h
+
+
+def slopes(weights: Sequence[Tensor], x_bd: Tensor, y_br: Tensor) -> tuple[Tensor, ...]:
+    """The gradients of the mean squared error of relu(x @ hidden + bias) @ out + bias, in the order
+    of the weights.  By hand, for these steps are so small that autograd would cost as much.
+    """
+    hidden_dh, bias_h, out_hr, bias_r = weights
+    h_bh = torch.addmm(bias_h, x_bd, hidden_dh).relu_()
+    error_br = (torch.addmm(bias_r, h_bh, out_hr) - y_br) * (2 / y_br.numel())
+    back_bh = (error_br @ out_hr.T).mul_(h_bh > 0)
+    return x_bd.T @ back_bh, back_bh.sum(0), h_bh.T @ error_br, error_br.sum(0)

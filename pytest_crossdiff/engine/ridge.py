@@ -24,6 +24,9 @@ FOLDS = 4
 """Folds of the training documents in which a fit's strength is chosen."""
 STRENGTHS = torch.logspace(-6, 2, 9, dtype=torch.float64)
 """Ridge strengths tried, in units of the mean variance of an input."""
+PROBES = slice(2, None)
+"""Those of them tried for probes: the map between two copies of a model may need less shrinkage, no
+feature ever did."""
 
 
 class LinearMap(NamedTuple):
@@ -185,7 +188,7 @@ def fit(folds: Sequence[Moments], known: Design | None = None, *, joint: bool = 
     """
     known = known or design(folds)
     everything, basis = total(folds), known.whole
-    strengths_l = _strengths(everything)
+    strengths_l = _strengths(everything)[slice(None) if joint else PROBES]
     errors_lp = everything.y_p.new_zeros(len(strengths_l), len(everything.y_p))
     for i, others, inner_dd in known.left_out:
         inner = inner_dd if joint else inner_dd.float()
@@ -202,7 +205,7 @@ def fit(folds: Sequence[Moments], known: Design | None = None, *, joint: bool = 
 
 def fit_on(training: Moments, judging: Moments) -> LinearMap:
     """The fit on `training` alone whose strength predicts each target best on `judging`."""
-    basis, strengths_l = _basis(training), _strengths(training)
+    basis, strengths_l = _basis(training), _strengths(training)[PROBES]
     inner_dd = judging.centred_inputs(basis.mean_x_d)
     inner_dd = (basis.vectors_dd.T @ inner_dd @ basis.vectors_dd).float()
     best_p = _errors(training, judging, basis, inner_dd, strengths_l).argmin(0)
