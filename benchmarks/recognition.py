@@ -3,8 +3,9 @@
     python -m benchmarks.recognition [--runs 3] [--cache DIR]
     python -m benchmarks.recognition --page    draws docs/accepting.md from the committed results
 
-Each run trains its dictionaries from seeds of its own.  All confirmed differences of one run are
-accepted, and looked for in every other run, with the code and the settings of the product; controls
+Each run trains its dictionaries from seeds of its own.  All confirmed differences of one run, and
+the possible ones of a pair that is too far apart for any to be confirmed, are accepted and looked
+for in every other run, with the code and the settings of the product; controls
 and effects, which change no difference, are left out.
 Fetches the models of the example suite where they aren't there yet.
 """
@@ -41,6 +42,8 @@ TEXTS = Path(models.__file__).parent / "texts"
 FILE = Path(__file__).parent / "results" / "recognition.json"
 PAGE = Path(__file__).parents[1] / "docs" / "accepting.md"
 TODAY = datetime.date(2000, 1, 1)
+FAR = 0.9
+"""The exclusivity asked for beyond which nothing is confirmed on these pairs."""
 GROWTH = Settings().accepted_growth
 SLOT = Slot("texts", "", "")
 
@@ -77,7 +80,7 @@ def without_each(
     """Each of `again`, and the differences that are recognised when its entry is taken away."""
     pairs = result.corpus.heldout_pairs
     prints = (
-        {d.id: Fingerprint.of(d, pairs) for d in result.of(again[0].entry.side)} if again else {}
+        {d.id: Fingerprint.of(d, pairs) for d in counted(result, again[0].entry.side)} if again else {}
     )
     alike = [
         (value, e.id, name)
@@ -88,6 +91,12 @@ def without_each(
     for r in again:
         left = one_to_one(pair for pair in alike if pair[1] != r.entry.id)
         yield r, {name for _, _, name in left}
+
+
+def counted(result: Result, side: Side) -> tuple[Difference, ...]:
+    """What is accepted: what is confirmed, or possible where the models are too far apart."""
+    far = result.model(side).least_exclusivity > FAR
+    return result.of(side) + (result.of(side, "possible") if far else ())
 
 
 def score(results: Sequence[Result], strangers: Sequence[Entry], side: Side) -> dict[str, Any]:
@@ -107,7 +116,7 @@ def score(results: Sequence[Result], strangers: Sequence[Entry], side: Side) -> 
     )
     correlations: list[float] = []
     for first in results:
-        entries = [entry(d, first) for d in first.of(side)]
+        entries = [entry(d, first) for d in counted(first, side)]
         possible = [entry(d, first) for d in first.of(side, "possible")]
         for second in results:
             if second is first:
@@ -122,9 +131,9 @@ def score(results: Sequence[Result], strangers: Sequence[Entry], side: Side) -> 
                 "accepted_strength": sum(e.strength for e in entries),
                 "recognised_strength": sum(r.entry.strength for r in again),
                 "grown": sum(r.state == "grown" for r in again),
-                "later": len(second.of(side)),
-                "later_new": sum(d.id not in ids for d in second.of(side)),
-                "new_with_possible": sum(d.id not in more for d in second.of(side)),
+                "later": len(counted(second, side)),
+                "later_new": sum(d.id not in ids for d in counted(second, side)),
+                "new_with_possible": sum(d.id not in more for d in counted(second, side)),
                 "through_another": sum(passed),
             }.items():
                 sums[name] += value
@@ -134,7 +143,7 @@ def score(results: Sequence[Result], strangers: Sequence[Entry], side: Side) -> 
     sums["strangers_recognised"] = sum(len(known(result, of_side)) for result in results)
     return {
         "side": side,
-        "confirmed": [len(result.of(side)) for result in results],
+        "found": [len(counted(result, side)) for result in results],
         **sums,
         "correlation_quartiles": (
             np.percentile(correlations, (0, 25, 50, 75, 100)).round(3).tolist()
@@ -190,7 +199,7 @@ def measure(runs: int, cache: str) -> dict[str, Any]:
 def table(found: dict[str, Any]) -> str:
     """The part of the page that is drawn from the results."""
     headers = (
-        "pair", "side", "confirmed, run by run", "recognised", "of their strength",
+        "pair", "side", "found, run by run", "recognised", "of their strength",
         "new in the other run", "possible ones accepted too", "through another entry",
         "entries of the other pair", "grown",
     )  # fmt: skip
@@ -198,7 +207,7 @@ def table(found: dict[str, Any]) -> str:
         (
             row["pair"],
             row["side"],
-            ", ".join(map(str, row["confirmed"])),
+            ", ".join(map(str, row["found"])),
             of(row["recognised"], row["accepted"]),
             share(row["recognised_strength"], row["accepted_strength"]),
             of(row["later_new"], row["later"]),
