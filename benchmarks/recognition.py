@@ -79,9 +79,8 @@ def without_each(
 ) -> Iterator[tuple[Recognised, set[str]]]:
     """Each of `again`, and the differences that are recognised when its entry is taken away."""
     pairs = result.corpus.heldout_pairs
-    prints = (
-        {d.id: Fingerprint.of(d, pairs) for d in counted(result, again[0].entry.side)} if again else {}
-    )
+    found = counted(result, again[0].entry.side) if again else ()
+    prints = {d.id: Fingerprint.of(d, pairs) for d in found}
     alike = [
         (value, e.id, name)
         for e in entries
