@@ -173,6 +173,7 @@ def main(*names: str) -> None:
                 line = record | {"judged": judged, "seconds": seconds, "rows": made}
                 with file.open("a") as out:
                     out.write(json.dumps(line) + "\n")
+                done.add(_key(line))  # two sweeps may have a world in common
 
 
 def _json(x: World | Method) -> dict[str, Any]:
