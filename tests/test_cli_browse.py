@@ -41,6 +41,8 @@ class AtTerminal:
         self.pid, self.end = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
+            # What runs in the background of a script ignores Ctrl-C, and so would this.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             command = [sys.executable, "-m", "pytest_crossdiff", *arguments]
             os.execve(sys.executable, command, kept | environment)
         self.seen = ""
@@ -50,9 +52,7 @@ class AtTerminal:
         """What is written up to and with `text`, which has to come."""
         deadline = time.monotonic() + WAIT
         while text not in self.seen:
-            ready, _, _ = select.select([self.end], [], [], deadline - time.monotonic())
-            assert ready, f"no {text!r} after {self.seen!r}"
-            self.seen += self._read()
+            self.seen += self._read(deadline)
         before, _, self.seen = self.seen.partition(text)
         return before + text
 
@@ -68,13 +68,16 @@ class AtTerminal:
 
     def ended(self) -> str:
         """The rest of what is written; `code` is the exit code then."""
-        while piece := self._read():
+        deadline = time.monotonic() + WAIT
+        while piece := self._read(deadline):
             self.seen += piece
         _, status = os.waitpid(self.pid, 0)
         self.code = os.waitstatus_to_exitcode(status)
         return self.seen
 
-    def _read(self) -> str:
+    def _read(self, deadline: float) -> str:
+        left = max(0.0, deadline - time.monotonic())
+        assert select.select([self.end], [], [], left)[0], f"nothing more after {self.seen!r}"
         try:
             return os.read(self.end, 65536).decode("utf-8", "backslashreplace")
         except OSError:  # Linux says so when the other end is closed
