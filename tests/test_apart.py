@@ -46,11 +46,8 @@ def test_the_further_apart_the_more_exclusive_but_never_out_of_reach() -> None:
     assert least_exclusivity(0.9, 0.4) > least_exclusivity(0.5, 0.4)
 
 
-@pytest.mark.parametrize("planted", [0, 4])
-def test_the_same_concepts_in_another_layout_are_at_most_possible(
-    planted: int, tmp_path: Path
-) -> None:
-    t = toy(shared=120, own=planted, width_a=WIDTH, width_b=WIDTH, bend=float("inf"), seed=1)
+def test_the_same_concepts_in_another_layout_are_at_most_possible(tmp_path: Path) -> None:
+    t = toy(shared=120, own=0, width_a=WIDTH, width_b=WIDTH, bend=float("inf"), seed=1)
     config = CrosscoderConfig("innovation", WIDTH, WIDTH, 48, 16, 16, 4, 0.5)
     (trainer,) = new_trainers(config, TrainingConfig(600, 256, 1e-3), t.pairs, [0], CPU)
     entry = Store(tmp_path).entry("test", "one")
@@ -62,7 +59,7 @@ def test_the_same_concepts_in_another_layout_are_at_most_possible(
     assert sum(f.undecided for f in found.features) > 5
     above = [f for f in found.features if f.exclusivity_low > 0.5 and f.r2_own > 0.25]
     assert len(above) > 5, "by the setting alone they would be differences"
-    assert sum(f.verified for f in found.features) <= 2 * planted
+    assert not any(f.verified for f in found.features)
 
 
 def test_what_it_asks_is_told_with_the_reason() -> None:
