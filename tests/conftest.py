@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import pytest_crossdiff.engine
+from browser import Opened, started
 from commands import crossdiff, make_project
 from fake_engine import MODULE, FakeEngine
 from results import make_result
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pytest_crossdiff.report.document import Report
 
 pytest_plugins = ["pytester"]
 
@@ -59,3 +63,29 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "stdout.txt").write_text(done.stdout, "utf-8")
     (folder / "stderr.txt").write_text(done.stderr, "utf-8")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless browser."""
+    with started() as found:
+        yield found
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+    """Opens reports in it, each of which may complain of nothing and ask for nothing."""
+    pages: list[Opened] = []
+
+    def open_(report: Report, hash_: str = "", **context: Any) -> Opened:
+        page = Opened(browser, report, tmp_path, **context)
+        pages.append(page)
+        if hash_:
+            page.go(hash_)
+        return page
+
+    yield open_
+    for page in pages:
+        page.context.close()
+        assert page.troubles == []
+        assert page.foreign == []

@@ -8,21 +8,16 @@ import pytest
 import torch
 
 from benchmarks.toy import toy
+from dictionaries import judged, learnt
 from pytest_crossdiff.engine.apart import apart, least_exclusivity
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionaries import new_trainers
-from pytest_crossdiff.engine.training import TrainingConfig, train
-from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.options import Settings
-from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.report.message import apart as told
-from pytest_crossdiff.store.cache import Store
 from results import make_model, make_result
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CPU = torch.device("cpu")
 WIDTH = 24
 
 
@@ -49,12 +44,7 @@ def test_the_further_apart_the_more_exclusive_but_never_out_of_reach() -> None:
 def test_the_same_concepts_in_another_layout_are_at_most_possible(tmp_path: Path) -> None:
     t = toy(shared=120, own=0, width_a=WIDTH, width_b=WIDTH, bend=float("inf"), seed=1)
     config = CrosscoderConfig("innovation", WIDTH, WIDTH, 48, 16, 16, 4, 0.5)
-    (trainer,) = new_trainers(config, TrainingConfig(600, 256, 1e-3), t.pairs, [0], CPU)
-    entry = Store(tmp_path).entry("test", "one")
-    with entry.lock():
-        train([trainer], t.pairs, [entry], CPU, SilentProgress())
-    with SilentProgress().phase("verify", 1, "token") as bar:
-        (found,) = verify([trainer.model], [0], t.pairs, Settings(), CPU, bar)
+    found = judged(learnt(t.pairs, config, tmp_path), t.pairs)
     assert min(found.apart.unmapped) > 0.5
     assert sum(f.undecided for f in found.features) > 5
     above = [f for f in found.features if f.exclusivity_low > 0.5 and f.r2_own > 0.25]

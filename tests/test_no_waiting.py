@@ -91,7 +91,7 @@ class Recorded:
 )
 def test_a_batch_reaches_a_gpu_without_waiting(device: str, asked: list[object]) -> None:
     x = Recorded()
-    moved(x, torch.device(device))  # type: ignore[arg-type]
+    moved(x, torch.device(device))
     assert x.asked == asked
 
 

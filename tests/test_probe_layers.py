@@ -9,24 +9,19 @@ import torch
 
 import planted
 from benchmarks.toy import InMemory, Toy, toy
+from dictionaries import judged, learnt
 from pytest_crossdiff.engine import pipeline
-from pytest_crossdiff.engine.activations import Pairs, with_further
+from pytest_crossdiff.engine.activations import with_further
 from pytest_crossdiff.engine.crosscoder import CrosscoderConfig
-from pytest_crossdiff.engine.dictionaries import new_trainers
-from pytest_crossdiff.engine.training import TrainingConfig, train
-from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.errors import ModelError, SettingsError
 from pytest_crossdiff.options import Settings, parse
-from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.store.cache import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_crossdiff.engine.crosscoder import Crosscoder
-    from pytest_crossdiff.engine.verification import Verified
 
-CPU = torch.device("cpu")
 WIDTH = 40
 
 
@@ -38,16 +33,7 @@ def world() -> Toy:
 @pytest.fixture(scope="module")
 def dictionary(world: Toy, tmp_path_factory: pytest.TempPathFactory) -> Crosscoder:
     config = CrosscoderConfig("innovation", WIDTH, WIDTH, 48, 12, 12, 4, 0.5)
-    (trainer,) = new_trainers(config, TrainingConfig(600, 256, 1e-3), world.pairs, [0], CPU)
-    entry = Store(tmp_path_factory.mktemp("cache")).entry("test", "one")
-    with entry.lock():
-        train([trainer], world.pairs, [entry], CPU, SilentProgress())
-    return trainer.model
-
-
-def found(model: Crosscoder, pairs: Pairs) -> Verified:
-    with SilentProgress().phase("verify", 1, "token") as bar:
-        return verify([model], [0], pairs, Settings(), CPU, bar)[0]
+    return learnt(world.pairs, config, tmp_path_factory.mktemp("cache"))
 
 
 def deeper(t: Toy, *, with_the_candidates: bool) -> InMemory:
@@ -63,12 +49,11 @@ def deeper(t: Toy, *, with_the_candidates: bool) -> InMemory:
 def test_a_concept_that_the_other_model_has_at_another_depth_is_no_difference(
     world: Toy, dictionary: Crosscoder
 ) -> None:
-    plain = found(dictionary, world.pairs)
+    plain = judged(dictionary, world.pairs)
     assert len(plain.positions("candidate")) >= 2
     has, has_not = (
-        found(
-            dictionary,
-            with_further(world.pairs, [deeper(world, with_the_candidates=which)], []),  # type: ignore[list-item]
+        judged(
+            dictionary, with_further(world.pairs, [deeper(world, with_the_candidates=which)], [])
         )
         for which in (True, False)
     )

@@ -10,10 +10,9 @@ import pytest
 
 from pytest_crossdiff.report.document import Report
 from results import make_difference, make_model, make_result
-from test_report_page import browser, opened  # noqa: F401  fixtures
 
 
-def test_each_dictionary_has_its_curve_which_falls_as_its_loss_did(opened):  # noqa: F811
+def test_each_dictionary_has_its_curve_which_falls_as_its_loss_did(opened):
     losses = ((4.0, 1.0, 0.5, 0.25), (3.0, 2.0, 0.6, 0.1))
     result = make_result()
     training = dataclasses.replace(result.training, seeds=(0, 1), loss=losses)
@@ -36,7 +35,7 @@ def test_each_dictionary_has_its_curve_which_falls_as_its_loss_did(opened):  # n
     assert all(a < b for points in places for (a, _), (b, _) in itertools.pairwise(points))
 
 
-def test_the_coverage_of_either_model_is_a_bar_with_its_number(opened):  # noqa: F811
+def test_the_coverage_of_either_model_is_a_bar_with_its_number(opened):
     result = make_result(
         baseline=make_model("org/old", coverage=0.97),
         candidate=make_model("org/new", coverage=0.413),
@@ -53,7 +52,7 @@ def test_the_coverage_of_either_model_is_a_bar_with_its_number(opened):  # noqa:
     assert [float(share.rstrip("%")) for share in shares] == pytest.approx([97.0, 41.3])
 
 
-def test_the_histogram_of_a_difference_has_a_bar_for_each_part_of_its_range(opened):  # noqa: F811
+def test_the_histogram_of_a_difference_has_a_bar_for_each_part_of_its_range(opened):
     counts = (40, 20, 0, 10)
     difference = dataclasses.replace(make_difference(), histogram=counts)
     page = opened(Report.of(make_result(difference)), "#/difference/C1")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from browser import Opened, started
 from large_results import large
 from pytest_crossdiff.gate.assertions import checked
 from pytest_crossdiff.gate.budgets import Budgets
@@ -32,7 +31,7 @@ from results import (
 from test_report_schema import checker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from browser import Opened
 
 Open = "Callable[..., Opened]"
 HOSTILE = (
@@ -48,30 +47,6 @@ HOSTILE = (
     "$data ${title} {{x}}",
     "\ud800",
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started() as found:
-        yield found
-
-
-@pytest.fixture
-def opened(browser, tmp_path) -> Iterator[Callable[..., Opened]]:
-    pages: list[Opened] = []
-
-    def open_(report: Report, hash_: str = "", **context: Any) -> Opened:
-        page = Opened(browser, report, tmp_path, **context)
-        pages.append(page)
-        if hash_:
-            page.go(hash_)
-        return page
-
-    yield open_
-    for page in pages:
-        page.context.close()
-        assert page.troubles == []
-        assert page.foreign == []
 
 
 @functools.cache

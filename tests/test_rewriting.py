@@ -9,14 +9,12 @@ import pytest
 import torch
 
 from benchmarks.toy import Toy, pairs_of, toy
+from dictionaries import judged, learnt
 from pytest_crossdiff.engine.apart import apart
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.innovation import set_maps
-from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
-from pytest_crossdiff.engine.verification import verify
+from pytest_crossdiff.engine.training import TrainingConfig
 from pytest_crossdiff.options import Settings
-from pytest_crossdiff.progress import SilentProgress
-from pytest_crossdiff.store.cache import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.verification import Verified
 
-CPU = torch.device("cpu")
 WRITTEN = 3
 """The shared concept on whose strong half the candidate writes something new."""
 
@@ -46,16 +43,8 @@ def rewritten(t: Toy, size: float) -> tuple[Pairs, torch.Tensor]:
 
 def found(pairs: Pairs, folder: Path, settings: Settings) -> Verified:
     config = CrosscoderConfig("innovation", 48, pairs.b.harvest.width, 64, 8, 8, 4)
-    model = Crosscoder(config, 0)
-    set_maps(model, pairs)
-    trainer = Trainer(model, TrainingConfig(400, 512, 2e-3))
-    entry = Store(folder).entry("crosscoder", "rewriting")
-    with entry.lock():
-        train([trainer], pairs, [entry], CPU, SilentProgress())
-    bar = SilentProgress().phase("", 1, "")
-    with bar as phase:
-        (verified,) = verify([model], [0], pairs, settings, CPU, phase)
-    return verified
+    model = learnt(pairs, config, folder, TrainingConfig(400, 512, 2e-3))
+    return judged(model, pairs, settings)
 
 
 SETTINGS = Settings(bootstrap=2_000)

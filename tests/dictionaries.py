@@ -1,0 +1,42 @@
+"""Small dictionaries of toy pairs, trained and tested as the product does it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from pytest_crossdiff.engine.dictionaries import new_trainers
+from pytest_crossdiff.engine.training import TrainingConfig, train
+from pytest_crossdiff.engine.verification import verify
+from pytest_crossdiff.options import Settings
+from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.store.cache import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
+    from pytest_crossdiff.engine.verification import Verified
+
+CPU = torch.device("cpu")
+BRIEF = TrainingConfig(600, 256, 1e-3)
+
+
+def learnt(
+    pairs: Pairs, config: CrosscoderConfig, folder: Path, todo: TrainingConfig = BRIEF
+) -> Crosscoder:
+    """A trained one; `folder` takes its checkpoints."""
+    (trainer,) = new_trainers(config, todo, pairs, [0], CPU)
+    entry = Store(folder).entry("test", "one")
+    with entry.lock():
+        train([trainer], pairs, [entry], CPU, SilentProgress())
+    return trainer.model
+
+
+def judged(model: Crosscoder, pairs: Pairs, settings: Settings | None = None) -> Verified:
+    """What the held-out documents say of it."""
+    with SilentProgress().phase("verify", 1, "token") as bar:
+        (found,) = verify([model], [0], pairs, settings or Settings(), CPU, bar)
+    return found
