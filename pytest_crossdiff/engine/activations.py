@@ -81,6 +81,8 @@ class Pairs(NamedTuple):
         """What probes read on `chosen` pairs: their vectors, and those of the further layers."""
         wide = [
             torch.cat([x, *(side.vectors(chosen).to(x.device) for side in sides)], 1)
+            if sides
+            else x
             for x, sides in zip((x_ta, x_tb), self.further, strict=True)
         ]
         return wide[0], wide[1]
