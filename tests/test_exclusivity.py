@@ -177,6 +177,34 @@ def test_strength_is_the_variance_lost_by_removing_the_features(architecture: st
     assert ablation.strength([], "candidate") == 0.0
 
 
+@torch.no_grad()
+def test_copies_are_as_strong_together_as_what_they_are_copies_of() -> None:
+    """Alone each of four looks a sixteenth as strong; and what fires elsewhere isn't counted in."""
+    x_a, x_b = (torch.randn(4_000, 6, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
+
+    def measured(copies: int) -> Ablation:
+        model = Crosscoder(CrosscoderConfig("dfc", 6, 6, 2, 1, 1 + copies, 1))
+        model.enc_b_pb[2], model.dec_b_pb[2] = torch.eye(6)[:2]  # one that fires elsewhere
+        model.enc_b_pb[3:], model.dec_b_pb[3:] = torch.eye(6)[2], torch.eye(6)[3] / copies
+        model.enc_bias_m[-1 - copies :] = -1.0
+        x, tested = model.inputs(x_a, x_b), torch.arange(3, 4 + copies)
+        # The target is what the copies write and noise; the rest of the dictionary is left out.
+        x = x._replace(b_tb=0.1 * x.b_tb + model.encode(x_a, x_b)[:, 4:] @ model.dec_b_pb[3:])
+        on = model.active(model.inputs(x_a, x_b)).only(tested)
+        ablation = Ablation(model, tested, torch.ones(1 + copies, dtype=torch.bool))
+        ablation.add(on, x, x._replace(b_tb=0.1 * x_b))
+        return ablation
+
+    one, four = measured(1), measured(4)
+    assert one.joint_strengths(np.ones(2, bool)) == pytest.approx(one.strengths(np.ones(2, bool)))
+    alone, joint = (make(np.ones(5, bool)) for make in (four.strengths, four.joint_strengths))
+    whole = one.strengths(np.ones(2, bool))[1]
+    assert joint[1:] == pytest.approx([whole] * 4, rel=1e-4)
+    assert joint[1] == pytest.approx(four.strength([1, 2, 3, 4], "candidate"), rel=1e-6)
+    assert (alone[1:] < whole / 10).all()
+    assert joint[0] == pytest.approx(alone[0])
+
+
 def test_features_that_fire_together_are_one_difference() -> None:
     r = np.eye(5)
     r[0, 1] = r[1, 0] = 0.9  # two copies

@@ -47,7 +47,7 @@ class Sums(NamedTuple):
     count_g: NDArray[np.float64]
     fires_gp: NDArray[np.float64]
 
-    def of(self, part: slice | NDArray[np.int64]) -> Sums:
+    def of(self, part: NDArray[np.int64]) -> Sums:
         """Those of some of the features."""
         parts = (None if table.ndim == 1 else table[:, part] for table in self)
         return Sums(*(self.count_g if table is None else table for table in parts))

@@ -35,19 +35,16 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.latent_scaling import LatentScaling
     from pytest_crossdiff.options import Settings
 
-WEAK = 0.5
-"""A feature weaker than this share of the least strength of a difference isn't tested: it would
-take several of its kind to be counted."""
-
 
 @dataclass(frozen=True)
 class Candidates:
     """The features of one dictionary that may be a difference.
 
-    f_np: their held-out activations.  strength_p: of each by itself.  alone_p: whether ridge probes
-    find it in one model alone, on training text.  partner_p: of these, the place of one of the
-    other model that fires with it, or -1.  written_p: whether it may be rewritten (`rewriting.py`).
-    open_p: whether nothing but the probes can rule it out.  scaling: None where the widths differ.
+    f_np: their held-out activations.  strength_p: of each by itself.  joint_p: of each with those
+    that fire with it.  alone_p: whether ridge probes find it in one model alone, on training text.
+    partner_p: of these, the place of one of the other model that fires with it, or -1.  written_p:
+    whether it may be rewritten (`rewriting.py`).  open_p: whether nothing but the probes can rule
+    it out.  scaling: None where the widths differ.
     """
 
     index_p: NDArray[np.int64]
@@ -55,6 +52,7 @@ class Candidates:
     f_np: Firing
     ablation: Ablation
     strength_p: NDArray[np.float64]
+    joint_p: NDArray[np.float64]
     alone_p: NDArray[np.bool_]
     partner_p: NDArray[np.int64]
     written_p: NDArray[np.bool_]
@@ -82,8 +80,9 @@ class Heldout(Candidates):
         chosen = self.pairs.heldout()[rows]
         x_td = self.pairs.probed(chosen, *self.pairs.batch(chosen))[which]
         probe = self.probes[which]
-        read_tp = probe(x_td.to(probe.linear.bias_p.device))
-        return np.asarray(read_tp[:, positions].cpu().numpy())
+        device = probe.linear.bias_p.device
+        read_tp = probe.of(torch.tensor(positions, device=device))(x_td.to(device))
+        return np.asarray(read_tp.cpu().numpy())
 
 
 @torch.no_grad()
@@ -109,13 +108,14 @@ def measure(
     sums = _read(found, probes, pairs, device)
     made, start = [], 0
     for c in found:
-        part = slice(start, start + len(c.index_p))
+        part = np.arange(start, start + len(c.index_p))
         norm_p, (from_a, from_b) = c.ablation.direction_norms(), probes
-        read_by = from_a.of(part), from_b.of(part)
+        at = torch.from_numpy(part).to(device)
+        read_by = from_a.of(at), from_b.of(at)
         made.append(
             Heldout(**vars(c), norm_p=norm_p, sums=sums.of(part), probes=read_by, pairs=pairs)
         )
-        start = part.stop
+        start += len(part)
     return made
 
 
@@ -153,22 +153,25 @@ def _candidates(
         token, feature = firing.add(tested.dense().cpu().numpy())
         fires_gp[group_n[done + token], feature] = True
     strength_p = ablation.strengths(own_is_b_m[index_p])
+    joint_p = ablation.joint_strengths(own_is_b_m[index_p])
     unmapped_p = writing.unmapped()[index_p]
     written_p = part_m[index_p] & (unmapped_p > settings.exclusivity)
-    written_p &= strength_p > WEAK * settings.min_strength
+    written_p &= joint_p > settings.min_strength
     worth_p = np.flatnonzero(alone_m[index_p] | written_p)
-    index_p, strength_p, written_p = index_p[worth_p], strength_p[worth_p], written_p[worth_p]
+    index_p, written_p = index_p[worth_p], written_p[worth_p]
+    strength_p, joint_p = strength_p[worth_p], joint_p[worth_p]
     ablation, firing = ablation.only(worth_p), firing.only(worth_p)
     own_is_b_p, alone_p = own_is_b_m[index_p], alone_m[index_p]
     partner_p = clusters.duplicates(ablation.correlation(), own_is_b_p, alone_p)
     enough_p = fires_gp[:, worth_p].sum(0) >= MIN_DOCUMENTS
-    enough_p &= strength_p > WEAK * settings.min_strength
+    enough_p &= joint_p > settings.min_strength
     return Candidates(
         index_p,
         own_is_b_p,
         firing,
         ablation,
         strength_p,
+        joint_p,
         alone_p,
         partner_p,
         written_p,

@@ -72,13 +72,15 @@ class Probe(NamedTuple):
             made_tp[:, at] += network.correction(x_td)
         return made_tp
 
-    def of(self, part: slice) -> Probe:
-        """The probe of some of the features, which lie together."""
-        linear = LinearMap(self.linear.weight_dp[:, part], self.linear.bias_p[part])
+    def of(self, positions: Tensor) -> Probe:
+        """The probe of some of the features."""
+        linear = LinearMap(self.linear.weight_dp[:, positions], self.linear.bias_p[positions])
+        place_p = torch.full_like(self.linear.bias_p, -1, dtype=torch.long)
+        place_p[positions] = torch.arange(len(positions), device=place_p.device)
         networks = []
         for at, network in self.networks:
-            inside = (at >= part.start) & (at < part.stop)
-            networks.append((at[inside] - part.start, network.of(inside)))
+            inside = place_p[at] >= 0
+            networks.append((place_p[at[inside]], network.of(inside)))
         return Probe(linear, networks)
 
 

@@ -116,6 +116,23 @@ class Ablation:
         a, b = (variance.total() for variance in self._variance)
         return np.asarray(lost_p.clamp_min(0)) / np.where(own_is_b_p, b, a)
 
+    def joint_strengths(self, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The strength of each tested feature together with those that fire with it, shape (p,).
+
+        Where k copies write the same thing, each by itself has a k²-th of what all of them have.
+        """
+        with_it_pp = torch.from_numpy(self.correlation() > clusters.CORRELATED)
+        group_p = torch.zeros(len(with_it_pp), dtype=torch.long)
+        for group in self._groups:
+            group_p[group.at.cpu()] = group.target
+        with_it_pp &= group_p[:, None] == group_p
+        with_it_pp.fill_diagonal_(True)
+        l_pp = with_it_pp.double()
+        lost_p = 2 * (l_pp @ self._cross_p)
+        lost_p += ((l_pp @ (self._together_pp * self._dots_pp)) * l_pp).sum(1)
+        a, b = (variance.total() for variance in self._variance)
+        return np.asarray(lost_p.clamp_min(0)) / np.where(own_is_b_p, b, a)
+
     def strength(self, members: Sequence[int], side: str) -> float:
         """Joint strength of the tested features at positions `members`, all of one `side`.
 

@@ -24,7 +24,7 @@ from pytest_crossdiff.engine.exclusivity import (
     known,
     screen,
 )
-from pytest_crossdiff.engine.heldout import WEAK, measure
+from pytest_crossdiff.engine.heldout import measure
 from pytest_crossdiff.result import SIDES, Feature
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def judge(held: Heldout, far: Apart, seed: int, settings: Settings) -> list[Feat
         kind: Kind = "exclusive"
         exclusive = bool(significant[p]) and found.low[p] > least_p[p]
         rejected, undecided = _doubt(found, p, settings), False
-        if not rejected and held.strength_p[p] <= WEAK * settings.min_strength:
-            rejected = "next to nothing goes unexplained without it"
+        if not rejected and held.joint_p[p] <= settings.min_strength:
+            rejected = "next to nothing goes unexplained without it and what fires with it"
         elif not rejected and held.partner_p[p] >= 0:
             rejected = f"the {other} has it as feature {held.index_p[held.partner_p[p]]}"
         elif not rejected and not exclusive:
