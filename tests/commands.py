@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import planted
+from tokenizers_for_tests import TEXTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +31,13 @@ def crossdiff(folder: Path, *arguments: str, **environment: str) -> subprocess.C
 
 
 def make_project(folder: Path, **settings: object) -> Path:
-    """Two models, the second of which can't tell the words of `planted.MERGED` apart, and a
+    """Two models, the second of which can't tell the words of `planted.MERGED` apart, texts, and a
     pytest.ini that compares them quickly.
     """
     planted.plain(folder / "models" / "v1")
     planted.merged(folder / "models" / "v2")
-    pair = {"baseline": "models/v1", "candidate": "models/v2", "cache_dir": "cache"}
-    (folder / "pytest.ini").write_text(f"[pytest]\n{planted.ini(**pair, **settings)}", "utf-8")
+    shutil.copy(TEXTS, folder / "texts.jsonl")
+    settings |= {"baseline": "models/v1", "candidate": "models/v2"}
+    settings |= {"corpus": "texts.jsonl", "cache_dir": "cache"}
+    (folder / "pytest.ini").write_text(f"[pytest]\n{planted.ini(**settings)}", "utf-8")
     return folder

@@ -12,13 +12,13 @@ import torch
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
 from pytest_crossdiff.options import Settings
-from tokenizers_for_tests import tokenizer
+from tokenizers_for_tests import TEXTS, tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MERGED = ("is", "in", "of", "to", "and", "be")
-"""Words that are one token each behind a space, and about equally frequent in pydoc."""
+MERGED = ("is", "in", "of", "to", "and", "it")
+"""Words that are one token each behind a space, and about equally frequent in `TEXTS`."""
 
 
 def plain(folder: Path, *, seed: int = 0, width: int = 48) -> Path:
@@ -68,6 +68,7 @@ def broken(folder: Path) -> Path:
 
 SMALL: dict[str, Any] = {"tokens": 12_000, "features": 512, "k": 6, "steps": 250}
 SMALL |= {"batch_size": 512, "learning_rate": 3e-3, "layer": 0}
+SMALL |= {"corpus": str(TEXTS)}
 """Settings with which a run on these models takes seconds."""
 
 

@@ -22,9 +22,9 @@ import yaml
 
 import planted
 from test_docs_ci import FILES
+from tokenizers_for_tests import TEXTS
 
 CACHE = ".crossdiff"
-SMALL = planted.SMALL | {"seeds": 1, "controls": False}
 GIT = ("git", "-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=no")
 INSTALLED: set[str] = set()
 SERVICE = re.compile(r"CI|CROSSDIFF_|GIT|PYTEST_|RUNNER_|COLUMNS|NO_COLOR|FORCE_COLOR")
@@ -164,16 +164,19 @@ def on_gitlab(service: Service, name: str, run: str, source: str) -> Job:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    """A repository with the settings of docs/ci.md, but for the models, which are small ones."""
+    """A repository with the settings of docs/ci.md, but for small models and a fixed text."""
     folder = tmp_path_factory.mktemp("ci")
     repository = folder / "repository"
     planted.plain(repository / "models" / "v1")
     planted.merged(repository / "models" / "v2")
-    ini = FILES["pytest.ini"]
-    for name, model in (("baseline", "models/v1"), ("candidate", "models/v2")):
-        ini, changed = re.subn(rf"(?m)^(crossdiff_{name} = ).*$", rf"\g<1>{model}", ini)
+    shutil.copy(TEXTS, repository / "texts.jsonl")
+    ini, more = FILES["pytest.ini"], planted.SMALL | {"seeds": 1, "controls": False}
+    del more["corpus"]
+    ours = {"baseline": "models/v1", "candidate": "models/v2", "corpus": "texts.jsonl"}
+    for name, value in ours.items():
+        ini, changed = re.subn(rf"(?m)^(crossdiff_{name} = ).*$", rf"\g<1>{value}", ini)
         assert changed == 1
-    lines = (f"crossdiff_{name} = {value}\n" for name, value in SMALL.items())
+    lines = (f"crossdiff_{name} = {value}\n" for name, value in more.items())
     (repository / "pytest.ini").write_text(ini + "".join(lines), "utf-8")
     (repository / "requirements-test.txt").write_text("pytest-crossdiff\n", "utf-8")
     (repository / ".gitignore").write_text(f"{CACHE}/\n", "utf-8")

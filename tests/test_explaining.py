@@ -62,7 +62,7 @@ def test_each_difference_has_its_effect_and_its_description(lost: Outcome) -> No
         assert d.effect.prompt
         assert d.description.promoted
         assert sum(d.description.positions) == pytest.approx(1.0, abs=1e-3)
-        assert d.description.slices == {}  # pydoc is one part
+        assert d.description.slices == {}  # the texts are one part
     named = {word for d in differences for word, _ in d.description.words}
     assert named & set(planted.MERGED)
 

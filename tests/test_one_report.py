@@ -77,7 +77,7 @@ def ran(measured, tmp_path_factory) -> Ran:
     (path,) = folder.glob("cache/result/*/*/result.json")
     result = Result.from_json(path.read_text("utf-8"))
     (difference,) = result.of("baseline")
-    slot = accepted.Slot("builtin:pydoc", "0", "0")
+    slot = accepted.Slot("texts.jsonl", "0", "0")
     grown = make_entry(
         id="b-00000001", side="baseline", slot=slot, seen_as="B7", strength=difference.strength / 3,
         author="Ann", reason="was weak", date=TODAY,
@@ -185,7 +185,7 @@ class TestNumberByNumber:
         )
         corpus = result["corpus"]
         assert ran.section("texts") == (
-            f"{corpus['source']}: {corpus['train_pairs']} token pairs to learn from, "
+            f"…/{Path(corpus['source']).name}: {corpus['train_pairs']} token pairs to learn from, "
             f"{corpus['heldout_pairs']} held out"
         )
         took = sum(result["seconds"].values())

@@ -26,6 +26,7 @@ from pytest_crossdiff.errors import (
 )
 from pytest_crossdiff.result import Result
 from pytest_crossdiff.store.cache import Store
+from tokenizers_for_tests import TEXTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -397,9 +398,7 @@ def test_one_token_texts_are_read(models: dict[str, Path], cache: Path) -> None:
 
 
 def _couples() -> list[tuple[str, str]]:
-    from pydoc_data.topics import topics
-
-    seen = sorted({w for text in topics.values() for w in text.split() if w.isalpha()})
+    seen = sorted({w for w in TEXTS.read_text("utf-8").split() if w.isalpha()})
     return [(a, b) for a in seen[:900] for b in (seen[900],)]
 
 

@@ -1,21 +1,23 @@
-"""Tokenizers of every kind in use, trained on the documentation that comes with Python.
+"""Tokenizers of every kind in use, trained on texts of the example: the same under any Python.
 
 `KINDS` names them; `tokenizer(kind)` trains one on first use.
 """
 
 import functools
 import json
-from pydoc_data.topics import topics
+from pathlib import Path
 
 import tokenizers as t
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+TEXTS = Path(__file__).parents[1] / "example_suite" / "texts" / "operations.jsonl"
 VOCABULARY = 800
 
 
 def _train(blank, trainer):
-    blank.train_from_iterator(sorted(topics.values()), trainer)
+    lines = TEXTS.read_text("utf-8").splitlines()
+    blank.train_from_iterator([json.loads(line)["text"] for line in lines], trainer)
     return blank
 
 
