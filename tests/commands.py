@@ -1,4 +1,4 @@
-"""Calls of the `crossdiff` command in processes of their own, as users make them."""
+"""Calls of `crossdiff` and of pytest in processes of their own, as users make them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,21 @@ if TYPE_CHECKING:
 
 def crossdiff(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
     """Run it in `folder`; the environment is ours, with `environment` over it."""
+    return _run("pytest_crossdiff", folder, arguments, environment)
+
+
+def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """The same for pytest."""
+    return _run("pytest", folder, arguments, {})
+
+
+def _run(
+    module: str, folder: Path, arguments: tuple[str, ...], environment: dict[str, str]
+) -> subprocess.CompletedProcess:
     clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
     clean |= {"PYTEST_ADDOPTS": "-p no:hypothesispytest", "COLUMNS": "100", **environment}
     return subprocess.run(
-        [sys.executable, "-m", "pytest_crossdiff", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=folder,
         env=clean,
         capture_output=True,

@@ -9,7 +9,7 @@ import pytest
 
 import pytest_crossdiff.engine
 from browser import Opened, started
-from commands import crossdiff, make_project
+from commands import crossdiff, make_project, run_pytest
 from fake_engine import MODULE, FakeEngine
 from results import make_result
 
@@ -63,6 +63,17 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "stdout.txt").write_text(done.stdout, "utf-8")
     (folder / "stderr.txt").write_text(done.stderr, "utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def upgraded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The README's project after its first run, in a folder to copy, and what that run said."""
+    folder = make_project(tmp_path_factory.mktemp("upgraded"))
+    test = "def test_upgrade(crossdiff):\n    crossdiff.assert_within_budget()\n"
+    (folder / "test_upgrade.py").write_text(test, "utf-8")
+    done = run_pytest(folder)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return folder, done.stdout
 
 
 @pytest.fixture(scope="module")

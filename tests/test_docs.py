@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 import planted
-from commands import crossdiff, make_project
+from commands import crossdiff
 from fake_engine import install_for_subprocess
 from pytest_crossdiff import __version__, plugin
 from pytest_crossdiff.diff import CrossDiff
@@ -202,13 +202,10 @@ class TestReadme:
         assert f"tests='{command}'" in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
 
     @pytest.mark.slow
-    def test_its_output_is_what_a_planted_difference_gives(self, pytester):
+    def test_its_output_is_what_a_planted_difference_gives(self, upgraded):
         """Line by line, whatever the numbers; the texts, which can differ between machines, not."""
-        make_project(pytester.path)
-        pytester.makepyfile(
-            test_upgrade="def test_upgrade(crossdiff):\n    crossdiff.assert_within_budget()"
-        )
-        given = [line.rstrip() for line in pytester.runpytest_subprocess().outlines]
+        _, output = upgraded
+        given = [line.rstrip() for line in output.splitlines()]
         (block,) = blocks(ROOT / "README.md", "text")
         missing = [
             line

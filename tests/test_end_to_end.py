@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
@@ -33,17 +33,23 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def configure(pytester: pytest.Pytester, old: Path, new: Path, cache: Path, more: str = "") -> None:
-    pytester.makefile(
-        ".ini",
-        pytest=f"[pytest]\n{planted.ini(baseline=old, candidate=new, cache_dir=cache)}{more}",
-    )
+def configure(
+    pytester: pytest.Pytester, old: Path, new: Path, cache: Path, **others: object
+) -> None:
+    ini = planted.ini(baseline=old, candidate=new, cache_dir=cache, **others)
+    pytester.makefile(".ini", pytest=f"[pytest]\n{ini}")
 
 
 def test_a_lost_ability_fails_the_build_and_is_shown_then_answered_from_the_cache(
-    pytester: pytest.Pytester, models: dict[str, Path], cache: Path
+    pytester: pytest.Pytester, upgraded: tuple[Path, str]
 ) -> None:
-    configure(pytester, models["plain"], models["merged"], cache)
+    folder, shown = upgraded
+    assert "crossdiff: train crosscoder: done" in shown
+    assert "= 1 failed in " in shown
+    assert "baseline-only" in shown.lower()
+    assert any(f"⟦{word}⟧" in shown or f"⟦ {word}⟧" in shown for word in planted.MERGED)
+
+    shutil.copytree(folder, pytester.path, dirs_exist_ok=True)
     pytester.makeconftest(SPY)
     pytester.makepyfile(
         test_upgrade="""
@@ -57,50 +63,22 @@ def test_a_lost_ability_fails_the_build_and_is_shown_then_answered_from_the_cach
             assert 1 + 1 == 2
         """
     )
-    first = pytester.runpytest_subprocess("--junitxml=out.xml")
-    first.assert_outcomes(failed=1, passed=2)
-    shown = first.stdout.str()
-    assert "baseline-only" in shown.lower()
-    assert any(f"⟦{word}⟧" in shown or f"⟦ {word}⟧" in shown for word in planted.MERGED)
+    second = pytester.runpytest_subprocess("--junitxml=out.xml")
+    second.assert_outcomes(failed=1, passed=2)
+    second.stdout.fnmatch_lines(["HEAVY *"])
+    assert "HEAVY []" in second.stdout.str()
+    assert "from cache (measured in" in second.stdout.str()
     cases = ET.parse(pytester.path / "out.xml").getroot().iter("testcase")
     assert [[child.tag for child in case if child.tag != "properties"] for case in cases] == [
         ["failure"], [], [],
     ]  # fmt: skip
 
-    second = pytester.runpytest_subprocess()
-    second.assert_outcomes(failed=1, passed=2)
-    second.stdout.fnmatch_lines(["HEAVY *"])
-    assert "HEAVY []" in second.stdout.str()
-    assert "cache" in second.stdout.str()
 
-
-def test_what_was_accepted_is_known_again_when_the_dictionaries_are_trained_anew(
-    pytester: pytest.Pytester,
-    models: dict[str, Path],
-    cache: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("CI", raising=False)
-    configure(pytester, models["plain"], models["merged"], cache)
-    gate = ("--crossdiff", "--crossdiff-report-on-failure=json")
-    pytester.runpytest_subprocess(*gate).assert_outcomes(failed=1)
-    (path,) = (pytester.path / "crossdiff-report").glob("*.json")
-    ids = [d["id"] for d in json.loads(path.read_text("utf-8"))["result"]["differences"]]
-    wanted = (
-        f"--crossdiff-accept={','.join(ids)}",
-        "--crossdiff-reason=it",
-        "--crossdiff-author=Ann",
-    )
-    pytester.runpytest_subprocess(*gate, *wanted).assert_outcomes(passed=1)
-    again = pytester.runpytest_subprocess(*gate, "--crossdiff-seed=10")
-    again.assert_outcomes(passed=1)
-    again.stdout.no_fnmatch_line("*accepted, but not found*")
-
-
-def test_a_noisy_copy_passes_without_a_test_written(
+def test_a_noisy_copy_passes_on_the_built_in_texts_without_a_test_written(
     pytester: pytest.Pytester, models: dict[str, Path], cache: Path
 ) -> None:
-    configure(pytester, models["plain"], models["noisy"], cache)
+    quick = {"corpus": "builtin:pydoc", "seeds": 1, "controls": False}
+    configure(pytester, models["plain"], models["noisy"], cache, **quick)
     run = pytester.runpytest_subprocess("--crossdiff", "-v")
     run.assert_outcomes(passed=1)
     run.stdout.fnmatch_lines(["*pytest.ini::crossdiff PASSED*"])
@@ -109,7 +87,8 @@ def test_a_noisy_copy_passes_without_a_test_written(
 def test_four_workers_compute_once(
     pytester: pytest.Pytester, models: dict[str, Path], tmp_path: Path
 ) -> None:
-    configure(pytester, models["plain"], models["noisy"], tmp_path / "cache")
+    quick = {"seeds": 1, "controls": False}
+    configure(pytester, models["plain"], models["noisy"], tmp_path / "cache", **quick)
     pytester.makeconftest(
         """
         import os, pathlib

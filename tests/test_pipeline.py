@@ -274,7 +274,7 @@ pipeline.run(Settings(**json.loads(sys.argv[1])), progress=Loud())
 
 
 def start(models: dict[str, Path], cache: Path, candidate: str = "merged") -> subprocess.Popen[str]:
-    settings = planted.quick(models["plain"], models[candidate], cache, steps=120)
+    settings = planted.quick(models["plain"], models[candidate], cache, steps=60)
     command = [sys.executable, "-c", RUN, json.dumps(settings.as_dict())]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
