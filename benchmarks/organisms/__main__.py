@@ -6,7 +6,8 @@
     python -m benchmarks.organisms others [HALF]    what one might use instead
     python -m benchmarks.organisms architectures    one dictionary of each kind, development half
     python -m benchmarks.organisms other            the gate on a base model of another seed
-    python -m benchmarks.organisms sweep            the gate with fewer and more tokens
+    python -m benchmarks.organisms sweep [HALF]     the gate with fewer and more tokens
+    python -m benchmarks.organisms seeds [HALF]     the gate with dictionaries of other seeds
     python -m benchmarks.organisms real [PAIR...]   real upgrades
     python -m benchmarks.organisms page             results, plots and tables from what was measured
 
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
 
     from benchmarks.organisms.family import Organism
 
-STEPS = ("build", "gate", "others", "architectures", "other", "sweep", "real", "page")
+STEPS = ("build", "gate", "others", "architectures", "other", "sweep", "seeds", "real", "page")
 ARCHITECTURES = ("dfc", "innovation")
-SWEEP_TOKENS = (4_000, 8_000, 16_000)
-SWEPT = ("trigger-citizens", "language-french", "merged-connectives")
+SWEEP_TOKENS = (16_000, 4_000)
+"""Besides the size that all are measured at."""
+OTHER_SEEDS = (10, 20)
+"""First seeds of other dictionaries than the product's default ones."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -102,14 +105,23 @@ def _architectures(family: Family, names: list[str]) -> None:
             records.add(name, record)
 
 
-def _sweep(family: Family, _: list[str]) -> None:
+def _sweep(family: Family, halves: list[str]) -> None:
     records = Records(family.root / "sweep.jsonl")
     for tokens in SWEEP_TOKENS:
-        for organism in organisms():
+        for organism in _chosen(family, halves or ["reporting"]):
             name = f"{organism.name}@{tokens}"
-            if organism.name in SWEPT and name not in records and family.usable(organism):
+            if name not in records:
                 pair = family.compared(organism, tokens)
                 records.add(name, run_gate(*pair, tokens=tokens))
+
+
+def _seeds(family: Family, halves: list[str]) -> None:
+    records = Records(family.root / "seeds.jsonl")
+    for seed in OTHER_SEEDS:
+        for organism in _chosen(family, halves or ["reporting"]):
+            name = f"{organism.name}@{seed}"
+            if name not in records:
+                records.add(name, run_gate(*family.compared(organism), seed=seed))
 
 
 def _real(family: Family, pairs: list[str]) -> None:

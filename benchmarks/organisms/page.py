@@ -17,7 +17,7 @@ from benchmarks.organisms.gate import TOKENS, names
 from benchmarks.organisms.plants import Plant
 from benchmarks.organisms.plots import draw_alternatives, draw_sweep
 from benchmarks.organisms.records import Records
-from benchmarks.organisms.sections import WAYS, Rows, organisms_section, real_section
+from benchmarks.organisms.sections import WAYS, Rows, by_tokens, organisms_section, real_section
 
 if TYPE_CHECKING:
     from benchmarks.organisms.family import Family
@@ -40,7 +40,7 @@ def tell(collected: dict[str, Any]) -> None:
     if any(r["others"] for r in rows):
         draw_alternatives(rows, {"score": "the gate", **WAYS}, IMAGES / "organisms-roc.png")
     if collected["sweep"]:
-        draw_sweep(collected["sweep"], IMAGES / "organisms-tokens.png")
+        draw_sweep(by_tokens(collected), IMAGES / "organisms-tokens.png")
     put("organisms", organisms_section(collected))
     put("real-upgrades", real_section(collected))
 
@@ -58,7 +58,9 @@ def collect(family: Family) -> dict[str, Any]:
             if words or source:
                 row["named"] = names(gate[o.name], words, source)
         rows.append(row)
-    sweep, real = (dict(Records(family.root / f"{n}.jsonl")) for n in ("sweep", "real"))
+    sweep, seeds, real = (
+        dict(Records(family.root / f"{n}.jsonl")) for n in ("sweep", "seeds", "real")
+    )
     return {
         "command": "python -m benchmarks.organisms",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_processor()}",
@@ -73,6 +75,7 @@ def collect(family: Family) -> dict[str, Any]:
         "other_seed": gate.get(f"other-seed-{OTHER_SEED}"),
         "architectures": dict(Records(family.root / "architectures.jsonl")),
         "sweep": sweep,
+        "other_seeds": seeds,
         "real": real,
     }
 

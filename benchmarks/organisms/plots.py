@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.evidence import pyplot
-from benchmarks.organisms.scores import roc
+from benchmarks.organisms.scores import rate, roc
 from benchmarks.organisms.sections import HALVES, values
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from benchmarks.organisms.sections import Rows
 
 
 def draw_alternatives(rows: list[dict[str, Any]], ways: dict[str, str], path: Path) -> None:
@@ -33,23 +35,25 @@ def draw_alternatives(rows: list[dict[str, Any]], ways: dict[str, str], path: Pa
     plt.close(figure)
 
 
-def draw_sweep(sweep: dict[str, Any], path: Path) -> None:
-    """The gate's score against the tokens it read."""
+def draw_sweep(swept: dict[int, Rows], path: Path) -> None:
+    """Detection and false alarms, with intervals, against the tokens that the gate read."""
     plt = pyplot()
     figure, axis = plt.subplots(figsize=(6.5, 4))
-    for name in dict.fromkeys(key.split("@")[0] for key in sweep):
-        points = sorted(
-            (int(key.split("@")[1]), record.get("score", 0.0), record.get("alarm", True))
-            for key, record in sweep.items()
-            if key.split("@")[0] == name
-        )
-        sizes, scores, alarms = zip(*points, strict=True)
-        (line,) = axis.plot(sizes, scores, label=name)
-        for size, score, alarm in zip(sizes, scores, alarms, strict=True):
-            filled = line.get_color() if alarm else "white"
-            axis.plot(size, score, "o", color=line.get_color(), markerfacecolor=filled)
-    axis.set(xscale="log", xlabel="tokens read", ylabel="score; filled: not passed")
-    axis.legend(fontsize=7)
+    for planted, name in ((True, "planted upgrades"), (False, "benign upgrades")):
+        rates = [
+            rate([r["gate"]["alarm"] for r in rows if r["planted"] == planted])
+            for rows in swept.values()
+        ]
+        share = [r.hits / r.trials for r in rates]
+        ends = [
+            [s - r.low for s, r in zip(share, rates, strict=True)],
+            [r.high - s for s, r in zip(share, rates, strict=True)],
+        ]
+        axis.errorbar(list(swept), share, ends, marker="o", capsize=4, label=name)
+    axis.set(xscale="log", xlabel="tokens read", ylabel="share not passed", ylim=(-0.02, 1.02))
+    axis.set_xticks(list(swept), [f"{size:,}" for size in swept])
+    axis.minorticks_off()
+    axis.legend()
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)

@@ -34,6 +34,11 @@ the strength of all that it found confirmed or possible; its own cuts, for which
 need to be known, are in the table above. Output KL, the linear probe and CKA say that something
 changed, and nothing of what; their cuts were taken from these very benign upgrades, of which there
 are few, and in use have to be known beforehand."""
+TOKENS_TOLD = """\
+The reporting half with as many tokens; texts about the plant are the same share of them. Nothing
+was chosen by these runs."""
+SEEDS_TOLD = """\
+The reporting half again, the first seeds of the three dictionaries being 10 and 20 (default 0)."""
 FINDINGS = """\
 ### What was learnt on the development half
 

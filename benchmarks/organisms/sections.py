@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks.organisms.prose import FINDINGS, HOW, REAL, WAYS_TOLD
+from benchmarks.organisms.prose import FINDINGS, HOW, REAL, SEEDS_TOLD, TOKENS_TOLD, WAYS_TOLD
 from benchmarks.organisms.real import PAIRS
 from benchmarks.organisms.scores import FALSE_ALARMS, area, rate, threshold
 
@@ -62,8 +62,11 @@ def organisms_section(c: dict[str, Any]) -> str:
             f"to neither: **{c['other_seed']['status']}**, confirmed {_sides(c['other_seed'])}."
         )
     if c["sweep"]:
-        parts += ["### How many tokens it takes", _sweep(c["sweep"])]
-        parts.append("![Strength found against tokens read](img/organisms-tokens.png)")
+        parts += ["### How many tokens it takes", TOKENS_TOLD, _sweep(by_tokens(c))]
+        parts.append("![Found and false alarms against tokens read](img/organisms-tokens.png)")
+    if c["other_seeds"]:
+        parts += ["### Is it the same with other seeds?", SEEDS_TOLD]
+        parts.append(_other_seeds(rows, c["other_seeds"]))
     return "\n\n".join(parts)
 
 
@@ -192,17 +195,58 @@ def _architectures(rows: Rows, found: dict[str, Any]) -> str:
     )
 
 
-def _sweep(sweep: dict[str, Any]) -> str:
-    names_ = list(dict.fromkeys(key.split("@")[0] for key in sweep))
-    sizes = sorted({int(key.split("@")[1]) for key in sweep})
+def by_tokens(c: dict[str, Any]) -> dict[int, Rows]:
+    """The rows of the swept half as they come out with so many tokens, by number of tokens; only
+    of organisms that were measured with each.
+    """
+    sizes = sorted({int(key.split("@")[1]) for key in c["sweep"]} | {c["tokens"]})
+    found: dict[int, Rows] = {size: [] for size in sizes}
+    for r in c["organisms"]:
+        gates = {size: c["sweep"].get(f"{r['name']}@{size}") for size in sizes}
+        gates[c["tokens"]] = r["gate"]
+        if all(gates.values()):
+            for size, gate in gates.items():
+                found[size].append({**r, "gate": gate})
+    return found
+
+
+def _sweep(swept: dict[int, Rows]) -> str:
     table = []
-    for name in names_:
-        cells = []
-        for size in sizes:
-            g = sweep.get(f"{name}@{size}")
-            cells.append("" if g is None else f"{g['status']} {_sides(g)}")
-        table.append([name, *cells])
-    return tabulate(table, ["organism", *(f"{s:,}" for s in sizes)], tablefmt="github")
+    for size, rows in swept.items():
+        planted, benign = ([r["gate"] for r in rows if r["planted"] == p] for p in (True, False))
+        limits = [max(v or 1 for v in g["limit"].values()) for g in planted + benign]
+        table.append(
+            [
+                f"{size:,}",
+                rate([g["alarm"] for g in planted]),
+                rate([_confirmed(g) for g in planted]),
+                rate([g["alarm"] for g in benign]),
+                f"{sorted(limits)[len(limits) // 2]:.1g}",
+                _median([g.get("cpu_seconds") for g in planted + benign]),
+            ]
+        )
+    head = ["tokens", "planted: not passed", "confirmed", "benign: not passed"]
+    head += ["limit of detection, median", "CPU s"]
+    return tabulate(table, head, tablefmt="github", disable_numparse=True)
+
+
+def _other_seeds(rows: Rows, found: dict[str, Any]) -> str:
+    """How often other dictionaries give another verdict than the first ones."""
+    changed, same = [], []
+    for r in rows:
+        others = [g for key, g in found.items() if key.split("@")[0] == r["name"]]
+        same += [g["status"] == r["gate"]["status"] for g in others]
+        if any(g["status"] != r["gate"]["status"] for g in others):
+            said = [
+                f"{g['status']} {_sides(g)}, {_sides(g, 'possible')}" for g in [r["gate"], *others]
+            ]
+            changed.append([r["name"], "planted" if r["planted"] else "benign", *said])
+    told = f"The verdict is the same in {rate(same)} of the runs with three other dictionaries."
+    if not changed:
+        return told
+    head = ["organism", "", *(f"dictionaries {n}" for n in range(1, len(changed[0]) - 1))]
+    table = tabulate(changed, head, tablefmt="github", disable_numparse=True)
+    return f"{told} Where it isn't (confirmed c/b, possible c/b):\n\n{table}"
 
 
 def real_section(c: dict[str, Any]) -> str:
