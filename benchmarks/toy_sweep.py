@@ -49,8 +49,7 @@ JUDGED = {
     "difference": ("all",),
     "cascade": ("partition", "ridge", "mlp"),
 }
-ARCHITECTURES = ("dfc", "innovation", "standard")
-OURS = ("innovation",)
+OURS, OTHERS = ("innovation",), ("dfc", "standard")
 LARGE = 0.2
 """Share of the dictionary in either exclusive part, the product's; `dfc`'s paper has 0.05."""
 
@@ -58,9 +57,7 @@ LARGE = 0.2
 def sweeps() -> dict[str, Grid]:
     """Every sweep: its worlds and dictionaries (`judged` is filled in from JUDGED)."""
 
-    def each(
-        world: World, *, architectures: tuple[str, ...] = ARCHITECTURES, **knobs: float
-    ) -> Grid:
+    def each(world: World, *, architectures: tuple[str, ...], **knobs: float) -> Grid:
         return [(world, Method(a, "", **knobs)) for a in architectures]
 
     def but(**knobs: float) -> World:
@@ -69,58 +66,46 @@ def sweeps() -> dict[str, Grid]:
     tune = but(rotated=False, bend=0.25)
     null = but(own=0)
 
-    def core(world: World, **kw: float) -> Grid:
-        return each(world, architectures=OURS, share=LARGE, **kw) + each(
-            world, architectures=("dfc", "standard"), **kw
-        )
+    def ours(world: World, **kw: float) -> Grid:
+        """The product's default."""
+        return each(world, architectures=OURS, share=LARGE, k_own=0.5, **kw)
 
+    def side_by_side(world: World, **kw: float) -> Grid:
+        """The product's default, and the others as published."""
+        return ours(world, **kw) + each(world, architectures=OTHERS, **kw)
+
+    def budget(world: World) -> Grid:
+        """`innovation` with an active exclusive feature on every token, not on every second."""
+        return each(world, architectures=OURS, share=LARGE)
+
+    def apart(**knobs: float) -> Grid:
+        """Models that are far apart, with nothing planted and with something."""
+        return ours(but(own=0, **knobs)) + ours(but(**knobs))
+
+    bends = (0.0, 0.7, 1.0, 1.5, float("inf"))
     return {
-        "default": each(BASE, architectures=OURS, share=LARGE, k_own=0.5)
-        + each(null, architectures=OURS, share=LARGE, k_own=0.5),
-        "versions": each(tune, architectures=OURS, share=LARGE, k_own=0.5)
-        + each(dataclasses.replace(tune, own=0), architectures=OURS, share=LARGE, k_own=0.5),
-        "apart": [
-            pair
-            for bend in (0.0, 0.7, 1.0, 1.5, float("inf"))
-            for own in (0, BASE.own)
-            for pair in each(but(own=own, bend=bend), architectures=OURS, share=LARGE, k_own=0.5)
-        ],
-        "apart-density": [
-            pair
-            for density in (0.01, 0.04)
-            for own in (0, BASE.own)
-            for pair in each(
-                but(own=own, bend=1.0, density=density),
-                architectures=OURS,
-                share=LARGE,
-                k_own=0.5,
-            )
-        ],
+        "default": ours(BASE) + ours(null),
+        "versions": ours(tune) + ours(dataclasses.replace(tune, own=0)),
+        "apart": [pair for bend in bends for pair in apart(bend=bend)],
+        "apart-density": apart(bend=1.0, density=0.01) + apart(bend=1.0, density=0.04),
+        "apart-others": apart(bend=1.0, width_a=96, width_b=80)
+        + apart(bend=1.0, tokens=12_000, documents=120),
         "cascade": [
             (but(own=own, bend=bend), Method("cascade", ""))
             for bend in (0.5, 1.0)
             for own in (0, BASE.own)
         ],
-        "base": core(BASE),
-        "nothing": each(null, architectures=OURS, share=LARGE),
-        "product": each(BASE, architectures=OURS, features=1680)
-        + each(null, architectures=OURS, features=1680),
-        "bend-far": each(but(bend=float("inf")), architectures=OURS, share=LARGE)
-        + each(but(own=0, bend=float("inf")), architectures=OURS, share=LARGE),
-        "unrelated": each(but(own=0, bend=float("inf")), architectures=("dfc", "standard"))
-        + each(but(own=0, bend=float("inf")), architectures=OURS, share=LARGE, k_own=0.5)
-        + each(but(bend=float("inf")), architectures=("dfc", "standard")),
-        "few": each(but(own=2), architectures=OURS, share=LARGE),
-        "share": each(BASE, architectures=OURS) + each(BASE, architectures=("dfc",), share=LARGE),
-        "nothing-others": each(null),
-        "product-others": each(BASE, architectures=("dfc", "standard"), features=1680)
-        + each(null, architectures=("dfc", "standard"), features=1680),
-        "bend": core(but(bend=0.0)) + core(but(bend=1.0)) + core(but(bend=float("inf"))),
-        "capacity": core(BASE, features=320) + core(BASE, features=512),
-        "nothing-bend": core(but(own=0, bend=0.0)) + core(but(own=0, bend=float("inf"))),
-        "fine-tune": core(tune) + each(tune, architectures=("difference",)),
-        "few-others": each(but(own=2), architectures=("dfc", "standard")),
-        "density": core(but(density=0.01)) + core(but(density=0.04)),
+        "few": side_by_side(but(own=2)),
+        "density": side_by_side(but(density=0.01)) + side_by_side(but(density=0.04)),
+        "capacity": side_by_side(BASE, features=320) + side_by_side(BASE, features=512),
+        "base": budget(BASE) + each(BASE, architectures=OTHERS),
+        "nothing": budget(null) + each(null, architectures=OTHERS),
+        "fine-tune": budget(tune) + each(tune, architectures=(*OTHERS, "difference")),
+        "bend": each(but(bend=0.0), architectures=OTHERS)
+        + each(but(bend=1.0), architectures=OTHERS),
+        "unrelated": each(but(own=0, bend=float("inf")), architectures=OTHERS)
+        + each(but(bend=float("inf")), architectures=OTHERS),
+        "product": side_by_side(BASE, features=1680) + side_by_side(null, features=1680),
     }
 
 

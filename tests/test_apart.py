@@ -37,7 +37,9 @@ def test_the_further_apart_the_more_exclusive_but_never_out_of_reach() -> None:
     asked = [least_exclusivity(0.5, left) for left in (0.0, 0.2, 0.3, 0.4, 0.5, 0.9)]
     assert asked[:2] == [0.5, 0.5]
     assert asked == sorted(asked)
-    assert asked[-2] == asked[-1] < 0.99
+    assert (
+        asked[-2] == asked[-1] < 0.995
+    )  # planted concepts come out at 0.996 and more (docs/evidence.md)
     assert least_exclusivity(0.9, 0.4) > least_exclusivity(0.5, 0.4)
 
 

@@ -18,6 +18,7 @@ from benchmarks.organisms.plants import Plant
 from benchmarks.organisms.plots import draw_alternatives, draw_sweep
 from benchmarks.organisms.records import Records
 from benchmarks.organisms.sections import WAYS, Rows, by_tokens, organisms_section, real_section
+from benchmarks.organisms.text import about
 
 if TYPE_CHECKING:
     from benchmarks.organisms.family import Family
@@ -55,6 +56,7 @@ def collect(family: Family) -> dict[str, Any]:
         row |= {"built": facts.get(o.name), "gate": gate.get(o.name), "others": others.get(o.name)}
         if isinstance(o.change, Plant) and o.name in gate:
             words, source = o.change.words, o.change.source
+            row["about"] = about(family.corpus(o), o.change.set_off_by, source)
             if words or source:
                 row["named"] = names(gate[o.name], words, source)
         rows.append(row)

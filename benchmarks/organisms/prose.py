@@ -17,16 +17,20 @@ speeches and docstrings, for five minutes on one core. Upgrades of it are made i
   training continued, among that with the plants' very recipe and nothing planted.
 
 Organisms that were looked at while defaults were chosen are the development half. The reporting
-half was made afterwards; one verdict on it (trigger-commerce, then missed) had been seen when the
-last choice was made, on two triggers of the development half. It was run in whole three times: 11
-of 15 plants and none of 13 benign upgrades; after a mend that a real pair had called for 12 and
-none; and with the p-values and probes of today, which changed no verdict, what the table says. The
-gate is the product with its defaults; only models, texts and the number of tokens are set. Of the
-about 110 paragraphs of each text 40 have the plant's words or are of its kind, and benign upgrades
-are held against the same texts. Whatever is not a clear pass counts as an alarm. A plant counts as
-*named* when, in one of the three strongest differences, half of the first contexts
-have one of its words within two words of the token or stand in a text of its kind, or when one of
-the first three tokens is such a word. Intervals are Wilson's, 95 %."""
+half was made afterwards. It was run in whole four times, each time after the engine had changed,
+and the changes were found on the development half and on real pairs: 11 of 15 plants and none of 13
+benign upgrades; 12 and none after a mend that a real pair had called for; the same with another
+test and other probes; and what the table says since copies are judged together (below). Not
+spotless: the first verdict on trigger-commerce was seen before a choice was made, and when copies
+were found to be the reason why more text found less, on two triggers of the development half, this
+half had been seen with 16,000 tokens. The gate is the product with its defaults; only models, texts
+and the number of tokens are set. Of the about 110 paragraphs of each text 40 have the plant's words
+or are of its kind, or as many as are held out: 12 for trigger-minister and 9 for trigger-gold, so
+that three or four of them are left to judge by, and a feature isn't tested that fires in fewer than
+five. Benign upgrades are held against the same texts. Whatever is not a clear pass counts as an
+alarm. A plant counts as *named* when, in one of the three strongest differences, half of the first
+contexts have one of its words within two words of the token or stand in a text of its kind, or when
+one of the first three tokens is such a word. Intervals are Wilson's, 95 %."""
 WAYS_TOLD = f"""\
 Each way is one number, and each has the cut that lets at most {FALSE_ALARMS:.0%} of the benign
 upgrades of the same half pass it; the area is that under the whole curve. `the gate's score` is
@@ -35,8 +39,11 @@ need to be known, are in the table above. Output KL, the linear probe and CKA sa
 changed, and nothing of what; their cuts were taken from these very benign upgrades, of which there
 are few, and in use have to be known beforehand."""
 TOKENS_TOLD = """\
-The reporting half with as many tokens; texts about the plant are the same share of them. Nothing
-was chosen by these runs."""
+The reporting half with as many tokens. Texts about the plant are the same share of them as far as
+there are enough; of five of the six triggers there are 9 to 36 at any size, so that they become
+rarer as the text grows. Before copies were judged together 16,000 tokens found 7 of the 15 where
+8,000 found 12: a larger dictionary splits a difference into more copies, each of which alone was
+too weak to be tested."""
 SEEDS_TOLD = """\
 The reporting half again, the first seeds of the three dictionaries being 10 and 20 (default 0)."""
 FINDINGS = """\
@@ -52,6 +59,11 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   has features on the trigger and behind it that can (R² 0.4 to 0.8, strength 0.0003 to 0.0009),
   while trainings continued without a plant leave strengths below 0.0001 and R² below 0.1. So the
   signals have a dictionary of their own now.
+* Six plants are missed with 8,000 tokens. Two have too few texts. Three are words swapped for
+  others: token by token, a swap leaves 0.00003 of the variance on the word and nothing before it,
+  in the middle and in the last block, as much as any fine-tune leaves on "The" and "In". Nothing
+  that reads these blocks can find it; it shows in the output. Of the sixth, merged-connectives,
+  one "which" and four "or" are among the held-out texts.
 * What is left then is a new use of old words, which is not exclusive (see below), and counts as
   *rewritten*. That is what made the verdicts of the table above out of 2 of 7 alarms with the
   same texts, tokens and thresholds (on what was the reporting half then).

@@ -164,6 +164,7 @@ def _all(rows: Rows) -> str:
                 r["half"][:3],
                 r["name"],
                 took,
+                r.get("about") or "",
                 f"{built['kl']:.2g}",
                 g.get("status", "no organism"),
                 _sides(g),
@@ -172,11 +173,10 @@ def _all(rows: Rows) -> str:
                 {True: "yes", False: "no"}.get(r.get("named"), ""),
             ]
         )
-    head = ["half", "organism", "behaviour before → after", "output KL", "verdict"]
+    head = ["half", "organism", "behaviour before → after", "texts", "output KL", "verdict"]
     head += ["confirmed c/b", "possible c/b", "strength c/b", "named"]
-    return "c/b: candidate-only / baseline-only.\n\n" + tabulate(
-        table, head, tablefmt="github", disable_numparse=True
-    )
+    told = "c/b: candidate-only / baseline-only; texts: of its words or its kind, of about 110."
+    return f"{told}\n\n" + tabulate(table, head, tablefmt="github", disable_numparse=True)
 
 
 def _architectures(rows: Rows, found: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RELATED = 0.1
 """Models are related when the maps leave at most this share of either's variance. Fine-tunes leave
 0.01 to 0.09; in a toy world of bent concepts that leave 0.16, nothing planted was reported."""
-NEAR, HALVES, FAR = 0.22, 0.06, 0.5
+NEAR, HALVES, FAR = 0.22, 0.045, 0.5
 """Where the maps leave more than `NEAR`, what the other model may have of a feature halves with
 every `HALVES` more, up to `FAR`."""
 SAMPLE = 8_192

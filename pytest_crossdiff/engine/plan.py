@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
-HARVEST, CROSSCODER, VERIFICATION, EXPLANATION = 2, 5, 13, 4
+HARVEST, CROSSCODER, VERIFICATION, EXPLANATION = 2, 5, 14, 4
 """Versions of what the code makes of the same input; raised when that changes."""
 
 
