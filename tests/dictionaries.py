@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from pytest_crossdiff.engine.dictionaries import new_trainers
+from pytest_crossdiff.engine.firing import Firing
 from pytest_crossdiff.engine.training import TrainingConfig, train
 from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.options import Settings
@@ -15,6 +17,8 @@ from pytest_crossdiff.store.cache import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.activations import Pairs
     from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
@@ -40,3 +44,12 @@ def judged(model: Crosscoder, pairs: Pairs, settings: Settings | None = None) ->
     with SilentProgress().phase("verify", 1, "token") as bar:
         (found,) = verify([model], [0], pairs, settings or Settings(), CPU, bar)
     return found
+
+
+def sparse(f_np: NDArray[np.float32], *cuts: int) -> Firing:
+    """Dense activations, shape (n, p), as verification keeps them: in blocks that end at `cuts`."""
+    made = Firing(f_np.shape[1])
+    for block in np.split(f_np, cuts):
+        token, feature = np.nonzero(block)
+        made.add(len(block), token, feature, block[token, feature])
+    return made

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dictionaries import sparse
 from pytest_crossdiff.engine.differences import Group, Member, _difference, groups
-from pytest_crossdiff.engine.firing import Firing
 from results import make_feature
 from test_contexts import places
 
@@ -48,8 +48,7 @@ class Found:
 
     def __init__(self, f_np: list[list[float]], *features: tuple[float, bool]) -> None:
         strengths = [strength for strength, _ in features]
-        firing = Firing(len(features))
-        firing.add(np.array(f_np, dtype=np.float32))
+        firing = sparse(np.array(f_np, dtype=np.float32))
         joint = SimpleNamespace(strength=lambda of, _: sum(strengths[p] for p in of))
         self.held = SimpleNamespace(f_np=firing, ablation=joint)
         self.verified = [verified for _, verified in features]

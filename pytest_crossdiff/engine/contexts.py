@@ -18,7 +18,7 @@ from pytest_crossdiff.engine.rendering import shared_text
 from pytest_crossdiff.result import Context, Firing, Span, TokenCount
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -72,16 +72,21 @@ class Places:
     def token(self, i: int) -> str:
         return self.text(i)[int(self.starts_n[i]) : int(self.ends_n[i])]
 
-    def context(
-        self, i: int, activation_n: NDArray[np.float32], other: Other, band: str
-    ) -> Context:
-        text, start, end = self.text(i), int(self.starts_n[i]), int(self.ends_n[i])
-        first, last = max(0, start - REACH), min(len(text), end + REACH)
+    def around(self, i: int) -> NDArray[np.int64]:
+        """The places that are shown with place i, it among them."""
+        first, last = self._reach(i)
         # The places of a piece of text lie together, in the order of the text.
         piece = slice(*np.searchsorted(self.piece_n, (self.piece_n[i], self.piece_n[i] + 1)))
         inside = (self.starts_n[piece] >= first) & (self.ends_n[piece] <= last)
-        shown = np.flatnonzero(inside) + piece.start
-        others: dict[int, float] = dict(zip(shown.tolist(), other(shown).tolist(), strict=True))
+        found: NDArray[np.int64] = np.flatnonzero(inside) + piece.start
+        return found
+
+    def context(
+        self, i: int, activation_n: NDArray[np.float32], others: Mapping[int, float], band: str
+    ) -> Context:
+        """others: what the other model makes of the places `around` it."""
+        text, start, end = self.text(i), int(self.starts_n[i]), int(self.ends_n[i])
+        first, last = self._reach(i)
         return Context(
             document=self.documents[self.pieces[self.piece_n[i]].document].id,
             before=text[first:start],
@@ -95,11 +100,16 @@ class Places:
                     int(self.starts_n[j]) - first,
                     int(self.ends_n[j]) - first,
                     _rounded(activation_n[j]),
-                    _rounded(other_j),
+                    _rounded(others[j]),
                 )
-                for j, other_j in others.items()
+                for j in self.around(i).tolist()
             ),
         )
+
+    def _reach(self, i: int) -> tuple[int, int]:
+        """The first and last character that are shown with place i."""
+        start, end = int(self.starts_n[i]), int(self.ends_n[i])
+        return max(0, start - REACH), min(len(self.text(i)), end + REACH)
 
     def firing(self, i: int, activation: float) -> Firing:
         piece = self.pieces[int(self.piece_n[i])]
@@ -133,7 +143,11 @@ def contexts(
         for i in _fresh(places, (j for j in band if j not in chosen), texts):
             chosen[i] = f"{low}-{high} %"
             break
-    return tuple(places.context(i, activation_n, other, band) for i, band in chosen.items())
+    if not chosen:
+        return ()
+    rows = np.unique(np.concatenate([places.around(i) for i in chosen]))
+    others = dict(zip(rows.tolist(), other(rows).tolist(), strict=True))
+    return tuple(places.context(i, activation_n, others, band) for i, band in chosen.items())
 
 
 def firing(places: Places, activation_n: NDArray[np.float32]) -> tuple[Firing, ...]:

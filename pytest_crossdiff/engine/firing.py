@@ -45,29 +45,41 @@ class Firing:
         """How many blocks there are."""
         return len(self._blocks)
 
-    def add(self, f_tp: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Append a block; returns which token and feature each activation that isn't 0 is of."""
-        token, feature = (of.astype(np.int32) for of in np.nonzero(f_tp))
-        self._blocks.append(_Block(len(f_tp), token, feature, f_tp[token, feature]))
-        self.peak_p = np.maximum(self.peak_p, f_tp.max(0, initial=0.0))
+    def add(
+        self,
+        tokens: int,
+        token: NDArray[np.integer],
+        feature: NDArray[np.integer],
+        value: NDArray[np.float32],
+    ) -> None:
+        """Append a block of so many tokens by its activations that aren't 0."""
+        self._blocks.append(_Block(tokens, token.astype(np.int32), feature.astype(np.int32), value))
+        np.maximum.at(self.peak_p, feature, value)
         self.count_p += np.bincount(feature, minlength=len(self.count_p))
-        return token, feature
 
     def only(self, positions: NDArray[np.int64]) -> Firing:
         """The same for some of the features, in that order."""
         made = Firing(len(positions))
-        for number in range(self.blocks):
-            made.add(self.block(number, positions))
+        for number, block in enumerate(self._blocks):
+            made.add(block.tokens, *self._of(number, positions))
         return made
 
-    def block(self, number: int, columns: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
-        """One block of some features, shape (t, columns)."""
-        tokens, token, feature, value = self._blocks[number]
+    def _of(
+        self, number: int, columns: Sequence[int] | NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float32]]:
+        """The activations of one block that are of `columns`: token, place among these, value."""
+        _, token, feature, value = self._blocks[number]
         column_p = np.full(len(self.peak_p), -1)
         column_p[columns] = np.arange(len(columns))
         column = column_p[feature]
-        made = np.zeros((tokens, len(columns)), dtype=np.float32)
-        made[token[column >= 0], column[column >= 0]] = value[column >= 0]
+        of = column >= 0
+        return token[of], column[of], value[of]
+
+    def block(self, number: int, columns: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """One block of some features, shape (t, columns)."""
+        token, column, value = self._of(number, columns)
+        made = np.zeros((self._blocks[number].tokens, len(columns)), dtype=np.float32)
+        made[token, column] = value
         return made
 
     def __getitem__(self, key: tuple[slice, Columns]) -> NDArray[np.float32]:

@@ -150,8 +150,9 @@ def _candidates(
         if rewritten:
             writing.add(on, x)
         done = firing.shape[0]
-        token, feature = firing.add(tested.dense().cpu().numpy())
-        fires_gp[group_n[done + token], feature] = True
+        active = [of.cpu().numpy() for of in (tested.token, tested.feature, tested.value)]
+        firing.add(tested.tokens, *active)
+        fires_gp[group_n[done + active[0]], active[1]] = True
     strength_p = ablation.strengths(own_is_b_m[index_p])
     joint_p = ablation.joint_strengths(own_is_b_m[index_p])
     unmapped_p = writing.unmapped()[index_p]

@@ -26,7 +26,7 @@ STRENGTHS = torch.logspace(-6, 2, 9, dtype=torch.float64)
 """Ridge strengths tried, in units of the mean variance of an input."""
 PROBES = slice(3, None)
 """Those of them tried for probes: the map between two copies of a model may need less shrinkage, no
-feature ever did."""
+feature that can be read ever did."""
 
 
 class LinearMap(NamedTuple):
