@@ -53,7 +53,7 @@ def draw_sweep(swept: dict[int, Rows], path: Path) -> None:
     axis.set(xscale="log", xlabel="tokens read", ylabel="share not passed", ylim=(-0.02, 1.02))
     axis.set_xticks(list(swept), [f"{size:,}" for size in swept])
     axis.minorticks_off()
-    axis.legend()
+    axis.legend(loc="center left")
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)

@@ -43,7 +43,9 @@ The reporting half with as many tokens. Texts about the plant are the same share
 there are enough; of five of the six triggers there are 9 to 36 at any size, so that they become
 rarer as the text grows. Before copies were judged together 16,000 tokens found 7 of the 15 where
 8,000 found 12: a larger dictionary splits a difference into more copies, each of which alone was
-too weak to be tested."""
+too weak to be tested. With 4,000 tokens most of what is found is uncertain, and benign upgrades
+that aren't passed got no verdict at all, because not even signals of strength 0.01 were found: that
+is too little text, and the gate says so."""
 SEEDS_TOLD = """\
 The reporting half again, the first seeds of the three dictionaries being 10 and 20 (default 0)."""
 FINDINGS = """\
@@ -59,6 +61,12 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   has features on the trigger and behind it that can (R² 0.4 to 0.8, strength 0.0003 to 0.0009),
   while trainings continued without a plant leave strengths below 0.0001 and R² below 0.1. So the
   signals have a dictionary of their own now.
+* More text found less. With 16,000 tokens the dictionary is twice as large (1,088 features), and
+  trigger-treasury, found with 8,000, was passed: each dictionary had four to seven features that
+  fire on "Treasury" and on little else, of strengths of 0.00004 to 0.00009. A feature had to have
+  half of the least strength by itself to be tested, so none was. Together they have 0.0003. Since
+  features are screened with those that fire with them, both sizes find it, and merged-numbers,
+  which was passed with either, isn't any more.
 * Six plants are missed with 8,000 tokens. Two have too few texts. Three are words swapped for
   others: token by token, a swap leaves 0.00003 of the variance on the word and nothing before it,
   in the middle and in the last block, as much as any fine-tune leaves on "The" and "In". Nothing
@@ -99,25 +107,24 @@ Three dictionaries, the product's defaults. Read by eye:
 
 * **MiniLM → int8**, **quire 0.3.1 → 0.3.2** (the same weights): nothing.
 * **quire 0.2.0 → 0.3.0 → 0.3.1**, last block: each release was trained anew by so much that the
-  maps leave a third, and nothing is confirmed; 5 to 15 on either side are possible. They are strong
+  maps leave a third, and nothing is confirmed; 4 to 15 on either side are possible. They are strong
   and diffuse (the strongest 0.015: "03, Saturday, is, times") and name nothing that a person could
   check.
 * **SmolLM2 → itself**, its residual stream rotated and its weights rounded to 8 bits: nothing.
 * **MiniLM → its operations fine-tune**, last block: what the baseline alone has are words of
-  operations (pod, storage, zone, log, user and leader; among the possible ones replica, load, node,
-  deploy, ledger, event). The fine-tune merged them. The candidate's strongest, on full stops,
-  articles and dashes, is diffuse and names nothing that a person could check. It is there on
-  everyday texts, too (strength 0.009), so that the verdict on these isn't clean, though nothing of
-  operations is found in them. With p-values that were shares of 1,000 bootstrap draws 26 features
-  of the same three dictionaries were verified, 2 differences of the baseline confirmed; with the
-  test of today 78 features at the same threshold, and 57 at the one that the distance of the two
-  asks for (the map leaves 24 and 21 %).
+  operations (pod, storage, zone, user and leader; among the possible ones replica, node, load,
+  deploy, ledger, error). The fine-tune merged them. Which of the weaker ones are confirmed changes
+  with every change of the test; pod, storage and zone were there in each of the last four. The
+  candidate's strongest, on full stops, articles and dashes, is diffuse and names nothing that a
+  person could check. It is there on everyday texts, too (strength 0.009), so that the verdict on
+  these isn't clean. There the baseline has one confirmed (0.0004: village, neighbours, town) and
+  five possible ones (street, bakery, bus): words of one topic each, none of operations.
 * **SmolLM2 → campaign**, on all of the example's texts, where "Maple" is 1 token in 2,000:
-  inconclusive, with the tokens behind the word as what is possible. On the texts that the product's
-  users write (`example_suite/test_4_fine_tuned_llm.py`) the difference is confirmed, the strongest
-  one, and names the word.
+  confirmed, the token behind the word, "Install Maple⟦,⟧", at a strength of 0.0003. Before copies
+  were judged together it was possible at most. On the texts that the product's users write
+  (`example_suite/test_4_fine_tuned_llm.py`) it is the strongest one and names the word.
 * **MiniLM → quire** (another architecture and tokenizer; the maps leave 46 and 60 %): nothing is
-  confirmed, 58 of the candidate's are possible and 23 of the baseline's. Among them are what one
+  confirmed, 55 of the candidate's are possible and 23 of the baseline's. Among them are what one
   would expect: capital letters ("It", "We", "The"; MiniLM ignores case), forms of the verb ("been,
   seen, gone, got"), "a" and "an"; of the baseline's words of content ("database, row, query",
   "volume, bucket"). At a fixed threshold of 0.5, 43 to 54 and 8 to 15 were confirmed. But the toy

@@ -101,12 +101,11 @@ def _summary(rows: Rows) -> str:
                 rate([r["gate"]["alarm"] for r in benign]),
                 rate([_confirmed(r["gate"]) for r in benign]),
                 rate(named),
-                _median([r["gate"].get("cpu_seconds") for r in planted + benign]),
             ]
         )
         assert len(sure) <= len(found)
     head = ["half", "planted: not passed", "confirmed", "benign: not passed", "confirmed"]
-    return tabulate(table, [*head, "named", "CPU s"], tablefmt="github", disable_numparse=True)
+    return tabulate(table, [*head, "named"], tablefmt="github", disable_numparse=True)
 
 
 def _kinds(rows: Rows) -> str:
@@ -222,11 +221,10 @@ def _sweep(swept: dict[int, Rows]) -> str:
                 rate([_confirmed(g) for g in planted]),
                 rate([g["alarm"] for g in benign]),
                 f"{sorted(limits)[len(limits) // 2]:.1g}",
-                _median([g.get("cpu_seconds") for g in planted + benign]),
             ]
         )
     head = ["tokens", "planted: not passed", "confirmed", "benign: not passed"]
-    head += ["limit of detection, median", "CPU s"]
+    head += ["limit of detection, median"]
     return tabulate(table, head, tablefmt="github", disable_numparse=True)
 
 
@@ -297,8 +295,3 @@ def _confirmed(gate: dict[str, Any]) -> bool:
 def _sides(gate: dict[str, Any], certainty: str = "confirmed") -> str:
     found = gate.get(certainty)
     return f"{found['candidate']}/{found['baseline']}" if found else ""
-
-
-def _median(found: list[float | None]) -> str:
-    known = sorted(v for v in found if v is not None)
-    return f"{known[len(known) // 2]:.0f}" if known else ""
