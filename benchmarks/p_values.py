@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tabulate import tabulate
@@ -50,6 +50,17 @@ def p_values(
     return found.p_value[found.documents >= MIN_DOCUMENTS]
 
 
+def table(rows: list[list[Any]]) -> str:
+    """Of the shares as they were measured."""
+    shown = [
+        [*row[:3], *(f"{100 * share:.2f} %" for share in row[3:6]), f"{100 * row[6]:.0f} %"]
+        for row in rows
+    ]
+    head = ["errors vary", "documents", "fires in about", *(f"p ≤ {level:g}" for level in LEVELS)]
+    head.append("p ≤ 0.001 at exclusivity 0.875")
+    return tabulate(shown, head, tablefmt="github", disable_numparse=True)
+
+
 def main() -> None:
     """Measure, write, and draw the table of docs/evidence.md."""
     rows = []
@@ -61,13 +72,7 @@ def main() -> None:
             rows.append([name, documents, fires_in, *shares, found])
             print(rows[-1], flush=True)
     FILE.write_text(json.dumps({"sets": SETS, "rows": rows}, indent=1) + "\n")
-    shown = [
-        [*row[:3], *(f"{100 * share:.2f} %" for share in row[3:6]), f"{100 * row[6]:.0f} %"]
-        for row in rows
-    ]
-    head = ["errors vary", "documents", "fires in about", *(f"p ≤ {level:g}" for level in LEVELS)]
-    head.append("p ≤ 0.001 at exclusivity 0.875")
-    put("p-values", tabulate(shown, head, tablefmt="github", disable_numparse=True))
+    put("p-values", table(rows))
 
 
 if __name__ == "__main__":

@@ -152,14 +152,20 @@ def draw(made: Sequence[Cell], path: Path) -> None:
     plt.close(figure)
 
 
+def tables() -> dict[str, str]:
+    """The generated blocks, from the committed results."""
+    return {
+        "toy": table(cells(FILE.read_text().splitlines())),
+        "toy-coverage": coverage_table(json.loads(toy_coverage.FILE.read_text())),
+    }
+
+
 def main() -> None:
     """Draw everything from the committed results."""
-    made = cells(FILE.read_text().splitlines())
     IMAGES.mkdir(parents=True, exist_ok=True)
-    draw(made, IMAGES / "toy.png")
-    intervals = json.loads(toy_coverage.FILE.read_text())
-    put("toy", table(made))
-    put("toy-coverage", coverage_table(intervals))
+    draw(cells(FILE.read_text().splitlines()), IMAGES / "toy.png")
+    for block, text in tables().items():
+        put(block, text)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ changed, and nothing of what; their cuts were taken from these very benign upgra
 are few, and in use have to be known beforehand."""
 TOKENS_TOLD = """\
 The reporting half with as many tokens. Texts about the plant are the same share of them as far as
-there are enough; of five of the six triggers there are 9 to 36 at any size, so that they become
-rarer as the text grows. Before copies were judged together 16,000 tokens found 7 of the 15 where
+there are enough; of the six triggers there are 9 to 36 at any size, so that they become rarer as
+the text grows. Before copies were judged together 16,000 tokens found 7 of the 15 where
 8,000 found 12: a larger dictionary splits a difference into more copies, each of which alone was
 too weak to be tested. With 4,000 tokens most of what is found is uncertain, and benign upgrades
 that aren't passed got no verdict at all, because not even signals of strength 0.01 were found: that
