@@ -47,7 +47,7 @@ def parts(architecture: str, args: argparse.Namespace) -> dict[str, float]:
         profile.runcall(trainer.train_step, *data[i % 2])
         found = {
             (Path(file).name, name): cumulative
-            for (file, _, name), (*_, cumulative, _) in pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]  # not in its stubs
+            for (file, _, name), (*_, cumulative, _) in pstats.Stats(profile).stats.items()
         }
         if i:  # the first warms up
             for part, place in PARTS.items():

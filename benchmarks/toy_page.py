@@ -160,10 +160,15 @@ def tables() -> dict[str, str]:
     }
 
 
-def main() -> None:
-    """Draw everything from the committed results."""
+def plot() -> None:
+    """Draw the figure from the committed results."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     draw(cells(FILE.read_text().splitlines()), IMAGES / "toy.png")
+
+
+def main() -> None:
+    """Draw everything from the committed results."""
+    plot()
     for block, text in tables().items():
         put(block, text)
 

@@ -77,8 +77,7 @@ def test_a_lost_ability_fails_the_build_and_is_shown_then_answered_from_the_cach
 def test_a_noisy_copy_passes_on_the_built_in_texts_without_a_test_written(
     pytester: pytest.Pytester, models: dict[str, Path], cache: Path
 ) -> None:
-    quick = {"corpus": "builtin:pydoc", "seeds": 1, "controls": False}
-    configure(pytester, models["plain"], models["noisy"], cache, **quick)
+    configure(pytester, models["plain"], models["noisy"], cache, corpus="builtin:pydoc")
     run = pytester.runpytest_subprocess("--crossdiff", "-v")
     run.assert_outcomes(passed=1)
     run.stdout.fnmatch_lines(["*pytest.ini::crossdiff PASSED*"])

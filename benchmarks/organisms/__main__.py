@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.organisms.alternatives import alternatives
 from benchmarks.organisms.family import OTHER_SEED, Family, organisms
-from benchmarks.organisms.gate import run_gate
+from benchmarks.organisms.gate import TOKENS, run_gate
 from benchmarks.organisms.plants import Plant
 from benchmarks.organisms.records import Records
 
@@ -106,22 +106,24 @@ def _architectures(family: Family, names: list[str]) -> None:
 
 
 def _sweep(family: Family, halves: list[str]) -> None:
-    records = Records(family.root / "sweep.jsonl")
-    for tokens in SWEEP_TOKENS:
-        for organism in _chosen(family, halves or ["reporting"]):
-            name = f"{organism.name}@{tokens}"
-            if name not in records:
-                pair = family.compared(organism, tokens)
-                records.add(name, run_gate(*pair, tokens=tokens))
+    _again(family, halves, "sweep", "tokens", SWEEP_TOKENS)
 
 
 def _seeds(family: Family, halves: list[str]) -> None:
-    records = Records(family.root / "seeds.jsonl")
-    for seed in OTHER_SEEDS:
+    _again(family, halves, "seeds", "seed", OTHER_SEEDS)
+
+
+def _again(
+    family: Family, halves: list[str], file: str, setting: str, values: tuple[int, ...]
+) -> None:
+    """The gate once more with each value of a setting, into records of that name."""
+    records = Records(family.root / f"{file}.jsonl")
+    for value in values:
         for organism in _chosen(family, halves or ["reporting"]):
-            name = f"{organism.name}@{seed}"
+            name = f"{organism.name}@{value}"
             if name not in records:
-                records.add(name, run_gate(*family.compared(organism), seed=seed))
+                pair = family.compared(organism, value if setting == "tokens" else TOKENS)
+                records.add(name, run_gate(*pair, **{setting: value}))
 
 
 def _real(family: Family, pairs: list[str]) -> None:

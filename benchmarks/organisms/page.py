@@ -36,14 +36,24 @@ def write(family: Family) -> None:
 
 def tell(collected: dict[str, Any]) -> None:
     """Draw everything from the committed results alone."""
+    draw(collected)
+    for block, text in tables(collected).items():
+        put(block, text)
+
+
+def tables(collected: dict[str, Any]) -> dict[str, str]:
+    """The generated blocks."""
+    return {"organisms": organisms_section(collected), "real-upgrades": real_section(collected)}
+
+
+def draw(collected: dict[str, Any]) -> None:
+    """The plots."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     rows = collected["organisms"]
     if any(r["others"] for r in rows):
         draw_alternatives(rows, {"score": "the gate", **WAYS}, IMAGES / "organisms-roc.png")
     if collected["sweep"]:
         draw_sweep(by_tokens(collected), IMAGES / "organisms-tokens.png")
-    put("organisms", organisms_section(collected))
-    put("real-upgrades", real_section(collected))
 
 
 def collect(family: Family) -> dict[str, Any]:

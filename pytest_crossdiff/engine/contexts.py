@@ -84,7 +84,7 @@ class Places:
     def context(
         self, i: int, activation_n: NDArray[np.float32], others: Mapping[int, float], band: str
     ) -> Context:
-        """others: what the other model makes of the places `around` it."""
+        """others: the places `around` it, with what the other model makes of them."""
         text, start, end = self.text(i), int(self.starts_n[i]), int(self.ends_n[i])
         first, last = self._reach(i)
         return Context(
@@ -100,9 +100,9 @@ class Places:
                     int(self.starts_n[j]) - first,
                     int(self.ends_n[j]) - first,
                     _rounded(activation_n[j]),
-                    _rounded(others[j]),
+                    _rounded(other_j),
                 )
-                for j in self.around(i).tolist()
+                for j, other_j in others.items()
             ),
         )
 
@@ -145,9 +145,11 @@ def contexts(
             break
     if not chosen:
         return ()
-    rows = np.unique(np.concatenate([places.around(i) for i in chosen]))
-    others = dict(zip(rows.tolist(), other(rows).tolist(), strict=True))
-    return tuple(places.context(i, activation_n, others, band) for i, band in chosen.items())
+    around = {i: places.around(i) for i in chosen}
+    rows = np.unique(np.concatenate(list(around.values())))
+    read = dict(zip(rows.tolist(), other(rows).tolist(), strict=True))
+    others = {i: {j: read[j] for j in shown.tolist()} for i, shown in around.items()}
+    return tuple(places.context(i, activation_n, others[i], band) for i, band in chosen.items())
 
 
 def firing(places: Places, activation_n: NDArray[np.float32]) -> tuple[Firing, ...]:

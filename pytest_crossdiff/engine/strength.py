@@ -113,8 +113,7 @@ class Ablation:
     def strengths(self, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The strength of each tested feature by itself, shape (p,)."""
         lost_p = 2 * self._cross_p + self._together_pp.diagonal() * self._dots_pp.diagonal()
-        a, b = (variance.total() for variance in self._variance)
-        return np.asarray(lost_p.clamp_min(0)) / np.where(own_is_b_p, b, a)
+        return self._shares(lost_p, own_is_b_p)
 
     def joint_strengths(self, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The strength of each tested feature together with those that fire with it, shape (p,).
@@ -130,6 +129,10 @@ class Ablation:
         l_pp = with_it_pp.double()
         lost_p = 2 * (l_pp @ self._cross_p)
         lost_p += ((l_pp @ (self._together_pp * self._dots_pp)) * l_pp).sum(1)
+        return self._shares(lost_p, own_is_b_p)
+
+    def _shares(self, lost_p: Tensor, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """What is lost as shares of the owners' variances."""
         a, b = (variance.total() for variance in self._variance)
         return np.asarray(lost_p.clamp_min(0)) / np.where(own_is_b_p, b, a)
 
