@@ -46,14 +46,19 @@ def controls(
 ) -> Controls:
     """Both controls of a run whose dictionaries are like this one, from the cache or made here."""
 
-    def told(kind: str, pairs: Pairs, share: int, tell: Callable[[Verified], Any]) -> Facts:
-        """What `tell` makes of a smaller dictionary of `pairs`, with what describes it."""
+    def told(
+        kind: str, pairs: Pairs, share: int, tell: Callable[[Verified], Any], *, own: bool = False
+    ) -> Facts:
+        """What `tell` makes of a smaller dictionary of `pairs`, with what describes it.  own: they
+        are the run's own.
+        """
 
         def build(entry: Entry) -> None:
             config = _smaller(like, pairs, share)
             settings, steps = plan.settings, max(1, like.meta["steps"] // 2)
             todo = dataclasses.replace(schedule(settings, len(pairs.training())), steps=steps)
-            (trainer,) = new_trainers(config, todo, pairs, [settings.seed], device)
+            known = like.model if own else None
+            (trainer,) = new_trainers(config, todo, pairs, [settings.seed], device, known)
             train([trainer], pairs, [entry], device, progress)
             with progress.phase(f"{kind} control", len(pairs.group_n), "token") as bar:
                 (found,) = verify([trainer.model], [settings.seed], pairs, settings, device, bar)
@@ -63,8 +68,8 @@ def controls(
         return artefact(plan, kind, plan.control_keys[kind], build, _meta, progress)
 
     spiked, least = plant(pairs), plan.settings.min_strength
-    signals = told("spiked", spiked, SPIKED_SHARE, lambda found: recovered(found, spiked))
-    nothing = told("null", null_pairs(pairs), NULL_SHARE, lambda found: differences(found, least))
+    signals = told("spiked", spiked, SPIKED_SHARE, lambda of: recovered(of, spiked), own=True)
+    nothing = told("null", null_pairs(pairs), NULL_SHARE, lambda of: differences(of, least))
     return Controls(tuple(Spike(**signal) for signal in signals["found"]), NullControl(**nothing))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pytest_crossdiff.engine.artefacts import WEIGHTS, TrainedCrosscoder
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.innovation import set_maps
+from pytest_crossdiff.engine.innovation import copy_maps, set_maps
 from pytest_crossdiff.engine.plan import seeds
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.errors import InsufficientData
@@ -126,15 +126,21 @@ def new_trainers(
     pairs: Pairs,
     chosen: Sequence[int],
     device: torch.device,
+    like: Crosscoder | None = None,
 ) -> list[Trainer]:
-    """Trainers of new dictionaries for `pairs`, one for each of the `chosen` seeds."""
+    """Trainers of new dictionaries for `pairs`, one for each of the `chosen` seeds.
+
+    like: a dictionary of these pairs, planted signals or not, where there is one.
+    """
     models = [Crosscoder(config, seed) for seed in chosen]
     if config.architecture == "innovation":
-        # Without the planted signals: as noise in what a map reads, they would keep it from telling
-        # that two models are the same.
-        set_maps(models[0], pairs._replace(spikes=None))
-        for model in models[1:]:  # the maps are those of the pairs, whatever the seed
-            model.load_state_dict(dict(models[0].named_buffers()), strict=False)
+        # The maps are those of the pairs, whatever the seed, and without the planted signals: as
+        # noise in what a map reads, they would keep it from telling that two models are the same.
+        if like is None:
+            like = models[0]
+            set_maps(like, pairs._replace(spikes=None))
+        for model in models:
+            copy_maps(model, like)
     return [Trainer(model.to(device), todo) for model in models]
 
 

@@ -52,3 +52,9 @@ def set_maps(model: Crosscoder, pairs: Pairs) -> None:
     model.bias_ba_a.copy_(to_a.map.bias_p)
     for i, fitted in enumerate((to_a, to_b)):
         model.innovation_scale[i] = fitted.mean_square**0.5
+
+
+def copy_maps(model: Crosscoder, like: Crosscoder) -> None:
+    """Give `model` the maps of a dictionary of the same pairs."""
+    maps = {k: v for k, v in like.named_buffers() if k != "threshold"}
+    model.load_state_dict(maps, strict=False)

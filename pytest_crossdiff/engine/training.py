@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pytest_crossdiff.engine.artefacts import CHECKPOINT
-from pytest_crossdiff.engine.hardware import moved
+from pytest_crossdiff.engine.feed import Feed
 from pytest_crossdiff.engine.kernels import select
 from pytest_crossdiff.engine.learning import (
     add_auxiliary,
@@ -221,11 +221,11 @@ def train(
             trainer.load(entry.path / CHECKPOINT)
     saved = time.monotonic()
     config, first = trainers[0].config, min(trainer.step for trainer in trainers)
+    feed = Feed(trainers[0].model, pairs, device)
     with progress.phase("train crosscoder", config.steps, "step") as bar:
         bar.advance(first)
         for step, chosen in enumerate(batches(pairs.training(), config, first), first):
-            with torch.no_grad():
-                x = trainers[0].model.inputs(*(moved(x, device) for x in pairs.batch(chosen)))
+            x = feed(chosen)
             for trainer in trainers:
                 if trainer.step == step:
                     trainer.learn(x)

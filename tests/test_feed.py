@@ -1,0 +1,62 @@
+"""What dictionaries are trained on: the same whether it is kept or made for each batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.toy import toy
+from pytest_crossdiff.engine import feed
+from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionaries import new_trainers
+from pytest_crossdiff.engine.feed import Feed
+from pytest_crossdiff.engine.innovation import fit_maps
+from pytest_crossdiff.engine.spikes import plant
+from pytest_crossdiff.engine.training import Trainer, TrainingConfig, batches
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("architecture", ["innovation", "dfc"])
+def test_kept_inputs_are_those_of_each_batch(
+    architecture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = plant(toy(tokens=15_000).pairs)  # more than one block of training pairs
+    a, b = pairs.a.harvest.width, pairs.b.harvest.width
+    todo, config = TrainingConfig(9, 300, 1e-3), CrosscoderConfig(architecture, a, b, 40, 4, 4, 4)
+    (trainer,) = new_trainers(config, todo, pairs, [0], CPU)
+    kept = Feed(trainer.model, pairs, CPU)
+    monkeypatch.setattr(feed, "KEPT_BYTES", 0)
+    made = Feed(trainer.model, pairs, CPU)
+    assert kept.kept
+    assert not made.kept
+    for chosen in batches(pairs.training(), todo, 0):
+        for x, y in zip(kept(chosen), made(chosen), strict=True):
+            assert (x is None) == (y is None)
+            assert x is None or y is None or torch.allclose(x, y, atol=1e-5)
+
+
+def test_a_dictionary_may_take_the_maps_of_another_of_its_pairs_and_nothing_else() -> None:
+    pairs = toy(tokens=4_000).pairs
+    a, b = pairs.a.harvest.width, pairs.b.harvest.width
+    todo = TrainingConfig(1, 100, 1e-3)
+
+    def made(features: int, seed: int, like: Crosscoder | None) -> Trainer:
+        config = CrosscoderConfig("innovation", a, b, features, 4, 4, 4)
+        (trainer,) = new_trainers(config, todo, plant(pairs), [seed], CPU, like)
+        return trainer
+
+    first = made(40, 0, None).model
+    first.threshold.fill_(7.0)
+    second, alone = made(20, 1, first).model, made(20, 1, None).model
+    assert all(torch.equal(x, alone.state_dict()[k]) for k, x in second.state_dict().items())
+    to_a, to_b = fit_maps(pairs)
+    rows = np.arange(50)
+    x = second.inputs(*pairs.batch(rows))
+    for own, x_in, x_out, side in zip(
+        x[2:], pairs.batch(rows)[::-1], pairs.batch(rows), (to_a, to_b), strict=True
+    ):
+        assert own is not None
+        left = (x_out - side.map(x_in)) / side.mean_square**0.5
+        assert torch.allclose(own, left, atol=1e-4)
