@@ -24,7 +24,7 @@ from benchmarks.peers import machine
 from benchmarks.toy import Toy, toy
 from pytest_crossdiff.engine import kernels
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig, minus
-from pytest_crossdiff.engine.innovation import set_maps
+from pytest_crossdiff.engine.innovation import fit_maps, set_maps
 from pytest_crossdiff.engine.learning import AUX_WEIGHT
 from pytest_crossdiff.engine.training import (
     DEAD_TOKENS,
@@ -100,7 +100,7 @@ def by_hand(
 def new(sizes: CrosscoderConfig, seed: int, made: Toy) -> Crosscoder:
     model = Crosscoder(sizes, seed)
     if sizes.architecture == "innovation":
-        set_maps(model, made.pairs)
+        set_maps(model, fit_maps(made.pairs))
     return model
 
 

@@ -23,7 +23,7 @@ from pytest_crossdiff.engine.apart import apart
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.exclusivity import screen
 from pytest_crossdiff.engine.heldout import Heldout, measure
-from pytest_crossdiff.engine.innovation import set_maps
+from pytest_crossdiff.engine.innovation import fit_maps, set_maps
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.verification import judge
 from pytest_crossdiff.options import Settings
@@ -50,7 +50,7 @@ def score(t: Toy, architecture: str, features: int, seed: int) -> Score:
     a, b = t.pairs.a.harvest.width, t.pairs.b.harvest.width
     model = Crosscoder(CrosscoderConfig(architecture, a, b, features - 2 * own, own, own, 4), seed)
     if architecture == "innovation":
-        set_maps(model, t.pairs)
+        set_maps(model, fit_maps(t.pairs))
     trainer = Trainer(model, TrainingConfig(500, 512, 2e-3))
     with tempfile.TemporaryDirectory() as folder:
         entry = Store(Path(folder)).entry("toy", "toy")

@@ -61,7 +61,9 @@ class World:
     whether M is a random rotation or, as in a fine-tune, the identity.  density: mean share of
     tokens on which a concept fires.  skew: deviation of the logarithm of its frequency (heavy
     tails).  topics: the same of a document's taste for it, which makes documents unlike one
-    another and concepts go together.  draw: other documents of the same two models.
+    another and concepts go together.  draw: other documents of the same two models.  deep: so many
+    of the shared concepts the baseline has at another layer alone; each model has one then, with
+    all of its concepts in other directions.
     """
 
     shared: int = 60
@@ -79,6 +81,7 @@ class World:
     noise: float = 0.02
     seed: int = 0
     draw: int = 0
+    deep: int = 0
 
 
 def toy(**knobs: float) -> Toy:
@@ -105,12 +108,21 @@ def make(w: World) -> Toy:
         direction_cb = _unit(_unit(direction_ca @ rotation_ab) + w.bend * direction_cb)
     direction_ca[list(only_b)] = 0
     direction_cb[list(only_a)] = 0
+    deep_g = torch.Generator().manual_seed(w.seed + 11)
+    further = [
+        _unit(torch.randn(of.shape, generator=deep_g)) * of.any(1, keepdim=True)
+        for of in (direction_ca, direction_cb)
+    ]
+    direction_ca[: w.deep] = 0
     if w.draw:
         g.manual_seed(1_000_003 * w.draw + w.seed)
         activation_nc = _activations(w, total, group_n, g)
     x_na = activation_nc @ direction_ca + w.noise * torch.randn(w.tokens, w.width_a, generator=g)
     x_nb = activation_nc @ direction_cb + w.noise * torch.randn(w.tokens, w.width_b, generator=g)
     pairs = pairs_of(x_na, x_nb, group_n, w.heldout)
+    if w.deep:
+        more = pairs_of(*(activation_nc @ of for of in further), group_n, w.heldout)
+        pairs = pairs._replace(further=((more.a,), (more.b,)))
     return Toy(pairs, activation_nc, direction_ca, direction_cb, only_a, only_b)
 
 

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from benchmarks.device import ARCHITECTURES
 from benchmarks.toy import Toy, pairs_of
+from benchmarks.toy_maps import Layered
 from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.apart import apart
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionaries import new_models
 from pytest_crossdiff.engine.exclusivity import screen
 from pytest_crossdiff.engine.heldout import measure
-from pytest_crossdiff.engine.innovation import set_maps
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.verification import judge
 from pytest_crossdiff.options import Settings
@@ -52,7 +54,9 @@ class Method:
     """A dictionary and how its features are judged.
 
     architecture: a crosscoder's; or `difference`, a dictionary of the activations' differences;
-    or `cascade`, `dfc` with three fifths of the features and `innovation` on what it leaves.
+    or `cascade`, `dfc` with three fifths of the features and `innovation` on what it leaves;
+    or `innovation` with other maps: `curved` ones; those of `layered` read another layer of either
+    model, and so do its probes; or `deeper`, where the probes alone do.
     judged: ridge, mlp (the test with that probe), partition (every live exclusive feature, as `dfc`
     was published), norms (decoder norms nine to one apart, as crosscoders were first compared),
     all (every live feature of a dictionary over the difference of the activations).
@@ -118,19 +122,27 @@ class Score(NamedTuple):
 
 def trained(pairs: Pairs, method: Method, seed: int) -> Crosscoder:
     """The dictionary, trained as the product trains it."""
-    a, b = pairs.a.harvest.width, pairs.b.harvest.width
-    sizes = (method.features - 2 * method.own, method.own, method.own)
-    if method.architecture == "difference":
-        sizes = (0, 0, method.features)
-    kind = "dfc" if method.architecture == "difference" else method.architecture
-    model = Crosscoder(CrosscoderConfig(kind, a, b, *sizes, method.k, method.k_own), seed)
-    if kind == "innovation":
-        set_maps(model, pairs)
+    model = _untrained(pairs, method, seed)
     trainer = Trainer(model, TrainingConfig(method.steps, 256, 1e-3))
     with tempfile.TemporaryDirectory() as folder:
         entry = Store(Path(folder)).entry("toy", "toy")
         with entry.lock():
             train([trainer], pairs, [entry], CPU, SilentProgress())
+    return model
+
+
+def _untrained(pairs: Pairs, method: Method, seed: int) -> Crosscoder:
+    kind = {"difference": "dfc"}.get(method.architecture, method.architecture)
+    kind = kind if kind in ARCHITECTURES else "innovation"
+    a, b = pairs.a.harvest.width, pairs.b.harvest.width
+    sizes = (method.features - 2 * method.own, method.own, method.own)
+    if method.architecture == "difference":
+        sizes = (0, 0, method.features)
+    config = CrosscoderConfig(kind, a, b, *sizes, method.k, method.k_own)
+    if method.architecture == "layered":
+        return Layered(config, pairs, seed)
+    curved = method.architecture == "curved"
+    (model,) = new_models(config, pairs, [seed], curved=curved)
     return model
 
 

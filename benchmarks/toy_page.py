@@ -100,7 +100,7 @@ def named(c: Cell) -> str:
     """The dictionary, with the share of either exclusive part where there are some."""
     if c.architecture in {"standard", "difference"}:
         return c.architecture
-    k_own = f", k {c.k_own:g}" if c.architecture == "innovation" else ""
+    k_own = "" if c.architecture in {"dfc", "cascade"} else f", k {c.k_own:g}"
     return f"{c.architecture}, share {c.share:g}{k_own}"
 
 

@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from benchmarks.toy import World, make
+from benchmarks.toy_maps import both_layers
 from benchmarks.toy_methods import Method, differenced, left_by, report, rows, trained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pytest_crossdiff.engine.activations import Pairs
 
 SEEDS = 5
 Grid: TypeAlias = "list[tuple[World, Method]]"
@@ -48,6 +51,9 @@ JUDGED = {
     "innovation": ("partition", "ridge", "mlp"),
     "difference": ("all",),
     "cascade": ("partition", "ridge", "mlp"),
+    "curved": ("partition", "mlp"),
+    "layered": ("partition", "mlp"),
+    "deeper": ("partition", "mlp"),
 }
 OURS, OTHERS = ("innovation",), ("dfc", "standard")
 LARGE = 0.2
@@ -65,10 +71,11 @@ def sweeps() -> dict[str, Grid]:
 
     tune = but(rotated=False, bend=0.25)
     null = but(own=0)
+    usual = {"share": LARGE, "k_own": 0.5}
 
     def ours(world: World, **kw: float) -> Grid:
         """The product's default."""
-        return each(world, architectures=OURS, share=LARGE, k_own=0.5, **kw)
+        return each(world, architectures=OURS, **usual, **kw)
 
     def side_by_side(world: World, **kw: float) -> Grid:
         """The product's default, and the others as published."""
@@ -105,6 +112,28 @@ def sweeps() -> dict[str, Grid]:
         + each(but(bend=1.0), architectures=OTHERS),
         "unrelated": each(but(own=0, bend=float("inf")), architectures=OTHERS)
         + each(but(bend=float("inf")), architectures=OTHERS),
+        "curved": [
+            pair
+            for bend in (*bends[1:], 0.5)
+            for own in (0, BASE.own)
+            for pair in each(but(bend=bend, own=own), architectures=("curved",), **usual)
+        ],
+        "curved-nothing": [
+            pair
+            for world in (
+                but(own=0, shared=60, width_a=32, width_b=32, bend=1.0, density=0.04),
+                but(own=0, shared=200, width_a=32, width_b=32, bend=bends[-1], noise=0.1),
+                but(own=0, shared=40, width_a=32, width_b=32, bend=1.0, density=0.01, noise=0.1),
+            )
+            for pair in each(world, architectures=("innovation", "curved"), **usual)
+        ],
+        "layers": [
+            pair
+            for own in (BASE.own, 0)
+            for pair in each(
+                but(own=own, deep=16), architectures=("innovation", "deeper", "layered"), **usual
+            )
+        ],
         "product": side_by_side(BASE, features=1680) + side_by_side(null, features=1680),
     }
 
@@ -147,6 +176,7 @@ def main(*names: str) -> None:
             t = make(world)
             signed = method.architecture == "difference"
             t, last = differenced(t) if signed else t, method
+            t = dataclasses.replace(t, pairs=read(t.pairs, method.architecture))
             if method.architecture == "cascade":
                 first, last = cascade(method)
                 t = left_by(t, trained(t.pairs, first, world.seed))
@@ -161,12 +191,22 @@ def main(*names: str) -> None:
                 done.add(_key(line))  # two sweeps may have a world in common
 
 
+def read(pairs: Pairs, architecture: str) -> Pairs:
+    """What is read of another layer, where there is one: by `layered` maps, by the probes of
+    `deeper` alone, by no other.
+    """
+    if architecture == "layered":
+        return both_layers(pairs)
+    return pairs if architecture == "deeper" else pairs._replace(further=((), ()))
+
+
 def _json(x: World | Method) -> dict[str, Any]:
     return {k: ("inf" if v == float("inf") else v) for k, v in dataclasses.asdict(x).items()}
 
 
 def _key(line: dict[str, Any]) -> str:
-    return json.dumps([line["world"], line["method"], line["judged"]], sort_keys=True)
+    world = _json(World()) | line["world"]  # older lines lack younger knobs
+    return json.dumps([world, line["method"], line["judged"]], sort_keys=True)
 
 
 if __name__ == "__main__":

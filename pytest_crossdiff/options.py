@@ -84,6 +84,12 @@ class Settings:
     architecture = Setting(
         "innovation", values.choice("innovation", "dfc", "standard"), "kind of crosscoder"
     )
+    maps = Setting(
+        "linear",
+        values.choice("linear", "curved"),
+        "what innovation predicts one model from the other with; curved: a small network besides, "
+        "where models are far apart and it helps",
+    )
     features = Setting(0, values.integer(0), "dictionary size; 0: chosen from the corpus size")
     exclusive_share = Setting(
         0.2,

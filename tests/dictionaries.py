@@ -9,7 +9,7 @@ import torch
 
 from pytest_crossdiff.engine.dictionaries import new_trainers
 from pytest_crossdiff.engine.firing import Firing
-from pytest_crossdiff.engine.training import TrainingConfig, train
+from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.options import Settings
 from pytest_crossdiff.progress import SilentProgress
@@ -29,10 +29,15 @@ BRIEF = TrainingConfig(600, 256, 1e-3)
 
 
 def learnt(
-    pairs: Pairs, config: CrosscoderConfig, folder: Path, todo: TrainingConfig = BRIEF
+    pairs: Pairs,
+    config: CrosscoderConfig,
+    folder: Path,
+    todo: TrainingConfig = BRIEF,
+    *,
+    model: Crosscoder | None = None,
 ) -> Crosscoder:
-    """A trained one; `folder` takes its checkpoints."""
-    (trainer,) = new_trainers(config, todo, pairs, [0], CPU)
+    """A trained one, of new ones or the given one; `folder` takes its checkpoints."""
+    trainer = Trainer(model, todo) if model else new_trainers(config, todo, pairs, [0], CPU)[0]
     entry = Store(folder).entry("test", "one")
     with entry.lock():
         train([trainer], pairs, [entry], CPU, SilentProgress())

@@ -18,14 +18,16 @@ from pytest_crossdiff.engine.training import Trainer, TrainingConfig, batches
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("architecture", ["innovation", "dfc"])
+@pytest.mark.parametrize(
+    ("architecture", "curved"), [("innovation", False), ("innovation", True), ("dfc", False)]
+)
 def test_kept_inputs_are_those_of_each_batch(
-    architecture: str, monkeypatch: pytest.MonkeyPatch
+    architecture: str, *, curved: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = plant(toy(tokens=15_000).pairs)  # more than one block of training pairs
     a, b = pairs.a.harvest.width, pairs.b.harvest.width
     todo, config = TrainingConfig(9, 300, 1e-3), CrosscoderConfig(architecture, a, b, 40, 4, 4, 4)
-    (trainer,) = new_trainers(config, todo, pairs, [0], CPU)
+    (trainer,) = new_trainers(config, todo, pairs, [0], CPU, curved=curved)
     kept = Feed(trainer.model, pairs, CPU)
     monkeypatch.setattr(feed, "KEPT_BYTES", 0)
     made = Feed(trainer.model, pairs, CPU)
@@ -44,14 +46,15 @@ def test_a_dictionary_may_take_the_maps_of_another_of_its_pairs_and_nothing_else
 
     def made(features: int, seed: int, like: Crosscoder | None) -> Trainer:
         config = CrosscoderConfig("innovation", a, b, features, 4, 4, 4)
-        (trainer,) = new_trainers(config, todo, plant(pairs), [seed], CPU, like)
+        (trainer,) = new_trainers(config, todo, plant(pairs), [seed], CPU, like, curved=True)
         return trainer
 
     first = made(40, 0, None).model
     first.threshold.fill_(7.0)
     second, alone = made(20, 1, first).model, made(20, 1, None).model
+    assert first.config.map_units == second.config.map_units > 0
     assert all(torch.equal(x, alone.state_dict()[k]) for k, x in second.state_dict().items())
-    to_a, to_b = fit_maps(pairs)
+    to_a, to_b, _ = fit_maps(pairs, curved=True)
     rows = np.arange(50)
     x = second.inputs(*pairs.batch(rows))
     for own, x_in, x_out, side in zip(

@@ -97,6 +97,28 @@ def test_nothing_is_found_in_the_same_model_twice_or_a_noisy_copy(
     assert found.result.baseline.fve > 0.5
 
 
+def test_curved_maps_belong_to_a_dictionary_between_models_trained_apart(
+    models: dict[str, Path], cache: Path
+) -> None:
+    made = {}
+    for maps in ("linear", "curved"):
+        settings = planted.quick(
+            models["plain"], models["encoder"], cache, architecture="innovation", maps=maps
+        )
+        made[maps] = pipeline.run(settings)
+    linear, curved = (pipeline.load_crosscoder(of) for of in made.values())
+    assert linear.model.config.map_units == 0 < curved.model.config.map_units
+    scales = [float(of.model.innovation_scale.max()) for of in (linear, curved)]
+    assert scales[1] < 0.98 * scales[0]
+    assert torch.allclose(linear.model.linear_scale, curved.model.linear_scale)
+    asked = [of.result.candidate.least_exclusivity for of in made.values()]
+    assert asked[1] >= max(0.9, asked[0])
+    x_ta, x_tb = torch.randn(5, 48), torch.randn(5, 32)
+    own_tb = curved.model.inputs(x_ta, x_tb).own_b_tb
+    assert own_tb is not None
+    assert not torch.allclose(own_tb, linear.model.inputs(x_ta, x_tb).own_b_tb, atol=0.01)
+
+
 def test_the_default_dictionary_finds_what_was_lost_and_says_how_weak_a_signal_it_would_see(
     models: dict[str, Path], cache: Path
 ) -> None:

@@ -12,7 +12,7 @@ from benchmarks.toy import Toy, pairs_of, toy
 from dictionaries import judged, learnt
 from pytest_crossdiff.engine.apart import apart
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.innovation import set_maps
+from pytest_crossdiff.engine.dictionaries import new_models
 from pytest_crossdiff.engine.training import TrainingConfig
 from pytest_crossdiff.options import Settings
 
@@ -85,8 +85,7 @@ def test_where_nothing_is_written_nothing_is_found(world: Toy, tmp_path: Path) -
 @pytest.mark.parametrize(("bend", "expected"), [(0.0, True), (0.2, True), (1.0, False)])
 def test_models_are_related_when_the_maps_leave_little(bend: float, *, expected: bool) -> None:
     pairs = toy(own=0, bend=bend, width_a=48, width_b=48, tokens=6_000).pairs
-    model = Crosscoder(CrosscoderConfig("innovation", 48, 48, 16, 4, 4, 4), 0)
-    set_maps(model, pairs)
+    (model,) = new_models(CrosscoderConfig("innovation", 48, 48, 16, 4, 4, 4), pairs, [0])
     assert apart(model, pairs, Settings()).related is expected
     dfc = Crosscoder(CrosscoderConfig("dfc", 48, 48, 16, 4, 4, 4), 0)
     own_maps, fitted = (apart(m, pairs, Settings()).unmapped for m in (model, dfc))

@@ -13,9 +13,9 @@ from benchmarks.toy import Toy, pairs_of, toy
 from pytest_crossdiff.engine import training
 from pytest_crossdiff.engine.apart import Apart
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig, Inputs
+from pytest_crossdiff.engine.dictionaries import new_models
 from pytest_crossdiff.engine.exclusivity import screen
 from pytest_crossdiff.engine.heldout import Heldout, measure
-from pytest_crossdiff.engine.innovation import set_maps
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, batches, train
 from pytest_crossdiff.engine.verification import judge
 from pytest_crossdiff.errors import ActivationError
@@ -36,9 +36,8 @@ def trained(
 ) -> Crosscoder:
     own = 0 if architecture == "standard" else 8
     a, b = t.pairs.a.harvest.width, t.pairs.b.harvest.width
-    model = Crosscoder(CrosscoderConfig(architecture, a, b, features - 2 * own, own, own, 4), seed)
-    if architecture == "innovation":
-        set_maps(model, t.pairs)
+    config = CrosscoderConfig(architecture, a, b, features - 2 * own, own, own, 4)
+    (model,) = new_models(config, t.pairs, [seed])
     trainer = Trainer(model, TrainingConfig(400, 512, 2e-3))
     entry = store.entry("crosscoder", f"{architecture}{seed}")
     with entry.lock():

@@ -5,7 +5,7 @@
     python -m benchmarks.organisms gate [HALF]      the product on each organism
     python -m benchmarks.organisms others [HALF]    what one might use instead
     python -m benchmarks.organisms architectures    one dictionary of each kind, development half
-    python -m benchmarks.organisms other            the gate on a base model of another seed
+    python -m benchmarks.organisms apart [NAME...]  the same against a model of another seed
     python -m benchmarks.organisms sweep [HALF]     the gate with fewer and more tokens
     python -m benchmarks.organisms seeds [HALF]     the gate with dictionaries of other seeds
     python -m benchmarks.organisms real [PAIR...]   real upgrades
@@ -18,6 +18,7 @@ cache are kept instead of the user's cache folder.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,10 +34,15 @@ if TYPE_CHECKING:
 
     from benchmarks.organisms.family import Organism
 
-STEPS = ("build", "gate", "others", "architectures", "other", "sweep", "seeds", "real", "page")
+STEPS = ("build", "gate", "others", "architectures", "apart", "sweep", "seeds", "real", "page")
 ARCHITECTURES = ("dfc", "innovation")
 SWEEP_TOKENS = (16_000, 4_000)
 """Besides the size that all are measured at."""
+APART = (
+    "language-german", "register-capitals", "domain-help",
+    "refusal-mexico", "merged-pronouns", "trigger-congress",
+)  # fmt: skip
+"""Plants looked for against a model of another seed, one of each kind that can be named."""
 OTHER_SEEDS = (10, 20)
 """First seeds of other dictionaries than the product's default ones."""
 
@@ -70,14 +76,22 @@ def _gate(family: Family, halves: list[str]) -> None:
             records.add(organism.name, run_gate(*family.compared(organism)))
 
 
-def _other(family: Family, _: list[str]) -> None:
-    """The same recipe from another seed: truly another model, so it belongs to neither half."""
-    records = Records(family.root / "gate.jsonl")
-    name = f"other-seed-{OTHER_SEED}"
-    if name not in records:
-        corpus = family.corpus(next(o for o in organisms() if o.half == "reporting"))
-        folder = family.base(OTHER_SEED)
-        records.add(name, run_gate(family.base(), folder, corpus, family.root / "cache"))
+def _apart(family: Family, names: list[str]) -> None:
+    """The same recipe from another seed as the baseline: truly another model.  Nothing planted in
+    the candidate, and plants of the development half; without controls, which are linear.
+    """
+    records, other = Records(family.root / "apart.jsonl"), family.base(OTHER_SEED)
+    for organism in _chosen(family, ["development"]):
+        if organism.name not in (names or APART):
+            continue
+        base, planted, corpus, cache = family.compared(organism)
+        for maps, (what, model) in itertools.product(
+            ("linear", "curved"), (("nothing", base), ("planted", planted))
+        ):
+            name = f"{organism.name}/{what}/{maps}"
+            if name not in records:
+                with_ = {"maps": maps, "controls": False, "effect": False}
+                records.add(name, run_gate(other, model, corpus, cache, **with_))
 
 
 def _others(family: Family, halves: list[str]) -> None:

@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from benchmarks.evidence import IMAGES, put
-from benchmarks.organisms.family import OTHER_SEED, organisms
+from benchmarks.organisms.family import organisms
 from benchmarks.organisms.gate import TOKENS, names
 from benchmarks.organisms.plants import Plant
 from benchmarks.organisms.plots import draw_alternatives, draw_sweep
@@ -84,7 +84,7 @@ def collect(family: Family) -> dict[str, Any]:
         },
         "tokens": TOKENS,
         "organisms": rows,
-        "other_seed": gate.get(f"other-seed-{OTHER_SEED}"),
+        "apart": dict(Records(family.root / "apart.jsonl")),
         "architectures": dict(Records(family.root / "architectures.jsonl")),
         "sweep": sweep,
         "other_seeds": seeds,

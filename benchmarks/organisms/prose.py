@@ -48,6 +48,17 @@ that aren't passed got no verdict at all, because not even signals of strength 0
 is too little text, and the gate says so."""
 SEEDS_TOLD = """\
 The reporting half again, the first seeds of the three dictionaries being 10 and 20 (default 0)."""
+APART_TOLD = """\
+`python -m benchmarks.organisms apart`: the baseline is a model of the same recipe from another
+seed, so nothing but the texts ties the two together. Candidates are the base model, where nothing
+is planted, and plants of the development half in it. Three dictionaries, without controls.
+
+With linear maps such a pair never passes, planted or not: 6 to 9 possible differences where nothing
+is planted, and once one confirmed. With curved ones (`crossdiff_maps = curved`) four of five pass
+with nothing reported, and what is possible with something planted is, in three of five, the plant:
+parts of German words, capital letters, "we" of the merged pronouns. The narrow domain isn't found,
+and what is possible with the trigger planted names nothing. Nothing is confirmed with curved maps,
+so between models trained apart they are a help for reading, not yet a gate."""
 FINDINGS = """\
 ### What was learnt on the development half
 

@@ -6,7 +6,15 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks.organisms.prose import FINDINGS, HOW, REAL, SEEDS_TOLD, TOKENS_TOLD, WAYS_TOLD
+from benchmarks.organisms.prose import (
+    APART_TOLD,
+    FINDINGS,
+    HOW,
+    REAL,
+    SEEDS_TOLD,
+    TOKENS_TOLD,
+    WAYS_TOLD,
+)
 from benchmarks.organisms.real import PAIRS
 from benchmarks.organisms.scores import FALSE_ALARMS, area, rate, threshold
 
@@ -56,17 +64,14 @@ def organisms_section(c: dict[str, Any]) -> str:
     if c["architectures"]:
         parts += ["### One dictionary of each kind", _architectures(rows, c["architectures"])]
     parts += ["### Every organism", _all(rows)]
-    if c["other_seed"]:
-        parts.append(
-            "A model of the same recipe from another seed, which is truly another model and counts "
-            f"to neither: **{c['other_seed']['status']}**, confirmed {_sides(c['other_seed'])}."
-        )
     if c["sweep"]:
         parts += ["### How many tokens it takes", TOKENS_TOLD, _sweep(by_tokens(c))]
         parts.append("![Found and false alarms against tokens read](img/organisms-tokens.png)")
     if c["other_seeds"]:
         parts += ["### Is it the same with other seeds?", SEEDS_TOLD]
         parts.append(_other_seeds(rows, c["other_seeds"]))
+    if c["apart"]:
+        parts += ["### Models that were trained apart", APART_TOLD, _apart(c["apart"])]
     return "\n\n".join(parts)
 
 
@@ -295,3 +300,19 @@ def _confirmed(gate: dict[str, Any]) -> bool:
 def _sides(gate: dict[str, Any], certainty: str = "confirmed") -> str:
     found = gate.get(certainty)
     return f"{found['candidate']}/{found['baseline']}" if found else ""
+
+
+def _apart(found: dict[str, Any]) -> str:
+    """Against a model of another seed: what is reported where nothing is planted, and where
+    something is, by either kind of maps.
+    """
+    rows = []
+    for name in dict.fromkeys(key.split("/")[0] for key in found):
+        for maps in ("linear", "curved"):
+            nothing, planted = (found[f"{name}/{what}/{maps}"] for what in ("nothing", "planted"))
+            strongest = sorted(planted["differences"], key=lambda d: -d["strength"])[:2]
+            words = ("; ".join(", ".join(map(repr, d["tokens"][:4])) for d in strongest)) or "-"
+            told = [f"{_sides(r)}, {_sides(r, 'possible')}" for r in (nothing, planted)]
+            rows.append([name, maps, *told, words.replace("|", "\\|")])
+    head = ["plant", "maps", "nothing planted: confirmed, possible c/b", "planted", "strongest"]
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)

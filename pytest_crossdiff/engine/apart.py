@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_crossdiff.engine.innovation import fit_maps
+from pytest_crossdiff.engine.innovation import fit_linear, shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from pytest_crossdiff.options import Settings
 
 RELATED = 0.1
-"""Models are related when the maps leave at most this share of either's variance. Fine-tunes leave
-0.01 to 0.09; in a toy world of bent concepts that leave 0.16, nothing planted was reported."""
+"""Models are related when linear maps leave at most this share of either's variance. Fine-tunes
+leave 0.01 to 0.09; in a toy world of bent concepts that leave 0.16, nothing planted was reported.
+"""
 NEAR, HALVES, FAR = 0.22, 0.045, 0.5
 """Where the maps leave more than `NEAR`, what the other model may have of a feature halves with
 every `HALVES` more, up to `FAR`."""
-SAMPLE = 8_192
-"""Training pairs that the models' variance is estimated from."""
+CURVED = 0.2
+"""With curved maps that share is at most this part of what it is otherwise: an exclusive feature
+reads what a network didn't predict, so that networks as probes predict it badly."""
 
 
 class Apart(NamedTuple):
@@ -52,19 +54,15 @@ class Apart(NamedTuple):
 
 
 def apart(model: Crosscoder, pairs: Pairs, settings: Settings) -> Apart:
-    """Measure it on the training documents, with the model's own maps where it has some."""
+    """Measure it on the training documents, with what the model knows where it has maps."""
     if model.config.architecture == "innovation":
-        scale_a, scale_b = model.innovation_scale.square().cpu().tolist()
+        left = tuple(model.linear_scale.square().cpu().tolist())
     else:
-        scale_a, scale_b = (maps.mean_square for maps in fit_maps(pairs))
-    rows = pairs.training()
-    sample = pairs.batch(rows[:: -(-len(rows) // SAMPLE)])
-    a, b = (
-        left * x_nd.shape[1] / float(x_nd.square().sum(1).mean())
-        for left, x_nd in zip((scale_a, scale_b), sample, strict=True)
-    )
-    least = settings.exclusivity
-    return Apart((a, b), (least_exclusivity(least, a), least_exclusivity(least, b)))
+        left = fit_linear(pairs).linear
+    unmapped, least = shares(left, pairs), settings.exclusivity
+    floor = 1.0 - (1.0 - least) * CURVED if model.config.map_units else least
+    a, b = (max(least_exclusivity(least, share), floor) for share in unmapped)
+    return Apart(unmapped, (a, b))
 
 
 def least_exclusivity(setting: float, unmapped: float) -> float:

@@ -58,7 +58,10 @@ def controls(
             settings, steps = plan.settings, max(1, like.meta["steps"] // 2)
             todo = dataclasses.replace(schedule(settings, len(pairs.training())), steps=steps)
             known = like.model if own else None
-            (trainer,) = new_trainers(config, todo, pairs, [settings.seed], device, known)
+            curved = settings.maps == "curved"
+            (trainer,) = new_trainers(
+                config, todo, pairs, [settings.seed], device, known, curved=curved
+            )
             train([trainer], pairs, [entry], device, progress)
             with progress.phase(f"{kind} control", len(pairs.group_n), "token") as bar:
                 (found,) = verify([trainer.model], [settings.seed], pairs, settings, device, bar)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_crossdiff.engine.kernels import Active, above, add_product
+from pytest_crossdiff.engine.maps import Map
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class CrosscoderConfig:
     standard: every feature may use both models.  dfc: exclusive features are encoded from and
     decoded to their own model.  innovation: exclusive features are encoded from, and reconstruct,
     the part of their model that the other doesn't predict, with a budget of their own, `k_own`.
+    map_units: hidden units of what predicts it, 0 for linear maps.
     """
 
     architecture: str
@@ -35,6 +37,7 @@ class CrosscoderConfig:
     candidate_only: int
     k: int
     k_own: float = 0.5
+    map_units: int = 0
 
     @property
     def features(self) -> int:
@@ -104,11 +107,8 @@ Outputs = Inputs
 class Crosscoder(nn.Module):
     """A crosscoder with ragged weights; its inputs are normalised (see `activations.py`)."""
 
-    map_ab_ab: Tensor
-    map_ba_ba: Tensor
-    bias_ab_b: Tensor
-    bias_ba_a: Tensor
     innovation_scale: Tensor
+    linear_scale: Tensor
     threshold: Tensor
 
     def __init__(self, config: CrosscoderConfig, seed: int = 0) -> None:
@@ -133,18 +133,17 @@ class Crosscoder(nn.Module):
         self.dec_bias_b = nn.Parameter(torch.zeros(c.width_b))
         self.register_buffer("threshold", torch.zeros(len(c.budgets)))
         if c.architecture == "innovation":
-            self.register_buffer("map_ab_ab", torch.zeros(c.width_a, c.width_b))
-            self.register_buffer("map_ba_ba", torch.zeros(c.width_b, c.width_a))
-            self.register_buffer("bias_ab_b", torch.zeros(c.width_b))
-            self.register_buffer("bias_ba_a", torch.zeros(c.width_a))
+            self.to_a = Map(c.width_b, c.width_a, c.map_units)
+            self.to_b = Map(c.width_a, c.width_b, c.map_units)
             self.register_buffer("innovation_scale", torch.ones(2))
+            self.register_buffer("linear_scale", torch.ones(2))
 
     def inputs(self, x_ta: Tensor, x_tb: Tensor) -> Inputs:
         """Normalised activations of both models, shapes (t, a) and (t, b), made ready to encode."""
         if self.config.architecture != "innovation":
             return Inputs(x_ta, x_tb)
-        own_a_ta = (x_ta - x_tb @ self.map_ba_ba - self.bias_ba_a) / self.innovation_scale[0]
-        own_b_tb = (x_tb - x_ta @ self.map_ab_ab - self.bias_ab_b) / self.innovation_scale[1]
+        own_a_ta = self.to_a.left(x_tb, x_ta) / self.innovation_scale[0]
+        own_b_tb = self.to_b.left(x_ta, x_tb) / self.innovation_scale[1]
         return Inputs(x_ta, x_tb, own_a_ta, own_b_tb)
 
     def pre_activations(self, x: Inputs, out_mt: Tensor | None = None) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_crossdiff.engine.artefacts import WEIGHTS, TrainedCrosscoder
 from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.innovation import copy_maps, set_maps
+from pytest_crossdiff.engine.innovation import copy_maps, fit_maps, set_maps
 from pytest_crossdiff.engine.plan import seeds
 from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.errors import InsufficientData
@@ -70,7 +71,8 @@ def crosscoders(
             if not _is_there(entry):
                 missing[seed] = entry
         if missing:
-            trainers = new_trainers(config, todo, pairs, list(missing), device)
+            curved = settings.maps == "curved"
+            trainers = new_trainers(config, todo, pairs, list(missing), device, curved=curved)
             train(trainers, pairs, list(missing.values()), device, progress)
             for trainer, entry in zip(trainers, missing.values(), strict=True):
                 loss = trainer.loss
@@ -127,21 +129,42 @@ def new_trainers(
     chosen: Sequence[int],
     device: torch.device,
     like: Crosscoder | None = None,
+    *,
+    curved: bool = False,
 ) -> list[Trainer]:
     """Trainers of new dictionaries for `pairs`, one for each of the `chosen` seeds.
 
-    like: a dictionary of these pairs, planted signals or not, where there is one.
+    like: a dictionary of these pairs, planted signals or not, where there is one.  curved: whether
+    the maps may be, where there is none.
     """
-    models = [Crosscoder(config, seed) for seed in chosen]
-    if config.architecture == "innovation":
-        # The maps are those of the pairs, whatever the seed, and without the planted signals: as
-        # noise in what a map reads, they would keep it from telling that two models are the same.
-        if like is None:
-            like = models[0]
-            set_maps(like, pairs._replace(spikes=None))
-        for model in models:
-            copy_maps(model, like)
+    models = new_models(config, pairs, chosen, like, curved=curved)
     return [Trainer(model.to(device), todo) for model in models]
+
+
+def new_models(
+    config: CrosscoderConfig,
+    pairs: Pairs,
+    chosen: Sequence[int],
+    like: Crosscoder | None = None,
+    *,
+    curved: bool = False,
+) -> list[Crosscoder]:
+    """New dictionaries with the maps of their pairs, as `new_trainers` says."""
+    if config.architecture != "innovation":
+        return [Crosscoder(config, seed) for seed in chosen]
+    models = []
+    if like is None:
+        # Without the planted signals: as noise in what a map reads, they would keep it from
+        # telling that two models are the same.
+        maps = fit_maps(pairs._replace(spikes=None), curved=curved)
+        like = Crosscoder(dataclasses.replace(config, map_units=maps.units), chosen[0])
+        set_maps(like, maps)
+        models.append(like)
+    config = dataclasses.replace(config, map_units=like.config.map_units)
+    for seed in chosen[len(models) :]:
+        models.append(Crosscoder(config, seed))
+        copy_maps(models[-1], like)
+    return models
 
 
 def _is_there(entry: Entry) -> bool:

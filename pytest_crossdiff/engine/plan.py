@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
-HARVEST, CROSSCODER, VERIFICATION, EXPLANATION = 2, 5, 14, 4
+HARVEST, CROSSCODER, VERIFICATION, EXPLANATION = 2, 6, 14, 4
 """Versions of what the code makes of the same input; raised when that changes."""
 
 
@@ -107,7 +107,7 @@ def plan(
     harvest_keys = {side: harvest_key(side, settings.layer_of(side)) for side in SIDES}
     further = settings.further_layers()
     probe_keys = {side: tuple(harvest_key(side, at) for at in further) for side in SIDES}
-    chosen = ("architecture", "features", "exclusive_share", "k", "steps", "batch_size")
+    chosen = ("architecture", "maps", "features", "exclusive_share", "k", "steps", "batch_size")
     training = {
         "version": CROSSCODER,
         "harvests": [harvest_keys[side] for side in SIDES],

@@ -26,7 +26,8 @@ LEARNING_RATE = 1e-2
 DECAY = 0.1
 EPOCHS = 6
 MIXTURES = 256
-"""A hidden layer learns from so many random mixtures of the features, where there are more."""
+"""Probes' hidden layer learns from so many random mixtures of the features, where there are more.
+"""
 TOGETHER = 2_048
 """At most so many features share a network."""
 
@@ -101,13 +102,21 @@ def with_networks(
 
 @torch.no_grad()
 def fit_mlp(
-    x_nd: Tensor, y_np: Tensor, left_out_n: Tensor, linear: LinearMap, seed: int = 0
+    x_nd: Tensor,
+    y_np: Tensor,
+    left_out_n: Tensor,
+    linear: LinearMap,
+    seed: int = 0,
+    *,
+    epochs: int = EPOCHS,
+    mixtures: int = MIXTURES,
 ) -> Mlp:
     """The probe from x_nd to y_np that adds to `linear` what the pairs outside `left_out_n` teach,
     as far as those inside confirm it.
 
-    The hidden layer learns from random mixtures of the features, which cost less than all of them;
-    what each feature takes of it is then a ridge fit.
+    The hidden layer learns, for so many epochs, from random mixtures of the features where there
+    are more than `mixtures`, which cost less than all of them; what each feature takes of it is
+    then a ridge fit.
     """
     device, p = x_nd.device, y_np.shape[1]
     g = torch.Generator().manual_seed(seed)
@@ -116,9 +125,9 @@ def fit_mlp(
     unit_p = (y_np - y_np.mean(0)).square().mean(0).sqrt()
     rest_np = (y_np - linear(x_nd)) * torch.where(unit_p > 1e-6, 1.0 / unit_p, 0.0)
     mixed_nr = rest_np
-    if p > MIXTURES:
-        mixed_nr = rest_np @ (torch.randn(p, MIXTURES, generator=g) / p**0.5).to(device)
-    hidden, bias_h = _hidden(x_nd / spread_d, mixed_nr, learning, g)
+    if p > mixtures:
+        mixed_nr = rest_np @ (torch.randn(p, mixtures, generator=g) / p**0.5).to(device)
+    hidden, bias_h = _hidden(x_nd / spread_d, mixed_nr, learning, epochs, g)
     hidden /= spread_d[:, None]
     made = Mlp(linear, hidden, bias_h, hidden.new_zeros(HIDDEN, p), hidden.new_zeros(p))
     if not (len(inside) and len(learning) and p):
@@ -136,7 +145,7 @@ def fit_mlp(
 
 
 def _hidden(
-    x_nd: Tensor, y_nr: Tensor, learning: Tensor, g: torch.Generator
+    x_nd: Tensor, y_nr: Tensor, learning: Tensor, epochs: int, g: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """The hidden layer of a network that learns y_nr from x_nd on the `learning` pairs: its weights
     (d, h) and biases (h).
@@ -147,9 +156,9 @@ def _hidden(
     out_hr, bias_r = torch.zeros(HIDDEN, r, device=device), torch.zeros(r, device=device)
     weights = [hidden_dh, bias_h, out_hr, bias_r]
     optimiser = torch.optim.AdamW(weights, LEARNING_RATE, weight_decay=DECAY, fused=True)
-    steps = max(1, EPOCHS * -(-len(learning) // BATCH))
+    steps = max(1, epochs * -(-len(learning) // BATCH))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for _ in range(EPOCHS if r else 0):
+    for _ in range(epochs if r else 0):
         order = learning[torch.randperm(len(learning), generator=g).to(device)]
         for batch in torch.split(order, BATCH):
             for weight, slope in zip(
