@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from pytest_crossdiff.report.document import Report
 
 pytest_plugins = ["pytester"]
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # side by side, two threads each slow one another tenfold
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 PAIR = "crossdiff_baseline = org/old\ncrossdiff_candidate = org/new\n"
 

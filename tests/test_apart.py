@@ -47,7 +47,7 @@ def test_the_share_that_linear_maps_leave_is_that_of_least_squares() -> None:
 
 
 def test_where_concepts_lie_in_another_layout_curved_maps_leave_less_of_unseen_text() -> None:
-    pairs = bent(own=0, bend=1.0)
+    pairs = bent(own=0, bend=1.0, tokens=8_000)
     linear, made = fit_linear(pairs), fit_maps(pairs, curved=True)
     x_a, x_b = pairs.batch(pairs.heldout())
     for i, (x, y) in enumerate(((x_b, x_a), (x_a, x_b))):
@@ -95,11 +95,10 @@ def test_the_same_concepts_in_another_layout_are_at_most_possible(tmp_path: Path
     assert not any(f.verified for f in found.features)
 
 
-@pytest.mark.parametrize("own", [0, 4])
 def test_between_unrelated_layouts_what_is_planted_is_found_and_nothing_else(
-    own: int, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    t = toy(own=own, width_a=32, width_b=32, bend=float("inf"), seed=1, tokens=20_000)
+    t = toy(width_a=32, width_b=32, bend=float("inf"), seed=1)
     config = CrosscoderConfig("innovation", 32, 32, 48, 12, 12, 4, 0.5)
     (model,) = new_models(config, t.pairs, [0], curved=True)
     assert model.config.map_units
@@ -112,7 +111,7 @@ def test_between_unrelated_layouts_what_is_planted_is_found_and_nothing_else(
             hit.add(int(likeness.argmax()))
             assert likeness.max() > 0.6
     assert hit <= {*t.only_a, *t.only_b}
-    assert len(hit) >= 1.5 * own
+    assert len(hit) >= 6
 
 
 def test_what_it_asks_is_told_with_the_reason() -> None:

@@ -194,7 +194,7 @@ class TestReadme:
         setups = [line for line in commands(ROOT / "README.md") if line.startswith(SETUP)]
         assert [line.split("&&")[-1].split() for line in setups] == [
             [".venv/bin/pytest", "example_suite"],
-            [".venv/bin/pytest"],
+            [".venv/bin/pytest", "-n", "2", "--dist", "loadfile"],
         ]
 
     def test_ci_runs_its_command_for_the_tests(self):

@@ -72,7 +72,8 @@ def crosscoders(
                 missing[seed] = entry
         if missing:
             curved = settings.maps == "curved"
-            trainers = new_trainers(config, todo, pairs, list(missing), device, curved=curved)
+            with progress.phase("fit maps", 1, "pair") if curved else contextlib.nullcontext():
+                trainers = new_trainers(config, todo, pairs, list(missing), device, curved=curved)
             train(trainers, pairs, list(missing.values()), device, progress)
             for trainer, entry in zip(trainers, missing.values(), strict=True):
                 loss = trainer.loss
