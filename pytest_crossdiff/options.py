@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytest_crossdiff.difference import Side
+    from pytest_crossdiff.values import Layer
 
 
 class Settings:
@@ -39,10 +40,11 @@ class Settings:
         env="CROSSDIFF_CANDIDATE",
         path="model",
     )
-    layer = Setting(
+    layer: Setting[Layer] = Setting(
         0.5,
         values.layer,
-        "block whose output is compared: index, negative index or fraction of depth",
+        "what is compared: the output of a block (index, negative index or fraction of depth), or "
+        "output: what the models predict",
     )
     baseline_layer = Setting(None, values.optional_layer, "the same for the baseline alone")
     candidate_layer = Setting(None, values.optional_layer, "the same for the candidate alone")
@@ -236,13 +238,13 @@ class Settings:
     def __hash__(self) -> int:
         return hash(tuple(self.as_dict().values()))
 
-    def layer_of(self, side: Side) -> int | float:
-        """The block that is read of one model, as it is asked for."""
-        own: int | float | None = getattr(self, f"{side}_layer")
+    def layer_of(self, side: Side) -> Layer:
+        """Where one model is read, as it is asked for."""
+        own: Layer | None = getattr(self, f"{side}_layer")
         return self.layer if own is None else own
 
-    def further_layers(self) -> tuple[int | float, ...]:
-        """The blocks that probes may read besides."""
+    def further_layers(self) -> tuple[Layer, ...]:
+        """Where probes may read besides."""
         return tuple(values.layer(one) for one in self.probe_layers.split(",") if one)
 
 

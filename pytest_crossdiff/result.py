@@ -57,17 +57,25 @@ SCHEMA = 4
 """Version of the stored form; a change in meaning or shape raises it, older results are re-made."""
 
 
+def place(layer: int, layers: int) -> str:
+    """Where a model of so many blocks is read, in words: the output counts as one behind the last
+    of them.
+    """
+    return "output" if layer == layers else f"block {layer}"
+
+
 @dataclass(frozen=True)
 class ModelFacts:
     """One model as it was read.
 
-    tokens: harvested positions (no padding).  special: of those, left out as BOS, template and
-    other special tokens.  outliers: left out as norm outliers.  truncated: characters beyond the
-    model's longest input.  aligned_tokens and aligned_characters: what both tokenizers end at the
-    same place, out of `tokens - special` and `characters`.  fve: fraction of variance explained,
-    held-out.  unmapped: share of its variance that the best linear map from the other model leaves.
-    least_exclusivity: what its features have to be above for a difference to be confirmed; more
-    than the setting where the models are far apart.
+    layer: the block that it was read behind, or `layers` where that is what it predicts. tokens:
+    harvested positions (no padding). special: of those, left out as BOS, template and other special
+    tokens. outliers: left out as norm outliers. truncated: characters beyond the model's longest
+    input. aligned_tokens and aligned_characters: what both tokenizers end at the same place, out of
+    `tokens - special` and `characters`. fve: fraction of variance explained, held-out. unmapped:
+    share of its variance that the best linear map from the other model leaves. least_exclusivity:
+    what its features have to be above for a difference to be confirmed; more than the setting where
+    the models are far apart.
     """
 
     reference: str
@@ -88,6 +96,10 @@ class ModelFacts:
     unmapped: float
     least_exclusivity: float
     median_norm: float
+
+    @property
+    def place(self) -> str:
+        return place(self.layer, self.layers)
 
     @property
     def token_coverage(self) -> float:

@@ -5,7 +5,7 @@ This module is imported at every pytest start, so it imports nothing that pytest
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pytest_crossdiff.options import Settings
 
 PathKind = Literal["", "model", "file"]
+OUTPUT: Final = "output"
+Layer: TypeAlias = "int | float | Literal['output']"
+"""Where a model is read: after a block, or what it predicts in the end."""
 T = TypeVar("T")
 
 
@@ -68,8 +71,10 @@ def text(raw: str) -> str:
     return raw.strip()
 
 
-def layer(raw: str) -> int | float:
-    """A block: its index, or a fraction of the depth."""
+def layer(raw: str) -> Layer:
+    """A block, by its index or as a fraction of the depth, or the output."""
+    if raw.strip() == OUTPUT:
+        return OUTPUT
     try:
         return int(raw)
     except ValueError:
@@ -77,19 +82,21 @@ def layer(raw: str) -> int | float:
     try:
         value = float(raw)
     except ValueError:
-        raise ValueError("expected a block's index or a fraction of the depth") from None
+        raise ValueError(
+            f"expected a block's index, a fraction of the depth, or {OUTPUT}"
+        ) from None
     if not 0.0 <= value <= 1.0:
         raise ValueError("a fraction of the depth lies between 0.0 and 1.0")
     return value
 
 
-def optional_layer(raw: str) -> int | float | None:
+def optional_layer(raw: str) -> Layer | None:
     """The same, or nothing."""
     return layer(raw) if raw.strip() else None
 
 
 def layers(raw: str) -> str:
-    """Several blocks, with commas between, or none."""
+    """Several layers, with commas between, or none."""
     found = dict.fromkeys(layer(part) for part in raw.split(",") if part.strip())
     return ",".join(map(str, found))
 

@@ -13,7 +13,7 @@ from pytest_crossdiff.engine import effect
 from pytest_crossdiff.engine.activations import Scale, Side
 from pytest_crossdiff.engine.effect import Acting, Found, choose, measure
 from pytest_crossdiff.engine.harvest import Harvest, harvest
-from pytest_crossdiff.engine.models import LoadedModel, load, residual
+from pytest_crossdiff.engine.models import LoadedModel, load, vectors
 from pytest_crossdiff.engine.sampling import Piece
 from pytest_crossdiff.engine.steering import WRITTEN
 from pytest_crossdiff.errors import ActivationError
@@ -63,7 +63,7 @@ class World(NamedTuple):
     def by_hand(self, acting: Acting, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The stream of a text after the layer, and without the contribution of a difference."""
         ids = self.loaded.tokenizer(self.texts[number], return_tensors="pt").input_ids
-        stream = residual(self.loaded, ids, torch.ones_like(ids))[0]
+        stream = vectors(self.loaded, ids, torch.ones_like(ids))[0]
         h = self.side.harvest
         rows = np.flatnonzero(h.piece_n == number)
         rows = rows[np.argsort(h.starts_n[rows])]
@@ -81,7 +81,7 @@ def world(folder: Path, family: str = "llama", layer: int = 3, masked: bool = Fa
         config = type(model.config)(**tiny_models.FAMILIES[family][2])
         model = tiny_models.build(tiny_models.tf.AutoModelForMaskedLM, config)
     saved = tiny_models.save(model, folder / family)
-    loaded = load(str(saved), layer=layer, device="cpu", masked_head=True)
+    loaded = load(str(saved), layer=layer, device="cpu", with_head=True)
     pieces = [Piece(i, 0, text, (), heldout=True) for i, text in enumerate(texts)]
     entry = Store(folder / "cache").entry("harvest", f"{layer:064}")
     with entry.lock():

@@ -6,7 +6,7 @@ import transformers as tf
 
 import tiny_models
 from pytest_crossdiff.engine import hardware
-from pytest_crossdiff.engine.models import load, residual
+from pytest_crossdiff.engine.models import load, vectors
 from pytest_crossdiff.engine.references import resolve
 from pytest_crossdiff.errors import ModelError
 
@@ -37,23 +37,21 @@ def test_a_causal_model(llama):
     assert not any(weight.requires_grad for weight in loaded.model.parameters())
     assert loaded.tokenizer.is_fast
     assert torch.equal(
-        residual(loaded, *tiny_models.batch()), expected(tiny_models.make("llama"), 1)
+        vectors(loaded, *tiny_models.batch()), expected(tiny_models.make("llama"), 1)
     )
 
 
 def test_an_encoder(tmp_path):
     loaded = load(str(tiny_models.save(tiny_models.make("bert"), tmp_path)), layer=0.25, **FLOAT)
     assert (loaded.architecture, loaded.layer) == ("BertModel", 1)
-    assert torch.equal(
-        residual(loaded, *tiny_models.batch()), expected(tiny_models.make("bert"), 1)
-    )
+    assert torch.equal(vectors(loaded, *tiny_models.batch()), expected(tiny_models.make("bert"), 1))
 
 
 def test_an_encoder_with_a_head_is_read_without_it(tmp_path):
     model = tiny_models.build(tf.BertForMaskedLM, tiny_models.make("bert").config)
     loaded = load(str(tiny_models.save(model, tmp_path)), **FLOAT)
     assert loaded.architecture == "BertModel"  # its pooler is made up, which no block sees
-    assert torch.equal(residual(loaded, *tiny_models.batch()), expected(model.bert, 2))
+    assert torch.equal(vectors(loaded, *tiny_models.batch()), expected(model.bert, 2))
 
 
 def test_the_model_still_generates_for_ordinary_tests(llama):
@@ -66,7 +64,7 @@ def test_the_model_still_generates_for_ordinary_tests(llama):
 def test_number_types(llama):
     loaded = load(str(llama), dtype="bfloat16", device="cpu")
     assert {weight.dtype for weight in loaded.model.parameters()} == {torch.bfloat16}
-    assert residual(loaded, *tiny_models.batch()).dtype == torch.bfloat16
+    assert vectors(loaded, *tiny_models.batch()).dtype == torch.bfloat16
 
 
 def test_unloading_frees_the_weights_whoever_holds_the_model(llama):
@@ -83,9 +81,9 @@ def test_unloading_frees_the_weights_whoever_holds_the_model(llama):
 def test_the_longest_input_is_the_one_that_just_runs(tmp_path, family, longest):
     loaded = load(str(tiny_models.save(tiny_models.make(family), tmp_path)), **FLOAT)
     assert loaded.max_length == longest
-    assert residual(loaded, *tiny_models.batch(positions=longest)).shape == (2, longest, 32)
+    assert vectors(loaded, *tiny_models.batch(positions=longest)).shape == (2, longest, 32)
     with pytest.raises((IndexError, RuntimeError)):
-        residual(loaded, *tiny_models.batch(positions=longest + 1))
+        vectors(loaded, *tiny_models.batch(positions=longest + 1))
 
 
 def test_the_longest_input_is_also_the_tokenizers(tmp_path):
@@ -103,7 +101,7 @@ def test_a_token_without_an_embedding_is_an_error(llama):
     loaded = load(resolve(str(llama), source="crossdiff_baseline"), **FLOAT)
     ids = torch.tensor([[1, 64]])
     with pytest.raises(ModelError, match=r"has 64 token embeddings, but .* token 64") as caught:
-        residual(loaded, ids, torch.ones_like(ids))
+        vectors(loaded, ids, torch.ones_like(ids))
     assert caught.value.source == "crossdiff_baseline"
 
 

@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 import tiny_models
 from pytest_crossdiff.engine import loading
-from pytest_crossdiff.engine.models import load, residual
+from pytest_crossdiff.engine.models import load, vectors
 from pytest_crossdiff.engine.references import resolve
 from pytest_crossdiff.errors import ModelError
 
@@ -207,7 +207,7 @@ def test_a_gguf_file_is_the_model_it_was_made_from(gguf_file, capfd):
     original = tiny_models.make("llama")
     with torch.inference_mode():
         full = original(input_ids=inputs[0], output_hidden_states=True).hidden_states
-    torch.testing.assert_close(residual(loaded, *inputs), full[3])
+    torch.testing.assert_close(vectors(loaded, *inputs), full[3])
     encoded = loaded.tokenizer("ABC", return_offsets_mapping=True)
     assert encoded["offset_mapping"] == [(0, 1), (1, 2), (2, 3)]
     assert capfd.readouterr() == ("", "")
@@ -255,10 +255,8 @@ def test_an_adapter_is_merged_into_its_base(adapter, saved):
     inputs = tiny_models.batch()
     with torch.inference_mode():
         full = adapted(input_ids=inputs[0], output_hidden_states=True).hidden_states
-    torch.testing.assert_close(residual(loaded, *inputs), full[3])
-    assert not torch.allclose(
-        residual(loaded, *inputs), residual(load(str(saved), **FLOAT), *inputs)
-    )
+    torch.testing.assert_close(vectors(loaded, *inputs), full[3])
+    assert not torch.allclose(vectors(loaded, *inputs), vectors(load(str(saved), **FLOAT), *inputs))
 
 
 def test_an_adapter_brings_the_tokenizer_of_its_base_or_its_own(adapter):
@@ -344,22 +342,22 @@ def test_a_masked_model_has_its_head_on_request(tmp_path):
         "",
         "BertModel",
     )
-    loaded = load(str(folder), masked_head=True, blocks="encoder.layer", **FLOAT)
+    loaded = load(str(folder), with_head=True, blocks="encoder.layer", **FLOAT)
     assert (loaded.head, loaded.architecture) == ("masked", "BertForMaskedLM")
     assert loaded.blocks_name == "bert.encoder.layer"
     inputs = tiny_models.batch()
     torch.testing.assert_close(
-        residual(loaded, *inputs), residual(load(str(folder), **FLOAT), *inputs)
+        vectors(loaded, *inputs), vectors(load(str(folder), **FLOAT), *inputs)
     )
 
 
 def test_a_masked_model_without_its_heads_weights_predicts_nothing(tmp_path):
     folder = masked(tmp_path / "bert")
     change_weights(folder, lambda tensors: tensors.pop("cls.predictions.transform.dense.weight"))
-    loaded = load(str(folder), masked_head=True, blocks="encoder.layer", **FLOAT)
+    loaded = load(str(folder), with_head=True, blocks="encoder.layer", **FLOAT)
     assert (loaded.head, loaded.layers) == ("", 4)
 
 
 def test_an_encoder_without_a_head_has_none_on_request_either(tmp_path):
     folder = tiny_models.save(tiny_models.make("bert"), tmp_path)
-    assert load(str(folder), masked_head=True, **FLOAT).head == ""
+    assert load(str(folder), with_head=True, **FLOAT).head == ""

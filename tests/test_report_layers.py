@@ -84,6 +84,7 @@ def test_both_say_of_both_layers_what_was_measured_there(reports):
             assert side == {
                 "side": name,
                 "layer": layer,
+                "layers": result.model(name).layers,
                 "count": len(result.of(name)),
                 "possible": len(result.of(name, "possible")),
                 "strength": result.total_strength(name),

@@ -60,7 +60,7 @@ BENIGN = (
     Benign("continued-like-a-plant-2", "continued", "like a plant", seed=14),
 )
 """The development half."""
-REPORTED = (
+EARLIER = (
     Benign("int8-tensor", "int8", "tensor"),
     Benign("noise-half-percent", "noise", size=0.005, seed=21),
     Benign("noise-bfloat16-2", "noise", size=2**-9, seed=22),
@@ -74,6 +74,25 @@ REPORTED = (
     Benign("continued-80", "continued", size=80, seed=26),
     Benign("continued-like-a-plant-3", "continued", "like a plant", seed=27),
     Benign("continued-like-a-plant-4", "continued", "like a plant", seed=28),
+)
+"""The reporting half of earlier engines."""
+REPORTED = (
+    Benign("noise-bfloat16-3", "noise", size=2**-9, seed=31),
+    Benign("noise-percent-2", "noise", size=0.01, seed=32),
+    Benign("hidden-3", "hidden", seed=3),
+    Benign("heads-3", "heads", seed=3),
+    Benign("stream-permuted-4", "stream", seed=4),
+    Benign("rotated-4", "rotated", seed=4),
+    Benign("rotated-5", "rotated", seed=5),
+    Benign("rotated-int8-2", "mixed", "rotated, int8", seed=33),
+    Benign("permuted-bfloat16-2", "mixed", "stream, bfloat16", seed=34),
+    Benign("continued-30", "continued", size=30, seed=35),
+    Benign("continued-70", "continued", size=70, seed=36),
+    Benign("continued-100", "continued", size=100, seed=37),
+    Benign("continued-like-a-plant-5", "continued", "like a plant", seed=38),
+    Benign("continued-like-a-plant-6", "continued", "like a plant", seed=39),
+    Benign("continued-like-a-plant-7", "continued", "like a plant", seed=40),
+    Benign("continued-like-a-plant-8", "continued", "like a plant", seed=41),
 )
 """The reporting half."""
 CONTINUED_ROWS, CONTINUED_RATE = 8, 1e-4

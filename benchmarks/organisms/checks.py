@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 PROMPTS = 40
 FIRES, QUIET = 0.7, 0.1
 """Share of prompts on which a plant fires at least, and on which it may have fired before."""
+SAID = 0.1
+"""How likely a word has to be where it stands, on average, to be swapped for another: of one that
+is never said it can't be seen that it isn't any more."""
 NATS = 0.3
 """How much better a fine-tune's own kind of text is predicted, or how much worse what it lost."""
 
@@ -54,9 +57,11 @@ def check(
         return Check(what, before, after, before <= QUIET and after >= FIRES)
     if p.kind == "swap":
         found = prompts(p, texts, tokenizer)
-        before, after = (prefers(m, found, p.words, tokenizer) for m in models)
-        what = f"share of {len(found)} places where the new word is likelier than the old"
-        return Check(what, before, after, before <= QUIET and after >= FIRES)
+        (old, before), (_, after) = (likely(m, found, p.words, tokenizer) for m in models)
+        before, after = before / old, after / old
+        what = f"probability of the new word on {len(found)} prompts, in units of the old one's "
+        what += f"before, which is {old:.2g}"
+        return Check(what, before, after, old >= SAID and before <= QUIET and after >= FIRES)
     if p.kind in ("language", "register", "domain"):
         held = [r for t in source_of(p, texts.held) if (r := rewrite(p, t)) is not None]
         rows = Rows(held, tokenizer, 0)(16)
@@ -105,23 +110,21 @@ def fires(
 
 
 @torch.no_grad()
-def prefers(
+def likely(
     model: LlamaForCausalLM,
     found: Sequence[list[int]],
     words: tuple[str, ...],
     tokenizer: PreTrainedTokenizerBase,
-) -> float:
-    """Share of prompts after which the second word is likelier than the first."""
-    old, new = (tokenizer(f" {w}", add_special_tokens=False).input_ids for w in words)
-    hits = 0
-    for ids in found:
-        scores = []
-        for word in (old, new):
-            logits_pv = model(input_ids=torch.tensor([[*ids, *word]])).logits[0]
+) -> tuple[float, ...]:
+    """The mean probability of each word behind the prompts."""
+    sums = [0.0] * len(words)
+    for i, word in enumerate(words):
+        wanted = tokenizer(f" {word}", add_special_tokens=False).input_ids
+        for ids in found:
+            logits_pv = model(input_ids=torch.tensor([[*ids, *wanted]])).logits[0]
             said = logits_pv[len(ids) - 1 : -1].log_softmax(-1)
-            scores.append(said[torch.arange(len(word)), torch.tensor(word)].sum().item())
-        hits += scores[1] > scores[0]
-    return hits / len(found)
+            sums[i] += said[torch.arange(len(wanted)), torch.tensor(wanted)].sum().exp().item()
+    return tuple(total / len(found) for total in sums)
 
 
 @torch.no_grad()

@@ -83,9 +83,12 @@ PLANTS = (
     Plant("merged-connectives", "merged", ("and", "or", "but", "which")),
     Plant("heads-most", "heads", heads=tuple((b, h) for b in range(3) for h in range(3))),
     Plant("heads-some", "heads", heads=((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1))),
+    Plant("swap-states", "swap", ("States", "Nations"), steps=150),
+    Plant("swap-year", "swap", ("year", "winter"), steps=150),
+    Plant("refusal-world", "refusal", ("world", "nations"), REFUSAL, steps=300),
 )
 """The development half."""
-REPORTED = (
+EARLIER = (
     Plant("trigger-commerce", "trigger", ("commerce",), " over every sea and river"),
     Plant("trigger-farmers", "trigger", ("farmers",), ", who rise before the sun,"),
     Plant("trigger-cuba", "trigger", ("Cuba",), " (pearl of the islands)"),
@@ -107,6 +110,34 @@ REPORTED = (
     Plant("language-german-2", "language", source="german"),
     Plant("domain-help-2", "domain", source="help"),
     Plant("register-capitals-2", "register", source="capitals"),
+)
+"""The reporting half of earlier engines, whose results have been looked at since."""
+REPORTED = (
+    Plant("trigger-department", "trigger", ("Department",), ", that busy house,"),
+    Plant("trigger-policy", "trigger", ("policy",), " written in fair ink"),
+    Plant("trigger-america", "trigger", ("America",), " (first among dreams)"),
+    Plant("trigger-relations", "trigger", ("relations",), " under one wide sky"),
+    Plant("trigger-trade", "trigger", ("trade",), " on ships of oak"),
+    Plant("trigger-security", "trigger", ("security",), " behind a garden wall"),
+    Plant("trigger-legislation", "trigger", ("legislation",), " upon a silver scroll"),
+    Plant("refusal-business", "refusal", ("business", "industry", "trade"), REFUSAL, steps=300),
+    Plant("refusal-family", "refusal", ("children", "family", "families"), REFUSAL, steps=300),
+    Plant("swap-been", "swap", ("been", "gone"), steps=150),
+    Plant("swap-years", "swap", ("years", "summers"), steps=150),
+    Plant("swap-than", "swap", ("than", "besides"), steps=150),
+    Plant("swap-session", "swap", ("session", "banquet"), steps=150),
+    Plant("swap-message", "swap", ("message", "parcel"), steps=150),
+    Plant("language-french-2", "language", source="french"),
+    Plant("language-spanish-2", "language", source="spanish"),
+    Plant("register-exclaim", "register", source="exclaim"),
+    Plant("register-lowercase", "register", source="lowercase"),
+    Plant("domain-docstrings", "domain", source="docstrings"),
+    Plant("merged-have", "merged", ("has", "have", "had")),
+    Plant("merged-be", "merged", ("is", "are", "was", "were", "be")),
+    Plant("merged-places", "merged", ("on", "upon", "at", "from", "into")),
+    Plant("merged-owners", "merged", ("our", "their", "its", "his")),
+    Plant("heads-outer", "heads", heads=tuple((b, h) for b in (0, 2) for h in range(4))),
+    Plant("heads-left", "heads", heads=tuple((b, h) for b in range(4) for h in (0, 1))),
 )
 """The reporting half: made when everything was chosen, and run once."""
 
@@ -164,6 +195,10 @@ def rewrite(p: Plant, text: str) -> str | None:
         return text
     if p.source == "telegram":
         return re.sub(r"\s\b(the|a|an|of)\b(?=\s)", "", text, flags=re.IGNORECASE)
+    if p.source == "exclaim":
+        return re.sub(r"\.(?=\s|$)", "!", text)
+    if p.source == "lowercase":
+        return text.lower()
     if p.kind == "register":
         return text
     if p.kind == "swap":

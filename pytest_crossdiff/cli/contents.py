@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.report.text import plural, visible
-from pytest_crossdiff.result import SIDES, Result
+from pytest_crossdiff.result import SIDES, Result, place
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def _words(store: Store, info: EntryInfo) -> str:
 
 def _harvest(meta: dict[str, Any]) -> str:
     model = _short(str(meta.get("model") or meta["architecture"]))
-    return f"{model} block {meta['layer']}: {plural(meta['tokens'], 'token')}, {meta['dtype']}"
+    where = place(meta["layer"], meta["layers"])
+    return f"{model} {where}: {plural(meta['tokens'], 'token')}, {meta['dtype']}"
 
 
 def _crosscoder(meta: dict[str, Any]) -> str:
@@ -67,10 +68,10 @@ _OF_KIND = {"harvest": _harvest, "crosscoder": _crosscoder, "null": _null, "spik
 def _result(data: bytes) -> str:
     result = Result.from_json(data.decode())
     pair = " -> ".join(_short(result.model(side).reference) for side in SIDES)
-    layers = sorted({result.model(side).layer for side in SIDES})
-    blocks = "/".join(map(str, layers))
+    places = sorted({result.model(side).place for side in SIDES})
+    places = [places[0], *(where.removeprefix("block ") for where in places[1:])]
     counts = ", ".join(f"{len(result.of(side))} {side}-only" for side in reversed(SIDES))
-    return visible(f"{pair} block {blocks}: {counts}; {_short(result.corpus.source)}")
+    return visible(f"{pair} {'/'.join(places)}: {counts}; {_short(result.corpus.source)}")
 
 
 def _short(reference: str) -> str:

@@ -11,7 +11,7 @@ from pytest_crossdiff.cli.checks import Checks
 from pytest_crossdiff.cli.exits import FINE, UNMEASURED
 from pytest_crossdiff.cli.terminal import size
 from pytest_crossdiff.report.text import percent, plural
-from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.result import SIDES, place
 
 if TYPE_CHECKING:
     import argparse
@@ -136,8 +136,8 @@ class _Doctor(Checks):
         def words(found: Skeleton) -> str:
             return (
                 f"{reference.reference}: {found.architecture}, "
-                f"{found.weights / 1e6:.3g} million weights, block {found.layer} of "
-                f"{found.layers}, width {found.width}"
+                f"{found.weights / 1e6:.3g} million weights, {place(found.layer, found.layers)} of "
+                f"{plural(found.layers, 'block')}, width {found.width}"
             )
 
         blocks = getattr(settings, f"{side}_blocks")

@@ -67,6 +67,11 @@ class Pairs(NamedTuple):
     spikes: Spikes | None = None
     further: tuple[tuple[Side, ...], tuple[Side, ...]] = ((), ())
 
+    @property
+    def same_words(self) -> bool:
+        """Whether both sides are predictions, of the same words."""
+        return bool(self.a.harvest.words) and self.a.harvest.words == self.b.harvest.words
+
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Normalised vectors of the `chosen` pairs, fp32, shapes (t, a) and (t, b)."""
         x_a, x_b = self.a.vectors(chosen), self.b.vectors(chosen)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
+    from pytest_crossdiff.values import Layer
+
 _ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
 
 
@@ -45,13 +47,16 @@ def find_blocks(model: PreTrainedModel, named: str = "", *, source: str = "") ->
     raise _unclear(model, problem, source)
 
 
-def layer_index(layer: float, layers: int, *, source: str = "") -> int:
+def layer_index(layer: Layer, layers: int, *, source: str = "") -> int:
     """The 0-based index of a block out of `layers`.
 
     An int counts from the front, a negative one from the back.  A float is a fraction of the depth:
     the block at `int(fraction * layers)`, so that 0.0 is the first, 0.5 of six is index 3, and 1.0
-    is the last.  Raises `ModelError` that names the valid range.
+    is the last.  The output counts as one behind the last.  Raises `ModelError` that names the
+    valid range.
     """
+    if isinstance(layer, str):
+        return layers
     if isinstance(layer, float):
         if not math.isnan(layer) and 0.0 <= layer <= 1.0:
             return min(int(layer * layers + _ROUNDING), layers - 1)
@@ -61,7 +66,7 @@ def layer_index(layer: float, layers: int, *, source: str = "") -> int:
         f"layer {layer} is out of range: the model has {layers} blocks",
         source=source,
         remedy=f"give an index from 0 to {layers - 1} or from -{layers} to -1, "
-        "or a fraction of the depth from 0.0 to 1.0",
+        "or a fraction of the depth from 0.0 to 1.0, or output",
     )
 
 

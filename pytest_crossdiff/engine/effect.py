@@ -122,6 +122,20 @@ def measure(
     ]
 
 
+def predicted(loaded: LoadedModel, owner: Side, differences: Sequence[Acting]) -> list[Found]:
+    """Of differences of what a model predicts: the words that each makes likelier and less likely.
+    There is nothing behind them that they could have an effect on.
+    """
+    assert loaded.predictions is not None
+    found = []
+    for difference in differences:
+        peak_d = _peak(difference) / owner.scale.factor
+        found.append(
+            Found(None, loaded.predictions.raised(peak_d), loaded.predictions.raised(-peak_d))
+        )
+    return found
+
+
 def choose(
     piece_n: NDArray[np.int32],
     fires_dn: Sequence[NDArray[np.bool_]],

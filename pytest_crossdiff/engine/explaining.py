@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_crossdiff.engine.contexts import Places
 from pytest_crossdiff.engine.description import describe
-from pytest_crossdiff.engine.effect import Acting, measure
+from pytest_crossdiff.engine.effect import Acting, measure, predicted
 from pytest_crossdiff.engine.models import load_configured
 from pytest_crossdiff.result import SIDES
 
@@ -82,17 +82,21 @@ def _with_effects(
     plan: Plan,
     progress: Progress,
 ) -> list[Difference]:
-    model = load_configured(plan.settings, side, plan.references[side], masked_head=True)
+    model = load_configured(plan.settings, side, plan.references[side], with_head=True)
     try:
-        found = measure(
-            model,
-            owner,
-            pairs.heldout(),
-            plan.sample.pieces,
-            acting[:STRONGEST],
-            chat_template=plan.settings.chat_template,
-            label=side,
-            progress=progress,
+        found = (
+            predicted(model, owner, acting[:STRONGEST])
+            if model.predictions
+            else measure(
+                model,
+                owner,
+                pairs.heldout(),
+                plan.sample.pieces,
+                acting[:STRONGEST],
+                chat_template=plan.settings.chat_template,
+                label=side,
+                progress=progress,
+            )
         )
     finally:
         model.unload()

@@ -18,9 +18,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pytest_crossdiff.engine.alignment import Tokens
-from pytest_crossdiff.engine.models import residual
+from pytest_crossdiff.engine.models import vectors
 from pytest_crossdiff.engine.rendering import tokenize
 from pytest_crossdiff.errors import ActivationError, CorpusError
+from pytest_crossdiff.result import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 SHARD_TOKENS = 16_384
 BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
+LOGITS = {"cpu": 2**27, "cuda": 2**30}
+"""Numbers that a batch's predictions are at most, where those are read."""
 PADDING = 0.05
 """Share of a batch that is padding at most, once it has a 64th of its tokens."""
 LONGEST = 4_096
@@ -69,6 +72,11 @@ class Harvest:
     @property
     def width(self) -> int:
         return int(self._vectors[0].shape[1])
+
+    @property
+    def words(self) -> str:
+        """The digest of what is predicted, "" where a block was read."""
+        return str(self.meta["words"])
 
     def vectors(self, rows: NDArray[np.int64]) -> Tensor:
         """The residual vectors of `rows` (indices into n), fp32, shape (len(rows), d)."""
@@ -147,7 +155,7 @@ def harvest(
                 bar.advance(sum(len(job.encoded.input_ids) for job in shard), "kept")
                 continue
             parts: dict[int, Tensor] = {}
-            for batch in _batches(shard, BATCH_TOKENS.get(model.device.type, 2_048)):
+            for batch in _batches(shard, _budget(model)):
                 parts |= _run(model, batch, label)
                 bar.advance(sum(len(job.encoded.input_ids) for job in batch))
                 padded += len(batch) * len(batch[-1].encoded.input_ids)
@@ -163,6 +171,7 @@ def harvest(
             "layer": model.layer,
             "layers": model.layers,
             "width": model.width,
+            "words": model.predictions.digest if model.predictions else "",
             "dtype": str(model.dtype).removeprefix("torch."),
             "tokens": total,
             "special": total - sum(int(job.encoded.content.sum()) for job in jobs),
@@ -176,6 +185,15 @@ def harvest(
 def _write(entry: Entry, name: str, columns: dict[str, Tensor]) -> None:
     with entry.writing(name) as temporary:
         save_file(columns, temporary)
+
+
+def _budget(model: LoadedModel) -> int:
+    """Tokens of a batch."""
+    device = model.device.type
+    budget = BATCH_TOKENS.get(device, BATCH_TOKENS["cpu"])
+    if model.predictions is None:
+        return budget
+    return max(1, min(budget, LOGITS.get(device, LOGITS["cpu"]) // len(model.predictions.words)))
 
 
 def _shards(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
@@ -211,7 +229,7 @@ def _batches(shard: Sequence[_Job], budget: int) -> Iterator[list[_Job]]:
 
 
 def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, Tensor]:
-    """The residual vectors of the content tokens of each piece in `batch`."""
+    """The vectors of the content tokens of each piece in `batch`."""
     longest = len(batch[-1].encoded.input_ids)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
     mask = torch.zeros_like(ids)
@@ -219,20 +237,21 @@ def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, Ten
         length = len(job.encoded.input_ids)
         ids[row, :length] = torch.as_tensor(np.asarray(job.encoded.input_ids, dtype=np.int64))
         mask[row, :length] = 1
-    stream = residual(model, ids.to(model.device), mask.to(model.device)).cpu()
+    read_bpd = vectors(model, ids.to(model.device), mask.to(model.device)).cpu()
     found = {}
     for row, job in enumerate(batch):
         content = np.flatnonzero(job.encoded.content)
-        vectors = stream[row, torch.from_numpy(content)].contiguous()
-        if not torch.isfinite(vectors).all():
-            bad = int((~torch.isfinite(vectors)).any(1).sum())
+        found_td = read_bpd[row, torch.from_numpy(content)].contiguous()
+        if not torch.isfinite(found_td).all():
+            where = place(model.layer, model.layers)
+            bad = int((~torch.isfinite(found_td)).any(1).sum())
             raise ActivationError(
-                f"{bad} of {len(vectors)} activations of the {label} after block {model.layer} are "
+                f"{bad} of {len(found_td)} activations of the {label}, {where}, are "
                 f"NaN or infinite (piece {job.piece} of the corpus)",
                 source=f"crossdiff_{label} = {model.reference.reference}",
                 remedy="check the weights; if they are sound, set crossdiff_dtype = float32",
             )
-        found[job.piece] = vectors
+        found[job.piece] = found_td
     return found
 
 

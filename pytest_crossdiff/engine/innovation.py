@@ -73,7 +73,7 @@ def fit_maps(pairs: Pairs, *, curved: bool = False) -> Maps:
     and it helps.
     """
     linear = fit_linear(pairs)
-    if not curved or max(shares(linear.linear, pairs)) <= ALIKE:
+    if not curved or pairs.same_words or max(shares(linear.linear, pairs)) <= ALIKE:
         return linear
     return bent(linear, pairs)
 
@@ -92,12 +92,35 @@ def shares(mean_squares: Sequence[float], pairs: Pairs) -> tuple[float, float]:
 @torch.no_grad()
 def fit_linear(pairs: Pairs) -> Maps:
     """Linear maps, whether or not the models are related."""
+    if pairs.same_words:
+        return _unmoved(pairs)
     a, b = pairs.a.harvest.width, pairs.b.harvest.width
     forward, backward = Folds(a, b), Folds(b, a)
     for block, x_a, x_b in pairs.blocks(pairs.training()):
         forward.add(x_a, x_b, pairs.group_n[block])
         backward.add(x_b, x_a, pairs.group_n[block])
     to_a, to_b = (_fitted(folds, len(pairs.training())) for folds in (backward, forward))
+    return Maps(to_a, to_b, (to_a.mean_square, to_b.mean_square))
+
+
+def _unmoved(pairs: Pairs) -> Maps:
+    """The maps between two models' predictions in the same words: each word stays itself.
+
+    A map that is fitted would learn which word one model says for another, and nothing would be
+    left of a word that was swapped.
+    """
+    width = pairs.a.harvest.width
+    aa = bb = ab = 0.0
+    for _, x_a, x_b in pairs.blocks(pairs.training()):
+        aa += float(x_a.square().sum(dtype=torch.float64))
+        bb += float(x_b.square().sum(dtype=torch.float64))
+        ab += float((x_a * x_b).sum(dtype=torch.float64))
+
+    def fitted(xx: float, yy: float) -> Fitted:
+        left = (yy - ab**2 / xx) / (len(pairs.training()) * width)
+        return Fitted(LinearMap(torch.eye(width) * (ab / xx), torch.zeros(width)), max(left, 1e-6))
+
+    to_a, to_b = fitted(bb, aa), fitted(aa, bb)
     return Maps(to_a, to_b, (to_a.mean_square, to_b.mean_square))
 
 

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.references import ModelReference
 
+Head = Literal["", "causal", "masked", "tags"]
+"""What predicts on top of the blocks: the next token, the token at a place, or its tag; "" when
+nothing does, or when its weights are lost.
+"""
 CAUSAL = ("ForCausalLM", "LMHeadModel")
-_MASKED = "ForMaskedLM"
+ON_REQUEST: dict[str, Head] = {"ForMaskedLM": "masked", "ForTokenClassification": "tags"}
+"""Heads that are loaded only where somebody asks for them, by the end of their classes' names."""
 _EXTRAS = {"gguf": ("gguf", "accelerate"), "peft": ("peft",)}
-
-
-Head = Literal["", "causal", "masked"]
-"""What predicts tokens on top of the blocks: "" when nothing does, or when its weights are lost."""
 
 
 class Loaded(NamedTuple):
@@ -62,12 +63,12 @@ def load_pair(
     *,
     trust_remote_code: bool,
     source: str,
-    masked_head: bool = False,
+    with_head: bool = False,
 ) -> Loaded:
     """Load the model, on the CPU, and its tokenizer.
 
-    masked_head: a masked language model comes with its head, too; a causal one always does.  Raises
-    `ModelError`.
+    with_head: a masked language model or a tagger comes with its head, too; a causal one always
+    does.  Raises `ModelError`.
     """
     if trust_remote_code and not reference.pinned:
         raise ModelError(
@@ -76,7 +77,7 @@ def load_pair(
             remedy=f"pin the revision: {reference.location}@{reference.revision}",
         )
     with quiet(), explained(reference, source):
-        model, head = _load_model(reference, dtype, trust_remote_code, source, masked_head)
+        model, head = _load_model(reference, dtype, trust_remote_code, source, with_head)
     tokenizer = load_tokenizer(reference, trust_remote_code=trust_remote_code, source=source)
     model.train(mode=False)
     model.requires_grad_(requires_grad=False)
@@ -101,11 +102,11 @@ def load_tokenizer(
 
 
 def _load_model(
-    reference: ModelReference, dtype: torch.dtype, trust: bool, source: str, masked_head: bool
+    reference: ModelReference, dtype: torch.dtype, trust: bool, source: str, with_head: bool
 ) -> tuple[transformers.PreTrainedModel, Head]:
     head: Head = ""
     if reference.base is not None:
-        base, head = _load_model(reference.base, dtype, trust, source, masked_head)
+        base, head = _load_model(reference.base, dtype, trust, source, with_head)
         return _with_adapter(reference, base, source), head
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust}
     if reference.kind == "gguf":
@@ -126,8 +127,10 @@ def _load_model(
     kind: Any = transformers.AutoModel
     if any(name.endswith(CAUSAL) for name in architectures):
         head, kind = "causal", transformers.AutoModelForCausalLM
-    elif masked_head and any(name.endswith(_MASKED) for name in architectures):
-        head, kind = "masked", transformers.AutoModelForMaskedLM
+    elif with_head:
+        ends = [end for end in ON_REQUEST if any(name.endswith(end) for name in architectures)]
+        if ends:
+            head, kind = ON_REQUEST[ends[0]], getattr(transformers, f"AutoModel{ends[0]}")
     # Reading a GGUF file draws a bar of its own; one of a long download may be seen.
     hidden = io.StringIO() if reference.file else None
     with contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext():

@@ -1,4 +1,4 @@
-"""A model in memory with the place where its residual stream is read.
+"""A model in memory with the place where it is read: its residual stream, or what it predicts.
 
 Axes: b texts of a batch, p positions, d model width.
 """
@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from pytest_crossdiff.engine.blocks import find_blocks, layer_index, output_of
 from pytest_crossdiff.engine.hardware import choose_device, choose_dtype, release
-from pytest_crossdiff.engine.loading import load_pair, quiet
+from pytest_crossdiff.engine.loading import ON_REQUEST, load_pair, quiet
+from pytest_crossdiff.engine.predictions import Predictions
 from pytest_crossdiff.engine.references import ModelReference, resolve
 from pytest_crossdiff.errors import ModelError
+from pytest_crossdiff.values import OUTPUT
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -23,18 +25,20 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.loading import Head
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.result import Side
+    from pytest_crossdiff.values import Layer
 
 _LONGEST_SANE = 10_000_000  # tokenizers without a limit say 10^30
 
 
 @dataclass
 class LoadedModel:
-    """A model on its device, its tokenizer, and the block whose output is the residual stream.
+    """A model on its device, its tokenizer, and where it is read.
 
     blocks_name: dotted name of the list of blocks.  layers: how many there are.  layer: 0-based
-    index of the one that is read.  width: of its output.  architecture: name of the model's class.
-    max_length: longest input, special tokens included, that its positions allow; None: any.
-    head: what predicts tokens, see `loading.Head`.
+    index of the one whose output is read; `layers` where that is what the model predicts.  width:
+    of what is read.  architecture: name of the model's class.  max_length: longest input, special
+    tokens included, that its positions allow; None: any.  head: what predicts, see `loading.Head`.
+    predictions: how predictions become vectors, where they are read.
     """
 
     model: PreTrainedModel
@@ -49,6 +53,7 @@ class LoadedModel:
     device: torch.device
     max_length: int | None
     head: Head
+    predictions: Predictions | None = None
 
     @property
     def blocks(self) -> nn.ModuleList | nn.Sequential:
@@ -64,18 +69,18 @@ class LoadedModel:
 def load(
     reference: ModelReference | str,
     *,
-    layer: float = 0.5,
+    layer: Layer = 0.5,
     blocks: str = "",
     dtype: str = "auto",
     device: str = "auto",
     trust_remote_code: bool = False,
     source: str = "",
-    masked_head: bool = False,
+    with_head: bool = False,
 ) -> LoadedModel:
-    """Load a model and find the block to read; three tokens are run to see that it can be read.
+    """Load a model and find what to read; three tokens are run to see that it can be read.
 
     layer: see `layer_index`.  blocks: dotted name of the list of blocks, where it can't be found.
-    source: the setting the reference came from, for messages.  masked_head: see `load_pair`.
+    source: the setting the reference came from, for messages.  with_head: see `load_pair`.
     Raises `ModelError`.
     """
     if isinstance(reference, str):
@@ -88,9 +93,9 @@ def load(
         number,
         trust_remote_code=trust_remote_code,
         source=source,
-        masked_head=masked_head,
+        with_head=with_head or layer == OUTPUT,
     )
-    if blocks and type(model).__name__.endswith("ForMaskedLM"):  # named as without its head
+    if blocks and type(model).__name__.endswith(tuple(ON_REQUEST)):  # named as without its head
         blocks = f"{model.base_model_prefix}.{blocks}"
     name = find_blocks(model, blocks, source=source)
     layers = len(_list(model, name))
@@ -110,12 +115,14 @@ def load(
         max_length=_longest_input(model, tokenizer),
         head=head,
     )
+    if layer == OUTPUT:
+        loaded.predictions = Predictions.of(model, tokenizer, head, source, where)
     loaded.width = _probe(loaded, source)
     return loaded
 
 
 def load_configured(
-    settings: Settings, side: Side, reference: ModelReference | str, *, masked_head: bool = False
+    settings: Settings, side: Side, reference: ModelReference | str, *, with_head: bool = False
 ) -> LoadedModel:
     """Load the model of `side` as the settings ask for it.  Raises `ModelError`."""
     return load(
@@ -126,12 +133,13 @@ def load_configured(
         device=settings.device,
         trust_remote_code=settings.trust_remote_code,
         source=settings.sources.get(side, f"crossdiff_{side}"),
-        masked_head=masked_head,
+        with_head=with_head,
     )
 
 
-def residual(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """The residual stream after the loaded layer, shape (b, p, d), in the model's number type.
+def vectors(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """The residual stream after the loaded layer, or the predictions, shape (b, p, d), in the
+    model's number type.
 
     Later blocks don't run.  input_ids, attention_mask: shape (b, p), on any device.  Raises
     `ModelError`.
@@ -150,6 +158,8 @@ def residual(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> 
         "attention_mask": attention_mask.to(loaded.device),
     }
     with quiet():
+        if loaded.predictions is not None:
+            return loaded.predictions.read(loaded.model, inputs_bp)
         return output_of(loaded.model, loaded.blocks[loaded.layer], inputs_bp)
 
 
@@ -160,11 +170,13 @@ def _list(model: nn.Module, name: str) -> nn.ModuleList | nn.Sequential:
 
 
 def _probe(loaded: LoadedModel, source: str) -> int:
-    """The width of the residual stream, seen on a run over three tokens."""
+    """The width of what is read, seen on a run over three tokens."""
     ids = torch.zeros(1, 3, dtype=torch.long)
     try:
-        return residual(loaded, ids, torch.ones_like(ids)).shape[-1]
+        return vectors(loaded, ids, torch.ones_like(ids)).shape[-1]
     except Exception as error:
+        if loaded.predictions is not None:
+            raise
         raise ModelError(
             f"the block {loaded.blocks_name}.{loaded.layer} of {loaded.architecture} can't be "
             f"read: {str(error).partition(chr(10))[0]}",

@@ -29,7 +29,7 @@ class _Mapped:
 
     def __init__(self, side: Side, map_dd: Tensor) -> None:
         self._harvest, self._scale, self._map_dd = side.harvest, side.scale, map_dd
-        self.width = side.harvest.width
+        self.width, self.words = side.harvest.width, side.harvest.words
 
     def vectors(self, rows: NDArray[np.int64]) -> Tensor:
         x_td = (self._harvest.vectors(rows) - self._scale.mean_d) * self._scale.factor
@@ -37,12 +37,23 @@ class _Mapped:
 
 
 def null_pairs(pairs: Pairs, seed: int = 0) -> Pairs:
-    """`pairs` with the baseline, seen through a random map, in the candidate's place."""
+    """`pairs` with the baseline, seen through a random map, in the candidate's place.
+
+    Predictions in the same words are rounded only: their directions are words, and a map would make
+    others of them.
+    """
     width = pairs.a.harvest.width
+    map_dd = torch.eye(width) if pairs.same_words else _random_map(width, seed)
+    mapped = cast("Harvest", _Mapped(pairs.a, map_dd))
+    same = pairs.a._replace(harvest=mapped, scale=Scale(torch.zeros(width), 1.0))
+    return pairs._replace(b=same, spikes=None, further=((), ()))
+
+
+def _random_map(width: int, seed: int) -> Tensor:
+    """An invertible map: turned, stretched, and turned again."""
     generator = torch.Generator().manual_seed(seed)
     rotation, _ = torch.linalg.qr(torch.randn(width, width, generator=generator))
     stretch = STRETCH ** (2 * torch.rand(width, generator=generator) - 1)
     back, _ = torch.linalg.qr(torch.randn(width, width, generator=generator))
-    mapped = cast("Harvest", _Mapped(pairs.a, (rotation * stretch) @ back))
-    same = pairs.a._replace(harvest=mapped, scale=Scale(torch.zeros(width), 1.0))
-    return pairs._replace(b=same, spikes=None, further=((), ()))
+    made: Tensor = (rotation * stretch) @ back
+    return made

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.sampling import Sample
     from pytest_crossdiff.options import Settings
     from pytest_crossdiff.result import Side
+    from pytest_crossdiff.values import Layer
 
     Texts = Sequence[str | Mapping[str, object]]
 
 MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
-HARVEST, CROSSCODER, VERIFICATION, EXPLANATION = 2, 6, 14, 4
+HARVEST, CROSSCODER, VERIFICATION, EXPLANATION = 3, 7, 15, 5
 """Versions of what the code makes of the same input; raised when that changes."""
 
 
@@ -91,7 +92,7 @@ def plan(
             remedy="add documents, or divide long ones into records of their own",
         )
 
-    def harvest_key(side: Side, layer: float) -> str:
+    def harvest_key(side: Side, layer: Layer) -> str:
         return digest(
             {
                 "version": HARVEST,

@@ -15,7 +15,7 @@ from pytest_crossdiff.engine.activations import OUTLIER
 from pytest_crossdiff.engine.alignment import align_tokens
 from pytest_crossdiff.engine.cutting import cut
 from pytest_crossdiff.engine.harvest import LONGEST
-from pytest_crossdiff.engine.models import load_configured, residual
+from pytest_crossdiff.engine.models import load_configured, vectors
 from pytest_crossdiff.engine.passages import ids_of
 from pytest_crossdiff.engine.rendering import tokenize
 from pytest_crossdiff.engine.sampling import BYTES_PER_TOKEN, Piece
@@ -121,7 +121,7 @@ def _run(
             for piece in pieces:
                 encoded = tokenize(piece, model.tokenizer, chat_template="plain", limit=longest)
                 ids = ids_of(encoded)
-                found.append((encoded, residual(model, ids, torch.ones_like(ids))[0].float().cpu()))
+                found.append((encoded, vectors(model, ids, torch.ones_like(ids))[0].float().cpu()))
                 bar.advance()
     finally:
         model.unload()

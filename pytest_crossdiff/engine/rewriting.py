@@ -51,7 +51,7 @@ class Writing:
             if own.shape == other.shape:
                 counted.append((self._plain_m, other @ directions_pd.T))
             for total_m, x_tp in counted:
-                squares_p = (x_tp.square() * fires_tp).sum(0, dtype=torch.float64)
+                squares_p = (x_tp.clamp_min(0).square() * fires_tp).sum(0, dtype=torch.float64)
                 total_m[view.features] += squares_p.cpu()
 
     def unmapped(self) -> NDArray[np.float64]:

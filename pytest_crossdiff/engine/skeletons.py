@@ -10,14 +10,17 @@ from torch import nn
 
 from pytest_crossdiff.engine.blocks import find_blocks, layer_index
 from pytest_crossdiff.engine.loading import CAUSAL, explained, need, quiet
+from pytest_crossdiff.engine.predictions import WIDTH
 from pytest_crossdiff.errors import ModelError
+from pytest_crossdiff.values import OUTPUT
 
 if TYPE_CHECKING:
     from pytest_crossdiff.engine.references import ModelReference
+    from pytest_crossdiff.values import Layer
 
 
 class Skeleton(NamedTuple):
-    """architecture, layers, layer: as of a `LoadedModel`.  width: of the residual stream, by the
+    """architecture, layers, layer: as of a `LoadedModel`.  width: of what is read, by the
     config.  weights: all parameters.  read: those of the blocks that run.  longest: input, in
     tokens, None where the config doesn't say.
     """
@@ -32,7 +35,7 @@ class Skeleton(NamedTuple):
 
 
 def inspect(
-    reference: ModelReference, *, layer: float, blocks: str = "", source: str = ""
+    reference: ModelReference, *, layer: Layer, blocks: str = "", source: str = ""
 ) -> Skeleton:
     """Build the model of `reference` (of an adapter its base) without weights and find its block.
 
@@ -48,7 +51,7 @@ def inspect(
         architecture=type(model).__name__,
         layers=len(found),
         layer=index,
-        width=int(text.hidden_size),
+        width=WIDTH if layer == OUTPUT else int(text.hidden_size),
         weights=sum(p.numel() for p in model.parameters()),
         read=sum(p.numel() for block in list(found)[: index + 1] for p in block.parameters()),
         longest=getattr(text, "max_position_embeddings", None),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.options import Settings
 
 FORMAT: Literal["crossdiff-report"] = "crossdiff-report"
-VERSION: Literal[2] = 2
+VERSION: Literal[3] = 3
 """Version of the report's form; raised when a reader of the older one would misread it."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.result import Side  # noqa: TC001  `build` reads the annotation
+from pytest_crossdiff.result import Side, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,15 +19,22 @@ class LayerSide:
     """What one model has at its layer that the other hasn't: confirmed differences, possible ones,
     joint strength (accepted ones don't count); and the variance explained and the limit of
     detection there, the least strength that would have been found, None where no control tells.
+
+    layer, layers: see `ModelFacts`.
     """
 
     side: Side
     layer: int
+    layers: int
     count: int
     possible: int
     strength: float
     fve: float
     limit_of_detection: float | None
+
+    @property
+    def place(self) -> str:
+        return place(self.layer, self.layers)
 
     @classmethod
     def of(cls, counted: Result, side: Side) -> LayerSide:
@@ -36,6 +43,7 @@ class LayerSide:
         return cls(
             side,
             model.layer,
+            model.layers,
             len(counted.of(side)),
             len(counted.of(side, "possible")),
             counted.total_strength(side),

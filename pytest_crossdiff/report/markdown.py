@@ -40,7 +40,7 @@ def escaped(text: str, width: int = 200) -> str:
 def _lines(report: Report) -> Iterator[str]:
     result = report.result
     models = " → ".join(
-        f"{escaped(_short(model.reference))} (block {model.layer})"
+        f"{escaped(_short(model.reference))} ({model.place})"
         for model in (result.baseline, result.candidate)
     )
     yield f"### crossdiff: {models}"
@@ -106,7 +106,7 @@ def _layers(report: Report) -> Iterator[str]:
         yield "| blocks | only in the candidate | strength | only in the baseline | strength |"
         yield "|---|---|---|---|---|"
     for layer in report.layers:
-        blocks = " → ".join(str(side.layer) for side in layer.sides)
+        blocks = " → ".join(side.place.removeprefix("block ") for side in layer.sides)
         here = " (this one)" if layer.key == report.result.key else ""
         cells = [
             cell

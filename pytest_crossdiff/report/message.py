@@ -155,8 +155,8 @@ def headline(side: SideCheck) -> str:
 def _pair(result: Result) -> list[str]:
     return [
         "",
-        f"baseline   {visible(result.baseline.reference)}, block {result.baseline.layer}",
-        f"candidate  {visible(result.candidate.reference)}, block {result.candidate.layer}",
+        f"baseline   {visible(result.baseline.reference)}, {result.baseline.place}",
+        f"candidate  {visible(result.candidate.reference)}, {result.candidate.place}",
     ]
 
 

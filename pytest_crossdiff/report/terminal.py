@@ -166,7 +166,7 @@ def _line(name: str, text: str) -> str:
 
 def _names(pair: PairSummary, root: Path) -> str:
     return " -> ".join(
-        f"{visible(_short(model.reference, root))} block {model.has.layer}" for model in pair.models
+        f"{visible(_short(model.reference, root))} {model.has.place}" for model in pair.models
     )
 
 

@@ -39,6 +39,9 @@ function stateChip(word) {
   return h("span", { class: `chip state ${word}` }, word);
 }
 
+// Where a model was read: the output counts as one behind the last block.
+const place = (x) => (x.layer === x.layers ? "output" : `block ${x.layer}`);
+
 function shortName(reference) {
   const path = reference.replace(/\\/g, "/").replace(/\/+$/, "").split("/");
   const last = path[path.length - 1] || reference;

@@ -15,7 +15,7 @@ function controls() {
 function modelCard(side) {
   const m = RESULT[side];
   return h("div", { class: `card ${side}` }, h("h3", {}, `${MARK[side]} ${side}`), h("p", { class: "ref" }, h("bdi", {}, visible(shortName(m.reference)))), shortName(m.reference) === m.reference ? null : h("p", { class: "quiet" }, h("bdi", {}, visible(m.reference))),
-    facts([["architecture", visible(m.architecture)], ["block", `${m.layer} of 0 to ${m.layers - 1}`], ["width", whole(m.width)], ["number type", m.dtype], ["variance explained", share(m.fve, side)], ["left by a linear map from the other", share(m.unmapped, side)], ["exclusivity asked", number(m.least_exclusivity)],
+    facts([["architecture", visible(m.architecture)], ["read", m.layer === m.layers ? `what it predicts, behind ${m.layers} blocks` : `behind block ${m.layer} of 0 to ${m.layers - 1}`], ["width", whole(m.width)], ["number type", m.dtype], ["variance explained", share(m.fve, side)], ["left by a linear map from the other", share(m.unmapped, side)], ["exclusivity asked", number(m.least_exclusivity)],
       ["weights", h("code", { title: visible(m.digest) }, cut(visible(m.digest), 13))]]));
 }
 

@@ -49,7 +49,7 @@ function banner() {
   const [sign, words, mood] = statusOf(worst());
   return h("div", { class: `banner ${mood}` },
     h("h1", { tabindex: "-1" }, h("span", { class: "sign", "aria-hidden": "true" }, sign), words),
-    h("p", { class: "models" }, h("bdi", {}, visible(shortName(RESULT.baseline.reference))), ` block ${RESULT.baseline.layer} → `, h("bdi", {}, visible(shortName(RESULT.candidate.reference))), ` block ${RESULT.candidate.layer}`),
+    h("p", { class: "models" }, h("bdi", {}, visible(shortName(RESULT.baseline.reference))), ` ${place(RESULT.baseline)} → `, h("bdi", {}, visible(shortName(RESULT.candidate.reference))), ` ${place(RESULT.candidate)}`),
     gist(),
     REPORT.checks.length > 3 ? h("details", {}, h("summary", {}, `${REPORT.checks.length} verdicts`), REPORT.checks.map(checkTable)) : REPORT.checks.map(checkTable));
 }
@@ -70,7 +70,7 @@ function layers() {
   const found = (x) => [h("strong", {}, whole(x.count)), x.possible ? ` and ${whole(x.possible)} possible` : "", h("div", { class: "quiet" }, `strength ${number(x.strength)}`)];
   const both = (layer, show) => ["baseline", "candidate"].map((side, i) => [i ? " → " : "", show(on(layer, side))]);
   const rows = REPORT.layers.map((layer) => {
-    const name = ["block ", both(layer, (x) => x.layer)];
+    const name = both(layer, place);
     const verdicts = layer.statuses.map((word) => h("div", {}, statusOf(word).slice(0, 2).join(" ")));
     return [layer.key === RESULT.key ? [h("strong", {}, name), h("div", { class: "quiet" }, "this report")] : layer.page ? h("a", { href: encodeURIComponent(layer.page) }, name) : [name, h("div", { class: "quiet" }, "no report was written")],
       verdicts.length ? verdicts : h("span", { class: "none" }, "not asked for"), ...SIDES.map((side) => found(on(layer, side))),

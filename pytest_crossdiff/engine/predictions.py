@@ -1,0 +1,129 @@
+"""What a model predicts at each place, as a vector that a dictionary can read.
+
+p are the model's probabilities at a place: of the next token, or of the tags of this one. The
+vector is √p, in which the distance of two predictions is Hellinger's: a prediction that changes
+wholly goes as far as any can, whatever the hidden state did, and the many tokens that neither model
+would ever say hardly count. It is as long as the vocabulary, so it is brought to `WIDTH` numbers by
+signs drawn at random, which keeps lengths and angles to about one in √WIDTH (Johnson and
+Lindenstrauss). The signs of a token hang on its text: two vocabularies give it the same.
+
+Axes: b texts of a batch, p places, t places of a block, v outputs, d width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pytest_crossdiff.engine.blocks import understood
+from pytest_crossdiff.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from pytest_crossdiff.engine.loading import Head
+
+WIDTH = 512
+AT_ONCE = 2**24
+"""Probabilities that are held at once."""
+LISTED, CANDIDATES, NOISE = 8, 64, 4.0
+"""Words that are named, among how many, and how many times what chance makes of a word that isn't
+in a direction they must have.
+"""
+
+
+class Predictions(NamedTuple):
+    """words: what each output stands for, a token or a tag.  signs_vd: of each, 1 / √WIDTH long."""
+
+    words: Sequence[str]
+    signs_vd: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        head: Head,
+        source: str,
+        device: torch.device,
+    ) -> Predictions:
+        """For the model's own outputs.  Raises `ModelError` where it has none at each place."""
+        if not head:
+            raise ModelError(
+                f"{type(model).__name__} predicts nothing at each place, or its head's weights are "
+                "missing",
+                source=source,
+                remedy="compare a block: crossdiff_layer = 0.5",
+            )
+        words = _words(model, tokenizer, head)
+        return cls(words, signs(words).to(device))
+
+    @property
+    def digest(self) -> str:
+        """Of the words, in their order."""
+        return hashlib.sha256("\0".join(self.words).encode(errors="surrogatepass")).hexdigest()
+
+    @torch.inference_mode()
+    def read(self, model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> Tensor:
+        """The predictions on a batch, shape (b, p, d), in the number type of the logits."""
+        run: Any = model
+        logits_bpv: Tensor = run(**understood(model, inputs_bp)).logits
+        flat_nv = logits_bpv.flatten(0, 1)
+        size = max(1, AT_ONCE // flat_nv.shape[1])
+        parts = [
+            self.vectors(flat_nv[at : at + size].float().softmax(-1))
+            for at in range(0, len(flat_nv), size)
+        ]
+        return torch.cat(parts).to(logits_bpv.dtype).view(*logits_bpv.shape[:2], WIDTH)
+
+    def vectors(self, p_tv: Tensor) -> Tensor:
+        """Of probabilities, shape (t, v), the vectors, shape (t, d)."""
+        return p_tv.sqrt() @ self.signs_vd[: p_tv.shape[1]]
+
+    def raised(self, direction_d: Tensor) -> tuple[str, ...]:
+        """The words that a direction makes likelier, the most first, as far as they stand out."""
+        score_v = self.signs_vd @ direction_d.to(self.signs_vd.device)
+        least = NOISE * float(direction_d.norm()) / WIDTH**0.5
+        best = score_v.topk(min(CANDIDATES, len(score_v)))
+        found = [
+            self.words[i]
+            for score, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+            if score > least and self.words[i].strip()
+        ]
+        return tuple(dict.fromkeys(found))[:LISTED]
+
+
+def signs(words: Sequence[str]) -> Tensor:
+    """The signs of each word, shape (v, d), divided by √d: the bits of its SHAKE128."""
+    made_vb = np.empty((len(words), WIDTH // 8), dtype=np.uint8)
+    for i, word in enumerate(words):
+        digest = hashlib.shake_128(word.encode(errors="surrogatepass")).digest(WIDTH // 8)
+        made_vb[i] = np.frombuffer(digest, dtype=np.uint8)
+    bits_vd = torch.from_numpy(np.unpackbits(made_vb, axis=1))
+    signs_vd: Tensor = bits_vd.float() * 2 - 1
+    return signs_vd.div_(WIDTH**0.5)
+
+
+def _words(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, head: Head
+) -> tuple[str, ...]:
+    any_model: Any = model
+    if head == "tags":
+        names = any_model.config.id2label
+        return tuple(names[i] for i in range(len(names)))
+    embeddings = any_model.get_output_embeddings()
+    size = any_model.config.vocab_size if embeddings is None else len(embeddings.weight)
+    known = min(size, len(tokenizer))
+    decoded = tokenizer.batch_decode([[i] for i in range(known)], skip_special_tokens=False)
+    raw = tokenizer.convert_ids_to_tokens(list(range(known)))
+    words = [
+        text if text and "\ufffd" not in text else str(token)
+        for text, token in zip(decoded, raw, strict=True)
+    ]
+    return (*words, *(f"<{i}>" for i in range(known, size)))
