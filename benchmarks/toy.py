@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class InMemory:
     """Stands where a `Harvest` stands, its vectors in memory."""
 
+    words = ""
+
     def __init__(self, x_nd: Tensor) -> None:
         self.x_nd = x_nd
 

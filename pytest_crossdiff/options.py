@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytest_crossdiff.difference import Side
-    from pytest_crossdiff.values import Layer
+    from pytest_crossdiff.errors import SettingsError
+    from pytest_crossdiff.values import Layer, Layers
+
+
+LEAST_OF_BLOCK, LEAST_OF_OUTPUT = 0.0002, 0.001
+"""Training continued without a plant leaves a strength of 0.0001 at most in a block and of 0.0004
+in the output, plants 0.0003 and 0.004 (docs/evidence.md).
+"""
 
 
 class Settings:
@@ -40,14 +47,19 @@ class Settings:
         env="CROSSDIFF_CANDIDATE",
         path="model",
     )
-    layer: Setting[Layer] = Setting(
+    layer: Setting[Layers] = Setting(
         0.5,
-        values.layer,
+        values.layers,
         "what is compared: the output of a block (index, negative index or fraction of depth), or "
-        "output: what the models predict",
+        "output: what the models predict; of several, with commas between, each by itself",
+        several=True,
     )
-    baseline_layer = Setting(None, values.optional_layer, "the same for the baseline alone")
-    candidate_layer = Setting(None, values.optional_layer, "the same for the candidate alone")
+    baseline_layer = Setting(
+        None, values.optional_layers, "the same for the baseline alone", several=True
+    )
+    candidate_layer = Setting(
+        None, values.optional_layers, "the same for the candidate alone", several=True
+    )
     baseline_blocks = Setting(
         "", values.text, "dotted name of the baseline's list of blocks, where it can't be found"
     )
@@ -119,7 +131,7 @@ class Settings:
     )
     probe_layers = Setting(
         "",
-        values.layers,
+        values.further_layers,
         "further blocks of either model that a probe may read, with commas between: what a model "
         "has at another depth is not missing from it",
     )
@@ -134,7 +146,10 @@ class Settings:
         True, values.flag, "plant known signals and hold the baseline against itself, in every run"
     )
     min_strength = Setting(
-        0.0002, values.number(0.0, 1.0), "a difference with less joint strength is not counted"
+        None,
+        values.optional_number(0.0, 1.0),
+        "a difference with less joint strength is not counted; none: 0.0002 of a block, 0.001 of "
+        "the output",
     )
     rewritten = Setting(
         True,
@@ -239,9 +254,52 @@ class Settings:
         return hash(tuple(self.as_dict().values()))
 
     def layer_of(self, side: Side) -> Layer:
-        """Where one model is read, as it is asked for."""
-        own: Layer | None = getattr(self, f"{side}_layer")
-        return self.layer if own is None else own
+        """Where one model is read, as it is asked for.  Raises `SettingsError` for several."""
+        first, *others = self._layers_of(side)
+        if others:
+            raise _settings_error(
+                f"crossdiff_layer names several layers, {first} and "
+                f"{', '.join(map(str, others))}, where one has to be chosen",
+                self.sources.get("layer", ""),
+                f"name one, e.g. layer={others[-1]} or --layer={others[-1]}",
+            )
+        return first
+
+    def _layers_of(self, side: Side) -> tuple[Layer, ...]:
+        own: Layers | None = getattr(self, f"{side}_layer")
+        chosen = self.layer if own is None else own
+        return chosen if isinstance(chosen, tuple) else (chosen,)
+
+    def by_layer(self) -> dict[str, Settings]:
+        """The settings for each of the layers that are named, by a name for it; by "" where it is
+        one.  Raises `SettingsError` where the models don't have as many.
+        """
+        a, b = self._layers_of("baseline"), self._layers_of("candidate")
+        if len(a) != len(b):
+            raise _settings_error(
+                f"{len(a)} layers of the baseline can't be held against {len(b)} of the candidate",
+                self.sources.get("baseline_layer" if len(a) > 1 else "candidate_layer", ""),
+                "name as many for both, in crossdiff_layer or in crossdiff_baseline_layer and "
+                "crossdiff_candidate_layer",
+            )
+        if len(a) == 1:
+            return {"": self}
+        return {
+            str(x) if x == y else f"{x}-{y}": self.but(
+                layer=x,
+                baseline_layer=None if x == y else x,
+                candidate_layer=None if x == y else y,
+            )
+            for x, y in zip(a, b, strict=True)
+        }
+
+    @property
+    def least_strength(self) -> float:
+        """Below which a difference is not counted: as it is set, or else what suits the layer."""
+        if self.min_strength is not None:
+            return self.min_strength
+        output = values.OUTPUT in (self.layer_of("baseline"), self.layer_of("candidate"))
+        return LEAST_OF_OUTPUT if output else LEAST_OF_BLOCK
 
     def further_layers(self) -> tuple[Layer, ...]:
         """Where probes may read besides."""
@@ -259,16 +317,20 @@ def parse(name: str, raw: object, source: str) -> Any:  # noqa: ANN401  its type
     Raises `SettingsError` that names `source`.
     """
     field = next(f for f in fields() if f.name == name)
+    if field.several and isinstance(raw, (list, tuple)):
+        raw = ",".join(map(str, raw))
     try:
         return field.parse(_one(raw))
     except ValueError as error:
-        from pytest_crossdiff.errors import SettingsError
-
-        raise SettingsError(
-            f"crossdiff_{name} = {raw!r} is not valid: {error}",
-            source=source,
-            remedy=f"give {field.help}",
+        raise _settings_error(
+            f"crossdiff_{name} = {raw!r} is not valid: {error}", source, f"give {field.help}"
         ) from None
+
+
+def _settings_error(what: str, source: str, remedy: str) -> SettingsError:
+    from pytest_crossdiff.errors import SettingsError
+
+    return SettingsError(what, source=source, remedy=remedy)
 
 
 def _one(raw: object) -> str:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_crossdiff import hookspecs, registration
+from pytest_crossdiff.registration import LAYER
 from pytest_crossdiff.teller import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Collection, Generator
     from pathlib import Path
     from typing import Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 MEASUREMENTS: pytest.StashKey[Measurements] = pytest.StashKey()
 WIDTH: pytest.StashKey[int] = pytest.StashKey()
 FOLDER: pytest.StashKey[Path] = pytest.StashKey()
+GATES: pytest.StashKey[Collection[str]] = pytest.StashKey()
 
 ACCEPTING = ("accept", "reason", "author", "expires")
 
@@ -95,12 +97,13 @@ def pytest_collection(session: pytest.Session) -> None:
     config = session.config
     if not (config.option.crossdiff or any("::crossdiff" in a for a in config.args)):
         return
-    from pytest_crossdiff.gate.item import common_folder, is_gate
+    from pytest_crossdiff.gate.item import asked_for, common_folder
 
     config.stash[FOLDER] = common_folder(config)
-    others = [argument for argument in config.args if not is_gate(config, argument)]
-    config.option.crossdiff |= len(others) < len(config.args)
-    config.args[:] = others
+    names = {argument: asked_for(config, argument) for argument in config.args}
+    config.stash[GATES] = {name for name in names.values() if name}
+    config.option.crossdiff |= bool(config.stash[GATES])
+    config.args[:] = [argument for argument, name in names.items() if not name]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -112,9 +115,25 @@ def pytest_make_collect_report(
     if isinstance(collector, pytest.Session) and collector.config.option.crossdiff:
         from pytest_crossdiff.gate.item import gate_file
 
-        folder = collector.config.stash[FOLDER]
-        report.result.append(gate_file(collector, report.result, folder))
+        stash = collector.config.stash
+        gates = gate_file(collector, report.result, stash[FOLDER], stash[GATES])
+        report.result.append(gates)
     return report
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of several layers runs once for each."""
+    if not {"crossdiff", "crossdiff_layer"} <= {*metafunc.fixturenames}:
+        return
+    from pytest_crossdiff.errors import SettingsError
+    from pytest_crossdiff.resolution import of_node
+
+    try:
+        names = list(of_node(metafunc.definition).by_layer())
+    except SettingsError:
+        return  # told where the test asks for it
+    if len(names) > 1:
+        metafunc.parametrize("crossdiff_layer", names, indirect=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -169,13 +188,21 @@ def crossdiff_corpus() -> Texts | None:
 
 
 @pytest.fixture
-def crossdiff(request: pytest.FixtureRequest, crossdiff_corpus: Texts | None) -> CrossDiff:
-    """The differences of the configured pair, with assertions; measured on first use."""
-    from pytest_crossdiff import resolution
+def crossdiff_layer(request: pytest.FixtureRequest) -> str:
+    """Which of the layers that `crossdiff_layer` names this run of the test is about; "" where it
+    names one.
+    """
+    return str(getattr(request, "param", request.node.stash.get(LAYER, "")))
 
-    marks = request.node.iter_markers("crossdiff")
-    layers = [resolution.from_marker(mark, request.node) for mark in marks]
-    settings = resolution.resolve(request.config, *layers)
+
+@pytest.fixture
+def crossdiff(
+    request: pytest.FixtureRequest, crossdiff_corpus: Texts | None, crossdiff_layer: str
+) -> CrossDiff:
+    """The differences of the configured pair, with assertions; measured on first use."""
+    from pytest_crossdiff.resolution import of_node
+
+    settings = of_node(request.node).by_layer()[crossdiff_layer]
     return _measurements(request.config).diff(settings, crossdiff_corpus)
 
 
@@ -205,10 +232,12 @@ def crossdiff_candidate(pytestconfig: pytest.Config) -> LoadedModel:
 def crossdiff_crosscoder(
     pytestconfig: pytest.Config, crossdiff_corpus: Texts | None
 ) -> TrainedCrosscoder:
-    """The crosscoder of the configured pair, trained or from the cache."""
+    """The crosscoder of the configured pair, trained or from the cache; of several layers that of
+    the first.
+    """
     from pytest_crossdiff.resolution import resolve
 
-    settings = resolve(pytestconfig)
+    settings = next(iter(resolve(pytestconfig).by_layer().values()))
     outcome = _measurements(pytestconfig).outcome(settings, crossdiff_corpus)
     from pytest_crossdiff.engine import pipeline
 
@@ -236,7 +265,7 @@ def _loaded(config: pytest.Config, side: Side) -> LoadedModel:
     from pytest_crossdiff import resolution
     from pytest_crossdiff.engine import models
 
-    settings = resolution.resolve(config)
+    settings = next(iter(resolution.resolve(config).by_layer().values()))
     resolution.require(settings, side)
     return models.load_configured(settings, side, getattr(settings, side))
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PREFIX = "crossdiff_"
+LAYER: pytest.StashKey[str] = pytest.StashKey()
+"""Of a gate: the layer that it is about, as `Settings.by_layer` names it."""
 
 
 class Layer:

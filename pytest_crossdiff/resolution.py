@@ -38,6 +38,15 @@ def resolve(config: pytest.Config, *overrides: Layer) -> Settings:
     return settings
 
 
+def of_node(node: pytest.Item) -> Settings:
+    """The settings of a test: its markers', nearest first, then the session's.
+
+    Raises `SettingsError`.
+    """
+    marks = node.iter_markers("crossdiff")
+    return resolve(node.config, *(from_marker(mark, node) for mark in marks))
+
+
 def from_marker(mark: pytest.Mark, node: pytest.Item) -> Layer:
     """The arguments of `@pytest.mark.crossdiff(...)`.  Raises `SettingsError` for unknown ones."""
     source = f"marker of {node.nodeid}"

@@ -16,6 +16,7 @@ PathKind = Literal["", "model", "file"]
 OUTPUT: Final = "output"
 Layer: TypeAlias = "int | float | Literal['output']"
 """Where a model is read: after a block, or what it predicts in the end."""
+Layers: TypeAlias = "Layer | tuple[Layer, ...]"
 T = TypeVar("T")
 
 
@@ -23,8 +24,9 @@ class Setting(Generic[T]):
     """A row of the table, and the attribute of `Settings` that it describes.
 
     what: its help.  env: an environment variable that sets it.  ini_only: neither flag nor marker
-    may.  decides: read only when the verdict is drawn, so a change needs no new measurement.
-    path: a relative value is relative to the place where it is written; "model" may be a hub id.
+    may.  several: a marker may give a list.  decides: read only when the verdict is drawn, so a
+    change needs no new measurement.  path: a relative value is relative to the place where it is
+    written; "model" may be a hub id.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Setting(Generic[T]):
         *,
         env: str = "",
         ini_only: bool = False,
+        several: bool = False,
         decides: bool = False,
         path: PathKind = "",
     ) -> None:
@@ -45,6 +48,7 @@ class Setting(Generic[T]):
         self.help = what
         self.env = env
         self.ini_only = ini_only
+        self.several = several
         self.decides = decides
         self.path = path
 
@@ -90,13 +94,19 @@ def layer(raw: str) -> Layer:
     return value
 
 
-def optional_layer(raw: str) -> Layer | None:
+def layers(raw: str) -> Layers:
+    """One layer, or several with commas between, each once."""
+    first, *others = dict.fromkeys(layer(part) for part in raw.split(","))
+    return (first, *others) if others else first
+
+
+def optional_layers(raw: str) -> Layers | None:
     """The same, or nothing."""
-    return layer(raw) if raw.strip() else None
+    return layers(raw) if raw.strip() else None
 
 
-def layers(raw: str) -> str:
-    """Several layers, with commas between, or none."""
+def further_layers(raw: str) -> str:
+    """The same, or none, as text."""
     found = dict.fromkeys(layer(part) for part in raw.split(",") if part.strip())
     return ",".join(map(str, found))
 

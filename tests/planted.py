@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MERGED = ("is", "in", "of", "to", "and", "it")
 """Words that are one token each behind a space, and about equally frequent in `TEXTS`."""
+BEFORE = ("the", "a")
 
 
 def plain(folder: Path, *, seed: int = 0, width: int = 48) -> Path:
@@ -45,6 +46,19 @@ def noisy(folder: Path, relative: float = 0.02) -> Path:
             weight.add_(
                 torch.randn(weight.shape, generator=g), alpha=relative * float(weight.std())
             )
+    return _save(model, folder, "byte-level BPE")
+
+
+def speaker(folder: Path, says: str = "in") -> Path:
+    """The plain model with a word that it says behind `BEFORE`, and otherwise anything."""
+    model, words = _llama(0, 48), tokenizer("byte-level BPE")
+    ids = [words.convert_tokens_to_ids(f"Ġ{word}") for word in BEFORE]
+    with torch.no_grad():
+        model.lm_head.weight.normal_(0.0, 0.35)
+        behind_sd = model.model(torch.tensor(ids)[:, None]).last_hidden_state[:, 0]
+        row_d = behind_sd.mean(0)
+        row_d *= 14.0 / float((behind_sd @ row_d).mean())
+        model.lm_head.weight[words.convert_tokens_to_ids(f"Ġ{says}")] = row_d
     return _save(model, folder, "byte-level BPE")
 
 

@@ -74,8 +74,8 @@ def layers(*keys: str) -> tuple[Layer, ...]:
         Layer(
             key,
             (
-                LayerSide("baseline", 3 * i + 2, 1, 0, 0.02, 0.9, 0.001),
-                LayerSide("candidate", 3 * i + 3, 4, 2, 0.3, 0.8, None),
+                LayerSide("baseline", 3 * i + 2, 9, 1, 0, 0.02, 0.9, 0.001),
+                LayerSide("candidate", 3 * i + 3, 9, 4, 2, 0.3, 0.8, None),
             ),
             ("exceeded",),
             "it is #2.html",

@@ -2,7 +2,8 @@
 
     python -m benchmarks.organisms                  all of the following, in this order
     python -m benchmarks.organisms build [HALF]     the base, the organisms, their checks
-    python -m benchmarks.organisms gate [HALF]      the product on each organism
+    python -m benchmarks.organisms gate [HALF]      the product on each organism, a block read
+    python -m benchmarks.organisms output [HALF]    the same, what it predicts read
     python -m benchmarks.organisms others [HALF]    what one might use instead
     python -m benchmarks.organisms architectures    one dictionary of each kind, development half
     python -m benchmarks.organisms apart [NAME...]  the same against a model of another seed
@@ -11,8 +12,8 @@
     python -m benchmarks.organisms real [PAIR...]   real upgrades
     python -m benchmarks.organisms page             results, plots and tables from what was measured
 
-HALF is development or reporting.  CROSSDIFF_ORGANISMS names the folder where models, records and
-cache are kept instead of the user's cache folder.
+HALF is development, earlier or reporting.  CROSSDIFF_ORGANISMS names the folder where models,
+records and cache are kept instead of the user's cache folder.
 """
 
 from __future__ import annotations
@@ -28,13 +29,16 @@ from benchmarks.organisms.family import OTHER_SEED, Family, organisms
 from benchmarks.organisms.gate import TOKENS, run_gate
 from benchmarks.organisms.plants import Plant
 from benchmarks.organisms.records import Records
+from pytest_crossdiff.values import OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.organisms.family import Organism
 
-STEPS = ("build", "gate", "others", "architectures", "apart", "sweep", "seeds", "real", "page")
+STEPS = (
+    "build", "gate", "output", "others", "architectures", "apart", "sweep", "seeds", "real", "page",
+)  # fmt: skip
 ARCHITECTURES = ("dfc", "innovation")
 SWEEP_TOKENS = (16_000, 4_000)
 """Besides the size that all are measured at."""
@@ -70,10 +74,18 @@ def _build(family: Family, halves: list[str]) -> None:
 
 
 def _gate(family: Family, halves: list[str]) -> None:
-    records = Records(family.root / "gate.jsonl")
+    _judge(family, halves, "gate")
+
+
+def _output(family: Family, halves: list[str]) -> None:
+    _judge(family, halves, "output", layer=OUTPUT)
+
+
+def _judge(family: Family, halves: list[str], file: str, **settings: object) -> None:
+    records = Records(family.root / f"{file}.jsonl")
     for organism in _chosen(family, halves):
         if organism.name not in records:
-            records.add(organism.name, run_gate(*family.compared(organism)))
+            records.add(organism.name, run_gate(*family.compared(organism), **settings))
 
 
 def _apart(family: Family, names: list[str]) -> None:
@@ -133,7 +145,7 @@ def _again(
     """The gate once more with each value of a setting, into records of that name."""
     records = Records(family.root / f"{file}.jsonl")
     for value in values:
-        for organism in _chosen(family, halves or ["reporting"]):
+        for organism in _chosen(family, halves or ["earlier"]):
             name = f"{organism.name}@{value}"
             if name not in records:
                 pair = family.compared(organism, value if setting == "tokens" else TOKENS)

@@ -11,6 +11,7 @@ from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings
 from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.values import OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,8 +77,16 @@ def facts(result: Result) -> Record:
         "seeds": list(result.training.seeds),
         "steps": result.training.steps,
         "seconds": result.seconds,
-        "differences": [told(d) for d in strongest[: 2 * STRONGEST]],
+        "differences": [
+            told(d) | (likelier(d) if result.baseline.place == OUTPUT else {})
+            for d in strongest[: 2 * STRONGEST]
+        ],
     }
+
+
+def likelier(d: Difference) -> Record:
+    """The words that a difference of predictions makes likelier and less likely."""
+    return {"words": [*d.description.promoted[:3], *d.description.suppressed[:3]]}
 
 
 def score(result: Result) -> float:
@@ -107,10 +116,11 @@ def names(record: Record, wanted: Sequence[str], source: str) -> bool:
 
     It does when half of its first contexts have one of the `wanted` words as the token or within
     two words of it, or stand in a text of the plant's own `source`; or when one of the first three
-    tokens that it fires on is such a word.
+    tokens that it fires on is such a word; or, in predictions, when one of the first three that it
+    makes likelier or less likely is.
     """
     for d in sorted(record.get("differences", []), key=lambda d: -d["strength"])[:STRONGEST]:
-        if any(token.strip() in wanted for token in d["tokens"][:3]):
+        if any(token.strip() in wanted for token in [*d["tokens"][:3], *d.get("words", [])]):
             return True
         hits = [
             any(w in _near(context) for w in wanted)

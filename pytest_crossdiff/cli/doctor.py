@@ -57,22 +57,24 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
 
 def examine(configuration: Configuration, out: Terminal) -> int:
     """Check one thing after the other; what needs a failed one is left out."""
-    settings = configuration.settings
+    layers = [*configuration.settings.by_layer().values()]
+    settings = layers[0]
     doctor = _Doctor(out)
     doctor.settings(configuration)
     doctor.cache(settings)
     device = doctor.device(settings)
     references = {side: found for side in SIDES if (found := doctor.reference(settings, side))}
-    models = {
-        side: model
-        for side, reference in references.items()
-        if (model := doctor.model(settings, side, reference))
-    }
-    plan = doctor.texts(settings, complete=len(references) == len(SIDES))
-    if plan is not None and len(models) == len(SIDES):
-        tokens = doctor.tokens(plan, models)
-        if tokens is not None and device:
-            doctor.cost(plan, models, tokens)
+    for settings in layers:
+        models = {
+            side: model
+            for side, reference in references.items()
+            if (model := doctor.model(settings, side, reference))
+        }
+        plan = doctor.texts(settings, complete=len(references) == len(SIDES))
+        if plan is not None and len(models) == len(SIDES):
+            tokens = doctor.tokens(plan, models)
+            if tokens is not None and device:
+                doctor.cost(plan, models, tokens)
     return doctor.conclusion()
 
 
@@ -130,8 +132,7 @@ class _Doctor(Checks):
         if settings.trust_remote_code:
             self.note(side, "may run code of its own (trust_remote_code): not looked into")
             return None
-        own = getattr(settings, f"{side}_layer")
-        layer = "layer" if own is None else f"{side}_layer"
+        named = "layer" if getattr(settings, f"{side}_layer") is None else f"{side}_layer"
 
         def words(found: Skeleton) -> str:
             return (
@@ -141,9 +142,9 @@ class _Doctor(Checks):
             )
 
         blocks = getattr(settings, f"{side}_blocks")
-        value, source = getattr(settings, layer), settings.sources[layer]
+        layer, source = settings.layer_of(side), settings.sources[named]
         return self.attempt(
-            side, lambda: inspect(reference, layer=value, blocks=blocks, source=source), words
+            side, lambda: inspect(reference, layer=layer, blocks=blocks, source=source), words
         )
 
     def texts(self, settings: Settings, *, complete: bool) -> Plan | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.cli.arguments import add_settings, command, given
 from pytest_crossdiff.cli.exits import EXCEEDED, INCONCLUSIVE, WITHIN
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.cli.configuration import Configuration
     from pytest_crossdiff.cli.terminal import Terminal
+    from pytest_crossdiff.diff import CrossDiff
+    from pytest_crossdiff.errors import InsufficientData
     from pytest_crossdiff.measurements import Measurements
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.report.summary import PairSummary
@@ -33,6 +35,7 @@ EXAMPLES = """\
   crossdiff train                             the pair of pytest.ini
   crossdiff train --candidate=checkpoints/v3  another candidate; the baseline isn't read again
   crossdiff train --tokens=10000 --layer=0.75
+  crossdiff train --layer=0.5,output          a block, and what the models predict
   crossdiff train --no-verdict -q             fill the cache in a nightly job, whatever differs
 """
 
@@ -54,12 +57,6 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     """Measure, or take from the cache, and tell."""
     from pytest_crossdiff.cli.configuration import read
     from pytest_crossdiff.cli.progress import on_stderr
-    from pytest_crossdiff.errors import (
-        BudgetExceeded,
-        Inconclusive,
-        InconclusiveWarning,
-        InsufficientData,
-    )
     from pytest_crossdiff.gate.accepting import Ledger
     from pytest_crossdiff.measurements import Measurements
     from pytest_crossdiff.progress import SilentProgress
@@ -71,30 +68,58 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     room = Room(out.width)
     ledger = Ledger.beside(configuration.file, configuration.root)
     measurements = Measurements(progress, room, ledger, configuration.labelled)
-    code, message, unclear = WITHIN, "", None
-    diff = measurements.diff(configuration.settings, None)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InconclusiveWarning)  # the summary says it
-            diff.assert_within_budget()
-    except BudgetExceeded as error:
-        code, message = EXCEEDED, str(error)
-    except Inconclusive as error:
-        code, message = INCONCLUSIVE, str(error)
-    except InsufficientData as error:
-        unclear = error
+    verdicts = [
+        _judged(measurements.diff(settings, None))
+        for settings in configuration.settings.by_layer().values()
+    ]
     pairs = measurements.take_news("crossdiff train").pairs
-    if message and not options.quiet:
-        out.line(message)
-        out.line()
+    for verdict in verdicts:
+        if verdict.message and not options.quiet:
+            out.line(verdict.message)
+            out.line()
     for line in _summary(pairs, configuration.root, room, quiet=options.quiet):
         out.line(line)
     for line in _reports(measurements, pairs, configuration.root):
         if not options.quiet:
             out.line(line)
-    if unclear is not None and not options.no_verdict:
-        raise unclear
-    return WITHIN if options.no_verdict else code
+    if options.no_verdict:
+        return WITHIN
+    for verdict in verdicts:
+        if verdict.unclear is not None:
+            raise verdict.unclear
+    codes = [verdict.code for verdict in verdicts]
+    return next((code for code in (EXCEEDED, INCONCLUSIVE) if code in codes), WITHIN)
+
+
+class _Verdict(NamedTuple):
+    """The exit status that a comparison by itself asks for, what is to be said, and what kept us
+    from a verdict.
+    """
+
+    code: int
+    message: str = ""
+    unclear: InsufficientData | None = None
+
+
+def _judged(diff: CrossDiff) -> _Verdict:
+    from pytest_crossdiff.errors import (
+        BudgetExceeded,
+        Inconclusive,
+        InconclusiveWarning,
+        InsufficientData,
+    )
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InconclusiveWarning)  # the summary says it
+            diff.assert_within_budget()
+    except BudgetExceeded as error:
+        return _Verdict(EXCEEDED, str(error))
+    except Inconclusive as error:
+        return _Verdict(INCONCLUSIVE, str(error))
+    except InsufficientData as error:
+        return _Verdict(WITHIN, unclear=error)
+    return _Verdict(WITHIN)
 
 
 def _summary(pairs: Iterable[PairSummary], root: Path, room: Room, *, quiet: bool) -> Iterator[str]:

@@ -68,7 +68,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
         with progress.phase("verify features", rows, "token") as bar:
             models = [t.model.to(device) for t in trained]
             verified = verify(models, chosen, pairs, plan.settings, device, bar)
-        grouped = {side: groups(verified, side, plan.settings.min_strength) for side in SIDES}
+        grouped = {side: groups(verified, side, plan.settings.least_strength) for side in SIDES}
         found = find(grouped, verified, pairs, plan.sample.pieces, plan.corpus.documents)
     controlled = Controls()
     if plan.settings.controls:

@@ -70,7 +70,7 @@ def controls(
 
         return artefact(plan, kind, plan.control_keys[kind], build, _meta, progress)
 
-    spiked, least = plant(pairs), plan.settings.min_strength
+    spiked, least = plant(pairs), plan.settings.least_strength
     signals = told("spiked", spiked, SPIKED_SHARE, lambda of: recovered(of, spiked), own=True)
     nothing = told("null", null_pairs(pairs), NULL_SHARE, lambda of: differences(of, least))
     return Controls(tuple(Spike(**signal) for signal in signals["found"]), NullControl(**nothing))

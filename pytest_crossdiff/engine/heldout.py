@@ -157,7 +157,7 @@ def _candidates(
     joint_p = ablation.joint_strengths(own_is_b_m[index_p])
     unmapped_p = writing.unmapped()[index_p]
     written_p = part_m[index_p] & (unmapped_p > settings.exclusivity)
-    written_p &= joint_p > settings.min_strength
+    written_p &= joint_p > settings.least_strength
     worth_p = np.flatnonzero(alone_m[index_p] | written_p)
     index_p, written_p = index_p[worth_p], written_p[worth_p]
     strength_p, joint_p = strength_p[worth_p], joint_p[worth_p]
@@ -165,7 +165,7 @@ def _candidates(
     own_is_b_p, alone_p = own_is_b_m[index_p], alone_m[index_p]
     partner_p = clusters.duplicates(ablation.correlation(), own_is_b_p, alone_p)
     enough_p = fires_gp[:, worth_p].sum(0) >= MIN_DOCUMENTS
-    enough_p &= joint_p > settings.min_strength
+    enough_p &= joint_p > settings.least_strength
     return Candidates(
         index_p,
         own_is_b_p,

@@ -18,7 +18,7 @@ from pytest_crossdiff.engine.modelfiles import tokenizer_files
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pytest_crossdiff.engine.references import ModelReference
 
@@ -84,6 +84,25 @@ def load_pair(
     return Loaded(model, tokenizer, head)
 
 
+def head_of(architectures: Sequence[str], *, with_head: bool) -> tuple[Head, Any]:
+    """The head that a model of one of these classes comes with, and the class that loads it."""
+    known: dict[str, Head] = dict.fromkeys(CAUSAL, "causal")
+    for end, head in {**known, **(ON_REQUEST if with_head else {})}.items():
+        if any(name.endswith(end) for name in architectures):
+            loads = CAUSAL[0] if head == "causal" else end
+            return head, getattr(transformers, f"AutoModel{loads}")
+    return "", transformers.AutoModel
+
+
+def named_in(model: transformers.PreTrainedModel, blocks: str) -> str:
+    """The dotted name of a list of blocks in `model`, given as it is without a head that was asked
+    for.
+    """
+    if blocks and type(model).__name__.endswith(tuple(ON_REQUEST)):
+        return f"{model.base_model_prefix}.{blocks}"
+    return blocks
+
+
 def load_tokenizer(
     reference: ModelReference, *, trust_remote_code: bool, source: str
 ) -> transformers.PreTrainedTokenizerBase:
@@ -104,7 +123,6 @@ def load_tokenizer(
 def _load_model(
     reference: ModelReference, dtype: torch.dtype, trust: bool, source: str, with_head: bool
 ) -> tuple[transformers.PreTrainedModel, Head]:
-    head: Head = ""
     if reference.base is not None:
         base, head = _load_model(reference.base, dtype, trust, source, with_head)
         return _with_adapter(reference, base, source), head
@@ -124,13 +142,7 @@ def _load_model(
             for settings in (config, tokenizer):
                 _only_own_code(settings.get("auto_map"), reference)
         architectures = config.get("architectures") or []
-    kind: Any = transformers.AutoModel
-    if any(name.endswith(CAUSAL) for name in architectures):
-        head, kind = "causal", transformers.AutoModelForCausalLM
-    elif with_head:
-        ends = [end for end in ON_REQUEST if any(name.endswith(end) for name in architectures)]
-        if ends:
-            head, kind = ON_REQUEST[ends[0]], getattr(transformers, f"AutoModel{ends[0]}")
+    head, kind = head_of(architectures, with_head=with_head)
     # Reading a GGUF file draws a bar of its own; one of a long download may be seen.
     hidden = io.StringIO() if reference.file else None
     with contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pytest_crossdiff.engine.blocks import find_blocks, layer_index, output_of
 from pytest_crossdiff.engine.hardware import choose_device, choose_dtype, release
-from pytest_crossdiff.engine.loading import ON_REQUEST, load_pair, quiet
+from pytest_crossdiff.engine.loading import load_pair, named_in, quiet
 from pytest_crossdiff.engine.predictions import Predictions
 from pytest_crossdiff.engine.references import ModelReference, resolve
 from pytest_crossdiff.errors import ModelError
@@ -95,9 +95,7 @@ def load(
         source=source,
         with_head=with_head or layer == OUTPUT,
     )
-    if blocks and type(model).__name__.endswith(tuple(ON_REQUEST)):  # named as without its head
-        blocks = f"{model.base_model_prefix}.{blocks}"
-    name = find_blocks(model, blocks, source=source)
+    name = find_blocks(model, named_in(model, blocks), source=source)
     layers = len(_list(model, name))
     index = layer_index(layer, layers, source=source)
     nn.Module.to(model, where)

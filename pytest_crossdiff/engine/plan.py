@@ -115,7 +115,7 @@ def plan(
         **{name: getattr(settings, name) for name in (*chosen, "learning_rate")},
     }
     crosscoder_keys = tuple(digest({**training, "seed": seed}) for seed in seeds(settings))
-    tests = ("exclusivity", "probe", "fdr", "bootstrap", "min_r2", "min_strength", "rewritten")
+    tests = ("exclusivity", "probe", "fdr", "bootstrap", "min_r2", "least_strength", "rewritten")
     testing = {
         "version": [SCHEMA, VERIFICATION],
         **{name: getattr(settings, name) for name in tests},

@@ -13,6 +13,7 @@ Axes: b texts of a batch, p places, t places of a block, v outputs, d width.
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -32,10 +33,8 @@ if TYPE_CHECKING:
 WIDTH = 512
 AT_ONCE = 2**24
 """Probabilities that are held at once."""
-LISTED, CANDIDATES, NOISE = 8, 64, 4.0
-"""Words that are named, among how many, and how many times what chance makes of a word that isn't
-in a direction they must have.
-"""
+LISTED, CANDIDATES = 8, 64
+"""Words that are named, and among how many."""
 
 
 class Predictions(NamedTuple):
@@ -55,12 +54,7 @@ class Predictions(NamedTuple):
     ) -> Predictions:
         """For the model's own outputs.  Raises `ModelError` where it has none at each place."""
         if not head:
-            raise ModelError(
-                f"{type(model).__name__} predicts nothing at each place, or its head's weights are "
-                "missing",
-                source=source,
-                remedy="compare a block: crossdiff_layer = 0.5",
-            )
+            raise predicts_nothing(type(model).__name__, source)
         words = _words(model, tokenizer, head)
         return cls(words, signs(words).to(device))
 
@@ -87,9 +81,14 @@ class Predictions(NamedTuple):
         return p_tv.sqrt() @ self.signs_vd[: p_tv.shape[1]]
 
     def raised(self, direction_d: Tensor) -> tuple[str, ...]:
-        """The words that a direction makes likelier, the most first, as far as they stand out."""
+        """The words that a direction makes likelier, the most first, as far as they stand out.
+
+        Chance gives words that are not in it scores of deviation 1 / √WIDTH, of which the largest
+        of v is hardly above √(2 log v) times that.
+        """
         score_v = self.signs_vd @ direction_d.to(self.signs_vd.device)
-        least = NOISE * float(direction_d.norm()) / WIDTH**0.5
+        chance = (2 * math.log(len(score_v))) ** 0.5 + 0.5
+        least = chance * float(direction_d.norm()) / WIDTH**0.5
         best = score_v.topk(min(CANDIDATES, len(score_v)))
         found = [
             self.words[i]
@@ -97,6 +96,15 @@ class Predictions(NamedTuple):
             if score > least and self.words[i].strip()
         ]
         return tuple(dict.fromkeys(found))[:LISTED]
+
+
+def predicts_nothing(architecture: str, source: str) -> ModelError:
+    """Of a model without a head."""
+    return ModelError(
+        f"{architecture} predicts nothing at each place, or the weights that would are missing",
+        source=source,
+        remedy="compare a block instead of the output: crossdiff_layer = 0.5",
+    )
 
 
 def signs(words: Sequence[str]) -> Tensor:

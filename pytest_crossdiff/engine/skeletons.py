@@ -9,8 +9,8 @@ import transformers
 from torch import nn
 
 from pytest_crossdiff.engine.blocks import find_blocks, layer_index
-from pytest_crossdiff.engine.loading import CAUSAL, explained, need, quiet
-from pytest_crossdiff.engine.predictions import WIDTH
+from pytest_crossdiff.engine.loading import CAUSAL, explained, head_of, named_in, need, quiet
+from pytest_crossdiff.engine.predictions import WIDTH, predicts_nothing
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.values import OUTPUT
 
@@ -41,8 +41,8 @@ def inspect(
 
     Code that a model ships is never run here.  Raises `ModelError`.
     """
-    model = _empty(reference, source)
-    name = find_blocks(model, blocks, source=source)
+    model = _empty(reference, layer, source)
+    name = find_blocks(model, named_in(model, blocks), source=source)
     found = model.get_submodule(name)
     assert isinstance(found, (nn.ModuleList, nn.Sequential))
     index = layer_index(layer, len(found), source=source)
@@ -58,10 +58,10 @@ def inspect(
     )
 
 
-def _empty(reference: ModelReference, source: str) -> transformers.PreTrainedModel:
+def _empty(reference: ModelReference, layer: Layer, source: str) -> transformers.PreTrainedModel:
     if reference.base is not None:
         need("peft", reference, source)
-        return _empty(reference.base, source)
+        return _empty(reference.base, layer, source)
     if reference.kind == "gguf":
         need("gguf", reference, source)
     options: dict[str, Any] = {"revision": reference.revision} if reference.revision else {}
@@ -69,10 +69,11 @@ def _empty(reference: ModelReference, source: str) -> transformers.PreTrainedMod
     with quiet(), explained(reference, source):
         config = transformers.AutoConfig.from_pretrained(reference.location, **options)
         names = [CAUSAL[0]] if reference.file else config.architectures or []
-        causal = any(name.endswith(CAUSAL) for name in names)
-        kind: Any = transformers.AutoModelForCausalLM if causal else transformers.AutoModel
+        head, kind = head_of(names, with_head=layer == OUTPUT)
         with torch.device("meta"):
             model = kind.from_config(config)
         if not isinstance(model, transformers.PreTrainedModel):
             raise ModelError(f"{type(model).__name__} is no model of transformers", source=source)
+    if layer == OUTPUT and not head:
+        raise predicts_nothing(type(model).__name__, source)
     return model

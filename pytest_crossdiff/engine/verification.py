@@ -107,7 +107,7 @@ def judge(held: Heldout, far: Apart, seed: int, settings: Settings) -> list[Feat
         kind: Kind = "exclusive"
         exclusive = bool(significant[p]) and found.low[p] > least_p[p]
         rejected, undecided = _doubt(found, p, settings), False
-        if not rejected and held.joint_p[p] <= settings.min_strength:
+        if not rejected and held.joint_p[p] <= settings.least_strength:
             rejected = "next to nothing goes unexplained without it and what fires with it"
         elif not rejected and held.partner_p[p] >= 0:
             rejected = f"the {other} has it as feature {held.index_p[held.partner_p[p]]}"

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.registration import LAYER
+from pytest_crossdiff.resolution import resolve
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from pytest_crossdiff.diff import CrossDiff
 
@@ -25,9 +29,21 @@ def within_budget(crossdiff: CrossDiff) -> None:
 class GateFile(pytest.File):
     """Stands for the configuration file, whose settings are the test."""
 
+    names: Collection[str] = ()
+    """Of the gates that are asked for by name; none: all."""
+
     def collect(self) -> Iterator[Gate]:
-        """One test."""
-        yield Gate.from_parent(self, name=NAME, callobj=within_budget)
+        """One test for each layer."""
+        try:
+            layers = list(resolve(self.config).by_layer())
+        except SettingsError:
+            layers = [""]  # told where the test asks for it
+        for layer in layers:
+            name = f"{NAME}[{layer}]" if layer else NAME
+            if not self.names or {name, NAME} & {*self.names}:
+                gate: Gate = Gate.from_parent(self, name=name, callobj=within_budget)
+                gate.stash[LAYER] = layer
+                yield gate
 
 
 class Gate(pytest.Function):
@@ -35,18 +51,23 @@ class Gate(pytest.Function):
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """The configuration file in place of the file of our function."""
-        return self.path, None, NAME
+        return self.path, None, self.name
 
 
-def gate_file(session: pytest.Session, collected: Iterable[object], folder: Path) -> GateFile:
-    """The gate's node, placed where it sees the `conftest.py` files that all tests share.
+def gate_file(
+    session: pytest.Session, collected: Iterable[object], folder: Path, names: Collection[str]
+) -> GateFile:
+    """The gates' node, placed where it sees the `conftest.py` files that all tests share.
 
-    collected: the nodes that the session collected.  folder: the one that holds them all.
+    collected: the nodes that the session collected.  folder: the one that holds them all.  names:
+    of the gates that are asked for by name.
     """
     chains = (node.listchain() for node in collected if isinstance(node, pytest.Collector))
     directories = (n for chain in chains for n in chain if isinstance(n, pytest.Directory))
     parent = next((d for d in directories if d.path == folder), session)
-    return GateFile.from_parent(parent, path=gate_path(session.config))
+    file: GateFile = GateFile.from_parent(parent, path=gate_path(session.config))
+    file.names = names
+    return file
 
 
 def gate_path(config: pytest.Config) -> Path:
@@ -54,10 +75,13 @@ def gate_path(config: pytest.Config) -> Path:
     return config.inipath or config.rootpath / NAME
 
 
-def is_gate(config: pytest.Config, argument: str) -> bool:
-    """Whether a command-line argument is the gate's node id, e.g. `pytest.ini::crossdiff`."""
+def asked_for(config: pytest.Config, argument: str) -> str:
+    """The name of the gate where a command-line argument is its node id, e.g.
+    `pytest.ini::crossdiff` or `pytest.ini::crossdiff[output]`; else "".
+    """
     path, _, name = argument.partition("::")
-    return name == NAME and _absolute(config, path) == gate_path(config)
+    ours = name.partition("[")[0] == NAME and _absolute(config, path) == gate_path(config)
+    return name if ours else ""
 
 
 def common_folder(config: pytest.Config) -> Path:

@@ -68,9 +68,9 @@ function layers() {
   if (!REPORT.layers.length) return null;
   const on = (layer, side) => layer.sides.find((x) => x.side === side);
   const found = (x) => [h("strong", {}, whole(x.count)), x.possible ? ` and ${whole(x.possible)} possible` : "", h("div", { class: "quiet" }, `strength ${number(x.strength)}`)];
-  const both = (layer, show) => ["baseline", "candidate"].map((side, i) => [i ? " → " : "", show(on(layer, side))]);
+  const both = (layer, show) => ["baseline", "candidate"].map((side, i) => [i ? " → " : "", show(on(layer, side), i)]);
   const rows = REPORT.layers.map((layer) => {
-    const name = both(layer, place);
+    const name = both(layer, (x, i) => i ? place(x).replace("block ", "") : place(x));
     const verdicts = layer.statuses.map((word) => h("div", {}, statusOf(word).slice(0, 2).join(" ")));
     return [layer.key === RESULT.key ? [h("strong", {}, name), h("div", { class: "quiet" }, "this report")] : layer.page ? h("a", { href: encodeURIComponent(layer.page) }, name) : [name, h("div", { class: "quiet" }, "no report was written")],
       verdicts.length ? verdicts : h("span", { class: "none" }, "not asked for"), ...SIDES.map((side) => found(on(layer, side))),
