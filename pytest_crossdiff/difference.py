@@ -81,10 +81,11 @@ class Description:
     """What a difference is about, found without any service; nothing here is proof.
 
     words: those that stand near its firing more often than elsewhere, with their lift (how many
-    times more often).  promoted, suppressed: tokens whose logit its direction raises or lowers most
-    in the owner's own unembedding, () where the model has none.  positions: share of its firing in
-    each tenth of the pieces of text.  slices: share of tokens it fires on in each part of the
-    corpus.
+    times more often). promoted, suppressed: tokens whose logit its direction raises or lowers most
+    in the owner's own unembedding, () where the model has none; of a difference of predictions,
+    what the owner says there that the other model doesn't, and the other way round. positions:
+    share of its firing in each tenth of the pieces of text. slices: share of tokens it fires on in
+    each part of the corpus.
     """
 
     words: tuple[tuple[str, float], ...] = ()

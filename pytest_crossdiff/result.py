@@ -29,6 +29,7 @@ from pytest_crossdiff.difference import (
     TokenCount,
 )
 from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.values import OUTPUT
 
 __all__ = [
     "SCHEMA",
@@ -61,7 +62,7 @@ def place(layer: int, layers: int) -> str:
     """Where a model of so many blocks is read, in words: the output counts as one behind the last
     of them.
     """
-    return "output" if layer == layers else f"block {layer}"
+    return OUTPUT if layer == layers else f"block {layer}"
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,11 @@ class ModelFacts:
     @property
     def place(self) -> str:
         return place(self.layer, self.layers)
+
+    @property
+    def predictions(self) -> bool:
+        """Whether what it predicts was read."""
+        return self.layer == self.layers
 
     @property
     def token_coverage(self) -> float:
@@ -178,6 +184,14 @@ class Result:
 
     def model(self, side: Side) -> ModelFacts:
         return self.candidate if side == "candidate" else self.baseline
+
+    def said(self, difference: Difference) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What its model says there that the other doesn't, and what the other says instead; both
+        () where no predictions were read.
+        """
+        if not self.model(difference.side).predictions:
+            return (), ()
+        return difference.description.promoted, difference.description.suppressed
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False, allow_nan=False)

@@ -70,9 +70,9 @@ def settings_table() -> str:
 UNBOUNDED = {
     "text": "text",
     "flag": "true or false",
-    "layer": "whole number, or 0.0 to 1.0",
-    "optional_layer": "the same, or nothing",
-    "layers": "such, with commas, or none",
+    "layers": "whole number, 0.0 to 1.0, or `output`; several with commas",
+    "optional_layers": "the same, or nothing",
+    "further_layers": "such, with commas, or none",
     "formats": "`html`, `json`, `md`, with commas, or none",
 }
 """In words, what those parsers of values.py take that have no bounds."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.results import Found
     from pytest_crossdiff.cli.terminal import Terminal
     from pytest_crossdiff.report.document import Report
-    from pytest_crossdiff.result import Difference
+    from pytest_crossdiff.result import Difference, Result
 
 HELP = """\
   3, C1   open a difference, by its number in the list or its id
@@ -57,7 +57,7 @@ def browse(out: Terminal, found: Found, differences: Sequence[Difference], limit
     rows = max(LEAST_ROWS, shutil.get_terminal_size().lines - AROUND)
     rows = min(rows, limit) if limit > 0 else rows
     view = View()
-    shown = _those(differences, view)
+    shown = _those(differences, found.result, view)
     _write(out, shown, view, found.report, rows)
     while True:
         try:
@@ -79,7 +79,7 @@ def browse(out: Terminal, found: Found, differences: Sequence[Difference], limit
             out.line(visible(after))
             continue
         if (after.word, after.by) != (view.word, view.by):
-            those = _those(differences, after)
+            those = _those(differences, found.result, after)
             if not those:
                 out.line(f"None has {visible(after.word)!r}.")
                 continue
@@ -117,9 +117,9 @@ def _moved(step: int, view: View, count: int, rows: int) -> View | str:
     return dataclasses.replace(view, opened=at, first=at - at % rows)
 
 
-def _those(differences: Sequence[Difference], view: View) -> list[Difference]:
+def _those(differences: Sequence[Difference], result: Result, view: View) -> list[Difference]:
     pattern = re.compile(re.escape(view.word), re.IGNORECASE)
-    those = [d for d in differences if matches(d, pattern) or _named(d, pattern)]
+    those = [d for d in differences if matches(d, pattern, result) or _named(d, pattern)]
     if view.by == "strength":
         return sorted(those, key=lambda d: (not d.confirmed, -d.strength))
     # Of what is rewritten the exclusivity says nothing.

@@ -59,7 +59,7 @@ def chosen(
     )
     if matching is not None:
         pattern = compiled(matching, "--matching")
-        found = [d for d in found if matches(d, pattern)]
+        found = [d for d in found if matches(d, pattern, result)]
     return [d for d in found if side in (None, d.side)]
 
 
@@ -185,10 +185,12 @@ def _facts(d: Difference, report: Report) -> Iterator[tuple[str, str]]:
     yield "fires on", ", ".join(f"'{visible(t.token)}' ({t.fired} of {t.occurs})" for t in d.tokens)
     if about.words:
         yield "words near", ", ".join(f"{visible(w)} ({lift:.3g} times)" for w, lift in about.words)
+    predictions = report.result.model(d.side).predictions
+    more, less = ("says", "and not") if predictions else ("promotes", "suppresses")
     if about.promoted:
-        yield "promotes", quoted(about.promoted)
+        yield more, quoted(about.promoted)
     if about.suppressed:
-        yield "suppresses", quoted(about.suppressed)
+        yield less, quoted(about.suppressed)
 
 
 def row(d: Difference, report: Report) -> tuple[str, ...]:

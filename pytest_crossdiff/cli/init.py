@@ -41,7 +41,7 @@ _NOTES = {
     "baseline": "The model in use: a folder, a .gguf file or a hub id with a commit.",
     "candidate": "The model that is to take its place.",
     "corpus": "Texts such as your product reads; the models are compared on these.",
-    "layer": "The block whose output is compared, as a share of the depth.",
+    "layer": "Where they are compared, as a share of the depth; `0.5, output`: predictions, too.",
     "max_candidate_only": "How many differences are allowed: `crossdiff init --budgets` proposes.",
 }
 

@@ -45,21 +45,24 @@ def sides(side: str, caller: str) -> tuple[Side, ...]:
 def matching(
     result: Result, pattern: re.Pattern[str], sides: tuple[Side, ...]
 ) -> tuple[Difference, ...]:
-    """The differences of `sides` with `pattern` in a token or a context that sets them off."""
+    """The differences of `sides` with `pattern` in what sets them off, or in what is said there."""
     return tuple(
         difference
         for side in sides
         for difference in result.of(side)
-        if matches(difference, pattern)
+        if matches(difference, pattern, result)
     )
 
 
-def matches(difference: Difference, pattern: re.Pattern[str]) -> bool:
-    """Whether `pattern` is in a token or a context that sets the difference off."""
-    return any(pattern.search(text) for text in _texts(difference))
+def matches(difference: Difference, pattern: re.Pattern[str], result: Result) -> bool:
+    """Whether `pattern` is in a token or a context that sets the difference off, or, where
+    predictions were read, in what its model says there.
+    """
+    return any(pattern.search(text) for text in _texts(difference, result))
 
 
-def _texts(difference: Difference) -> Iterator[str]:
+def _texts(difference: Difference, result: Result) -> Iterator[str]:
+    yield from result.said(difference)[0]
     for token in difference.tokens:
         yield token.token
     for context in difference.contexts:

@@ -41,6 +41,7 @@ TOKENS, WORDS = 5, 5
 NAMED = 3
 """Ids in a command that is proposed."""
 REWRITTEN = "rewritten: the other model knows these places too, but writes nothing like it there"
+SAID = "What it predicts behind these tokens, and what the other model predicts instead:"
 _HEADERS = ("id", "strength", "density", "exclusivity", "fires on", "context")
 
 
@@ -55,9 +56,8 @@ def exceeded(report: Report, check: Check, entry: Path | None, room: Room = ROOM
     lines += [headline(side) + " (within)" for side in check.sides if not side.exceeded]
     lines += _pair(result)
     for side in over:
-        lines += _section(
-            f"Only in the {side.side}, strongest first:", _strongest(result.of(side.side)), room
-        )
+        title = f"Only in the {side.side}, strongest first:"
+        lines += _section(title, _strongest(result.of(side.side)), result, room)
     known = not_counted(report.accepted)
     lines += (part for line in known for part in wrapped(line, room.width, 2))
     counted = [d for side in over for d in _strongest(result.of(side.side))]
@@ -77,7 +77,7 @@ def inconclusive(report: Report, check: Check, entry: Path | None, room: Room = 
     for side in undecided:
         title = f"Perhaps only in the {side.side}, strongest first:"
         possible = _strongest(result.of(side.side, "possible"))
-        lines += _section(title, possible, room)
+        lines += _section(title, possible, result, room)
         for difference in possible[: room.of(*ROWS)]:
             doubt = f"{visible(difference.id)} is not confirmed: {visible(difference.doubt)}"
             lines += wrapped(doubt, room.width, 2)
@@ -129,7 +129,7 @@ def matched(
     for side in ("candidate", "baseline"):
         of_side = [d for d in found if d.side == side]
         if of_side:
-            lines += _section(f"Only in the {side}, strongest first:", of_side, room)
+            lines += _section(f"Only in the {side}, strongest first:", of_side, result, room)
     todo = [
         f"read the texts: each {MARKS[0]}token{MARKS[1]} sets it off",
         *_accept(found),
@@ -164,7 +164,9 @@ def _strongest(differences: Iterable[Difference]) -> list[Difference]:
     return sorted(differences, key=lambda d: -d.strength)
 
 
-def _section(title: str, differences: list[Difference], room: Room) -> Iterator[str]:
+def _section(
+    title: str, differences: list[Difference], result: Result, room: Room
+) -> Iterator[str]:
     shown = differences[: room.of(*ROWS)]
     yield from ("", title, *_table(shown, room.width).splitlines())
     if len(differences) > len(shown):
@@ -172,6 +174,13 @@ def _section(title: str, differences: list[Difference], room: Room) -> Iterator[
         yield f"… and {len(differences) - len(shown)} more ({flag} shows more)"
     if any(d.kind == "rewritten" for d in shown):
         yield from ("", *wrapped(REWRITTEN, room.width, 2))
+    said = [d for d in shown if any(result.said(d))]
+    if said:
+        yield from ("", *wrapped(SAID, room.width, 2))
+    for d in said:
+        here, instead = map(quoted, result.said(d))
+        words = f"{here or 'other words'} instead of {instead}" if instead else here
+        yield cut(f"  {visible(d.id)}  {words}", room.width)
     named = [d for d in shown if d.label]
     if named:
         yield from ("", "Labels, unverified:")

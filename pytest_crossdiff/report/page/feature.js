@@ -31,8 +31,9 @@ function descriptionParts(d) {
   const { words: lifted, promoted, suppressed, positions: tenths, slices } = d.description;
   const parts = [];
   if (lifted.length) parts.push(h("h3", {}, "Words that stand near it"), h("ul", { class: "tokens" }, lifted.map(([word, lift]) => h("li", {}, h("bdi", { class: "mono" }, cut(visible(word), 40)), h("span", { class: "quiet" }, ` ${number(lift, 2)} × as often`)))));
-  if (promoted.length) parts.push(h("h3", {}, "Tokens its direction makes likelier by itself"), tokenList(promoted));
-  if (suppressed.length) parts.push(h("h3", {}, "Tokens its direction makes less likely by itself"), tokenList(suppressed));
+  const read = place(RESULT[d.side]) === "output";
+  if (promoted.length) parts.push(h("h3", {}, read ? "What it predicts there, and the other model doesn't" : "Tokens its direction makes likelier by itself"), tokenList(promoted));
+  if (suppressed.length) parts.push(h("h3", {}, read ? "What the other model predicts there instead" : "Tokens its direction makes less likely by itself"), tokenList(suppressed));
   if (tenths.length) parts.push(h("h3", {}, "Where in a text"), positions(tenths, d.side));
   const named = Object.entries(slices).sort((a, b) => b[1] - a[1]);
   if (named.length) parts.push(h("h3", {}, "Parts of the corpus"), table("Share of tokens on which it fires in each part of the corpus", ["part", "fires on"], named.map(([name, value]) => [visible(name), percent(value)])));
