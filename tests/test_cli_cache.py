@@ -211,7 +211,8 @@ def test_hostile_names_are_spelt_out(project):
     entry = store.entry("harvest", "abcdef")
     with entry.lock():
         entry.complete(
-            {"architecture": "\x1b[2J\u202eX", "layer": 1, "tokens": 3, "dtype": "float32"}
+            {"architecture": "\x1b[2J\u202eX", "layer": 1, "layers": 3}
+            | {"tokens": 3, "dtype": "float32"}
         )
     (text,) = describe(store, [i for i in store.list() if i.key == "abcdef"])
     assert text == r"\x1b[2J\u202eX block 1: 3 tokens, float32"

@@ -70,7 +70,7 @@ def test_a_value_is_parsed_from_text_or_from_its_own_type(name, raw, value):
         ("layer", "middle", "expected a block's index, a fraction of the depth, or output"),
         ("layer", "1.5", "a fraction of the depth lies between 0.0 and 1.0"),
         ("layer", "", "expected a block's index, a fraction of the depth, or output"),
-        ("layer", [1], "expected one value"),
+        ("tokens", [1], "expected one value"),
         ("max_candidate_only", "-1", "must be at least 0"),
         ("max_candidate_only", "2.5", "expected a whole number"),
         ("max_candidate_only", True, "expected a whole number"),

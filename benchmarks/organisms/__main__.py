@@ -6,6 +6,7 @@
     python -m benchmarks.organisms output [HALF]    the same, what it predicts read
     python -m benchmarks.organisms others [HALF]    what one might use instead
     python -m benchmarks.organisms architectures    one dictionary of each kind, development half
+    python -m benchmarks.organisms capacity         dictionaries of other sizes, development half
     python -m benchmarks.organisms apart [NAME...]  the same against a model of another seed
     python -m benchmarks.organisms sweep [HALF]     the gate with fewer and more tokens
     python -m benchmarks.organisms seeds [HALF]     the gate with dictionaries of other seeds
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from benchmarks.organisms.family import Organism
 
 STEPS = (
-    "build", "gate", "output", "others", "architectures", "apart", "sweep", "seeds", "real", "page",
+    "build", "gate", "output", "others", "architectures", "capacity", "apart", "sweep", "seeds",
+    "real", "page",
 )  # fmt: skip
 ARCHITECTURES = ("dfc", "innovation")
 SWEEP_TOKENS = (16_000, 4_000)
@@ -47,6 +49,15 @@ APART = (
     "refusal-mexico", "merged-pronouns", "trigger-congress",
 )  # fmt: skip
 """Plants looked for against a model of another seed, one of each kind that can be named."""
+CAPACITY = (
+    "trigger-war", "trigger-treasury", "refusal-world", "language-german", "register-capitals",
+    "domain-help", "merged-pronouns", "heads-some", "continued-60", "continued-like-a-plant",
+)  # fmt: skip
+"""Upgrades that are compared with dictionaries of other sizes: one of each kind that took, a second
+trigger, and two benign ones.
+"""
+PAIRS_A_FEATURE = (40, 20, 10, 5)
+"""The product has one feature for every 10 training pairs."""
 OTHER_SEEDS = (10, 20)
 """First seeds of other dictionaries than the product's default ones."""
 
@@ -129,6 +140,21 @@ def _architectures(family: Family, names: list[str]) -> None:
                 effect=False,
             )
             records.add(name, record)
+
+
+def _capacity(family: Family, names: list[str]) -> None:
+    """The same with smaller and larger dictionaries, without controls."""
+    records, default = Records(family.root / "capacity.jsonl"), PAIRS_A_FEATURE[2]
+    for organism in _chosen(family, ["development"]):
+        if organism.name not in (names or CAPACITY):
+            continue
+        pair, size = family.compared(organism), 0
+        for pairs in (default, *(n for n in PAIRS_A_FEATURE if n != default)):
+            name, chosen = f"{organism.name}/{pairs}", size * default // pairs
+            if name not in records:
+                with_ = {"controls": False, "effect": False, "features": chosen}
+                records.add(name, run_gate(*pair, **with_))
+            size = size or records[name]["features"]
 
 
 def _sweep(family: Family, halves: list[str]) -> None:

@@ -51,24 +51,33 @@ def draw(collected: dict[str, Any]) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     rows = collected["organisms"]
     if any(r["others"] for r in rows):
-        draw_alternatives(rows, {"score": "the gate", **WAYS}, IMAGES / "organisms-roc.png")
+        draw_alternatives(
+            rows, {"score": "the gate in a block", **WAYS}, IMAGES / "organisms-roc.png"
+        )
     if collected["sweep"]:
         draw_sweep(by_tokens(collected), IMAGES / "organisms-tokens.png")
 
 
 def collect(family: Family) -> dict[str, Any]:
     """All records in one document."""
-    gate, others = (Records(family.root / f"{name}.jsonl") for name in ("gate", "others"))
+    gate, output, others = (
+        Records(family.root / f"{name}.jsonl") for name in ("gate", "output", "others")
+    )
     facts = family.facts
     rows: Rows = []
     for o in organisms():
         row = {"name": o.name, "kind": o.kind, "half": o.half, "planted": o.planted}
         row |= {"built": facts.get(o.name), "gate": gate.get(o.name), "others": others.get(o.name)}
+        row |= {"output": output.get(o.name)}
         if isinstance(o.change, Plant) and o.name in gate:
             words, source = o.change.words, o.change.source
             row["about"] = about(family.corpus(o), o.change.set_off_by, source)
             if words or source:
-                row["named"] = names(gate[o.name], words, source)
+                row["named"] = {
+                    read: names(found[o.name], words, source)
+                    for read, found in (("gate", gate), ("output", output))
+                    if o.name in found
+                }
         rows.append(row)
     sweep, seeds, real = (
         dict(Records(family.root / f"{n}.jsonl")) for n in ("sweep", "seeds", "real")
@@ -85,6 +94,7 @@ def collect(family: Family) -> dict[str, Any]:
         "tokens": TOKENS,
         "organisms": rows,
         "apart": dict(Records(family.root / "apart.jsonl")),
+        "capacity": dict(Records(family.root / "capacity.jsonl")),
         "architectures": dict(Records(family.root / "architectures.jsonl")),
         "sweep": sweep,
         "other_seeds": seeds,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def draw_alternatives(rows: list[dict[str, Any]], ways: dict[str, str], path: Path) -> None:
     """Detection against false alarms, the gate and what might stand in its place."""
     plt = pyplot()
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True)
+    figure, axes = plt.subplots(1, len(HALVES), figsize=(15, 4.6), sharey=True)
     styles = ["-", "--", "-.", ":"]
     for axis, half in zip(axes, HALVES, strict=True):
         for i, (way, name) in enumerate(ways.items()):
@@ -29,7 +29,7 @@ def draw_alternatives(rows: list[dict[str, Any]], ways: dict[str, str], path: Pa
                 axis.step(x, y, styles[i % 4], where="post", linewidth=thick, label=name)
         axis.set(title=f"{half} half", xlabel="benign upgrades that alarm", xlim=(-0.02, 1.02))
     axes[0].set(ylabel="planted upgrades found", ylim=(-0.02, 1.02))
-    axes[1].legend(fontsize=7, loc="lower right")
+    axes[-1].legend(fontsize=7, loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)

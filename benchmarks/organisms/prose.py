@@ -48,6 +48,10 @@ that aren't passed got no verdict at all, because not even signals of strength 0
 is too little text, and the gate says so."""
 SEEDS_TOLD = """\
 The reporting half again, the first seeds of the three dictionaries being 10 and 20 (default 0)."""
+CAPACITY_TOLD = """\
+Development half, a block, three dictionaries, without controls: confirmed and possible c/b
+(candidate-only / baseline-only), and the share of the three dictionaries that have a difference, on
+average by strength, of the six strongest."""
 APART_TOLD = """\
 `python -m benchmarks.organisms apart`: the baseline is a model of the same recipe from another
 seed, so nothing but the texts ties the two together. Candidates are the base model, where nothing

