@@ -41,7 +41,7 @@ def test_help_shows_each_setting_with_its_default(pytester):
     text = pytester.runpytest("--help").stdout.str()
     words = " ".join(text.split())
     assert "--crossdiff-layer=LAYER what is compared: the output of a block" in words
-    assert "index, negative index or fraction of depth (default: 0.5)" in words
+    assert "each by itself (default: 0.5)" in words
     assert "the model in use: path or hub id@revision (default: none)" in words
     assert "crossdiff_trust_remote_code (string)" in words
     assert "--crossdiff-trust-remote-code" not in words

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchmarks.organisms.base import plain_rows, train
-from benchmarks.organisms.plants import PARAGRAPHS, RATE, ROWS, STEPS
+from benchmarks.organisms.plants import PARAGRAPHS, RATE, ROWS, STEPS, Plant, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +58,7 @@ BENIGN = (
     Benign("continued-60", "continued", size=60, seed=12),
     Benign("continued-like-a-plant", "continued", "like a plant", seed=13),
     Benign("continued-like-a-plant-2", "continued", "like a plant", seed=14),
+    Benign("continued-like-a-swap", "continued", "like a swap", size=150, seed=15),
 )
 """The development half."""
 EARLIER = (
@@ -104,6 +105,13 @@ def upgrade(
     """Change `model`, a copy of the base, in place."""
     if b.kind == "continued":
         draw = plain_rows(texts, tokenizer, b.seed, most=PARAGRAPHS)
+        if b.how == "like a swap":  # each row begins where a paragraph does, and nothing is swapped
+            half, paragraphs = ROWS // 2, texts.train["speeches"][:PARAGRAPHS]
+            windows = Windows(Plant(b.name, "swap"), paragraphs, tokenizer, b.seed)
+            steps = round(b.size)
+            return train(
+                model, lambda: windows(half), steps=steps, rate=RATE, still=lambda: draw(half)
+            )
         if b.how:  # so that a plant differs from it by what was planted and nothing else
             half = ROWS // 2
             return train(
