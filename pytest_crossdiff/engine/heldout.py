@@ -135,7 +135,7 @@ def _candidates(
     index_p = np.flatnonzero(alone_m | part_m)
     chosen = torch.from_numpy(index_p).to(device)
     owner_p = torch.from_numpy(own_is_b_m[index_p]).to(device)
-    ablation, writing = Ablation(model, chosen, owner_p), Writing(model)
+    ablation, writing = Ablation(model, chosen, owner_p), Writing(model, signed=pairs.same_words)
     alike = model.config.width_a == model.config.width_b
     scaling = Scaling(model, chosen, owner_p) if alike else None
     firing, group_n = Firing(len(index_p)), pairs.group_n[pairs.heldout()]

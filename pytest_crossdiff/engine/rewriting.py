@@ -28,10 +28,14 @@ class Writing:
     what lies along the same direction. The two innovations of a place are often one but for the
     sign; this says in which of the models something is there. And a map that one change has bent
     leaves something on words that nothing happened to, on which two versions still agree.
+
+    signed: what points away from a direction is nothing of it. In predictions that is so: where one
+    model says a word for another, each says as much of its own as it doesn't of the other's. In a
+    residual stream it would count what a fine-tune does to the first word of a text (docs/evidence).
     """
 
-    def __init__(self, model: Crosscoder) -> None:
-        self._model, self._views = model, model.config.views[2:]
+    def __init__(self, model: Crosscoder, *, signed: bool) -> None:
+        self._model, self._views, self._signed = model, model.config.views[2:], signed
         size = model.config.features
         self._written_m, self._mapped_m, self._plain_m = (
             torch.zeros(size, dtype=torch.float64) for _ in range(3)
@@ -51,7 +55,8 @@ class Writing:
             if own.shape == other.shape:
                 counted.append((self._plain_m, other @ directions_pd.T))
             for total_m, x_tp in counted:
-                squares_p = (x_tp.clamp_min(0).square() * fires_tp).sum(0, dtype=torch.float64)
+                had_tp = x_tp.clamp_min(0) if self._signed else x_tp
+                squares_p = (had_tp.square() * fires_tp).sum(0, dtype=torch.float64)
                 total_m[view.features] += squares_p.cpu()
 
     def unmapped(self) -> NDArray[np.float64]:
