@@ -31,7 +31,7 @@ class Writing:
 
     signed: what points away from a direction is nothing of it. In predictions that is so: where one
     model says a word for another, each says as much of its own as it doesn't of the other's. In a
-    residual stream it would count what a fine-tune does to the first word of a text (docs/evidence).
+    residual stream it would count what a fine-tune does to a text's first word (docs/evidence.md).
     """
 
     def __init__(self, model: Crosscoder, *, signed: bool) -> None:
