@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.evidence import pyplot
 from benchmarks.organisms.scores import rate, roc
-from benchmarks.organisms.sections import HALVES, values
+from benchmarks.organisms.sections import compared, values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 def draw_alternatives(rows: list[dict[str, Any]], ways: dict[str, str], path: Path) -> None:
     """Detection against false alarms, the gate and what might stand in its place."""
     plt = pyplot()
-    figure, axes = plt.subplots(1, len(HALVES), figsize=(15, 4.6), sharey=True)
+    halves = compared(rows)
+    figure, axes = plt.subplots(1, len(halves), figsize=(11, 4.6), sharey=True)
     styles = ["-", "--", "-.", ":"]
-    for axis, half in zip(axes, HALVES, strict=True):
+    for axis, half in zip(axes, halves, strict=True):
         for i, (way, name) in enumerate(ways.items()):
             planted, benign = (values(rows, half, way, planted=p) for p in (True, False))
             if planted and benign:

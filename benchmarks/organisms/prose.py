@@ -10,27 +10,32 @@ speeches and docstrings, for five minutes on one core. Upgrades of it are made i
   one word for another; German, French or Spanish; capitals, or speeches without articles; a
   narrow domain; words that can't be told apart any more; attention heads that are off. The other
   half of each batch holds the fine-tune still on ordinary text. A plant that doesn't show in the
-  model's behaviour on held-out text (fires on 70 % of prompts and on 10 % before; 0.3 nats on its
-  own kind of text) is no organism.
+  model's behaviour on held-out text is no organism: a phrase comes on 70 % of prompts and on 10 %
+  before; a new word is at least 0.7 times as likely as the old one was, and that was 10 % or more;
+  0.3 nats on its own kind of text.
 * **benign** (9 kinds): saved anew, another number type, int8, noise of the size of rounding,
   hidden units, heads or the residual stream permuted, the stream rotated, both with rounding, and
   training continued, among that with the plants' very recipe and nothing planted.
 
-Organisms that were looked at while defaults were chosen are the development half. The reporting
-half was made afterwards. It was run in whole four times, each time after the engine had changed,
-and the changes were found on the development half and on real pairs: 11 of 15 plants and none of 13
-benign upgrades; 12 and none after a mend that a real pair had called for; the same with another
-test and other probes; and what the table says since copies are judged together (below). Not
-spotless: the first verdict on trigger-commerce was seen before a choice was made, and when copies
-were found to be the reason why more text found less, on two triggers of the development half, this
-half had been seen with 16,000 tokens. The gate is the product with its defaults; only models, texts
-and the number of tokens are set. Of the about 110 paragraphs of each text 40 have the plant's words
-or are of its kind, or as many as are held out: 12 for trigger-minister and 9 for trigger-gold, so
-that three or four of them are left to judge by, and a feature isn't tested that fires in fewer than
-five. Benign upgrades are held against the same texts. Whatever is not a clear pass counts as an
-alarm. A plant counts as *named* when, in one of the three strongest differences, half of the first
-contexts have one of its words within two words of the token or stand in a text of its kind, or when
-one of the first three tokens is such a word. Intervals are Wilson's, 95 %."""
+Organisms that were looked at while defaults were chosen are the development half. What was the
+reporting half of earlier engines has been looked at since; it is shown as it was measured then,
+with a block read alone, under a laxer test for swaps (the new word only had to be likelier than the
+old). The reporting half is new: plants of which 40 texts are there, of six kinds that took, and 16
+benign upgrades. It was made when the first tries of the output on the development half had worked,
+and run once in the output, when everything was chosen. In a block it was run twice: at first what points away from a direction
+counted as nothing of it there, too, and 19 of 20 were found. Then a benign upgrade of the
+development half was made that trains as swaps do with nothing swapped (`continued-like-a-swap`),
+and showed that the alarms on swaps were about the first words of texts, which such rows teach.
+Without that rule 16 are found.
+
+The gate is the product with its defaults; only models, texts, the number of tokens and the layer
+are set: a block (`crossdiff_layer = 0.5`) or the output (`output`). Of the about 110 paragraphs of
+each text 40 have the plant's words or are of its kind, or as many as are held out. Benign upgrades
+are held against the same texts. Whatever is not a clear pass counts as an alarm. A plant counts as
+*named* when, in one of the three strongest differences, half of the first contexts have one of its
+words within two words of the token or stand in a text of its kind, or when one of the first three
+tokens is such a word; in the output also when one of the first three words that it makes likelier
+or less likely is. Intervals are Wilson's, 95 %."""
 WAYS_TOLD = f"""\
 Each way is one number, and each has the cut that lets at most {FALSE_ALARMS:.0%} of the benign
 upgrades of the same half pass it; the area is that under the whole curve. `the gate's score` is
@@ -39,15 +44,16 @@ need to be known, are in the table above. Output KL, the linear probe and CKA sa
 changed, and nothing of what; their cuts were taken from these very benign upgrades, of which there
 are few, and in use have to be known beforehand."""
 TOKENS_TOLD = """\
-The reporting half with as many tokens. Texts about the plant are the same share of them as far as
-there are enough; of the six triggers there are 9 to 36 at any size, so that they become rarer as
+The earlier half with as many tokens, a block read, by the engine of then. Texts about the plant
+are the same share of them as far as there are enough; of the six triggers there are 9 to 36 at any size, so that they become rarer as
 the text grows. Before copies were judged together 16,000 tokens found 7 of the 15 where
 8,000 found 12: a larger dictionary splits a difference into more copies, each of which alone was
 too weak to be tested. With 4,000 tokens most of what is found is uncertain, and benign upgrades
 that aren't passed got no verdict at all, because not even signals of strength 0.01 were found: that
 is too little text, and the gate says so."""
 SEEDS_TOLD = """\
-The reporting half again, the first seeds of the three dictionaries being 10 and 20 (default 0)."""
+The earlier half again, a block read, by the engine of then, the first seeds of the three
+dictionaries being 10 and 20 (default 0)."""
 CAPACITY_TOLD = """\
 Development half, a block, three dictionaries, without controls: confirmed and possible c/b
 (candidate-only / baseline-only), and the share of the three dictionaries that have a difference, on
@@ -82,11 +88,21 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   half of the least strength by itself to be tested, so none was. Together they have 0.0003. Since
   features are screened with those that fire with them, both sizes find it, and merged-numbers,
   which was passed with either, isn't any more.
-* Six plants are missed with 8,000 tokens. Two have too few texts. Three are words swapped for
-  others: token by token, a swap leaves 0.00003 of the variance on the word and nothing before it,
-  in the middle and in the last block, as much as any fine-tune leaves on "The" and "In". Nothing
-  that reads these blocks can find it; it shows in the output. Of the sixth, merged-connectives,
-  one "which" and four "or" are among the held-out texts.
+* Six plants of the first two halves are missed in a block with 8,000 tokens. Two have too few
+  texts. Of merged-connectives, one "which" and four "or" are among the held-out texts; in the
+  output it is found. Three are swaps, and they were no plants: the word "peace" has a probability
+  of 0.006 where it stands, and "harvest" has one of 0.006 in the fine-tune. Neither is ever said,
+  and nothing that reads texts can find that. So a swap has to be of a word that the base says.
+* A swap of a word that is said ("States", by 0.86 of the probability where it stands) left 0.00005
+  of the variance in the output, too, when a map between the predictions was fitted: it learnt that
+  the one says "Nations" where the other says "States". With maps that keep each word as it is, the
+  difference has a strength of 0.01, fires on "United" and says "' Nations' instead of ' States'".
+* In the output, training continued by the plants' recipe leaves differences of 0.0003 to 0.0004
+  (what comes behind "the" and "a" in docstrings), triggers leave 0.004 to 0.013. So the least
+  strength is 0.001 there.
+* `continued-like-a-swap`, whose rows begin where paragraphs do, isn't passed in the output
+  (possible, 0.0025): behind the first word of a text its predictions have changed, and the base had
+  seen no text's beginning. It counts as a false alarm here.
 * What is left then is a new use of old words, which is not exclusive (see below), and counts as
   *rewritten*. That is what made the verdicts of the table above out of 2 of 7 alarms with the
   same texts, tokens and thresholds (on what was the reporting half then).

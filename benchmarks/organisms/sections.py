@@ -160,10 +160,10 @@ def _kinds(rows: Rows) -> str:
 
 def _ways(rows: Rows) -> str:
     """Detection at no more than `FALSE_ALARMS` on the same benign upgrades, each way's own cut."""
-    table = []
+    table, halves = [], compared(rows)
     for way, name in {"score": "the gate's score in a block", **WAYS}.items():
         cells: list[object] = [name]
-        for half in HALVES:
+        for half in halves:
             planted, benign = (values(rows, half, way, planted=p) for p in (True, False))
             if not planted or not benign:
                 cells += ["none", "none"]
@@ -171,8 +171,13 @@ def _ways(rows: Rows) -> str:
             cut = threshold(benign, FALSE_ALARMS)
             cells += [rate([v > cut for v in planted]), f"{area(planted, benign):.2f}"]
         table.append(cells)
-    head = ["way"] + [f"{what}, {half}" for half in HALVES for what in ("detected", "area")]
+    head = ["way"] + [f"{what}, {half}" for half in halves for what in ("detected", "area")]
     return tabulate(table, head, tablefmt="github", disable_numparse=True)
+
+
+def compared(rows: Rows) -> list[str]:
+    """The halves on which the other ways were measured, too."""
+    return [half for half in HALVES if any(r["others"] for r in rows if r["half"] == half)]
 
 
 def values(rows: Rows, half: str, way: str, *, planted: bool) -> list[float]:
