@@ -22,11 +22,11 @@ reporting half of earlier engines has been looked at since; it is shown as it wa
 with a block read alone, under a laxer test for swaps (the new word only had to be likelier than the
 old). The reporting half is new: plants of which 40 texts are there, of six kinds that took, and 16
 benign upgrades. It was made when the first tries of the output on the development half had worked,
-and run once in the output, when everything was chosen. In a block it was run twice: at first what points away from a direction
-counted as nothing of it there, too, and 19 of 20 were found. Then a benign upgrade of the
-development half was made that trains as swaps do with nothing swapped (`continued-like-a-swap`),
-and showed that the alarms on swaps were about the first words of texts, which such rows teach.
-Without that rule 16 are found.
+and run once in the output, when everything was chosen. In a block it was run twice: at first what
+points away from a direction counted as nothing of it there, too, and 19 of 20 were found. Then a
+benign upgrade of the development half was made that trains as swaps do with nothing swapped
+(`continued-like-a-swap`), and showed that the alarms on swaps were about the first words of texts,
+which such rows teach. Without that rule 16 are found.
 
 The gate is the product with its defaults; only models, texts, the number of tokens and the layer
 are set: a block (`crossdiff_layer = 0.5`) or the output (`output`). Of the about 110 paragraphs of
@@ -44,13 +44,13 @@ need to be known, are in the table above. Output KL, the linear probe and CKA sa
 changed, and nothing of what; their cuts were taken from these very benign upgrades, of which there
 are few, and in use have to be known beforehand."""
 TOKENS_TOLD = """\
-The earlier half with as many tokens, a block read, by the engine of then. Texts about the plant
-are the same share of them as far as there are enough; of the six triggers there are 9 to 36 at any size, so that they become rarer as
-the text grows. Before copies were judged together 16,000 tokens found 7 of the 15 where
-8,000 found 12: a larger dictionary splits a difference into more copies, each of which alone was
-too weak to be tested. With 4,000 tokens most of what is found is uncertain, and benign upgrades
-that aren't passed got no verdict at all, because not even signals of strength 0.01 were found: that
-is too little text, and the gate says so."""
+The earlier half with as many tokens, a block read, by the engine of then. Texts about the plant are
+the same share of them as far as there are enough; of the six triggers there are 9 to 36 at any
+size, so that they become rarer as the text grows. Before copies were judged together 16,000 tokens
+found 7 of the 15 where 8,000 found 12: a larger dictionary splits a difference into more copies,
+each of which alone was too weak to be tested. With 4,000 tokens most of what is found is uncertain,
+and benign upgrades that aren't passed got no verdict at all, because not even signals of strength
+0.01 were found: that is too little text, and the gate says so."""
 SEEDS_TOLD = """\
 The earlier half again, a block read, by the engine of then, the first seeds of the three
 dictionaries being 10 and 20 (default 0)."""
