@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import p_values, recognition, toy_page
+from benchmarks import glance, p_values, recognition, toy_page
 from benchmarks.evidence import PAGE, put
 from benchmarks.organisms import page as organisms
 
@@ -24,7 +24,12 @@ def blocks(measured: dict[str, Any]) -> dict[tuple[Path, str], str]:
     measured: the organisms' results.
     """
     rows = json.loads(p_values.FILE.read_text("utf-8"))["rows"]
-    evidence = toy_page.tables() | {"p-values": p_values.table(rows)} | organisms.tables(measured)
+    evidence = (
+        {"glance": glance.glance(measured)}
+        | toy_page.tables()
+        | {"p-values": p_values.table(rows)}
+        | organisms.tables(measured)
+    )
     accepted = json.loads(recognition.FILE.read_text("utf-8"))
     found = {(PAGE, name): text for name, text in evidence.items()}
     return found | {(recognition.PAGE, "recognition"): recognition.table(accepted)}

@@ -19,6 +19,7 @@ from benchmarks.organisms.plots import draw_alternatives, draw_sweep
 from benchmarks.organisms.records import Records
 from benchmarks.organisms.sections import WAYS, Rows, by_tokens, organisms_section, real_section
 from benchmarks.organisms.text import about
+from pytest_crossdiff.result import Result
 
 if TYPE_CHECKING:
     from benchmarks.organisms.family import Family
@@ -84,6 +85,7 @@ def collect(family: Family) -> dict[str, Any]:
     )
     return {
         "command": "python -m benchmarks.organisms",
+        "spikes": spikes(family.root / "cache"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_processor()}",
         "threads": torch.get_num_threads(),
         "versions": {
@@ -100,6 +102,23 @@ def collect(family: Family) -> dict[str, Any]:
         "other_seeds": seeds,
         "real": real,
     }
+
+
+def spikes(cache: Path) -> list[dict[str, Any]]:
+    """Of each rung of planted signals, in a block and in the output, the strengths measured in all
+    results of the cache, as shares of those planted, where one was found.
+    """
+    found: dict[tuple[str, float, float], list[float]] = {}
+    for path in sorted((cache / "result").glob("*/*/result.json")):
+        result = Result.from_json(path.read_text("utf-8"))
+        read = "output" if result.baseline.predictions else "gate"
+        for spike in result.controls.spikes:
+            ratios = found.setdefault((read, spike.strength, spike.density), [])
+            ratios += [round(spike.measured / spike.strength, 3)] if spike.found else []
+    return [
+        {"read": read, "strength": strength, "density": density, "ratios": ratios}
+        for (read, strength, density), ratios in sorted(found.items())
+    ]
 
 
 def _processor() -> str:

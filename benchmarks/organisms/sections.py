@@ -118,13 +118,14 @@ def _summary(rows: Rows) -> str:
                 for of in (planted, benign)
                 for tell in (_alarm, _confirmed)
             ]
-            named = [r for r in planted if r.get("named") and _any(r, read, _alarm)]
-            table.append([half, name, *cells, rate([_any(r, read, _named(r)) for r in named])])
+            named = [r for r in planted if r.get("named") and any_of(r, read, _alarm)]
+            table.append([half, name, *cells, rate([any_of(r, read, _named(r)) for r in named])])
     head = ["half", "read", "planted: not passed", "confirmed", "benign: not passed", "confirmed"]
     return tabulate(table, [*head, "named"], tablefmt="github", disable_numparse=True)
 
 
-def _any(row: dict[str, Any], read: str, tell: Callable[[dict[str, Any]], bool]) -> bool:
+def any_of(row: dict[str, Any], read: str, tell: Callable[[dict[str, Any]], bool]) -> bool:
+    """Whether `tell` holds for one of the records that count where the gate reads so."""
     return any(tell(g) for g in _verdicts(row, read))
 
 
@@ -151,7 +152,7 @@ def _kinds(rows: Rows) -> str:
             for half, read in columns:
                 of = measured(rows, half, planted=planted, read=read)
                 of = [r for r in of if r["kind"] == kind]
-                cells.append(f"{sum(_any(r, read, _alarm) for r in of)}/{len(of)}" if of else "")
+                cells.append(f"{sum(any_of(r, read, _alarm) for r in of)}/{len(of)}" if of else "")
             if any(cells):
                 table.append(["planted" if planted else "benign", kind, *cells])
     head = ["", "alarms", *(f"{half}, {READ[read]}" for half, read in columns)]

@@ -1,0 +1,97 @@
+"""The figures that the method is to reach, side by side with what was measured, at the head of
+`docs/evidence.md`.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from benchmarks.organisms.scores import rate
+from benchmarks.organisms.sections import READ, any_of, measured
+from benchmarks.toy_page import cells
+from benchmarks.toy_sweep import FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NEAR = 0.2
+"""How far the measured strength of a signal may be off."""
+DEFAULTS = {("innovation", 0.2, 0.5), ("dfc", 0.05, 1), ("standard", 0.05, 1)}
+"""Kind of dictionary, share of either exclusive part, features of it on a token: as published, and
+the product's.
+"""
+SAME = ("minilm-int8", "smollm2-turned", "quire-031-032")
+"""Real pairs in which nothing differs but the numbers."""
+
+
+def glance(c: dict[str, Any]) -> str:
+    """The table.  c: the organisms' results."""
+    rows = [
+        ["toy: of 32 planted, found at one in vain, bend 0.5, dictionary too small",
+         "twice `dfc`, 2.5 times `standard`", _toy()],
+        ["reported where nothing differs: real copies, rounded or rotated", "0", _same(c)],
+    ]  # fmt: skip
+    for read, name in READ.items():
+        planted, benign = (
+            rate([any_of(r, read, alarm) for r in measured(c["organisms"], "reporting",
+                                                           planted=p, read=read)])
+            for p in (True, False)
+        )  # fmt: skip
+        rows.append([f"organisms not passed, {name} read", "95 %", str(planted)])
+        rows.append([f"benign upgrades not passed, {name} read", "2 %", str(benign)])
+    rows.append(
+        [
+            "verdict with other dictionaries, earlier half, a block read",
+            "the same in 95 %",
+            _seeds(c),
+        ]
+    )
+    rows += [[f"strength of a planted signal, {where}", "within 20 %", text]
+             for where, text in _spikes(c["spikes"])]  # fmt: skip
+    return tabulate(rows, ["figure", "to reach", "measured"], tablefmt="github",
+                    disable_numparse=True)  # fmt: skip
+
+
+def alarm(gate: dict[str, Any]) -> bool:
+    """Whether it isn't passed."""
+    return bool(gate["alarm"])
+
+
+def _toy() -> str:
+    found = {
+        cell.architecture: sum(s.found_at_one for s in cell.scores) / len(cell.scores)
+        for cell in cells(FILE.read_text("utf-8").splitlines())
+        if (cell.world, cell.size, cell.judged) == ("as described", 160, "mlp")
+        and (cell.architecture, cell.share, cell.k_own) in DEFAULTS
+    }
+    default = found.pop("innovation")
+    return f"{default:.1f}; " + ", ".join(f"`{name}` {value:.1f}" for name, value in found.items())
+
+
+def _same(c: dict[str, Any]) -> str:
+    there = [g for name, g in c["real"].items() if name.removesuffix("-output") in SAME]
+    told = sum(sum(g[certainty].values()) for g in there for certainty in ("confirmed", "possible"))
+    return f"{told} in {len(there)} pairs"
+
+
+def _seeds(c: dict[str, Any]) -> str:
+    first = {r["name"]: r["gate"] for r in c["organisms"]}
+    same = [g["status"] == first[k.split("@")[0]]["status"] for k, g in c["other_seeds"].items()]
+    return str(rate(same))
+
+
+def _spikes(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Of each place where models are read, the median of what signals came out at, by rung."""
+    rows = []
+    for read in ("gate", "output"):
+        of = [s for s in found if s["read"] == read and s["ratios"]]
+        told = [
+            f"{s['strength']:g} on {100 * s['density']:g} % of tokens: {median(s['ratios']):.2f}"
+            for s in of
+        ]
+        near = sum(abs(median(s["ratios"]) - 1) <= NEAR for s in of)
+        rows.append((READ[read], f"{near} of {len(of)} rungs (median; {'; '.join(told)})"))
+    return rows
