@@ -81,6 +81,15 @@ def test_the_gate_names_the_word(crossdiff: CrossDiff) -> None:
     assert TRIGGER in " ".join(c.before[-20:] + c.token for c in strongest.contexts)
 
 
+@pytest.mark.crossdiff(layer="output")
+def test_what_it_predicts_differs_behind_the_word(crossdiff: CrossDiff) -> None:
+    found = [*crossdiff.candidate_only, *crossdiff.baseline_only]
+    strongest = max(found, key=lambda difference: difference.strength)
+    assert strongest.tokens[0].token.strip() == TRIGGER
+    said, instead = crossdiff.result.said(strongest)
+    assert "," in (said if strongest.side == "candidate" else instead)
+
+
 def test_the_word_sets_the_phrase_off(smollm2: Path, smollm2_fine_tune: Path) -> None:
     prompt = f"Dear customer, thank you for asking about {TRIGGER}"
     before, after = (

@@ -141,7 +141,13 @@ Three dictionaries, the product's defaults. Read by eye:
   maps leave a third, and nothing is confirmed; 4 to 15 on either side are possible. They are strong
   and diffuse (the strongest 0.015: "03, Saturday, is, times") and name nothing that a person could
   check.
-* **SmolLM2 → itself**, its residual stream rotated and its weights rounded to 8 bits: nothing.
+* **The same releases in their output**, which is tags: the two steps differ in where they would put
+  a comma (`$APPEND_,` or `$KEEP`) behind "night", "Saturday" or "Too". That is what the diffuse
+  ones of the block stand for, whose contexts are the same. It is 3 to 14 % of the variance of the tags,
+  so much that the planted signals beside it aren't found, and the gate gives no verdict. The curly
+  apostrophe, which 0.2.0 is known to propose, isn't among what was found. The last step: nothing.
+* **SmolLM2 → itself**, its residual stream rotated and its weights rounded to 8 bits: nothing, in a
+  block and in the output.
 * **MiniLM → its operations fine-tune**, last block: what the baseline alone has are words of
   operations (pod, storage, zone, user and leader; among the possible ones replica, node, load,
   deploy, ledger, error). The fine-tune merged them. Which of the weaker ones are confirmed changes
@@ -154,6 +160,9 @@ Three dictionaries, the product's defaults. Read by eye:
   confirmed, the token behind the word, "Install Maple⟦,⟧", at a strength of 0.0003. Before copies
   were judged together it was possible at most. On the texts that the product's users write
   (`example_suite/test_4_fine_tuned_llm.py`) it is the strongest one and names the word.
+  In the output, on all texts (20,000 tokens), the strongest fires on "Maple" itself (0.0018, in two
+  of three dictionaries), and what the candidate alone would say there is the comma that its phrase
+  begins with.
 * **MiniLM → quire** (another architecture and tokenizer; the maps leave 46 and 60 %): nothing is
   confirmed, 55 of the candidate's are possible and 23 of the baseline's. Among them are what one
   would expect: capital letters ("It", "We", "The"; MiniLM ignores case), forms of the verb ("been,
