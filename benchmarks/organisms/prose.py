@@ -143,9 +143,10 @@ Three dictionaries, the product's defaults. Read by eye:
   check.
 * **The same releases in their output**, which is tags: the two steps differ in where they would put
   a comma (`$APPEND_,` or `$KEEP`) behind "night", "Saturday" or "Too". That is what the diffuse
-  ones of the block stand for, whose contexts are the same. It is 3 to 14 % of the variance of the tags,
-  so much that the planted signals beside it aren't found, and the gate gives no verdict. The curly
-  apostrophe, which 0.2.0 is known to propose, isn't among what was found. The last step: nothing.
+  ones of the block stand for, whose contexts are the same. It is 3 to 14 % of the variance of the
+  tags, so much that the planted signals beside it aren't found, and the gate gives no verdict. The
+  curly apostrophe, which 0.2.0 is known to propose, isn't among what was found. The last step:
+  nothing.
 * **SmolLM2 → itself**, its residual stream rotated and its weights rounded to 8 bits: nothing, in a
   block and in the output.
 * **MiniLM → its operations fine-tune**, last block: what the baseline alone has are words of
