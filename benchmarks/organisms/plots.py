@@ -25,9 +25,9 @@ def draw_alternatives(rows: list[dict[str, Any]], ways: dict[str, str], path: Pa
             planted, benign = (values(rows, half, way, planted=p) for p in (True, False))
             if planted and benign:
                 points = roc(planted, benign)
-                thick = 2.8 if way == "score" else 1.2
+                thick = 2.8 if way.endswith("score") else 1.2
                 x, y = zip(*points, strict=True)
-                axis.step(x, y, styles[i % 4], where="post", linewidth=thick, label=name)
+                axis.step(x, y, f"C{i}", ls=styles[i % 4], where="post", lw=thick, label=name)
         axis.set(title=f"{half} half", xlabel="benign upgrades that alarm", xlim=(-0.02, 1.02))
     axes[0].set(ylabel="planted upgrades found", ylim=(-0.02, 1.02))
     axes[-1].legend(fontsize=7, loc="lower right")
