@@ -105,6 +105,9 @@ def test_the_page_names_the_output_and_the_words(opened: Opened):
     (models,) = page.texts(".banner .models")
     assert models == "old output → new output"
     page.go("#/difference/C1")
+    facts = " ".join(page.texts("dl"))
+    assert "predicts there ‘ Nations’" in " ".join(facts.split())
+    assert "the baseline instead ‘ States’" in " ".join(facts.split())
     headings = page.texts("h3")
     assert "What it predicts there, and the other model doesn't" in headings
     assert "What the other model predicts there instead" in headings

@@ -14,6 +14,7 @@ function evidence(x) {
 
 function effectFacts(d) {
   const e = d.effect;
+  if (place(RESULT[d.side]) === "output") return h("p", {}, "It is a difference of the output itself.");
   if (!e) return h("p", {}, "What taking it away does to the output: ", NOT_MEASURED());
   const unit = e.measure === "kl" ? " nats a token (KL divergence)" : " relative change of the last hidden state";
   const texts = [["As it is", e.plain], ["With more of it", e.steered]].filter(([, text]) => text);
@@ -26,6 +27,14 @@ function effectFacts(d) {
 }
 
 const tokenList = (tokens) => h("ul", { class: "tokens" }, tokens.map((t) => h("li", {}, h("bdi", { class: "mono" }, cut(visible(t), 40)))));
+
+// In the output: what its model predicts there, and what the other predicts instead.
+function saidParts(d) {
+  if (place(RESULT[d.side]) !== "output") return [];
+  const { promoted, suppressed } = d.description;
+  return [["predicts there", promoted], [`the ${OTHER[d.side]} instead`, suppressed]].filter(([, words]) => words.length)
+    .map(([name, words]) => [name, h("bdi", { class: "mono" }, words.slice(0, 4).map((w) => `‘${cut(visible(w), 40)}’`).join(" "))]);
+}
 
 function descriptionParts(d) {
   const { words: lifted, promoted, suppressed, positions: tenths, slices } = d.description;
@@ -67,7 +76,7 @@ function differencePage(d) {
     h("h1", { tabindex: "-1" }, `${visible(d.id)}: `, h("span", { class: "fires" }, h("bdi", {}, cut(d.fires, 120) || "no tokens kept"))),
     h("p", { class: "chips" }, sideChip(d.side), stateChip(d.certainty), d.accepted ? stateChip(d.accepted.state) : null),
     d.label ? h("p", {}, h("strong", {}, visible(d.label)), h("span", { class: "quiet" }, " — a label, unverified")) : null, accepted, certain,
-    facts([["strength", strength], ...evidence(d), ["dictionaries that have it", `${seedsOf(d)} (seed ${d.seeds.join(", ")})`],
+    facts([["strength", strength], ...saidParts(d), ...evidence(d), ["dictionaries that have it", `${seedsOf(d)} (seed ${d.seeds.join(", ")})`],
       d.latent_scaling.length ? ["latent scaling ε, r", d.latent_scaling.map((v) => number(v)).join(", ")] : null]),
     section("Contexts", contextList(d)),
     h("div", { class: "flow" }, section("Tokens", tokenTable(d)), section("Activation", histogram(d)), section("Effect on the output", effectFacts(d)), section("Description", descriptionParts(d))),
