@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FACTOR = 0.25
 LETTERS = "abdefghijkl"
+TAGS = ("keep", "cut", "swap")
 
 
 class World(NamedTuple):
@@ -71,7 +72,9 @@ class World(NamedTuple):
         return stream, stream - f_kq @ acting.directions_qd / FACTOR
 
 
-def world(folder: Path, family: str = "llama", layer: int = 3, masked: bool = False) -> World:
+def world(
+    folder: Path, family: str = "llama", layer: int = 3, *, masked: bool = False, tags: bool = False
+) -> World:
     g = np.random.default_rng(3)
     texts = ["".join(g.choice(list(LETTERS), 30)) for _ in range(12)]
     texts = [text if i % 3 == 0 else text[:9] + "c" + text[9:18] + "cc" + text[20 + i % 2 :]
@@ -80,6 +83,10 @@ def world(folder: Path, family: str = "llama", layer: int = 3, masked: bool = Fa
     if masked:
         config = type(model.config)(**tiny_models.FAMILIES[family][2])
         model = tiny_models.build(tiny_models.tf.AutoModelForMaskedLM, config)
+    if tags:
+        names = dict(enumerate(TAGS))
+        config = type(model.config)(**tiny_models.FAMILIES[family][2], id2label=names)
+        model = tiny_models.build(tiny_models.tf.AutoModelForTokenClassification, config)
     saved = tiny_models.save(model, folder / family)
     loaded = load(str(saved), layer=layer, device="cpu", with_head=True)
     pieces = [Piece(i, 0, text, (), heldout=True) for i, text in enumerate(texts)]
@@ -189,6 +196,17 @@ def test_a_masked_language_model_is_measured_by_its_predictions(tmp_path: Path) 
     assert found.effect.measure == "kl"
     assert found.effect.firing > 0.0
     assert found.effect.elsewhere == 0.0
+    assert (found.effect.steered, found.promoted) == ("", ())
+
+
+def test_a_tagger_is_measured_by_its_tags(tmp_path: Path) -> None:
+    tagger = world(tmp_path, "bert", tags=True)
+    assert tagger.loaded.head == "tags"
+    (found,) = tagger.measure(tagger.on_c())
+    assert found.effect is not None
+    assert found.effect.measure == "kl"
+    assert found.effect.firing > 0.0
+    assert {*found.effect.raised, *found.effect.lowered} == {*TAGS}
     assert (found.effect.steered, found.promoted) == ("", ())
 
 

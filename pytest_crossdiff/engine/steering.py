@@ -69,12 +69,16 @@ def promoted(
 
 
 def listed(loaded: LoadedModel, score_v: Tensor) -> tuple[str, ...]:
-    """Of the tokens with the highest scores above 0 those that can be read."""
+    """Of the tokens, or tags, with the highest scores above 0 those that can be read."""
     special = set(loaded.tokenizer.all_special_ids)
     known = len(loaded.tokenizer)
+    config: Any = loaded.model.config
     found: list[str] = []
     for token in score_v.argsort(descending=True, stable=True)[:CANDIDATES].tolist():
-        word = _text(loaded, [token]) if token < known and token not in special else ""
+        if loaded.head == "tags":
+            word = str(config.id2label[token])
+        else:
+            word = _text(loaded, [token]) if token < known and token not in special else ""
         if score_v[token] > 0 and word.strip() and "\ufffd" not in word and word not in found:
             found.append(word)
     return tuple(found[:LISTED])
