@@ -100,10 +100,10 @@ def pytest_collection(session: pytest.Session) -> None:
     from pytest_crossdiff.gate.item import asked_for, common_folder
 
     config.stash[FOLDER] = common_folder(config)
-    names = {argument: asked_for(config, argument) for argument in config.args}
-    config.stash[GATES] = {name for name in names.values() if name}
+    named = [(argument, asked_for(config, argument)) for argument in config.args]
+    config.stash[GATES] = {name for _, name in named if name}
     config.option.crossdiff |= bool(config.stash[GATES])
-    config.args[:] = [argument for argument, name in names.items() if not name]
+    config.args[:] = [argument for argument, name in named if not name]
 
 
 @pytest.hookimpl(wrapper=True)
