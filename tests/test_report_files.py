@@ -182,13 +182,19 @@ class TestMarkdown:
 
     def test_layers_of_one_pair_stand_side_by_side(self):
         sides = (
-            LayerSide("baseline", 2, 1, 0, 0.02, 0.9, 0.001),
-            LayerSide("candidate", 3, 4, 2, 0.3, 0.8, None),
+            LayerSide("baseline", 2, 9, 1, 0, 0.02, 0.9, 0.001),
+            LayerSide("candidate", 3, 9, 4, 2, 0.3, 0.8, None),
         )
-        layers = (Layer("key", sides, (), ""), Layer("other", sides, (), "page.html"))
+        said = tuple(dataclasses.replace(side, layer=9) for side in sides)
+        layers = (
+            Layer("key", sides, (), ""),
+            Layer("other", sides, (), "page.html"),
+            Layer("third", said, (), ""),
+        )
         text = render(dataclasses.replace(make_report(), layers=layers), "md").decode()
         assert "| 2 → 3 (this one) | 4 and 2 possible | 0.3 | 1 | 0.02 |" in text
         assert "| 2 → 3 | 4 and 2 possible | 0.3 | 1 | 0.02 |" in text
+        assert "| output → output | 4 and 2 possible | 0.3 | 1 | 0.02 |" in text
 
     def test_texts_stay_text(self):
         difference = make_difference(tokens=(HOSTILE,), contexts=(make_context(HOSTILE),))

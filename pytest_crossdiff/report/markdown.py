@@ -103,7 +103,7 @@ def _side(report: Report, side: Side) -> Iterator[str]:
 def _layers(report: Report) -> Iterator[str]:
     if report.layers:
         yield from ("", "The same pair at each layer that was measured:", "")
-        yield "| blocks | only in the candidate | strength | only in the baseline | strength |"
+        yield "| layers | only in the candidate | strength | only in the baseline | strength |"
         yield "|---|---|---|---|---|"
     for layer in report.layers:
         blocks = " → ".join(side.place.removeprefix("block ") for side in layer.sides)
