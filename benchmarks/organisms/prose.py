@@ -26,7 +26,8 @@ and run once in the output, when everything was chosen. In a block it was run tw
 points away from a direction counted as nothing of it there, too, and 19 of 20 were found. Then a
 benign upgrade of the development half was made that trains as swaps do with nothing swapped
 (`continued-like-a-swap`), and showed that the alarms on swaps were about the first words of texts,
-which such rows teach. Without that rule 16 are found. The development half was read in the output in part only.
+which such rows teach. Without that rule 16 are found. The development half was read in the output
+in part only.
 
 The gate is the product with its defaults; only models, texts, the number of tokens and the layer
 are set: a block (`crossdiff_layer = 0.5`) or the output (`output`). Of the about 110 paragraphs of
