@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from benchmarks.organisms.scores import rate
-from benchmarks.organisms.sections import READ, any_of, measured
+from benchmarks.organisms.sections import READ, alarm, any_of, measured
 from benchmarks.toy_page import cells
 from benchmarks.toy_sweep import FILE
 
@@ -53,11 +53,6 @@ def glance(c: dict[str, Any]) -> str:
              for where, text in _spikes(c["spikes"])]  # fmt: skip
     return tabulate(rows, ["figure", "to reach", "measured"], tablefmt="github",
                     disable_numparse=True)  # fmt: skip
-
-
-def alarm(gate: dict[str, Any]) -> bool:
-    """Whether it isn't passed."""
-    return bool(gate["alarm"])
 
 
 def _toy() -> str:

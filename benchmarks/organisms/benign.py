@@ -105,17 +105,14 @@ def upgrade(
     """Change `model`, a copy of the base, in place."""
     if b.kind == "continued":
         draw = plain_rows(texts, tokenizer, b.seed, most=PARAGRAPHS)
-        if b.how == "like a swap":  # each row begins where a paragraph does, and nothing is swapped
-            half, paragraphs = ROWS // 2, texts.train["speeches"][:PARAGRAPHS]
-            windows = Windows(Plant(b.name, "swap"), paragraphs, tokenizer, b.seed)
-            steps = round(b.size)
-            return train(
-                model, lambda: windows(half), steps=steps, rate=RATE, still=lambda: draw(half)
-            )
         if b.how:  # so that a plant differs from it by what was planted and nothing else
-            half = ROWS // 2
+            half, taught, steps = ROWS // 2, draw, STEPS
+            if b.how == "like a swap":  # each row begins where a paragraph does
+                paragraphs = texts.train["speeches"][:PARAGRAPHS]
+                taught = Windows(Plant(b.name, "swap"), paragraphs, tokenizer, b.seed)
+                steps = round(b.size)
             return train(
-                model, lambda: draw(half), steps=STEPS, rate=RATE, still=lambda: draw(half)
+                model, lambda: taught(half), steps=steps, rate=RATE, still=lambda: draw(half)
             )
         return train(model, lambda: draw(CONTINUED_ROWS), steps=round(b.size), rate=CONTINUED_RATE)
     generator = torch.Generator().manual_seed(b.seed)

@@ -11,7 +11,6 @@ from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings
 from pytest_crossdiff.result import SIDES
-from pytest_crossdiff.values import OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +77,7 @@ def facts(result: Result) -> Record:
         "steps": result.training.steps,
         "seconds": result.seconds,
         "differences": [
-            told(d) | (likelier(d) if result.baseline.place == OUTPUT else {})
+            told(d) | (likelier(d) if result.baseline.predictions else {})
             for d in strongest[: 2 * STRONGEST]
         ],
     }

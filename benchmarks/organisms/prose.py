@@ -97,9 +97,10 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   which was passed with either, isn't any more.
 * Six plants of the first two halves are missed in a block with 8,000 tokens. Two have too few
   texts. Of merged-connectives, one "which" and four "or" are among the held-out texts; in the
-  output it is found. Three are swaps, and they were no plants: the word "peace" has a probability
-  of 0.006 where it stands, and "harvest" has one of 0.006 in the fine-tune. Neither is ever said,
-  and nothing that reads texts can find that. So a swap has to be of a word that the base says.
+  output it is found. Three are swaps (peace, President, nation), and they were no plants: behind
+  40 prompts that call for them the old words have a mean probability of 0.003 to 0.006, and the new
+  ones one of 0.002 to 0.010 in the fine-tune. Neither is ever said, and nothing that reads texts
+  can find that. So a swap has to be of a word that the base says.
 * A swap of a word that is said ("States", by 0.86 of the probability where it stands) left 0.00005
   of the variance in the output, too, when a map between the predictions was fitted: it learnt that
   the one says "Nations" where the other says "States". With maps that keep each word as it is, the

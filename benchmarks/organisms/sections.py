@@ -116,9 +116,9 @@ def _summary(rows: Rows) -> str:
             cells = [
                 rate([any(tell(g) for g in _verdicts(r, read)) for r in of])
                 for of in (planted, benign)
-                for tell in (_alarm, _confirmed)
+                for tell in (alarm, _confirmed)
             ]
-            named = [r for r in planted if r.get("named") and any_of(r, read, _alarm)]
+            named = [r for r in planted if r.get("named") and any_of(r, read, alarm)]
             table.append([half, name, *cells, rate([any_of(r, read, _named(r)) for r in named])])
     head = ["half", "read", "planted: not passed", "confirmed", "benign: not passed", "confirmed"]
     return tabulate(table, [*head, "named"], tablefmt="github", disable_numparse=True)
@@ -134,7 +134,8 @@ def _named(row: dict[str, Any]) -> Callable[[dict[str, Any]], bool]:
     return lambda g: bool(row["named"]["gate" if g is row["gate"] else "output"])
 
 
-def _alarm(gate: dict[str, Any]) -> bool:
+def alarm(gate: dict[str, Any]) -> bool:
+    """Whether it isn't passed."""
     return bool(gate["alarm"])
 
 
@@ -152,7 +153,7 @@ def _kinds(rows: Rows) -> str:
             for half, read in columns:
                 of = measured(rows, half, planted=planted, read=read)
                 of = [r for r in of if r["kind"] == kind]
-                cells.append(f"{sum(any_of(r, read, _alarm) for r in of)}/{len(of)}" if of else "")
+                cells.append(f"{sum(any_of(r, read, alarm) for r in of)}/{len(of)}" if of else "")
             if any(cells):
                 table.append(["planted" if planted else "benign", kind, *cells])
     head = ["", "alarms", *(f"{half}, {READ[read]}" for half, read in columns)]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine import activations
     from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.effect import Found
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.verification import Verified
     from pytest_crossdiff.progress import Progress
@@ -48,7 +49,9 @@ def explain(
             dataclasses.replace(d, description=description)
             for d, description in zip(of_side, found, strict=True)
         ]
-        if plan.settings.effect and of_side:
+        if owner.harvest.words and of_side:
+            of_side = _with_words(of_side, acting, owner, side, plan)
+        elif plan.settings.effect and of_side:
             try:
                 of_side = _with_effects(of_side, acting, owner, side, pairs, plan, progress)
             except Exception as error:  # noqa: BLE001  an explanation is no reason to fail
@@ -84,22 +87,40 @@ def _with_effects(
 ) -> list[Difference]:
     model = load_configured(plan.settings, side, plan.references[side], with_head=True)
     try:
-        found = (
-            predicted(model, owner, acting[:STRONGEST])
-            if model.predictions
-            else measure(
-                model,
-                owner,
-                pairs.heldout(),
-                plan.sample.pieces,
-                acting[:STRONGEST],
-                chat_template=plan.settings.chat_template,
-                label=side,
-                progress=progress,
-            )
+        found = measure(
+            model,
+            owner,
+            pairs.heldout(),
+            plan.sample.pieces,
+            acting[:STRONGEST],
+            chat_template=plan.settings.chat_template,
+            label=side,
+            progress=progress,
         )
     finally:
         model.unload()
+    return _told(differences, found)
+
+
+def _with_words(
+    differences: Sequence[Difference],
+    acting: Sequence[Acting],
+    owner: activations.Side,
+    side: Side,
+    plan: Plan,
+) -> list[Difference]:
+    """Differences of predictions with what is said, all of them and whatever the settings say of
+    effects: patterns are looked for in it.
+    """
+    model = load_configured(plan.settings, side, plan.references[side])
+    try:
+        return _told(differences, predicted(model, owner, acting))
+    finally:
+        model.unload()
+
+
+def _told(differences: Sequence[Difference], found: Sequence[Found]) -> list[Difference]:
+    """The differences with what was found of the first of them."""
     measured = [
         dataclasses.replace(
             d,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
-HARVEST, CROSSCODER, VERIFICATION, EXPLANATION = 3, 7, 16, 6
+HARVEST, CROSSCODER, VERIFICATION, EXPLANATION = 3, 7, 16, 7
 """Versions of what the code makes of the same input; raised when that changes."""
 
 
