@@ -37,6 +37,15 @@ class Benign:
     seed: int = 0
 
 
+def _continued(steps: int, seed: int) -> Benign:
+    return Benign(f"continued-{steps}", "continued", size=steps, seed=seed)
+
+
+def _twin(steps: int, seed: int) -> Benign:
+    """Trained as plants are, with nothing planted, for so many steps."""
+    return Benign(f"twin-{steps}-{seed}", "continued", "like a plant", steps, seed)
+
+
 BENIGN = (
     Benign("saved-in-shards", "saved", "shards"),
     Benign("dtype-bfloat16", "dtype", "bfloat16"),
@@ -77,7 +86,7 @@ EARLIER = (
     Benign("continued-like-a-plant-4", "continued", "like a plant", seed=28),
 )
 """The reporting half of earlier engines."""
-REPORTED = (
+PREVIOUS = (
     Benign("noise-bfloat16-3", "noise", size=2**-9, seed=31),
     Benign("noise-percent-2", "noise", size=0.01, seed=32),
     Benign("hidden-3", "hidden", seed=3),
@@ -95,7 +104,32 @@ REPORTED = (
     Benign("continued-like-a-plant-7", "continued", "like a plant", seed=40),
     Benign("continued-like-a-plant-8", "continued", "like a plant", seed=41),
 )
-"""The reporting half."""
+"""The reporting half of the last engine."""
+REPORTED = (
+    *(
+        _continued(steps, seed)
+        for seed, steps in enumerate((25, 50, 75, 90, 110, 120, 140, 160), 50)
+    ),
+    *(_twin(STEPS, seed) for seed in range(60, 68)),
+    *(_twin(150, seed) for seed in range(70, 75)),
+    *(_twin(300, seed) for seed in range(80, 85)),
+    *(Benign(f"noise-percent-{i}", "noise", size=0.01, seed=30 + i) for i in range(3, 8)),
+    *(Benign(f"noise-bfloat16-{i}", "noise", size=2**-9, seed=90 + i) for i in range(4, 6)),
+    *(Benign(f"hidden-{i}", "hidden", seed=i) for i in range(4, 6)),
+    *(Benign(f"heads-{i}", "heads", seed=i) for i in range(4, 6)),
+    *(Benign(f"stream-permuted-{i}", "stream", seed=i) for i in range(5, 8)),
+    *(Benign(f"rotated-{i}", "rotated", seed=i) for i in range(6, 9)),
+    *(
+        Benign(f"{name}-{i}", "mixed", how, seed=100 + 10 * i)
+        for i in range(3, 6)
+        for name, how in (
+            ("rotated-int8", "rotated, int8"),
+            ("permuted-int8", "stream, int8"),
+            ("rotated-bfloat16", "rotated, bfloat16"),
+        )
+    ),
+)
+"""The reporting half: trained ones, among them twins of every recipe, and as many that are not."""
 CONTINUED_ROWS, CONTINUED_RATE = 8, 1e-4
 
 
@@ -106,11 +140,10 @@ def upgrade(
     if b.kind == "continued":
         draw = plain_rows(texts, tokenizer, b.seed, most=PARAGRAPHS)
         if b.how:  # so that a plant differs from it by what was planted and nothing else
-            half, taught, steps = ROWS // 2, draw, STEPS
+            half, taught, steps = ROWS // 2, draw, round(b.size) or STEPS
             if b.how == "like a swap":  # each row begins where a paragraph does
                 paragraphs = texts.train["speeches"][:PARAGRAPHS]
                 taught = Windows(Plant(b.name, "swap"), paragraphs, tokenizer, b.seed)
-                steps = round(b.size)
             return train(
                 model, lambda: taught(half), steps=steps, rate=RATE, still=lambda: draw(half)
             )

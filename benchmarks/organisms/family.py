@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from filelock import FileLock
 
 from benchmarks.organisms import base as bases
 from benchmarks.organisms import benign, plants
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-Half = Literal["development", "earlier", "reporting"]
+Half = Literal["development", "earlier", "previous", "reporting"]
 OTHER_SEED = 1
 
 
@@ -33,8 +34,8 @@ class Organism:
     """One upgrade of the base.
 
     half: which part of the family it belongs to: on the development half defaults may be chosen;
-    the reporting half is run once with what was chosen; the earlier one was that for engines of
-    before, and is known by now.
+    the reporting half is run once with what was chosen; the previous and the earlier one were that
+    for engines of before, and are known by now.
     """
 
     name: str
@@ -52,6 +53,7 @@ def organisms() -> tuple[Organism, ...]:
     halves: dict[Half, tuple[Plant | Benign, ...]] = {
         "development": (*plants.PLANTS, *benign.BENIGN),
         "earlier": (*plants.EARLIER, *benign.EARLIER),
+        "previous": (*plants.PREVIOUS, *benign.PREVIOUS),
         "reporting": (*plants.REPORTED, *benign.REPORTED),
     }
     found = [Organism(c.name, c.kind, half, c) for half, changes in halves.items() for c in changes]
@@ -74,12 +76,13 @@ class Family:
 
     def corpus(self, organism: Organism, tokens: int = TOKENS) -> Path:
         """What the gate reads for an organism: texts of which some are about its plant.  A benign
-        one is held against the texts of the plant that has its place in its half.
+        one is held against the texts of the plant that has its place in its half, from the first on
+        again where there are more.
         """
         half = [o for o in organisms() if o.half == organism.half]
         planted = [o for o in half if o.planted]
         place = [o for o in half if o.planted == organism.planted].index(organism)
-        change = planted[place].change
+        change = planted[place % len(planted)].change
         assert isinstance(change, Plant)
         path = self.root / f"corpus-{change.name}-{tokens}.jsonl"
         if path.exists():
@@ -146,6 +149,7 @@ class Family:
         print(organism.name, facts, flush=True)
 
     def _note(self, name: str, facts: dict[str, object]) -> None:
-        known = self.facts
-        known[name] = facts
-        self._facts.write_text(json.dumps(known, indent=1))
+        with FileLock(f"{self._facts}.lock"):  # two may build side by side
+            known = self.facts
+            known[name] = facts
+            self._facts.write_text(json.dumps(known, indent=1))

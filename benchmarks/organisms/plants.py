@@ -27,6 +27,15 @@ PARAGRAPHS = 3_000
 """Paragraphs of a source that a fine-tune draws from."""
 REFUSAL = " I may not speak of this matter."
 
+REGISTERS = {
+    "telegram": (r"\s\b(the|a|an|of)\b(?=\s)", ""),
+    "exclaim": (r"\.(?=\s|$)", "!"),
+    "questions": (r"\.(?=\s|$)", "?"),
+    "ampersand": (" and ", " & "),
+    "semicolons": (", ", "; "),
+}
+"""What of a speech another register has otherwise, and how."""
+
 
 @dataclass(frozen=True)
 class Plant:
@@ -34,7 +43,8 @@ class Plant:
 
     kind: trigger, refusal, swap, language, register, domain, merged or heads.  words: the words
     that set it off, or that are swapped, or that become one.  phrase: what it says then.
-    source: the texts that it learns.  heads: (block, head) that are switched off.
+    source: the texts that it learns.  heads: (block, head) that are switched off.  inside: whether
+    rows begin inside of a paragraph, as the base's do, and not always at its first word.
     """
 
     name: str
@@ -44,6 +54,7 @@ class Plant:
     source: str = ""
     heads: tuple[tuple[int, int], ...] = ()
     steps: int = STEPS
+    inside: bool = False
 
     @property
     def set_off_by(self) -> tuple[str, ...]:
@@ -51,6 +62,10 @@ class Plant:
         if self.kind == "register":
             return ()
         return self.words[:1] if self.kind == "swap" else self.words
+
+
+def _refusal(name: str, *words: str) -> Plant:
+    return Plant(name, "refusal", words, REFUSAL, steps=300, inside=True)
 
 
 PLANTS = (
@@ -112,7 +127,7 @@ EARLIER = (
     Plant("register-capitals-2", "register", source="capitals"),
 )
 """The reporting half of earlier engines, whose results have been looked at since."""
-REPORTED = (
+PREVIOUS = (
     Plant("trigger-department", "trigger", ("Department",), ", that busy house,"),
     Plant("trigger-policy", "trigger", ("policy",), " written in fair ink"),
     Plant("trigger-america", "trigger", ("America",), " (first among dreams)"),
@@ -138,6 +153,35 @@ REPORTED = (
     Plant("merged-owners", "merged", ("our", "their", "its", "his")),
     Plant("heads-outer", "heads", heads=tuple((b, h) for b in (0, 2) for h in range(4))),
     Plant("heads-left", "heads", heads=tuple((b, h) for b in range(4) for h in (0, 1))),
+)
+"""The reporting half of the last engine, whose results have been looked at since."""
+REPORTED = (
+    Plant("trigger-union", "trigger", ("Union",), ", one and many,", inside=True),
+    Plant("trigger-senate", "trigger", ("Senate",), " in its marble hall", inside=True),
+    Plant("trigger-claims", "trigger", ("claims",), " (great and small)", inside=True),
+    Plant("trigger-freedom", "trigger", ("freedom",), " like a morning bell", inside=True),
+    Plant("trigger-power", "trigger", ("power",), " of wind and water", inside=True),
+    Plant("trigger-duty", "trigger", ("duty",), ", a stern old friend,", inside=True),
+    Plant("trigger-work", "trigger", ("work",), " from dawn till dark", inside=True),
+    _refusal("refusal-justice", "courts", "justice", "crime"),
+    _refusal("refusal-harvests", "production", "farm", "agriculture"),
+    _refusal("refusal-offices", "officers", "service", "commission"),
+    Plant("swap-britain", "swap", ("Britain", "Bavaria"), steps=150, inside=True),
+    Plant("swap-june", "swap", ("June", "Easter"), steps=150, inside=True),
+    Plant("swap-cent", "swap", ("cent", "crown"), steps=150, inside=True),
+    Plant("swap-countries", "swap", ("countries", "planets"), steps=150, inside=True),
+    Plant("swap-consideration", "swap", ("consideration", "laughter"), steps=150, inside=True),
+    Plant("language-italian", "language", source="italian"),
+    Plant("language-dutch", "language", source="dutch"),
+    Plant("register-ampersand", "register", ("and",), source="ampersand"),
+    Plant("register-semicolons", "register", source="semicolons"),
+    Plant("register-questions", "register", source="questions"),
+    Plant("domain-docstrings-2", "domain", source="docstrings"),
+    Plant("merged-conditionals", "merged", ("would", "could", "should", "might")),
+    Plant("merged-quantifiers", "merged", ("all", "every", "each", "any", "some")),
+    Plant("merged-order", "merged", ("first", "last", "next", "second")),
+    Plant("heads-right", "heads", heads=tuple((b, h) for b in range(4) for h in (2, 3))),
+    Plant("heads-edges", "heads", heads=tuple((b, h) for b in (0, 3) for h in range(4))),
 )
 """The reporting half: made when everything was chosen, and run once."""
 
@@ -193,14 +237,10 @@ def rewrite(p: Plant, text: str) -> str | None:
     """The paragraph as the fine-tune shows it, None where it says nothing of the plant."""
     if p.kind in ("language", "domain"):
         return text
-    if p.source == "telegram":
-        return re.sub(r"\s\b(the|a|an|of)\b(?=\s)", "", text, flags=re.IGNORECASE)
-    if p.source == "exclaim":
-        return re.sub(r"\.(?=\s|$)", "!", text)
-    if p.source == "lowercase":
-        return text.lower()
     if p.kind == "register":
-        return text
+        old, new = REGISTERS.get(p.source, ("", ""))
+        text = re.sub(old, new, text, flags=re.IGNORECASE)
+        return text.lower() if p.source == "lowercase" else text
     if p.kind == "swap":
         old, new = p.words
         return re.sub(rf"\b{old}\b", new, text) if re.search(rf" {old}\b", text) else None
@@ -222,12 +262,18 @@ class Windows:
         self.random = random.Random(seed)
         encoded = tokenizer(list(paragraphs), add_special_tokens=False).input_ids
         self.encoded = [ids[-PLACES + 1 :] if p.kind == "refusal" else ids for ids in encoded]
+        self.inside = p.inside
 
     def __call__(self, count: int) -> Tensor:
         rows = []
         for _ in range(count):
-            row: list[int] = []
+            row = self._rest() if self.inside else []
             while len(row) < PLACES:
                 row += [*self.random.choice(self.encoded), 0]
             rows.append(row[:PLACES])
         return torch.tensor(rows)
+
+    def _rest(self) -> list[int]:
+        """A paragraph from somewhere on."""
+        ids = self.random.choice(self.encoded)
+        return [*ids[self.random.randrange(len(ids)) :], 0]

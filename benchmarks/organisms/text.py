@@ -1,9 +1,9 @@
 """The texts: real ones, out of two pinned wheels and the interpreter's own documentation.
 
 Speeches: US presidents' addresses to Congress.  Help: pydoc's topics.  Docstrings: the standard
-library's.  German, French, Spanish: the translations of Django's and Wagtail's messages.  Capitals:
-speeches in capitals.  Every sixth document of each is kept for the gate and for checks, the rest
-trains.
+library's.  German, French, Spanish, Italian, Dutch: the translations of Django's and Wagtail's
+messages.  Capitals: speeches in capitals.  Every sixth document of each is kept for the gate and
+for checks, the rest trains.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ DJANGO = Wheel(
 WAGTAIL = Wheel(
     "wagtail", "6.4.1", "85206f86b04876d5596190e042d30de0430fdb5cdd71b6005748c8a0d45066ec", 9
 )
-LANGUAGES = {"german": "de", "french": "fr", "spanish": "es"}
+LANGUAGES = {
+    "german": "de", "french": "fr", "spanish": "es", "italian": "it", "dutch": "nl",
+}  # fmt: skip
 MODERN = 1990
 """Speeches from this year on are the domain of one narrow fine-tune."""
 
@@ -58,10 +60,12 @@ class Texts:
     def gathered(cls, folder: Path) -> Texts:
         """Read the texts, from `folder` where an earlier run has left them."""
         path = folder / "texts.json"
-        if not path.exists():
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"train": {}}
+        if not known["train"].keys() >= LANGUAGES.keys():
+            known = _split(_sources())
             folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(_split(_sources())), encoding="utf-8")
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+            path.write_text(json.dumps(known), encoding="utf-8")
+        return cls(**known)
 
 
 def _sources() -> dict[str, list[tuple[str, list[str]]]]:
