@@ -11,12 +11,15 @@ from pytest_crossdiff.difference import Side  # noqa: TC001  read at run time, w
 class Spike:
     """A signal planted into one model's vectors, and whether it was found (METHOD 5).
 
-    strength, density: as planted.  measured: the strength found for it, 0 where it was not found.
+    strength, density: as planted, on average.  realised: its strength on the held-out tokens that
+    it came to stand on by chance, which is what can be found.  measured: the strength found for it,
+    0 where it was not found.
     """
 
     side: Side
     strength: float
     density: float
+    realised: float
     measured: float
 
     @property

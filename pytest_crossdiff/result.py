@@ -54,7 +54,7 @@ __all__ = [
     "Training",
 ]
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the stored form; a change in meaning or shape raises it, older results are re-made."""
 
 
@@ -118,7 +118,9 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class CorpusFacts:
-    """The texts that were read and how they were divided."""
+    """The texts that were read and how they were divided.  beyond: texts that were left out because
+    both models predict them worse than counting their tokens would.
+    """
 
     source: str
     digest: str
@@ -130,6 +132,7 @@ class CorpusFacts:
     heldout_documents: int
     train_pairs: int
     heldout_pairs: int
+    beyond: int
 
 
 @dataclass(frozen=True)

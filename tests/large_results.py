@@ -44,7 +44,7 @@ def large(features: int = 1000, differences: int = 200, seed: int = 0) -> Result
     side_of = {name: d.side for d in found for name in d.features}
     tested = tuple(dataclasses.replace(f, side=side_of.get(f.id, f.side)) for f in tested)
     spikes = tuple(
-        Spike(side, strength, density, strength * 0.95 if strength > 0.001 else 0.0)
+        Spike(side, strength, density, strength, strength * 0.95 if strength > 0.001 else 0.0)
         for side in ("baseline", "candidate")
         for strength in (0.016, 0.008, 0.004, 0.002, 0.001, 0.0005)
         for density in (0.002, 0.02)

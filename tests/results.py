@@ -160,7 +160,7 @@ def make_result(
         key=key,
         baseline=baseline or make_model("org/old"),
         candidate=candidate or make_model("org/new"),
-        corpus=CorpusFacts(corpus, "c" * 64, 60, 50, 4, 6, 50, 15, 700, 300),
+        corpus=CorpusFacts(corpus, "c" * 64, 60, 50, 4, 6, 50, 15, 700, 300, 0),
         training=Training(
             "dfc", 200, 10, 10, 24, 500, (0, 1, 2), (2, 0, 1), ((1.0, 0.5), (1.0, 0.5), (1.0, 0.6))
         ),

@@ -50,7 +50,7 @@ class Found:
         strengths = [strength for strength, _ in features]
         firing = sparse(np.array(f_np, dtype=np.float32))
         joint = SimpleNamespace(strength=lambda of, _: sum(strengths[p] for p in of))
-        self.held = SimpleNamespace(f_np=firing, ablation=joint)
+        self.held = SimpleNamespace(f_np=firing, ablation=joint, innovations=None)
         self.verified = [verified for _, verified in features]
 
     def positions(self, _: str, *, undecided: bool = False) -> list[int]:

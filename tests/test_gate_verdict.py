@@ -12,6 +12,7 @@ from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.budgets import Budgets, Limits
 from pytest_crossdiff.gate.verdict import judge
 from pytest_crossdiff.options import Settings
+from pytest_crossdiff.result import Controls, NullControl, Spike
 from results import make_difference, make_model, make_result
 
 TWO = (make_difference("C1", strength=0.02), make_difference("C2", strength=0.01))
@@ -131,3 +132,30 @@ def test_what_can_not_be_a_limit_is_refused(count, strength, what, remedy):
     assert caught.value.what == what
     assert caught.value.source == "assert_candidate_only"
     assert caught.value.remedy == remedy
+
+
+def spiked(*found: bool, null: int = 0) -> Controls:
+    """Controls of which the strongest signals of the candidate were found, or not."""
+    spikes = (Spike("candidate", 0.01, 0.01, 0.01, 0.01 if seen else 0.0) for seen in found)
+    return Controls(tuple(spikes), NullControl(null, 100, 100))
+
+
+def test_silence_means_nothing_where_planted_signals_are_missed():
+    verdict = judge(make_result(controls=spiked(False)), budgets())
+    assert verdict.status == "insufficient"
+    assert (
+        verdict.reason == "not even signals of strength 0.01 planted into the candidate are found"
+    )
+    assert judge(make_result(controls=spiked(False, True)), budgets()).status == "within"
+
+
+def test_what_is_found_all_the_same_counts():
+    """As between models so far apart that all features are taken by what differs."""
+    result = make_result(*TWO, controls=spiked(False))
+    assert judge(result, budgets()).status == "exceeded"
+    assert judge(result, budgets(2)).status == "insufficient"
+
+
+def test_nothing_counts_where_a_model_differs_from_itself():
+    result = make_result(*TWO, controls=spiked(True, null=1))
+    assert judge(result, budgets()).status == "insufficient"

@@ -15,7 +15,7 @@ FOUND = make_result(
     make_difference("C1", strength=0.0123456),
     make_difference("C2", strength=0.001, certainty="possible"),
     candidate_strength=0.0123456,
-    controls=Controls((Spike("candidate", 0.002, 0.01, 0.0019),)),
+    controls=Controls((Spike("candidate", 0.002, 0.01, 0.0021, 0.0019),)),
     key="k" * 64,
 )
 

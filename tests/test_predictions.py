@@ -10,7 +10,7 @@ import transformers as tf
 import planted
 import tiny_models
 from benchmarks.toy import pairs_of, toy
-from pytest_crossdiff.engine import explaining, pipeline
+from pytest_crossdiff.engine import beyond, explaining, pipeline
 from pytest_crossdiff.engine.innovation import fit_linear
 from pytest_crossdiff.engine.models import load, vectors
 from pytest_crossdiff.engine.null import null_pairs
@@ -157,6 +157,7 @@ def test_the_null_control_makes_no_other_words():
 def test_a_word_said_for_another_is_found_in_the_output_alone_and_named(tmp_path, monkeypatch):
     """Named it is whatever the settings say of effects, and however many are stronger."""
     monkeypatch.setattr(explaining, "STRONGEST", 0)
+    monkeypatch.setattr(beyond, "LEAST", 10**9)  # all texts are beyond random weights
     old = planted.speaker(tmp_path / "old", "in")
     new = planted.speaker(tmp_path / "new", "of")
     settings = Settings(

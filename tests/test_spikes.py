@@ -68,7 +68,7 @@ def test_a_feature_stands_for_the_signal_that_it_follows_and_else_for_none() -> 
 
 def test_the_limit_of_detection_is_the_last_rung_before_the_first_that_was_missed() -> None:
     def controls(*seen: tuple[float, bool]) -> Controls:
-        spikes = (Spike("candidate", s, 0.01, s if found else 0.0) for s, found in seen)
+        spikes = (Spike("candidate", s, 0.01, s, s if found else 0.0) for s, found in seen)
         return Controls(tuple(spikes))
 
     assert controls((0.01, True), (0.003, True), (0.001, False)).limit("candidate") == 0.003

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from pytest_crossdiff.engine.alignment import align_tokens, coverage
-from pytest_crossdiff.errors import ActivationError
+from pytest_crossdiff.engine.beyond import beyond
+from pytest_crossdiff.errors import ActivationError, InsufficientData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +58,8 @@ class Side(NamedTuple):
 
 class Pairs(NamedTuple):
     """All usable pairs: both sides, and for each pair its group of documents and its split; what is
-    planted into them; and either model at further layers, which only probes read.
+    planted into them; either model at further layers, which only probes read; and how many texts
+    were left out because they are beyond both models.
     """
 
     a: Side
@@ -66,6 +68,7 @@ class Pairs(NamedTuple):
     heldout_n: NDArray[np.bool_]
     spikes: Spikes | None = None
     further: tuple[tuple[Side, ...], tuple[Side, ...]] = ((), ())
+    beyond: int = 0
 
     @property
     def same_words(self) -> bool:
@@ -119,7 +122,8 @@ class Pairs(NamedTuple):
 def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int]) -> Pairs:
     """Align two harvests of the same `pieces`; `groups[i]` is the document group of piece i.
 
-    Raises `ActivationError` when nothing aligns.  Source: METHOD 1.
+    Raises `ActivationError` when nothing aligns, `InsufficientData` when most texts are beyond both
+    models.  Source: METHOD 1.
     """
     tokens_a, tokens_b = a.tokens_by_piece(), b.tokens_by_piece()
     rows_a, rows_b, piece_of = [], [], []
@@ -145,6 +149,8 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
     norms_a, norms_b = _norms(a), _norms(b)
     limit_a, limit_b = OUTLIER * np.median(norms_a), OUTLIER * np.median(norms_b)
     usable = (norms_a[all_a] <= limit_a) & (norms_b[all_b] <= limit_b)
+    left_out = beyond_both(a, b)
+    usable &= ~np.isin(piece_n, left_out)
     heldout_n = np.array([piece.heldout for piece in pieces])[piece_n[usable]]
     group_n = np.asarray(groups, dtype=np.int32)[piece_n[usable]]
     if heldout_n.all() or not heldout_n.any():
@@ -171,7 +177,24 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
         side(b, all_b, norms_b, characters[1]),
         group_n,
         heldout_n,
+        beyond=len(left_out),
     )
+
+
+def beyond_both(a: Harvest, b: Harvest) -> NDArray[np.int64]:
+    """The pieces that are beyond both models, where what they predict is compared."""
+    of_a, of_b = (set(beyond(h.piece_n, h.ids_n, h.surprise_n).tolist()) for h in (a, b))
+    found = np.array(sorted(of_a & of_b), dtype=np.int64)
+    pieces = len(np.union1d(a.piece_n, b.piece_n))
+    if 2 * len(found) > pieces:
+        raise InsufficientData(
+            f"neither model knows {len(found)} of {pieces} texts: counting their tokens would "
+            "predict them better, so what changes there means nothing",
+            source="crossdiff_layer = output, crossdiff_corpus",
+            remedy="give texts of the kind that the models are used on, or compare a block: "
+            "crossdiff_layer = 0.5",
+        )
+    return found
 
 
 def with_further(pairs: Pairs, a: Sequence[Harvest], b: Sequence[Harvest]) -> Pairs:

@@ -94,6 +94,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
             heldout_documents=plan.sample.heldout_documents,
             train_pairs=len(pairs.training()),
             heldout_pairs=len(pairs.heldout()),
+            beyond=pairs.beyond,
         ),
         training=Training(
             architecture=config.architecture,

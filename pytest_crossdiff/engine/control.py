@@ -18,6 +18,7 @@ from pytest_crossdiff.engine.dictionaries import artefact, new_trainers, schedul
 from pytest_crossdiff.engine.differences import groups
 from pytest_crossdiff.engine.null import null_pairs
 from pytest_crossdiff.engine.spikes import RUNGS, plant, stands_for
+from pytest_crossdiff.engine.standing import Part, strengths
 from pytest_crossdiff.engine.training import train
 from pytest_crossdiff.engine.verification import verify
 from pytest_crossdiff.result import SIDES, Controls, NullControl, Spike
@@ -88,11 +89,16 @@ def recovered(found: Verified, pairs: Pairs) -> list[Facts]:
     for side in SIDES:
         verified = found.positions(side)
         planted_ns = pairs.spikes.activations(side, pairs.heldout()).numpy()
+        realised_s = pairs.spikes.energy(side, planted_ns) / found.held.ablation.variance(side)
         signal_p = stands_for(planted_ns, found.held.f_np[:, verified])
-        for number, rung in enumerate(RUNGS):
-            of_it = [p for p, signal in zip(verified, signal_p, strict=True) if signal == number]
-            measured = found.held.ablation.strength(of_it, side)
-            signals.append({"side": side, **rung._asdict(), "measured": measured})
+        of_s = [
+            [p for p, s in zip(verified, signal_p, strict=True) if s == n]
+            for n in range(len(RUNGS))
+        ]
+        measured_s = strengths([Part(found.held, of) for of in of_s], side)
+        for rung, *stands in zip(RUNGS, realised_s.tolist(), measured_s, strict=True):
+            facts = dict(zip(("realised", "measured"), stands, strict=True))
+            signals.append({"side": side, **rung._asdict(), **facts})
     return signals
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from pytest_crossdiff.engine import clusters
 from pytest_crossdiff.engine.contexts import Places, contexts, firing, token_counts
+from pytest_crossdiff.engine.standing import Part, joint_strength, strengths
 from pytest_crossdiff.recurrence import conceivable, majority
 from pytest_crossdiff.result import SIDES, Description, Difference
 
@@ -116,7 +117,7 @@ def total_strength(grouped: Sequence[Group], verified: Sequence[Verified], side:
     return float(
         np.mean(
             [
-                v.held.ablation.strength([p for group in sure for p in group.of(i)], side)
+                joint_strength([Part(v.held, of) for group in sure if (of := group.of(i))], side)
                 for i, v in enumerate(verified)
             ]
         )
@@ -130,12 +131,11 @@ def _linked(verified: Sequence[Verified], side: Side, members: Sequence[Member])
     products_qq, both_fire_qq, sum_q = _products(firing, members)
     correlation_qq = clusters.correlation(products_qq, sum_q, firing[0].shape[0])
     together = clusters.cluster(correlation_qq, both_fire_qq)
-    found = []
-    for group in together:
-        part = [members[q] for q in group]
-        of = {i: [m.position for m in part if m.dictionary == i] for i, _ in part}
-        strengths = {i: verified[i].held.ablation.strength(p, side) for i, p in of.items()}
-        found.append(Group(part, strengths, ""))
+    found = [Group([members[q] for q in group], {}, "") for group in together]
+    of = [(g, i) for g in found for i in dict.fromkeys(m.dictionary for m in g.members)]
+    parts = [Part(verified[i].held, group.of(i)) for group, i in of]
+    for (group, i), strength in zip(of, strengths(parts, side), strict=True):
+        group.strengths[i] = strength
     return found
 
 
@@ -165,8 +165,8 @@ def _difference(
     places: Places,
     group_n: NDArray[np.int32],
 ) -> Difference:
-    strengths = group.strengths
-    clearest = max(strengths, key=lambda i: strengths[i])
+    of = group.strengths
+    clearest = max(of, key=lambda i: of[i])
     held, part = verified[clearest].held, group.of(clearest)
     unit_p = _units(held, part, side)
     activation_n = (held.f_np[:, part] * unit_p).sum(1)
@@ -200,8 +200,8 @@ def _difference(
         r2_own_low=best.r2_own_low,
         r2_other=best.r2_other,
         strength=group.strength,
-        strength_low=min(strengths.values()),
-        strength_high=max(strengths.values()),
+        strength_low=min(of.values()),
+        strength_high=max(of.values()),
         density=float(fires_n.mean()),
         peak=peak,
         documents=len(np.unique(group_n[fires_n])),

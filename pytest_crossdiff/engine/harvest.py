@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pytest_crossdiff.engine.alignment import Tokens
-from pytest_crossdiff.engine.models import vectors
+from pytest_crossdiff.engine.models import read
 from pytest_crossdiff.engine.rendering import tokenize
 from pytest_crossdiff.errors import ActivationError, CorpusError
 from pytest_crossdiff.result import place
@@ -49,8 +49,9 @@ LONGEST = 4_096
 class Harvest:
     """A finished harvest on disk: where each content token lies, and its residual vector.
 
-    piece_n, ids_n, starts_n, ends_n: arrays of length n.  Vectors are read through memory maps, so
-    that memory doesn't grow with the corpus.
+    piece_n, ids_n, starts_n, ends_n: arrays of length n.  surprise_n: how little each token was
+    expected, as `predictions.Read` has it; all NaN where a block was read.  Vectors are read
+    through memory maps, so that memory doesn't grow with the corpus.
     """
 
     def __init__(self, entry: Entry) -> None:
@@ -63,6 +64,10 @@ class Harvest:
         columns = {k: np.concatenate([shard[k] for shard in index]) for k in _INDEX}
         self.piece_n, self.ids_n = columns["piece"], columns["ids"]
         self.starts_n, self.ends_n = columns["starts"], columns["ends"]
+        self.surprise_n = np.full(len(self.ids_n), np.nan, dtype=np.float32)
+        if self.words:
+            surprises = [f.get_tensor("surprise").numpy() for f in self._files]
+            self.surprise_n = np.concatenate(surprises)
         self._vectors = [f.get_tensor("activations") for f in self._files]  # mapped, not read
         self._starts = np.cumsum([0, *(v.shape[0] for v in self._vectors)])
 
@@ -110,6 +115,13 @@ class Harvest:
 _INDEX = ("piece", "ids", "starts", "ends")
 
 
+class _Found(NamedTuple):
+    """Of the content tokens of a piece: vectors, shape (t, d), and surprises, shape (t,)."""
+
+    vectors_td: Tensor
+    surprise_t: Tensor
+
+
 class _Job(NamedTuple):
     """A piece by its index, tokenised."""
 
@@ -154,14 +166,15 @@ def harvest(
             if entry.has(name):
                 bar.advance(sum(len(job.encoded.input_ids) for job in shard), "kept")
                 continue
-            parts: dict[int, Tensor] = {}
+            parts: dict[int, _Found] = {}
             for batch in _batches(shard, _budget(model)):
                 parts |= _run(model, batch, label)
                 bar.advance(sum(len(job.encoded.input_ids) for job in batch))
                 padded += len(batch) * len(batch[-1].encoded.input_ids)
             if written is not None:
                 written.result()
-            written = writer.submit(_write, entry, name, _columns(shard, parts))
+            columns = _columns(shard, parts, predicted=model.predictions is not None)
+            written = writer.submit(_write, entry, name, columns)
         if written is not None:
             written.result()
     entry.complete(
@@ -228,8 +241,8 @@ def _batches(shard: Sequence[_Job], budget: int) -> Iterator[list[_Job]]:
     yield batch
 
 
-def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, Tensor]:
-    """The vectors of the content tokens of each piece in `batch`."""
+def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, _Found]:
+    """What is found of each piece in `batch`."""
     longest = len(batch[-1].encoded.input_ids)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
     mask = torch.zeros_like(ids)
@@ -237,11 +250,12 @@ def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, Ten
         length = len(job.encoded.input_ids)
         ids[row, :length] = torch.as_tensor(np.asarray(job.encoded.input_ids, dtype=np.int64))
         mask[row, :length] = 1
-    read_bpd = vectors(model, ids.to(model.device), mask.to(model.device)).cpu()
+    found_bp = read(model, ids.to(model.device), mask.to(model.device))
+    read_bpd = found_bp.vectors_bpd.cpu()
     found = {}
     for row, job in enumerate(batch):
-        content = np.flatnonzero(job.encoded.content)
-        found_td = read_bpd[row, torch.from_numpy(content)].contiguous()
+        content = torch.from_numpy(np.flatnonzero(job.encoded.content))
+        found_td = read_bpd[row, content].contiguous()
         if not torch.isfinite(found_td).all():
             where = place(model.layer, model.layers)
             bad = int((~torch.isfinite(found_td)).any(1).sum())
@@ -251,12 +265,16 @@ def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, Ten
                 source=f"crossdiff_{label} = {model.reference.reference}",
                 remedy="check the weights; if they are sound, set crossdiff_dtype = float32",
             )
-        found[job.piece] = found_td
+        found[job.piece] = _Found(found_td, found_bp.surprise_bp[row, content])
     return found
 
 
-def _columns(shard: Sequence[_Job], parts: dict[int, Tensor]) -> dict[str, Tensor]:
-    """A shard's vectors and index as the tensors that are stored."""
+def _columns(
+    shard: Sequence[_Job], parts: dict[int, _Found], *, predicted: bool
+) -> dict[str, Tensor]:
+    """A shard's vectors and index as the tensors that are stored; surprises where predictions were
+    read.
+    """
 
     def column(values: list[NDArray[np.int32]]) -> Tensor:
         return torch.from_numpy(np.concatenate(values).astype(np.int32))
@@ -266,8 +284,9 @@ def _columns(shard: Sequence[_Job], parts: dict[int, Tensor]) -> dict[str, Tenso
     pieces = itertools.chain.from_iterable(
         [j.piece] * n for j, n in zip(shard, lengths, strict=True)
     )
-    return {
-        "activations": torch.cat([parts[job.piece] for job in shard]),
+    surprises = {"surprise": torch.cat([parts[job.piece].surprise_t for job in shard])}
+    return (surprises if predicted else {}) | {
+        "activations": torch.cat([parts[job.piece].vectors_td for job in shard]),
         "piece": torch.tensor(list(pieces), dtype=torch.int32),
         "ids": column([np.asarray(e.input_ids)[content] for e, content in kept]),
         "starts": column([np.asarray(e.starts)[content] for e, content in kept]),

@@ -21,6 +21,7 @@ from pytest_crossdiff.engine.learning import errors_of
 from pytest_crossdiff.engine.probes import Probe, with_networks
 from pytest_crossdiff.engine.rewriting import Writing
 from pytest_crossdiff.engine.ridge import LinearMap, in_folds
+from pytest_crossdiff.engine.standing import Innovations
 from pytest_crossdiff.engine.strength import Ablation
 
 if TYPE_CHECKING:
@@ -63,13 +64,14 @@ class Candidates:
 @dataclass(frozen=True)
 class Heldout(Candidates):
     """What probes read of them, too: sums are what either R² is made from, norm_p the length of
-    their directions in their own model.
+    their directions in their own model.  innovations: None where the dictionary has none.
     """
 
     norm_p: NDArray[np.float64]
     sums: Sums
     probes: tuple[Probe, Probe]
     pairs: Pairs
+    innovations: Innovations | None
 
     @torch.no_grad()
     def other(self, positions: Sequence[int], rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -107,13 +109,21 @@ def measure(
     probes = _probes(found, screens, pairs, device, network=settings.probe == "mlp")
     sums = _read(found, probes, pairs, device)
     made, start = [], 0
-    for c in found:
+    for c, model, screened in zip(found, models, screens, strict=True):
         part = np.arange(start, start + len(c.index_p))
         norm_p, (from_a, from_b) = c.ablation.direction_norms(), probes
         at = torch.from_numpy(part).to(device)
         read_by = from_a.of(at), from_b.of(at)
+        own = Innovations(model, screened.on, device) if has_maps else None
         made.append(
-            Heldout(**vars(c), norm_p=norm_p, sums=sums.of(part), probes=read_by, pairs=pairs)
+            Heldout(
+                **vars(c),
+                norm_p=norm_p,
+                sums=sums.of(part),
+                probes=read_by,
+                pairs=pairs,
+                innovations=own,
+            )
         )
         start += len(part)
     return made

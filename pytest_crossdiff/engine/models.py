@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pytest_crossdiff.engine.blocks import find_blocks, layer_index, output_of
 from pytest_crossdiff.engine.hardware import choose_device, choose_dtype, release
 from pytest_crossdiff.engine.loading import load_pair, named_in, quiet
-from pytest_crossdiff.engine.predictions import Predictions
+from pytest_crossdiff.engine.predictions import Predictions, Read
 from pytest_crossdiff.engine.references import ModelReference, resolve
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.values import OUTPUT
@@ -136,8 +136,13 @@ def load_configured(
 
 
 def vectors(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """The residual stream after the loaded layer, or the predictions, shape (b, p, d), in the
-    model's number type.
+    """What `read` finds, without the surprises."""
+    return read(loaded, input_ids, attention_mask).vectors_bpd
+
+
+def read(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> Read:
+    """The residual stream after the loaded layer, or the predictions, in the model's number type;
+    surprises only with predictions.
 
     Later blocks don't run.  input_ids, attention_mask: shape (b, p), on any device.  Raises
     `ModelError`.
@@ -158,7 +163,8 @@ def vectors(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> T
     with quiet():
         if loaded.predictions is not None:
             return loaded.predictions.read(loaded.model, inputs_bp)
-        return output_of(loaded.model, loaded.blocks[loaded.layer], inputs_bp)
+        found = output_of(loaded.model, loaded.blocks[loaded.layer], inputs_bp)
+    return Read(found, torch.full(input_ids.shape, torch.nan))
 
 
 def _list(model: nn.Module, name: str) -> nn.ModuleList | nn.Sequential:

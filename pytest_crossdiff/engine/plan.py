@@ -15,6 +15,7 @@ from pytest_crossdiff.errors import CorpusError, SettingsError
 from pytest_crossdiff.result import SCHEMA, SIDES
 from pytest_crossdiff.store.cache import Store
 from pytest_crossdiff.store.digest import digest
+from pytest_crossdiff.values import OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
-HARVEST, CROSSCODER, VERIFICATION, EXPLANATION = 3, 7, 16, 7
-"""Versions of what the code makes of the same input; raised when that changes."""
+HARVEST, PREDICTIONS, CROSSCODER, VERIFICATION, EXPLANATION = 3, 1, 7, 17, 7
+"""Versions of what the code makes of the same input; raised when that changes.  Of predictions
+there is more than of a block.
+"""
 
 
 class Plan(NamedTuple):
@@ -95,7 +98,7 @@ def plan(
     def harvest_key(side: Side, layer: Layer) -> str:
         return digest(
             {
-                "version": HARVEST,
+                "version": [HARVEST, PREDICTIONS] if layer == OUTPUT else HARVEST,
                 "model": references[side].digest,
                 "sample": drawn.digest,
                 "layer": layer,

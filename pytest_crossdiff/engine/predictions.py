@@ -33,15 +33,30 @@ if TYPE_CHECKING:
 WIDTH = 512
 AT_ONCE = 2**24
 """Probabilities that are held at once."""
+TINY = 1e-30
+"""The least probability that a surprise is told from."""
 LISTED, CANDIDATES = 8, 64
 """Words that are named, and among how many."""
 
 
+class Read(NamedTuple):
+    """Predictions on a batch: vectors, shape (b, p, d), in the number type of the logits, and how
+    little the text's own tokens were expected, -log p in nats, shape (b, p), on the CPU: NaN for
+    each text's first, and where the next token isn't what is predicted.
+    """
+
+    vectors_bpd: Tensor
+    surprise_bp: Tensor
+
+
 class Predictions(NamedTuple):
-    """words: what each output stands for, a token or a tag.  signs_vd: of each, 1 / √WIDTH long."""
+    """words: what each output stands for, a token or a tag.  signs_vd: of each, 1 / √WIDTH long.
+    next_token: whether it is the token behind each place that is predicted.
+    """
 
     words: Sequence[str]
     signs_vd: Tensor
+    next_token: bool = False
 
     @classmethod
     def of(
@@ -56,7 +71,7 @@ class Predictions(NamedTuple):
         if not head:
             raise predicts_nothing(type(model).__name__, source)
         words = _words(model, tokenizer, head)
-        return cls(words, signs(words).to(device))
+        return cls(words, signs(words).to(device), head == "causal")
 
     @property
     def digest(self) -> str:
@@ -64,17 +79,24 @@ class Predictions(NamedTuple):
         return hashlib.sha256("\0".join(self.words).encode(errors="surrogatepass")).hexdigest()
 
     @torch.inference_mode()
-    def read(self, model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> Tensor:
-        """The predictions on a batch, shape (b, p, d), in the number type of the logits."""
+    def read(self, model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> Read:
+        """The predictions on a batch."""
         run: Any = model
         logits_bpv: Tensor = run(**understood(model, inputs_bp)).logits
-        flat_nv = logits_bpv.flatten(0, 1)
+        flat_nv, shape = logits_bpv.flatten(0, 1), logits_bpv.shape[:2]
+        next_n = inputs_bp["input_ids"].roll(-1, 1).flatten()
         size = max(1, AT_ONCE // flat_nv.shape[1])
-        parts = [
-            self.vectors(flat_nv[at : at + size].float().softmax(-1))
-            for at in range(0, len(flat_nv), size)
-        ]
-        return torch.cat(parts).to(logits_bpv.dtype).view(*logits_bpv.shape[:2], WIDTH)
+        made, said = [], []
+        for at in range(0, len(flat_nv), size):
+            p_tv = flat_nv[at : at + size].float().softmax(-1)
+            made.append(self.vectors(p_tv))
+            if self.next_token:
+                said.append(p_tv.gather(1, next_n[at : at + size, None])[:, 0])
+        surprise_bp = torch.full(shape, torch.nan)
+        if said:
+            p_bp = torch.cat(said).view(shape)
+            surprise_bp[:, 1:] = -p_bp[:, :-1].clamp_min(TINY).log().cpu()
+        return Read(torch.cat(made).to(logits_bpv.dtype).view(*shape, WIDTH), surprise_bp)
 
     def vectors(self, p_tv: Tensor) -> Tensor:
         """Of probabilities, shape (t, v), the vectors, shape (t, d)."""

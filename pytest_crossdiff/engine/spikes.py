@@ -57,6 +57,12 @@ class Spikes(NamedTuple):
         fires = _uniform(keys) < np.array([rung.density for rung in RUNGS])
         return torch.from_numpy((fires * (0.5 + _uniform(keys + np.uint64(1)))).astype(np.float32))
 
+    def energy(self, side: Side, activations_ts: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The summed squares that each signal of `side` adds where it stands so, shape (s,)."""
+        directions = self.candidate_sd if side == "candidate" else self.baseline_sd
+        squares_s = np.square(activations_ts, dtype=np.float64).sum(0)
+        return np.asarray(squares_s * directions.double().square().sum(1).numpy())
+
     def added(self, side: Side, x_td: Tensor, pairs_t: NDArray[np.int64]) -> Tensor:
         """The normalised vectors with the signals of `side` added."""
         directions = self.candidate_sd if side == "candidate" else self.baseline_sd

@@ -74,6 +74,10 @@ class Ablation:
         """Root-mean-square norm of the model's centred vectors: the unit of a peak."""
         return float(self._variance[int(side == "candidate")].mean() ** 0.5)
 
+    def variance(self, side: str) -> float:
+        """Summed squares of the model's centred vectors."""
+        return self._variance[int(side == "candidate")].total()
+
     def direction_norms(self) -> NDArray[np.float64]:
         """Length of each tested feature's direction in its own model, shape (p,)."""
         return np.asarray(self._dots_pp.diagonal().sqrt())
@@ -105,6 +109,13 @@ class Ablation:
             made._groups.append(group._replace(at=places[kept], directions=group.directions[kept]))
         return made
 
+    def targets(self) -> NDArray[np.int64]:
+        """What each tested feature reconstructs, its place in `Outputs`, shape (p,)."""
+        target_p = np.zeros(len(self._cross_p), dtype=np.int64)
+        for group in self._groups:
+            target_p[group.at.cpu().numpy()] = group.target
+        return target_p
+
     def correlation(self) -> NDArray[np.float64]:
         """Of the tested features' activations, shape (p, p)."""
         count = self._variance[0].count
@@ -121,10 +132,8 @@ class Ablation:
         Where k copies write the same thing, each by itself has a k²-th of what all of them have.
         """
         with_it_pp = torch.from_numpy(self.correlation() > clusters.CORRELATED)
-        group_p = torch.zeros(len(with_it_pp), dtype=torch.long)
-        for group in self._groups:
-            group_p[group.at.cpu()] = group.target
-        with_it_pp &= group_p[:, None] == group_p
+        target_p = torch.from_numpy(self.targets())
+        with_it_pp &= target_p[:, None] == target_p
         with_it_pp.fill_diagonal_(True)
         l_pp = with_it_pp.double()
         lost_p = 2 * (l_pp @ self._cross_p)
@@ -149,7 +158,7 @@ class Ablation:
             m = m[torch.isin(m, torch.tensor(list(members), dtype=torch.long))]
             joint = (self._together_pp * self._dots_pp)[m[:, None], m].sum()
             lost.append(float(2 * self._cross_p[m].sum() + joint))
-        return max(lost) / self._variance[int(side == "candidate")].total()
+        return max(lost) / self.variance(side)
 
 
 class _Group(NamedTuple):

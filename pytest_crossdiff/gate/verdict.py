@@ -85,11 +85,13 @@ def judge(result: Result, budgets: Budgets, accepted: Accepting = NOTHING) -> Ve
         for side in reversed(SIDES)
         if (limits := budgets.limits(side)) is not None
     )
-    reasons = "; ".join(_doubts(result, budgets))
-    if reasons:
-        return Verdict("insufficient", sides, reasons)
-    if any(side.exceeded for side in sides):
+    doubts = list(_doubts(result, budgets))
+    unseen = list(_unseen(result, budgets))
+    # That weak signals are missed makes silence worthless, not what is found all the same.
+    if not doubts and any(side.exceeded for side in sides):
         return Verdict("exceeded", sides)
+    if doubts or unseen:
+        return Verdict("insufficient", sides, "; ".join([*doubts, *unseen]))
     return Verdict("inconclusive" if any(side.open for side in sides) else "within", sides)
 
 
@@ -107,7 +109,7 @@ def _side(result: Result, side: Side, limits: Limits) -> SideVerdict:
 
 
 def _doubts(result: Result, budgets: Budgets) -> Iterator[str]:
-    """Why the measurement can't carry a verdict."""
+    """Why nothing that was found can be trusted."""
     poor = [side for side in SIDES if not result.model(side).fve >= budgets.min_fve]
     if poor:
         explained = " and ".join(f"{result.model(s).fve:.3f} of the {s}'s" for s in poor)
@@ -115,6 +117,10 @@ def _doubts(result: Result, budgets: Budgets) -> Iterator[str]:
     null = result.controls.null
     if null is not None and null.found:
         yield f"{null.found} found between the baseline and itself, where nothing differs"
+
+
+def _unseen(result: Result, budgets: Budgets) -> Iterator[str]:
+    """Why it means nothing that nothing more was found."""
     for side in SIDES:
         planted = [spike.strength for spike in result.controls.spikes if spike.side == side]
         if planted and budgets.limits(side) and result.limit_of_detection(side) is None:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.acceptance import told
-from pytest_crossdiff.report.message import apart, tokens
+from pytest_crossdiff.report.message import apart, beyond, tokens
 from pytest_crossdiff.report.text import cut, marked, number, percent, plural, visible
 from pytest_crossdiff.result import SIDES
 
@@ -135,6 +135,8 @@ def _trust(report: Report) -> Iterator[str]:
     yield f"held-out tokens: {result.corpus.heldout_pairs}"
     if far := apart(result):
         yield far
+    if left_out := beyond(result):
+        yield left_out
     null = result.controls.null
     yield f"false alarms in the null control: {'not measured' if null is None else null.found}"
     for side in report.sides:

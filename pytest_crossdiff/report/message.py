@@ -114,6 +114,15 @@ def apart(result: Result) -> str:
     )
 
 
+def beyond(result: Result) -> str:
+    """How many texts were left out of the output, "" where none was."""
+    left_out = result.corpus.beyond
+    if not left_out:
+        return ""
+    texts = plural(left_out, "text")
+    return f"{texts} left out: both models predict them worse than counting tokens would"
+
+
 def matched(
     result: Result,
     pattern: re.Pattern[str],

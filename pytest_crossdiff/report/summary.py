@@ -68,6 +68,7 @@ class PairSummary:
     but_layers: str
     controls: str
     apart: str
+    beyond: str
     checks: tuple[Check, ...]
     accepted: tuple[Acceptance, ...]
 
@@ -87,6 +88,7 @@ class PairSummary:
             _but_layers(counted),
             message.controls(counted),
             message.apart(counted),
+            message.beyond(counted),
             report.checks,
             report.accepted,
         )

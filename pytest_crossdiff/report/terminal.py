@@ -134,6 +134,8 @@ def _measured(pair: PairSummary, root: Path, room: Room) -> Iterator[tuple[str, 
         yield "controls", pair.controls
     if pair.apart:
         yield "far apart", pair.apart
+    if pair.beyond:
+        yield "beyond both", pair.beyond
     yield "explained", _both(number(before.has.fve), number(after.has.fve), "variance")
     coverage = percent(before.coverage), percent(after.coverage)
     yield "aligned", _both(*coverage, "tokens")

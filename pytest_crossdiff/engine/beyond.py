@@ -1,0 +1,47 @@
+"""Texts that are beyond a model: it predicts them worse than counting their tokens would.
+
+What two models predict there hangs on nothing that either has learnt, and hardly any training
+leaves it as it was: an upgrade that was trained a little longer on English, with nothing planted,
+predicted something else behind the letters of Spanish, which neither model knows.  So where
+predictions are compared, texts that are beyond both models are left out.  A language that only one
+of them has learnt is not beyond both.
+
+Axes: n content tokens of a harvest, u different tokens, s texts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEAST = 8
+"""Tokens that have to be predicted of a text before it is judged."""
+
+
+def beyond(
+    text_n: NDArray[np.int64], ids_n: NDArray[np.int64], surprise_n: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """The texts that the model behind `surprise_n`, -log p of each token in nats, NaN where nothing
+    precedes it, predicts worse on average than how often the other texts have each token.
+
+    text_n: the text of each token.  Returns texts, sorted, each once.
+    """
+    texts, text_n = np.unique(text_n, return_inverse=True)
+    different, ids_n = np.unique(ids_n, return_inverse=True)
+    kinds = len(different)
+    total_u, length_s = np.bincount(ids_n), np.bincount(text_n)
+    _, in_text_n, own = np.unique(text_n * kinds + ids_n, return_inverse=True, return_counts=True)
+    elsewhere_n = total_u[ids_n] - own[in_text_n]
+    # one more of each, so that what only this text has is not impossible
+    counted_n = np.log((len(ids_n) - length_s[text_n] + kinds) / (elsewhere_n + 1))
+    judged_n = np.isfinite(surprise_n)
+    worse_s = np.bincount(
+        text_n[judged_n], (surprise_n - counted_n)[judged_n], minlength=len(texts)
+    )
+    enough_s = np.bincount(text_n[judged_n], minlength=len(texts)) >= LEAST
+    found: NDArray[np.int64] = texts[enough_s & (worse_s > 0)]
+    return found

@@ -1,0 +1,137 @@
+"""The strength of a difference: how much of its model's variance stands there (METHOD 4).
+
+What its features write when they fire is not all of it: a dictionary shrinks what it writes, and of
+a strong signal that it writes several times over some copies may fail a test.  So the dictionary
+tells where a difference fires, and the innovation, which is what the other model doesn't predict,
+how much stands there.  Its direction is the mean of the innovation where it fires less the mean
+elsewhere, on training text; its strength is what lies along that direction where it fires, less as
+much as lies along it elsewhere, on held-out text.  Signals planted with a known strength are
+measured at that (docs/evidence.md); by what goes unexplained without the features they are measured
+at half of it and more.
+
+Where a dictionary has no innovations (`dfc`, `standard`) it is what goes unexplained.
+
+Axes: t pairs of a block, q parts, d the model's width.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from pytest_crossdiff.engine.exclusivity import sampled
+from pytest_crossdiff.engine.hardware import moved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.crosscoder import Crosscoder
+    from pytest_crossdiff.engine.heldout import Heldout
+    from pytest_crossdiff.engine.kernels import Active
+    from pytest_crossdiff.result import Side
+
+
+class Innovations(NamedTuple):
+    """What either model has and the other doesn't predict, and where a dictionary's features fire
+    on the training pairs of `sampled`.
+    """
+
+    model: Crosscoder
+    on: Active
+    device: torch.device
+
+    def blocks(self, pairs: Pairs, side: Side, rows: NDArray[np.int64]) -> Iterator[Tensor]:
+        """One pass over `rows`, in the units of the model's normalised vectors, shape (t, d)."""
+        is_b = side == "candidate"
+        for _, x_a, x_b in pairs.blocks(rows, self.device):
+            x = self.model.inputs(x_a, x_b)
+            own_td = x.own_b_tb if is_b else x.own_a_ta
+            assert own_td is not None
+            yield own_td * self.model.innovation_scale[int(is_b)]
+
+
+class Part(NamedTuple):
+    """Candidates of a dictionary, of one side, that are a difference together."""
+
+    held: Heldout
+    positions: Sequence[int]
+
+
+def strengths(parts: Sequence[Part], side: Side) -> list[float]:
+    """Of each part by itself; all are of the same pairs."""
+    return _measured(parts, side, together=False)
+
+
+def joint_strength(parts: Sequence[Part], side: Side) -> float:
+    """Of all parts of one dictionary together: what lies along one isn't counted again along the
+    next where both fire.
+    """
+    if parts and parts[0].held.innovations is None:
+        held, every = parts[0].held, [p for part in parts for p in part.positions]
+        return held.ablation.strength(every, side)
+    return sum(_measured(parts, side, together=True))
+
+
+@torch.no_grad()
+def _measured(parts: Sequence[Part], side: Side, *, together: bool) -> list[float]:
+    if not parts:
+        return []
+    held, innovations = parts[0].held, parts[0].held.innovations
+    if innovations is None:
+        return [part.held.ablation.strength(part.positions, side) for part in parts]
+    directions_qd = _directions(parts, side, innovations)
+    inside_q, outside_q, fires_q = (np.zeros(len(parts)) for _ in range(3))
+    heldout = held.pairs.heldout()
+    for number, own_td in enumerate(innovations.blocks(held.pairs, side, heldout)):
+        left_td = own_td.clone() if together else own_td
+        for q, (part, direction_d) in enumerate(zip(parts, directions_qd, strict=True)):
+            fires_t = torch.from_numpy((part.held.f_np.block(number, part.positions) > 0).any(1))
+            fires_t = moved(fires_t, own_td.device)
+            along_t = left_td @ direction_d
+            inside_q[q] += float(along_t[fires_t].square().sum())
+            outside_q[q] += float((own_td[~fires_t] @ direction_d).square().sum())
+            fires_q[q] += int(fires_t.sum())
+            if together:
+                left_td[fires_t] -= along_t[fires_t, None] * direction_d
+    elsewhere_q = outside_q / np.maximum(len(heldout) - fires_q, 1)
+    found_q = inside_q - fires_q * elsewhere_q
+    return [max(0.0, float(found)) / held.ablation.variance(side) for found in found_q]
+
+
+def _directions(parts: Sequence[Part], side: Side, innovations: Innovations) -> Tensor:
+    """Unit vectors along which each part's innovation lies on training text, shape (q, d)."""
+    pairs = parts[0].held.pairs
+    rows, _ = sampled(pairs)
+    f_nq = torch.stack([_joint(part) for part in parts], 1)
+    weighed_qd = elsewhere_qd = f_nq.new_zeros(len(parts), 1)
+    done = 0
+    for own_td in innovations.blocks(pairs, side, rows):
+        f_tq = f_nq[done : done + len(own_td)]
+        weighed_qd = weighed_qd + f_tq.T @ own_td
+        elsewhere_qd = elsewhere_qd + (f_tq == 0).float().T @ own_td
+        done += len(own_td)
+    weighed_qd = weighed_qd / f_nq.sum(0)[:, None].clamp_min(1e-12)
+    elsewhere_qd = elsewhere_qd / (f_nq == 0).sum(0)[:, None].clamp_min(1)
+    directions_qd = weighed_qd - elsewhere_qd
+    length_q1 = torch.linalg.vector_norm(directions_qd, dim=1, keepdim=True)
+    found_qd: Tensor = directions_qd / length_q1.clamp_min(1e-12)
+    return found_qd
+
+
+def _joint(part: Part) -> Tensor:
+    """How strongly the part's features fire together on the training pairs of `sampled`."""
+    innovations = part.held.innovations
+    assert innovations is not None
+    at = np.sort(np.asarray(part.positions, dtype=np.int64))
+    device = innovations.on.value.device
+    index, norm = (
+        torch.from_numpy(of[at]).to(device) for of in (part.held.index_p, part.held.norm_p)
+    )
+    joint_n: Tensor = innovations.on.columns(index) @ norm.float()
+    return joint_n
