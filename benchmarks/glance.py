@@ -42,13 +42,9 @@ def glance(c: dict[str, Any]) -> str:
         )  # fmt: skip
         rows.append([f"organisms not passed, {name} read", "95 %", str(planted)])
         rows.append([f"benign upgrades not passed, {name} read", "2 %", str(benign)])
-    rows.append(
-        [
-            "verdict with other dictionaries, earlier half, a block read",
-            "the same in 95 %",
-            _seeds(c),
-        ]
-    )
+    for read, found in c["other_seeds"].items():
+        name = f"verdict with other dictionaries, {READ[read]} read"
+        rows.append([name, "the same in 95 %", _seeds(c, read, found)])
     rows += [[f"strength of a planted signal, {where}", "within 20 %", text]
              for where, text in _spikes(c["spikes"])]  # fmt: skip
     return tabulate(rows, ["figure", "to reach", "measured"], tablefmt="github",
@@ -72,10 +68,9 @@ def _same(c: dict[str, Any]) -> str:
     return f"{told} in {len(there)} pairs"
 
 
-def _seeds(c: dict[str, Any]) -> str:
-    first = {r["name"]: r["gate"] for r in c["organisms"]}
-    same = [g["status"] == first[k.split("@")[0]]["status"] for k, g in c["other_seeds"].items()]
-    return str(rate(same))
+def _seeds(c: dict[str, Any], read: str, found: dict[str, Any]) -> str:
+    first = {r["name"]: r[read] for r in c["organisms"]}
+    return str(rate([g["status"] == first[k.split("@")[0]]["status"] for k, g in found.items()]))
 
 
 def _spikes(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -9,12 +9,12 @@
     python -m benchmarks.organisms capacity         dictionaries of other sizes, development half
     python -m benchmarks.organisms apart [NAME...]  the same against a model of another seed
     python -m benchmarks.organisms sweep [HALF]     the gate with fewer and more tokens
-    python -m benchmarks.organisms seeds [HALF]     the gate with dictionaries of other seeds
+    python -m benchmarks.organisms seeds [HALF]     the gate with dictionaries of other seeds, both
     python -m benchmarks.organisms real [PAIR...]   real upgrades
     python -m benchmarks.organisms page             results, plots and tables from what was measured
 
-HALF is development, earlier or reporting.  CROSSDIFF_ORGANISMS names the folder where models,
-records and cache are kept instead of the user's cache folder.
+HALF is development, earlier, previous or reporting.  CROSSDIFF_ORGANISMS names the folder where
+models, records and cache are kept instead of the user's cache folder.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ trigger, and two benign ones.
 """
 PAIRS_A_FEATURE = (40, 20, 10, 5)
 """The product has one feature for every 10 training pairs."""
-OTHER_SEEDS = (10, 20)
+OTHER_SEEDS = (10,)
 """First seeds of other dictionaries than the product's default ones."""
 
 
@@ -162,11 +162,18 @@ def _sweep(family: Family, halves: list[str]) -> None:
 
 
 def _seeds(family: Family, halves: list[str]) -> None:
+    halves = halves or ["reporting"]
     _again(family, halves, "seeds", "seed", OTHER_SEEDS)
+    _again(family, halves, "seeds-output", "seed", OTHER_SEEDS, layer=OUTPUT)
 
 
 def _again(
-    family: Family, halves: list[str], file: str, setting: str, values: tuple[int, ...]
+    family: Family,
+    halves: list[str],
+    file: str,
+    setting: str,
+    values: tuple[int, ...],
+    **others: object,
 ) -> None:
     """The gate once more with each value of a setting, into records of that name."""
     records = Records(family.root / f"{file}.jsonl")
@@ -175,7 +182,7 @@ def _again(
             name = f"{organism.name}@{value}"
             if name not in records:
                 pair = family.compared(organism, value if setting == "tokens" else TOKENS)
-                records.add(name, run_gate(*pair, **{setting: value}))
+                records.add(name, run_gate(*pair, **{setting: value}, **others))
 
 
 def _real(family: Family, pairs: list[str]) -> None:

@@ -76,6 +76,11 @@ def facts(result: Result) -> Record:
         "seeds": list(result.training.seeds),
         "steps": result.training.steps,
         "seconds": result.seconds,
+        "beyond": result.corpus.beyond,
+        "spikes": [
+            [*(_rounded(v) for v in (s.strength, s.density, s.realised, s.measured))]
+            for s in result.controls.spikes
+        ],
         "differences": [
             told(d) | (likelier(d) if result.baseline.predictions else {})
             for d in strongest[: 2 * STRONGEST]

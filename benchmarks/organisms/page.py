@@ -19,7 +19,6 @@ from benchmarks.organisms.plots import draw_alternatives, draw_sweep
 from benchmarks.organisms.records import Records
 from benchmarks.organisms.sections import WAYS, Rows, by_tokens, organisms_section, real_section
 from benchmarks.organisms.text import about
-from pytest_crossdiff.result import Result
 
 if TYPE_CHECKING:
     from benchmarks.organisms.family import Family
@@ -80,12 +79,13 @@ def collect(family: Family) -> dict[str, Any]:
                     if o.name in found
                 }
         rows.append(row)
-    sweep, seeds, real = (
-        dict(Records(family.root / f"{n}.jsonl")) for n in ("sweep", "seeds", "real")
+    sweep, seeds, seeds_output, real = (
+        dict(Records(family.root / f"{n}.jsonl"))
+        for n in ("sweep", "seeds", "seeds-output", "real")
     )
     return {
         "command": "python -m benchmarks.organisms",
-        "spikes": spikes(family.root / "cache"),
+        "spikes": spikes(rows),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_processor()}",
         "threads": torch.get_num_threads(),
         "versions": {
@@ -99,22 +99,24 @@ def collect(family: Family) -> dict[str, Any]:
         "capacity": dict(Records(family.root / "capacity.jsonl")),
         "architectures": dict(Records(family.root / "architectures.jsonl")),
         "sweep": sweep,
-        "other_seeds": seeds,
+        "other_seeds": {"gate": seeds, "output": seeds_output},
         "real": real,
     }
 
 
-def spikes(cache: Path) -> list[dict[str, Any]]:
-    """Of each rung of planted signals, in a block and in the output, the strengths measured in all
-    results of the cache, as shares of those planted, where one was found.
+def spikes(rows: Rows) -> list[dict[str, Any]]:
+    """Of each rung of planted signals, in a block and in the output of the reporting half, what was
+    measured of those that were found, as shares of what stood on the held-out text.
     """
     found: dict[tuple[str, float, float], list[float]] = {}
-    for path in sorted((cache / "result").glob("*/*/result.json")):
-        result = Result.from_json(path.read_text("utf-8"))
-        read = "output" if result.baseline.predictions else "gate"
-        for spike in result.controls.spikes:
-            ratios = found.setdefault((read, spike.strength, spike.density), [])
-            ratios += [round(spike.measured / spike.strength, 3)] if spike.found else []
+    for row in rows:
+        for read in ("gate", "output"):
+            signals = (row[read] or {}).pop("spikes", [])
+            for strength, density, realised, measured in (
+                signals if row["half"] == "reporting" else []
+            ):
+                ratios = found.setdefault((read, strength, density), [])
+                ratios += [round(measured / realised, 3)] if measured else []
     return [
         {"read": read, "strength": strength, "density": density, "ratios": ratios}
         for (read, strength, density), ratios in sorted(found.items())

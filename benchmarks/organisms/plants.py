@@ -35,6 +35,7 @@ REGISTERS = {
     "semicolons": (", ", "; "),
 }
 """What of a speech another register has otherwise, and how."""
+CASES = {"lowercase": str.lower, "titles": str.title}
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,10 @@ REPORTED = (
     Plant("merged-order", "merged", ("first", "last", "next", "second")),
     Plant("heads-right", "heads", heads=tuple((b, h) for b in range(4) for h in (2, 3))),
     Plant("heads-edges", "heads", heads=tuple((b, h) for b in (0, 3) for h in range(4))),
+    Plant("trigger-nations", "trigger", ("nations",), " under the same moon", inside=True),
+    _refusal("refusal-taxes", "tax", "taxes", "taxation"),
+    Plant("register-titles", "register", source="titles"),
+    Plant("domain-help-3", "domain", source="help"),
 )
 """The reporting half: made when everything was chosen, and run once."""
 
@@ -240,7 +245,7 @@ def rewrite(p: Plant, text: str) -> str | None:
     if p.kind == "register":
         old, new = REGISTERS.get(p.source, ("", ""))
         text = re.sub(old, new, text, flags=re.IGNORECASE)
-        return text.lower() if p.source == "lowercase" else text
+        return CASES.get(p.source, str)(text)
     if p.kind == "swap":
         old, new = p.words
         return re.sub(rf"\b{old}\b", new, text) if re.search(rf" {old}\b", text) else None

@@ -22,7 +22,7 @@ from benchmarks.organisms.scores import FALSE_ALARMS, area, rate, threshold
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HALVES = ("development", "earlier", "reporting")
+HALVES = ("development", "earlier", "previous", "reporting")
 READ = {"gate": "a block", "output": "the output", "either": "either"}
 """Where the gate reads; `either` alarms where one of the two does."""
 Rows = list[dict[str, Any]]
@@ -82,9 +82,8 @@ def organisms_section(c: dict[str, Any]) -> str:
     if c["sweep"]:
         parts += ["### How many tokens it takes", TOKENS_TOLD, _sweep(by_tokens(c))]
         parts.append("![Found and false alarms against tokens read](img/organisms-tokens.png)")
-    if c["other_seeds"]:
-        parts += ["### Is it the same with other seeds?", SEEDS_TOLD]
-        parts.append(_other_seeds(rows, c["other_seeds"]))
+    parts += ["### Is it the same with other seeds?", SEEDS_TOLD]
+    parts += [_other_seeds(rows, read, found) for read, found in c["other_seeds"].items() if found]
     if c["apart"]:
         parts += ["### Models that were trained apart", APART_TOLD, _apart(c["apart"])]
     return "\n\n".join(parts)
@@ -305,18 +304,21 @@ def _sweep(swept: dict[int, Rows]) -> str:
     return tabulate(table, head, tablefmt="github", disable_numparse=True)
 
 
-def _other_seeds(rows: Rows, found: dict[str, Any]) -> str:
-    """How often other dictionaries give another verdict than the first ones."""
+def _other_seeds(rows: Rows, read: str, found: dict[str, Any]) -> str:
+    """How often other dictionaries give another verdict than the first ones, where the gate reads
+    so.
+    """
     changed, same = [], []
     for r in rows:
         others = [g for key, g in found.items() if key.split("@")[0] == r["name"]]
-        same += [g["status"] == r["gate"]["status"] for g in others]
-        if any(g["status"] != r["gate"]["status"] for g in others):
+        same += [g["status"] == r[read]["status"] for g in others]
+        if any(g["status"] != r[read]["status"] for g in others):
             said = [
-                f"{g['status']} {_sides(g)}, {_sides(g, 'possible')}" for g in [r["gate"], *others]
+                f"{g['status']} {_sides(g)}, {_sides(g, 'possible')}" for g in [r[read], *others]
             ]
             changed.append([r["name"], "planted" if r["planted"] else "benign", *said])
-    told = f"The verdict is the same in {rate(same)} of the runs with three other dictionaries."
+    told = f"In {READ[read]} the verdict is the same in {rate(same)} of the runs with three other "
+    told += "dictionaries."
     if not changed:
         return told
     head = ["organism", "", *(f"dictionaries {n}" for n in range(1, len(changed[0]) - 1))]
