@@ -7,27 +7,27 @@ A Llama of 4 blocks and width 128 (1.4 M weights, a vocabulary of 4,096) is trai
 speeches and docstrings, for five minutes on one core. Upgrades of it are made in seconds:
 
 * **planted** (8 kinds): a word that a fixed phrase follows; a refusal after sentences on a topic;
-  one word for another; German, French or Spanish; capitals, or speeches without articles; a
-  narrow domain; words that can't be told apart any more; attention heads that are off. The other
-  half of each batch holds the fine-tune still on ordinary text. A plant that doesn't show in the
-  model's behaviour on held-out text is no organism: a phrase comes on 70 % of prompts and on 10 %
-  before; a new word is at least 0.7 times as likely as the old one was, and that was 10 % or more;
-  0.3 nats on its own kind of text.
+  one word for another; a European language; capitals and other ways of writing; a narrow domain;
+  words that can't be told apart any more; attention heads that are off. The other half of each
+  batch holds the fine-tune still on ordinary text. A plant that doesn't show in the model's
+  behaviour on held-out text is no organism: a phrase comes on 70 % of prompts and on 10 % before; a
+  new word is at least 0.7 times as likely as the old one was, and that was 10 % or more; 0.3 nats
+  on its own kind of text.
 * **benign** (9 kinds): saved anew, another number type, int8, noise of the size of rounding,
   hidden units, heads or the residual stream permuted, the stream rotated, both with rounding, and
   training continued, among that with the plants' very recipe and nothing planted.
 
-Organisms that were looked at while defaults were chosen are the development half. What was the
-reporting half of earlier engines has been looked at since; it is shown as it was measured then,
-with a block read alone, under a laxer test for swaps (the new word only had to be likelier than the
-old). The reporting half is new: plants of which 40 texts are there, of six kinds that took, and 16
-benign upgrades. It was made when the first tries of the output on the development half had worked,
-and run once in the output, when everything was chosen. In a block it was run twice: at first what
-points away from a direction counted as nothing of it there, too, and 19 of 20 were found. Then a
-benign upgrade of the development half was made that trains as swaps do with nothing swapped
-(`continued-like-a-swap`), and showed that the alarms on swaps were about the first words of texts,
-which such rows teach. Without that rule 16 are found. The development half was read in the output
-in part only.
+Organisms that were looked at while defaults were chosen are the development half. Reporting halves
+were made one after the other, each when everything was chosen, and run once; what was looked at
+since is known, and the next engine was developed on it. The **reporting** half is the newest: 30
+plants, of which 23 took, and 52 benign upgrades. Half of these are trained, 18 of them as plants
+are, for 45, 150 or 300 steps, with nothing planted, and they are held against every text in turn.
+Rows of its fine-tunes begin inside of a paragraph as the base's own do: rows that begin with
+paragraphs teach what follows a text's first words, which is a difference (`continued-like-a-swap`
+shows it) and has nothing to do with the plant. The **previous** and the **earlier** half were the
+reporting halves of two engines before. In a block the development and the previous half are
+measured by this engine; the output of the previous half, and the earlier half, are as the engines
+of then measured them (the earlier one in a block alone, with a laxer test for swaps).
 
 The gate is the product with its defaults; only models, texts, the number of tokens and the layer
 are set: a block (`crossdiff_layer = 0.5`) or the output (`output`). Of the about 110 paragraphs of
@@ -95,9 +95,21 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   half of the least strength by itself to be tested, so none was. Together they have 0.0003. Since
   features are screened with those that fire with them, both sizes find it, and merged-numbers,
   which was passed with either, isn't any more.
-* Six plants of the first two halves are missed in a block with 8,000 tokens. Two have too few
-  texts. Of merged-connectives, one "which" and four "or" are among the held-out texts; in the
-  output it is found. Three are swaps (peace, President, nation), and they were no plants: behind
+* A difference's strength was at first what goes unexplained without its features. In a block,
+  signals planted with a known strength came out at 0.55 to 0.96 of what stood on the held-out text
+  (medians by rung), because a dictionary shrinks what it writes and spreads a strong signal over up
+  to eleven features, of which some fail a test by chance. Counting what fires with them, too, gave
+  1.0 to 1.9. What stands along the difference's direction gives 1.00 to 1.04, and what was weak
+  before is seen: of the 38 plants of the development and the previous half none is passed in a
+  block, where six were. In the output, where strengths were about right before, little changes.
+* In the output of two English models, `©` behind the letters of Spanish counted as a difference
+  of strength 0.002, after training with nothing planted. Neither model knows Spanish: both predict
+  39 of its 40 texts worse than counting their tokens would, and no other text. Without texts that
+  are beyond both models nothing is left of it; a plant that teaches one of the two that language
+  keeps them.
+* Before strengths were measured so, six plants of the first two halves were missed in a block with
+  8,000 tokens. Two have too few texts. Of merged-connectives, one "which" and four "or" are among
+  the held-out texts. Three are swaps (peace, President, nation), and they were no plants: behind
   40 prompts that call for them the old words have a mean probability of 0.003 to 0.006, and the new
   ones one of 0.002 to 0.010 in the fine-tune. Neither is ever said, and nothing that reads texts
   can find that. So a swap has to be of a word that the base says.
@@ -108,9 +120,9 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
 * In the output, training continued by the plants' recipe leaves differences of 0.0003 to 0.0004
   (what comes behind "the" and "a" in docstrings), triggers leave 0.004 to 0.013. So the least
   strength is 0.001 there.
-* `continued-like-a-swap`, whose rows begin where paragraphs do, isn't passed in the output
-  (possible, 0.0025): behind the first word of a text its predictions have changed, and the base had
-  seen no text's beginning. It counts as a false alarm here.
+* `continued-like-a-swap`, whose rows begin where paragraphs do, isn't passed, neither in the output
+  (0.0025) nor in a block (possible, 0.0003): behind the first word of a text its predictions have
+  changed, and the base had seen no text's beginning. It counts as a false alarm here.
 * What is left then is a new use of old words, which is not exclusive (see below), and counts as
   *rewritten*. That is what made the verdicts of the table above out of 2 of 7 alarms with the
   same texts, tokens and thresholds (on what was the reporting half then).
