@@ -23,6 +23,7 @@ class World:
     """Toy pairs with the ladder planted, and a dictionary that makes of it what a test says."""
 
     def __init__(self) -> None:
+        self.unexplained = 0.0
         self.pairs = plant(toy(tokens=40_000, bend=0.0, own=0).pairs)
         config = CrosscoderConfig("innovation", 32, 48, 16, 4, 4, 4)
         (self.model,) = new_models(config, self.pairs, [0])
@@ -51,7 +52,9 @@ class World:
             index_p=np.arange(count),
             norm_p=np.ones(count),
             innovations=Innovations(self.model, on, CPU),
-            ablation=SimpleNamespace(variance=lambda _: self.variance),
+            ablation=SimpleNamespace(
+                variance=lambda _: self.variance, strength=lambda *_: self.unexplained
+            ),
         )
 
 
@@ -89,6 +92,14 @@ def test_copies_are_one_and_what_fires_anywhere_is_nothing(world):
     assert nothing < 0.02 * one
     parts = [Part(held, [0]), Part(held, [1]), Part(held, [2])]
     assert joint_strength(parts, SIDE) == pytest.approx(one + other, rel=0.05)
+
+
+def test_what_goes_unexplained_counts_where_it_is_more(world, monkeypatch):
+    """As of a difference with several directions, of which the mean is one."""
+    held = world.held(lambda planted: planted)
+    monkeypatch.setattr(world, "unexplained", 0.5)
+    assert strengths([Part(held, [0])], SIDE) == [0.5]
+    assert joint_strength([Part(held, [0])], SIDE) == 0.5
 
 
 def test_what_fires_nowhere_has_no_strength(world):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
-HARVEST, PREDICTIONS, CROSSCODER, VERIFICATION, EXPLANATION = 3, 1, 7, 17, 7
+HARVEST, PREDICTIONS, CROSSCODER, VERIFICATION, EXPLANATION = 3, 1, 7, 18, 7
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
 there is more than of a block.
 """

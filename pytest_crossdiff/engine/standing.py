@@ -1,15 +1,14 @@
 """The strength of a difference: how much of its model's variance stands there (METHOD 4).
 
-What its features write when they fire is not all of it: a dictionary shrinks what it writes, and of
-a strong signal that it writes several times over some copies may fail a test.  So the dictionary
-tells where a difference fires, and the innovation, which is what the other model doesn't predict,
-how much stands there.  Its direction is the mean of the innovation where it fires less the mean
-elsewhere, on training text; its strength is what lies along that direction where it fires, less as
-much as lies along it elsewhere, on held-out text.  Signals planted with a known strength are
-measured at that (docs/evidence.md); by what goes unexplained without the features they are measured
-at half of it and more.
-
-Where a dictionary has no innovations (`dfc`, `standard`) it is what goes unexplained.
+Two measures of it are each too low, and the larger one counts.  What goes unexplained without its
+features is too little because a dictionary shrinks what it writes, and of a strong signal that it
+writes several times over some copies may fail a test: signals planted with a known strength are
+measured at half of it and more.  So, with innovations, the dictionary also tells where a difference
+fires, and the innovation, which is what the other model doesn't predict, how much stands there. Its
+direction is the mean of the innovation where it fires less the mean elsewhere, on training text;
+what lies along that direction where it fires, less as much as lies along it elsewhere, on held-out
+text, is all of a planted signal (docs/evidence.md), and too little of what has several directions,
+such as six words that became one.
 
 Axes: t pairs of a block, q parts, d the model's width.
 """
@@ -65,26 +64,27 @@ class Part(NamedTuple):
 
 def strengths(parts: Sequence[Part], side: Side) -> list[float]:
     """Of each part by itself; all are of the same pairs."""
-    return _measured(parts, side, together=False)
+    unexplained = [part.held.ablation.strength(part.positions, side) for part in parts]
+    return list(map(max, unexplained, _standing(parts, side, together=False)))
 
 
 def joint_strength(parts: Sequence[Part], side: Side) -> float:
     """Of all parts of one dictionary together: what lies along one isn't counted again along the
     next where both fire.
     """
-    if parts and parts[0].held.innovations is None:
-        held, every = parts[0].held, [p for part in parts for p in part.positions]
-        return held.ablation.strength(every, side)
-    return sum(_measured(parts, side, together=True))
+    if not parts:
+        return 0.0
+    every = [p for part in parts for p in part.positions]
+    unexplained = parts[0].held.ablation.strength(every, side)
+    return max(unexplained, sum(_standing(parts, side, together=True)))
 
 
 @torch.no_grad()
-def _measured(parts: Sequence[Part], side: Side, *, together: bool) -> list[float]:
-    if not parts:
-        return []
+def _standing(parts: Sequence[Part], side: Side, *, together: bool) -> list[float]:
+    """What stands along each part's direction, 0 where there are no innovations."""
+    if not parts or parts[0].held.innovations is None:
+        return [0.0] * len(parts)
     held, innovations = parts[0].held, parts[0].held.innovations
-    if innovations is None:
-        return [part.held.ablation.strength(part.positions, side) for part in parts]
     directions_qd = _directions(parts, side, innovations)
     inside_q, outside_q, fires_q = (np.zeros(len(parts)) for _ in range(3))
     heldout = held.pairs.heldout()
