@@ -173,8 +173,9 @@ class Difference:
     certainty: confirmed when the majority of dictionaries have it verified, else possible, for the
     `doubt` given in words.  seeds: the dictionaries that have it.  features: ids of its features.
     Exclusivity, its interval and the p-value are those of the strongest feature; strength, density
-    and peak are joint: all features of the cluster removed or fired together, on average over the
-    dictionaries that have it; strength_low and strength_high are the extremes over them.
+    and peak are of all features of the cluster together: how much of the owner's held-out variance
+    stands there, on average over the dictionaries that have it (strength_low and strength_high are
+    the extremes over them), on which tokens, and how strongly at most.
     histogram: how often its activation falls into each twentieth of the range from 0 to `peak`,
     where it fires.  firing: some of the places where it fires, for finding it again in another run.
     latent_scaling: (epsilon, r) of arXiv 2504.02922 where both models have one width.

@@ -99,9 +99,11 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   signals planted with a known strength came out at 0.55 to 0.96 of what stood on the held-out text
   (medians by rung), because a dictionary shrinks what it writes and spreads a strong signal over up
   to eleven features, of which some fail a test by chance. Counting what fires with them, too, gave
-  1.0 to 1.9. What stands along the difference's direction gives 1.00 to 1.04, and what was weak
-  before is seen: of the 38 plants of the development and the previous half none is passed in a
-  block, where six were. In the output, where strengths were about right before, little changes.
+  1.0 to 1.9. What stands along the difference's direction gives 1.00 to 1.04. It is too little of
+  what has several directions (six words that became one in a toy: 0.008, against 0.038 by removing
+  the features), so the larger one counts. What was weak before is seen now: of the 38 plants of the
+  development and the previous half none is passed in a block, where six were. In the output, where
+  strengths were about right before, little changes.
 * In the output of two English models, `©` behind the letters of Spanish counted as a difference
   of strength 0.002, after training with nothing planted. Neither model knows Spanish: both predict
   39 of its 40 texts worse than counting their tokens would, and no other text. Without texts that
