@@ -77,9 +77,9 @@ parts of German words, capital letters, "we" of the merged pronouns. The narrow 
 and what is possible with the trigger planted names nothing. Nothing is confirmed with curved maps,
 so between models trained apart they are a help for reading, not yet a gate."""
 FINDINGS = """\
-### What was learnt on the development half
+### What was learnt
 
-These are single runs of the days on which the defaults were chosen, the later ones with an
+Mostly single runs of the days on which the defaults were chosen, those further down with an
 earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000 tokens of text).
 
 * Planted signals (the limit of detection) stood in the run's own dictionaries at first. Between
@@ -109,6 +109,14 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   39 of its 40 texts worse than counting their tokens would, and no other text. Without texts that
   are beyond both models nothing is left of it; a plant that teaches one of the two that language
   keeps them.
+* `twin-45-63`, trained as plants are with nothing planted, isn't passed in the output (possible,
+  0.0019): "the" and "a" in docstrings and help texts. The plants' recipe takes 4 rows of ordinary
+  text a step, of which a tenth, rounded, are no docstrings, so what comes behind "the" in
+  docstrings is forgotten a little. It counts as a false alarm.
+* Missed in the output and in a block is merged-conditionals ("would", "could", "should", "might";
+  output KL 0.002 nats): what the base says of which of them comes is little to begin with. In a
+  block a refusal and a swap are passed besides, and speeches in Title Case, all found in the
+  output.
 * Before strengths were measured so, six plants of the first two halves were missed in a block with
   8,000 tokens. Two have too few texts. Of merged-connectives, one "which" and four "or" are among
   the held-out texts. Three are swaps (peace, President, nation), and they were no plants: behind
@@ -156,7 +164,8 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   plant 0.03 to 0.05. On texts of which a third carry the plant, as here, output KL does tell them
   apart, and better than the gate (table above)."""
 REAL = """\
-Three dictionaries, the product's defaults. Read by eye:
+Three dictionaries, the product's defaults. Measured by the engine before this one, by which
+strength was what goes unexplained without the features, and no text was left out. Read by eye:
 
 * **MiniLM → int8**, **quire 0.3.1 → 0.3.2** (the same weights): nothing.
 * **quire 0.2.0 → 0.3.0 → 0.3.1**, last block: each release was trained anew by so much that the
