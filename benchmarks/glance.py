@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from benchmarks.organisms.scores import rate
-from benchmarks.organisms.sections import READ, alarm, any_of, measured
+from benchmarks.organisms.sections import READ, alarm, any_of, measured, unchanged
 from benchmarks.toy_page import cells
 from benchmarks.toy_sweep import FILE
 
@@ -44,7 +44,7 @@ def glance(c: dict[str, Any]) -> str:
         rows.append([f"benign upgrades not passed, {name} read", "2 %", str(benign)])
     for read, found in c["other_seeds"].items():
         name = f"verdict with other dictionaries, {READ[read]} read"
-        rows.append([name, "the same in 95 %", _seeds(c, read, found)])
+        rows.append([name, "the same in 95 %", str(rate(unchanged(c["organisms"], read, found)))])
     rows += [[f"strength of a planted signal, {where}", "within 20 %", text]
              for where, text in _spikes(c["spikes"])]  # fmt: skip
     return tabulate(rows, ["figure", "to reach", "measured"], tablefmt="github",
@@ -66,11 +66,6 @@ def _same(c: dict[str, Any]) -> str:
     there = [g for name, g in c["real"].items() if name.removesuffix("-output") in SAME]
     told = sum(sum(g[certainty].values()) for g in there for certainty in ("confirmed", "possible"))
     return f"{told} in {len(there)} pairs"
-
-
-def _seeds(c: dict[str, Any], read: str, found: dict[str, Any]) -> str:
-    first = {r["name"]: r[read] for r in c["organisms"]}
-    return str(rate([g["status"] == first[k.split("@")[0]]["status"] for k, g in found.items()]))
 
 
 def _spikes(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:

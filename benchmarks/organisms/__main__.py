@@ -9,7 +9,7 @@
     python -m benchmarks.organisms capacity         dictionaries of other sizes, development half
     python -m benchmarks.organisms apart [NAME...]  the same against a model of another seed
     python -m benchmarks.organisms sweep [HALF]     the gate with fewer and more tokens
-    python -m benchmarks.organisms seeds [HALF]     the gate with dictionaries of other seeds, both
+    python -m benchmarks.organisms seeds [HALF]     either with dictionaries of other seeds
     python -m benchmarks.organisms real [PAIR...]   real upgrades
     python -m benchmarks.organisms page             results, plots and tables from what was measured
 

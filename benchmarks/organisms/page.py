@@ -60,9 +60,14 @@ def draw(collected: dict[str, Any]) -> None:
 
 def collect(family: Family) -> dict[str, Any]:
     """All records in one document."""
-    gate, output, others = (
-        Records(family.root / f"{name}.jsonl") for name in ("gate", "output", "others")
-    )
+    whole = {read: Records(family.root / f"{read}.jsonl") for read in ("gate", "output")}
+    gate, output = map(_lean, whole.values())
+    others, sweep, seeds, seeds_output, real, apart, capacity, architectures = (
+        _lean(Records(family.root / f"{name}.jsonl"))
+        for name in (
+            "others", "sweep", "seeds", "seeds-output", "real", "apart", "capacity", "architectures"
+        )
+    )  # fmt: skip
     facts = family.facts
     rows: Rows = []
     for o in organisms():
@@ -79,13 +84,9 @@ def collect(family: Family) -> dict[str, Any]:
                     if o.name in found
                 }
         rows.append(row)
-    sweep, seeds, seeds_output, real = (
-        dict(Records(family.root / f"{n}.jsonl"))
-        for n in ("sweep", "seeds", "seeds-output", "real")
-    )
     return {
         "command": "python -m benchmarks.organisms",
-        "spikes": spikes(rows),
+        "spikes": spikes(whole),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_processor()}",
         "threads": torch.get_num_threads(),
         "versions": {
@@ -95,26 +96,32 @@ def collect(family: Family) -> dict[str, Any]:
         },
         "tokens": TOKENS,
         "organisms": rows,
-        "apart": dict(Records(family.root / "apart.jsonl")),
-        "capacity": dict(Records(family.root / "capacity.jsonl")),
-        "architectures": dict(Records(family.root / "architectures.jsonl")),
+        "apart": apart,
+        "capacity": capacity,
+        "architectures": architectures,
         "sweep": sweep,
         "other_seeds": {"gate": seeds, "output": seeds_output},
         "real": real,
     }
 
 
-def spikes(rows: Rows) -> list[dict[str, Any]]:
+def _lean(records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The records without their planted signals, of which `spikes` tells."""
+    return {
+        name: {key: value for key, value in record.items() if key != "spikes"}
+        for name, record in records.items()
+    }
+
+
+def spikes(whole: dict[str, Records]) -> list[dict[str, Any]]:
     """Of each rung of planted signals, in a block and in the output of the reporting half, what was
     measured of those that were found, as shares of what stood on the held-out text.
     """
     found: dict[tuple[str, float, float], list[float]] = {}
-    for row in rows:
-        for read in ("gate", "output"):
-            signals = (row[read] or {}).pop("spikes", [])
-            for strength, density, realised, measured in (
-                signals if row["half"] == "reporting" else []
-            ):
+    reported = [o.name for o in organisms() if o.half == "reporting"]
+    for read, records in whole.items():
+        for record in (records[name] for name in reported if name in records):
+            for strength, density, realised, measured in record.get("spikes", ()):
                 ratios = found.setdefault((read, strength, density), [])
                 ratios += [round(measured / realised, 3)] if measured else []
     return [

@@ -166,7 +166,7 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   known word is the hardest plant for this definition of exclusive.
 * On ordinary text a trigger costs a KL of 0.03 to 0.06 nats a token, the same training without a
   plant 0.03 to 0.05. On texts of which a third carry the plant, as here, output KL does tell them
-  apart, and better than the gate (table above)."""
+  apart, and better than the gate did then."""
 REAL = """\
 Three dictionaries, the product's defaults. Measured by the engine before this one, by which
 strength was what goes unexplained without the features, and no text was left out. Read by eye:

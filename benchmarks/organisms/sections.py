@@ -304,21 +304,28 @@ def _sweep(swept: dict[int, Rows]) -> str:
     return tabulate(table, head, tablefmt="github", disable_numparse=True)
 
 
+def unchanged(rows: Rows, read: str, found: dict[str, Any]) -> list[bool]:
+    """Of each run with other dictionaries, whether its verdict is that of the first ones."""
+    first = {r["name"]: r[read] for r in rows}
+    return [g["status"] == first[key.split("@")[0]]["status"] for key, g in found.items()]
+
+
 def _other_seeds(rows: Rows, read: str, found: dict[str, Any]) -> str:
     """How often other dictionaries give another verdict than the first ones, where the gate reads
     so.
     """
-    changed, same = [], []
+    changed = []
     for r in rows:
         others = [g for key, g in found.items() if key.split("@")[0] == r["name"]]
-        same += [g["status"] == r[read]["status"] for g in others]
         if any(g["status"] != r[read]["status"] for g in others):
             said = [
                 f"{g['status']} {_sides(g)}, {_sides(g, 'possible')}" for g in [r[read], *others]
             ]
             changed.append([r["name"], "planted" if r["planted"] else "benign", *said])
-    told = f"In {READ[read]} the verdict is the same in {rate(same)} of the runs with three other "
-    told += "dictionaries."
+    told = (
+        f"In {READ[read]} the verdict is the same in {rate(unchanged(rows, read, found))} of the "
+    )
+    told += "runs with three other dictionaries."
     if not changed:
         return told
     head = ["organism", "", *(f"dictionaries {n}" for n in range(1, len(changed[0]) - 1))]

@@ -185,8 +185,7 @@ def beyond_both(a: Harvest, b: Harvest) -> NDArray[np.int64]:
     """The pieces that are beyond both models, where what they predict is compared."""
     of_a, of_b = (set(beyond(h.piece_n, h.ids_n, h.surprise_n).tolist()) for h in (a, b))
     found = np.array(sorted(of_a & of_b), dtype=np.int64)
-    pieces = len(np.union1d(a.piece_n, b.piece_n))
-    if 2 * len(found) > pieces:
+    if len(found) and 2 * len(found) > (pieces := len(np.union1d(a.piece_n, b.piece_n))):
         raise InsufficientData(
             f"neither model knows {len(found)} of {pieces} texts: counting their tokens would "
             "predict them better, so what changes there means nothing",

@@ -30,6 +30,9 @@ def beyond(
 
     text_n: the text of each token.  Returns texts, sorted, each once.
     """
+    judged_n = np.isfinite(surprise_n)
+    if not judged_n.any():  # a block was read, or what is predicted isn't the next token
+        return np.zeros(0, dtype=np.int64)
     texts, text_n = np.unique(text_n, return_inverse=True)
     different, ids_n = np.unique(ids_n, return_inverse=True)
     kinds = len(different)
@@ -38,7 +41,6 @@ def beyond(
     elsewhere_n = total_u[ids_n] - own[in_text_n]
     # one more of each, so that what only this text has is not impossible
     counted_n = np.log((len(ids_n) - length_s[text_n] + kinds) / (elsewhere_n + 1))
-    judged_n = np.isfinite(surprise_n)
     worse_s = np.bincount(
         text_n[judged_n], (surprise_n - counted_n)[judged_n], minlength=len(texts)
     )

@@ -96,9 +96,9 @@ def recovered(found: Verified, pairs: Pairs) -> list[Facts]:
             for n in range(len(RUNGS))
         ]
         measured_s = strengths([Part(found.held, of) for of in of_s], side)
-        for rung, *stands in zip(RUNGS, realised_s.tolist(), measured_s, strict=True):
-            facts = dict(zip(("realised", "measured"), stands, strict=True))
-            signals.append({"side": side, **rung._asdict(), **facts})
+        for rung, realised, measured in zip(RUNGS, realised_s.tolist(), measured_s, strict=True):
+            stands = {"realised": realised, "measured": measured}
+            signals.append({"side": side, **rung._asdict(), **stands})
     return signals
 
 

@@ -104,7 +104,7 @@ def groups(verified: Sequence[Verified], side: Side, least: float) -> list[Group
     found = [group for group in found if group.strength >= least]
     told = {member for group in found for member in group.members}
     # What is verified but too weak to count may be a part of what isn't verified but strong.
-    for group in _linked(verified, side, [*sure, *unsure]):
+    for group in _linked(verified, side, [*sure, *unsure]) if unsure else ():
         new = told.isdisjoint(group.members) and not set(group.members) <= set(sure)
         if new and majority(len(group.strengths), trained) and group.strength >= least:
             found.append(group._replace(doubt="its interval reaches below the threshold"))

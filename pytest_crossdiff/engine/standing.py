@@ -47,12 +47,11 @@ class Innovations(NamedTuple):
 
     def blocks(self, pairs: Pairs, side: Side, rows: NDArray[np.int64]) -> Iterator[Tensor]:
         """One pass over `rows`, in the units of the model's normalised vectors, shape (t, d)."""
-        is_b = side == "candidate"
         for _, x_a, x_b in pairs.blocks(rows, self.device):
-            x = self.model.inputs(x_a, x_b)
-            own_td = x.own_b_tb if is_b else x.own_a_ta
-            assert own_td is not None
-            yield own_td * self.model.innovation_scale[int(is_b)]
+            if side == "candidate":
+                yield self.model.to_b.left(x_a, x_b)
+            else:
+                yield self.model.to_a.left(x_b, x_a)
 
 
 class Part(NamedTuple):

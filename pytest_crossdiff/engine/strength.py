@@ -109,13 +109,6 @@ class Ablation:
             made._groups.append(group._replace(at=places[kept], directions=group.directions[kept]))
         return made
 
-    def targets(self) -> NDArray[np.int64]:
-        """What each tested feature reconstructs, its place in `Outputs`, shape (p,)."""
-        target_p = np.zeros(len(self._cross_p), dtype=np.int64)
-        for group in self._groups:
-            target_p[group.at.cpu().numpy()] = group.target
-        return target_p
-
     def correlation(self) -> NDArray[np.float64]:
         """Of the tested features' activations, shape (p, p)."""
         count = self._variance[0].count
@@ -132,8 +125,10 @@ class Ablation:
         Where k copies write the same thing, each by itself has a k²-th of what all of them have.
         """
         with_it_pp = torch.from_numpy(self.correlation() > clusters.CORRELATED)
-        target_p = torch.from_numpy(self.targets())
-        with_it_pp &= target_p[:, None] == target_p
+        group_p = torch.zeros(len(with_it_pp), dtype=torch.long)
+        for group in self._groups:
+            group_p[group.at.cpu()] = group.target
+        with_it_pp &= group_p[:, None] == group_p
         with_it_pp.fill_diagonal_(True)
         l_pp = with_it_pp.double()
         lost_p = 2 * (l_pp @ self._cross_p)
