@@ -108,7 +108,7 @@ class TestBudgets:
             make_difference("C2", strength=0.02, certainty="possible"),
             candidate_strength=0.0101,
         )
-        assert list(_proposal(result))[1:] == [
+        assert list(_proposal([result]))[1:] == [
             "# 1 confirmed and 1 possible",
             "crossdiff_max_candidate_only = 2",
             "crossdiff_max_candidate_only_strength = 0.031",

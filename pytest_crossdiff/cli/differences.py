@@ -63,6 +63,14 @@ def chosen(
     return [d for d in found if side in (None, d.side)]
 
 
+def heading(out: Terminal, found: Found, *, first: bool) -> None:
+    """What tells a layer from the others, where there are others."""
+    if not first:
+        out.line()
+    if found.layer:
+        out.line(out.paint(f"layer {visible(found.layer)}", "bold"))
+
+
 def write_pair(out: Terminal, found: Found) -> None:
     """What the pair is and how good the measurement."""
     title, *lines = block(PairSummary.of(found.report), found.root, Room(out.width))
@@ -92,7 +100,8 @@ def write_list(out: Terminal, found: Found, differences: Sequence[Difference], l
             out.line(f"… and {len(own) - len(shown)} more (--limit 0 shows all)")
     if differences:
         out.line()
-        out.line(f"One with its texts: crossdiff show --id {visible(differences[0].id)}")
+        layer = f"--layer {visible(found.layer)} " if found.layer else ""
+        out.line(f"One with its texts: crossdiff show {layer}--id {visible(differences[0].id)}")
 
 
 def write_tested(out: Terminal, result: Result, side: Side | None, limit: int) -> None:

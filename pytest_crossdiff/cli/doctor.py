@@ -64,17 +64,19 @@ def examine(configuration: Configuration, out: Terminal) -> int:
     doctor.cache(settings)
     device = doctor.device(settings)
     references = {side: found for side in SIDES if (found := doctor.reference(settings, side))}
-    for settings in layers:
-        models = {
+    models = [
+        {
             side: model
             for side, reference in references.items()
             if (model := doctor.model(settings, side, reference))
         }
-        plan = doctor.texts(settings, complete=len(references) == len(SIDES))
-        if plan is not None and len(models) == len(SIDES):
-            tokens = doctor.tokens(plan, models)
-            if tokens is not None and device:
-                doctor.cost(plan, models, tokens)
+        for settings in layers
+    ]
+    plan = doctor.texts(settings, complete=len(references) == len(SIDES))
+    if plan is not None and all(len(found) == len(SIDES) for found in models):
+        tokens = doctor.tokens(plan, models[0])
+        if tokens is not None and device:
+            doctor.cost(layers, models, tokens)
     return doctor.conclusion()
 
 
@@ -214,18 +216,33 @@ class _Doctor(Checks):
         )
         return tokens if enough is not None else None
 
-    def cost(self, plan: Plan, models: dict[Side, Skeleton], tokens: Tokens) -> None:
-        """Time, memory and disk."""
+    def cost(
+        self, layers: list[Settings], models: list[dict[Side, Skeleton]], tokens: Tokens
+    ) -> None:
+        """Time, memory and disk of what is not measured yet, of all layers together."""
         from pytest_crossdiff.engine import estimate
         from pytest_crossdiff.engine.hardware import choose_device
+        from pytest_crossdiff.engine.plan import plan
 
-        device = choose_device(plan.settings.device)
-        entry = plan.store.entry("result", plan.result_key)
-        if entry.read_manifest() is not None:
+        settings = layers[0]
+        device = choose_device(settings.device)
+        missing = [
+            (planned, found)
+            for planned, found in zip(map(plan, layers), models, strict=True)
+            if planned.store.entry("result", planned.result_key).read_manifest() is None
+        ]
+        if not missing:
             self.judge("time", "measured already: the next run answers from the cache")
             return
-        work = estimate.work(plan, models, tokens=tokens.tokens, pairs=tokens.pairs)
-        cost = estimate.cost(work, estimate.rate(device), itemsize=estimate.itemsize(plan.settings))
+        rate, itemsize = estimate.rate(device), estimate.itemsize(settings)
+        cost = estimate.together(
+            estimate.cost(
+                estimate.work(planned, found, tokens=tokens.tokens, pairs=tokens.pairs),
+                rate,
+                itemsize=itemsize,
+            )
+            for planned, found in missing
+        )
         free = estimate.available_memory(device)
         needs = f"about {size(cost.memory)} needed"
         if free is None:
@@ -236,12 +253,13 @@ class _Doctor(Checks):
                 remedy="free some, set crossdiff_dtype = bfloat16 on a machine that multiplies it, "
                 "or take a larger machine",
             )  # fmt: skip
-        room = shutil.disk_usage(_nearest(plan.store.root)).free
+        root = missing[0][0].store.root
+        room = shutil.disk_usage(_nearest(root)).free
         self.judge(
             "disk", f"about {size(cost.disk)} needed, {size(room)} free", fine=cost.disk < room,
             remedy="make room (crossdiff cache prune), or set crossdiff_cache_dir",
         )  # fmt: skip
-        if plan.settings.train == "never":
+        if settings.train == "never":
             self.judge(
                 "time", "crossdiff_train = never, and the cache has no result", fine=False,
                 remedy="run `crossdiff train --train=auto` once, and share the cache folder",

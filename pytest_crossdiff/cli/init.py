@@ -12,7 +12,7 @@ from pytest_crossdiff.cli.exits import FINE
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.cli.configuration import Configuration
@@ -60,9 +60,9 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     """Write what isn't there yet, or propose."""
     flags = given(options)
     if options.budgets:
-        from pytest_crossdiff.cli.results import find
+        from pytest_crossdiff.cli.results import find_each
 
-        for line in _proposal(find(options.result, flags).result):
+        for line in _proposal([found.result for found in find_each(options.result, flags)]):
             out.line(line)
         return FINE
     from pytest_crossdiff.cli.configuration import read
@@ -175,16 +175,23 @@ def _shown(path: Path) -> str:
     return visible(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
-def _proposal(result: Result) -> Iterator[str]:
-    """Lines of a configuration file: what the result has, and not more."""
-    yield f"# Result {result.key[:12]} is just within these. Read what they allow: crossdiff show"
+def _proposal(results: Sequence[Result]) -> Iterator[str]:
+    """Lines of a configuration file: what each of the results has at most, and not more."""
+    keys = " and ".join(result.key[:12] for result in results)
+    what = f"Result {keys} is" if len(results) == 1 else f"Results {keys} are"
+    yield f"# {what} just within these. Read what they allow: crossdiff show"
     for side in ("candidate", "baseline"):
-        sure, possible = result.of(side), result.of(side, "possible")
-        strength = result.total_strength(side) + sum(d.strength for d in possible)
-        if possible:
-            yield f"# {len(sure)} confirmed and {len(possible)} possible"
-        yield f"crossdiff_max_{side}_only = {len(sure) + len(possible)}"
-        if sure or possible:
+        count, strength = 0, 0.0
+        for result in results:
+            sure, possible = result.of(side), result.of(side, "possible")
+            if possible:
+                yield f"# {len(sure)} confirmed and {len(possible)} possible"
+            count = max(count, len(sure) + len(possible))
+            strength = max(
+                strength, result.total_strength(side) + sum(d.strength for d in possible)
+            )
+        yield f"crossdiff_max_{side}_only = {count}"
+        if count:
             yield f"crossdiff_max_{side}_only_strength = {_rounded_up(strength):g}"
 
 

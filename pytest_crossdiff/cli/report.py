@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 FORMS = ("html", "md", "json")
 MORE = """\
 HTML is one file that needs no network; JSON holds everything the other forms are drawn from,
-and can be named as RUN again.  Without RUN the verdict by the present budgets is in it."""
+and can be named as RUN again.  Without RUN the verdict by the present budgets is in it, and each of
+several layers has files of its own."""
 EXAMPLES = """\
   crossdiff report                              the page of the result of pytest.ini
   crossdiff report 3f2a --html --json --to=out  two forms of a result by its key
@@ -40,18 +41,23 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, out: Terminal) -> int:
     """Write each form that is asked for, and name the files."""
-    from pytest_crossdiff.cli.results import find
+    from pytest_crossdiff.cli.results import find, find_each
     from pytest_crossdiff.errors import SettingsError
+    from pytest_crossdiff.report.evidence import Archive
+    from pytest_crossdiff.report.summary import PairSummary
     from pytest_crossdiff.report.text import visible
-    from pytest_crossdiff.report.write import render, write
+    from pytest_crossdiff.report.write import render
 
     forms = [form for form in FORMS if getattr(options, form)] or ["html"]
     if options.to == "-" and len(forms) > 1:
         raise SettingsError("only one form can go to the output", source="--to=-")
-    report = find(options.result, given(options)).report
     if options.to == "-":
+        report = find(options.result, given(options)).report
         out.line(render(report, forms[0]).decode().rstrip("\n"))
         return FINE
-    for path in write(report, forms, Path(options.to)):
+    archive, reports = Archive(), [f.report for f in find_each(options.result, given(options))]
+    for report in reports:
+        archive.want(report, forms, options.to)
+    for path in archive.write(Path.cwd(), map(PairSummary.of, reports)):
         out.line(visible(str(path)))
     return FINE

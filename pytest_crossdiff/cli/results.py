@@ -31,12 +31,13 @@ class Found(NamedTuple):
     """A result as a report.
 
     root: the folder by which paths are shortened.  store: the cache that has it, or may have what
-    it was made of.
+    it was made of.  layer: which of the layers that the settings name; "" where they name one.
     """
 
     report: Report
     root: Path
     store: Store
+    layer: str = ""
 
     @property
     def result(self) -> Result:
@@ -52,8 +53,8 @@ class Found(NamedTuple):
 def find(named: str, flags: Mapping[str, str]) -> Found:
     """The result `named`; "" is that of the settings, with the verdict on it.
 
-    Raises `InsufficientData` where there is none, `SettingsError` for a name that can't be one,
-    `StoreError` for one that can't be read.
+    Raises `InsufficientData` where there is none, `SettingsError` for a name that can't be one, or
+    where the settings name several layers, `StoreError` for one that can't be read.
     """
     path = Path(named).expanduser()
     file = path / reports.RESULT if path.is_dir() else path
@@ -63,7 +64,8 @@ def find(named: str, flags: Mapping[str, str]) -> Found:
     configuration = read(flags)
     store = Store.at(configuration.settings.cache_dir)
     if not named:
-        return _of_settings(configuration, store)
+        configuration.settings.layer_of("baseline")
+        return _of_settings(configuration, store)[0]
     if len(named) < _SHORTEST:
         raise SettingsError(
             f"{named!r} is neither a folder nor a key: {_SHORTEST} letters of one are needed"
@@ -71,6 +73,14 @@ def find(named: str, flags: Mapping[str, str]) -> Found:
     report = reports.of_key(named, store)
     report = dataclasses.replace(report, result=configuration.labelled(report.result))
     return Found(report, configuration.root, store)
+
+
+def find_each(named: str, flags: Mapping[str, str]) -> list[Found]:
+    """The same; "" is one for each layer that the settings name."""
+    if named:
+        return [find(named, flags)]
+    configuration = read(flags)
+    return _of_settings(configuration, Store.at(configuration.settings.cache_dir))
 
 
 def measured_settings(result: Result, flags: Mapping[str, str]) -> Settings:
@@ -82,15 +92,19 @@ def measured_settings(result: Result, flags: Mapping[str, str]) -> Settings:
     return Settings(**values, sources=sources)
 
 
-def _of_settings(configuration: Configuration, store: Store) -> Found:
+def _of_settings(configuration: Configuration, store: Store) -> list[Found]:
+    layers = configuration.settings.by_layer().items()
+    return [_of_layer(layer, settings, configuration, store) for layer, settings in layers]
+
+
+def _of_layer(layer: str, settings: Settings, configuration: Configuration, store: Store) -> Found:
     from pytest_crossdiff.cli.progress import on_stderr
     from pytest_crossdiff.engine import pipeline
 
-    settings = configuration.settings
     found = pipeline.cached(settings, note=on_stderr().note)
     if found is None:
         raise InsufficientData(
-            "these settings have not been measured",
+            "these settings have not been measured" + (f" at layer {layer}" if layer else ""),
             source=f"cache {store.root}",
             remedy="run `crossdiff train`, or name a result of `crossdiff cache list`",
         )
@@ -100,7 +114,7 @@ def _of_settings(configuration: Configuration, store: Store) -> Found:
     report = Report.of(result, settings=settings, accepted=accepted)
     lenient = settings.inconclusive == "warn"
     check = checked(report, Budgets.configured(settings), lenient=lenient)
-    return Found(dataclasses.replace(report, checks=(check,)), configuration.root, store)
+    return Found(dataclasses.replace(report, checks=(check,)), configuration.root, store, layer)
 
 
 def _check(file: Path) -> None:

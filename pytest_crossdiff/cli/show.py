@@ -18,7 +18,8 @@ Without --id it lists the differences of both sides, and at a terminal asks whic
 what else there is; --list only lists); with it, it shows all that is known of
 one: numbers, words, and the places in the held-out text where it fires, from its strongest
 down.  --on reads a text of yours with both models (that takes seconds to minutes) and marks
-the tokens that set a difference off."""
+the tokens that set a difference off.  Where the settings name several layers, each is listed;
+--id and --on need one of them, by --layer."""
 EXAMPLES = """\
   crossdiff show                                the result of pytest.ini, to browse
   crossdiff show 3f2a --id B1 --id C1           of a result by the first letters of its key
@@ -48,15 +49,30 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, out: Terminal) -> int:
     """Find the result and write what was asked for."""
-    from pytest_crossdiff.cli.differences import chosen, write_difference, write_list, write_tested
-    from pytest_crossdiff.cli.results import find
+    from pytest_crossdiff.cli.differences import (
+        chosen,
+        heading,
+        write_difference,
+        write_list,
+        write_tested,
+    )
+    from pytest_crossdiff.cli.results import find, find_each
     from pytest_crossdiff.cli.terminal import at_terminal
 
     flags = given(options)
-    found = find(options.result, flags)
     if options.tested:
-        write_tested(out, found.result, options.side, options.limit)
+        for at, found in enumerate(find_each(options.result, flags)):
+            heading(out, found, first=not at)
+            write_tested(out, found.result, options.side, options.limit)
         return FINE
+    several = [] if options.id or options.on is not None else find_each(options.result, flags)
+    if len(several) > 1:
+        for at, found in enumerate(several):
+            heading(out, found, first=not at)
+            differences = chosen(found.result, [], options.side, options.matching)
+            write_list(out, found, differences, options.limit)
+        return FINE
+    found = several[0] if several else find(options.result, flags)
     differences = chosen(found.result, options.id, options.side, options.matching)
     if options.on is not None:
         from pytest_crossdiff.cli.on_text import text_of, write_reading

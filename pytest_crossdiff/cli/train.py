@@ -12,15 +12,15 @@ from pytest_crossdiff.cli.exits import EXCEEDED, INCONCLUSIVE, WITHIN
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.cli.configuration import Configuration
     from pytest_crossdiff.cli.terminal import Terminal
-    from pytest_crossdiff.diff import CrossDiff
-    from pytest_crossdiff.errors import InsufficientData
+    from pytest_crossdiff.errors import CrossDiffError, InsufficientData
     from pytest_crossdiff.measurements import Measurements
+    from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.report.summary import PairSummary
     from pytest_crossdiff.report.text import Room
@@ -69,8 +69,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     ledger = Ledger.beside(configuration.file, configuration.root)
     measurements = Measurements(progress, room, ledger, configuration.labelled)
     verdicts = [
-        _judged(measurements.diff(settings, None))
-        for settings in configuration.settings.by_layer().values()
+        _judged(measurements, settings) for settings in configuration.settings.by_layer().values()
     ]
     pairs = measurements.take_news("crossdiff train").pairs
     for verdict in verdicts:
@@ -82,33 +81,34 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     for line in _reports(measurements, pairs, configuration.root):
         if not options.quiet:
             out.line(line)
-    if options.no_verdict:
-        return WITHIN
-    for verdict in verdicts:
-        if verdict.unclear is not None:
-            raise verdict.unclear
-    codes = [verdict.code for verdict in verdicts]
-    return next((code for code in (EXCEEDED, INCONCLUSIVE) if code in codes), WITHIN)
+    return _exit_status(verdicts, wanted=not options.no_verdict)
 
 
 class _Verdict(NamedTuple):
     """The exit status that a comparison by itself asks for, what is to be said, and what kept us
-    from a verdict.
+    from a verdict, or from measuring at all.
     """
 
     code: int
     message: str = ""
     unclear: InsufficientData | None = None
+    error: CrossDiffError | None = None
 
 
-def _judged(diff: CrossDiff) -> _Verdict:
+def _judged(measurements: Measurements, settings: Settings) -> _Verdict:
+    """That of one layer: what goes wrong with it is told behind what is known of the others."""
     from pytest_crossdiff.errors import (
         BudgetExceeded,
+        CrossDiffError,
         Inconclusive,
         InconclusiveWarning,
         InsufficientData,
     )
 
+    try:
+        diff = measurements.diff(settings, None)
+    except CrossDiffError as error:
+        return _Verdict(WITHIN, error=error)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InconclusiveWarning)  # the summary says it
@@ -120,6 +120,22 @@ def _judged(diff: CrossDiff) -> _Verdict:
     except InsufficientData as error:
         return _Verdict(WITHIN, unclear=error)
     return _Verdict(WITHIN)
+
+
+def _exit_status(verdicts: Sequence[_Verdict], *, wanted: bool) -> int:
+    """That of all together.  Raises what kept us from measuring, and, where a verdict is wanted,
+    from one.
+    """
+    for verdict in verdicts:
+        if verdict.error is not None:
+            raise verdict.error
+    if not wanted:
+        return WITHIN
+    for verdict in verdicts:
+        if verdict.unclear is not None:
+            raise verdict.unclear
+    codes = [verdict.code for verdict in verdicts]
+    return next((code for code in (EXCEEDED, INCONCLUSIVE) if code in codes), WITHIN)
 
 
 def _summary(pairs: Iterable[PairSummary], root: Path, room: Room, *, quiet: bool) -> Iterator[str]:

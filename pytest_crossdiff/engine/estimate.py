@@ -22,7 +22,7 @@ from pytest_crossdiff.result import SIDES
 from pytest_crossdiff.store.entry import MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.options import Settings
@@ -89,6 +89,14 @@ def cost(work: Work, rate: float, *, itemsize: int) -> Cost:
         harvests + trained,
         max(int(largest * itemsize * 1.3), training_memory) + 500_000_000,
     )
+
+
+def together(costs: Iterable[Cost]) -> Cost:
+    """Of measurements one after the other."""
+    costs = [*costs]
+    phases = dict.fromkeys(phase for one in costs for phase in one.seconds)
+    seconds = {phase: sum(one.seconds.get(phase, 0.0) for one in costs) for phase in phases}
+    return Cost(seconds, sum(one.disk for one in costs), max(one.memory for one in costs))
 
 
 def rate(device: torch.device) -> float:

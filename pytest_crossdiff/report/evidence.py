@@ -85,19 +85,19 @@ class Archive:
     def add(self, text: str) -> None:
         """Take what `Witness.take` gave out, in this process or another."""
         for evidence in build(tuple[Evidence, ...], json.loads(text)):
-            place = evidence.key, evidence.folder
-            self._formats.setdefault(place, {}).update(dict.fromkeys(evidence.formats))
-            if evidence.report:
-                self._reports.setdefault(place, evidence.report)
+            self._add(evidence)
+
+    def want(self, report: Report, formats: Iterable[str], folder: str) -> None:
+        """Take a report of this process."""
+        self._add(Evidence(report.result.key, tuple(formats), folder, report.to_json()))
 
     def close(self, root: Path, pairs: Iterable[PairSummary]) -> None:
         """Write what was asked for; where that fails, the run's own result stands all the same.
 
         pairs: all that were measured, with their verdicts, whether or not there is a report.
         """
-        self._pairs = {pair.key: pair for pair in pairs}
         try:
-            self._written = self.write(root)
+            self._written = self.write(root, pairs)
         except Exception as error:  # noqa: BLE001  told by `lines`
             self._problem = visible(str(error) or repr(error))
 
@@ -109,8 +109,11 @@ class Archive:
         if self._problem:
             yield f"crossdiff: no report: {self._problem}"
 
-    def write(self, root: Path) -> list[Path]:
-        """Write what was asked for; the default folder is made in `root`.  Raises `StoreError`."""
+    def write(self, root: Path, pairs: Iterable[PairSummary]) -> list[Path]:
+        """Write what was asked for, as `close`; the default folder is made in `root`.  Raises
+        `StoreError`.
+        """
+        self._pairs = {pair.key: pair for pair in pairs}
         return [
             path
             for place, report, name in self._named()
@@ -121,6 +124,12 @@ class Archive:
     def reports(self) -> Iterator[Report]:
         """Every pair's report, once."""
         yield from {report.result.key: report for _, report, _ in self._named()}.values()
+
+    def _add(self, evidence: Evidence) -> None:
+        place = evidence.key, evidence.folder
+        self._formats.setdefault(place, {}).update(dict.fromkeys(evidence.formats))
+        if evidence.report:
+            self._reports.setdefault(place, evidence.report)
 
     def _named(self) -> Iterator[tuple[tuple[str, str], Report, str]]:
         """Each report with its place and name; pairs of one name are told apart by their keys."""
