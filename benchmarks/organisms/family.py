@@ -54,7 +54,7 @@ def organisms() -> tuple[Organism, ...]:
         "development": (*plants.PLANTS, *benign.BENIGN),
         "earlier": (*plants.EARLIER, *benign.EARLIER),
         "previous": (*plants.PREVIOUS, *benign.PREVIOUS),
-        "reporting": (*plants.REPORTED, *benign.REPORTED),
+        "reporting": (*plants.REPORTED, *benign.REPORTED, *benign.FURTHER),
     }
     found = [Organism(c.name, c.kind, half, c) for half, changes in halves.items() for c in changes]
     return tuple(sorted(found, key=lambda o: not o.planted))
