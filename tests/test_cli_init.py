@@ -49,6 +49,29 @@ def test_what_it_writes_is_enough_for_a_measurement(measured, tmp_path):
     assert len({json.loads(record)["document"] for record in records}) > 30
 
 
+def layer_written(folder, baseline, candidate):
+    crossdiff(folder, "init", f"--baseline={baseline}", f"--candidate={candidate}")
+    return re.search(
+        r"^crossdiff_layer = (.*)$", (folder / "pytest.ini").read_text(), re.MULTILINE
+    )[1]
+
+
+def test_what_both_models_predict_is_compared_too(measured, tmp_path):
+    models = measured / "models"
+    assert layer_written(tmp_path, models / "v1", models / "v2") == "0.5, output"
+
+
+@pytest.mark.parametrize("other", ["encoder", "broken", "models/v9", "org/none@main", "a b@?"])
+def test_a_model_that_predicts_nothing_or_isn_t_here_is_compared_in_a_block(
+    measured, tmp_path, other
+):
+    for name, text in (("encoder", '{"model_type": "bert", "architectures": ["BertModel"]}'),
+                       ("broken", "{")):  # fmt: skip
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(text)
+    assert layer_written(tmp_path, measured / "models" / "v1", other) == "0.5"
+
+
 def test_nothing_is_written_over(tmp_path):
     for name in FILES:
         (tmp_path / name).write_text("[pytest]\n" if name == "pytest.ini" else "mine\n")

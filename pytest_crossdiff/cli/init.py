@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.arguments import add_run, command, given
 from pytest_crossdiff.cli.exits import FINE
+from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.values import OUTPUT
 
 if TYPE_CHECKING:
     import argparse
@@ -113,6 +115,8 @@ def _values(flags: Mapping[str, str], folder: Path) -> dict[str, str]:
 
     values = {"baseline": "", "candidate": "", "corpus": CORPUS, "layer": "0.5"}
     values |= {"max_candidate_only": "0", "max_baseline_only": "0", **flags}
+    if "layer" not in flags and all(_predicts(values[side]) for side in SIDES):
+        values["layer"] = f"0.5, {OUTPUT}"
     for name, value in values.items():
         if not value.isprintable():
             raise SettingsError(f"{value!r} can't be written to a file", source=f"--{name}")
@@ -123,6 +127,26 @@ def _values(flags: Mapping[str, str], folder: Path) -> dict[str, str]:
         elif path is not None:
             values[name] = path.relative_to(folder).as_posix()
     return values
+
+
+def _predicts(named: str) -> bool:
+    """Whether a model is on this machine, and says something that can be compared."""
+    if not named:
+        return False
+    import transformers
+
+    from pytest_crossdiff.engine.loading import head_of, quiet
+    from pytest_crossdiff.resolution import model_path
+
+    path, (name, _, revision) = model_path(named, Path.cwd()), named.partition("@")
+    options = {"revision": revision or None, "local_files_only": True}
+    try:
+        with quiet():
+            config = transformers.AutoConfig.from_pretrained(path or name, **options)
+    except (OSError, ValueError):  # `crossdiff doctor` says what is wrong
+        return False
+    head, _ = head_of(config.architectures or [], with_head=True)
+    return bool(head)
 
 
 def _section(values: Mapping[str, str], *, quoted: bool = False) -> str:
