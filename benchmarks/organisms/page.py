@@ -100,7 +100,7 @@ def collect(family: Family) -> dict[str, Any]:
         "capacity": capacity,
         "architectures": architectures,
         "sweep": sweep,
-        "other_seeds": {"gate": seeds, "output": seeds_output},
+        "other_seeds": {"gate": _verdicts(seeds), "output": _verdicts(seeds_output)},
         "real": real,
     }
 
@@ -111,6 +111,12 @@ def _lean(records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         name: {key: value for key, value in record.items() if key != "spikes"}
         for name, record in records.items()
     }
+
+
+def _verdicts(records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of each record what it comes to, without what was found."""
+    kept = ("status", "reason", "alarm", "confirmed", "possible", "strength", "cpu_seconds")
+    return {name: {key: record[key] for key in kept} for name, record in records.items()}
 
 
 def spikes(whole: dict[str, Records]) -> list[dict[str, Any]]:

@@ -57,8 +57,9 @@ each of which alone was too weak to be tested. With 4,000 tokens most of what is
 and benign upgrades that aren't passed got no verdict at all, because not even signals of strength
 0.01 were found: that is too little text, and the gate says so."""
 SEEDS_TOLD = """\
-The earlier half again, a block read, by the engine of then, the first seeds of the three
-dictionaries being 10 and 20 (default 0)."""
+The reporting half again (`python -m benchmarks.organisms seeds`), the seeds of the three
+dictionaries being 10 to 12 (default 0 to 2); without the benign upgrades that were added later.
+Each verdict that changes rests on a difference that one or two dictionaries of three have."""
 CAPACITY_TOLD = """\
 Development half, a block, three dictionaries, without controls: confirmed and possible c/b
 (candidate-only / baseline-only), and the share of the three dictionaries that have a difference, on

@@ -22,6 +22,8 @@ from benchmarks.organisms.scores import FALSE_ALARMS, area, rate, threshold
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchmarks.organisms.scores import Rate
+
 HALVES = ("development", "earlier", "previous", "reporting")
 READ = {"gate": "a block", "output": "the output", "either": "either"}
 """Where the gate reads; `either` alarms where one of the two does."""
@@ -84,6 +86,7 @@ def organisms_section(c: dict[str, Any]) -> str:
         parts.append("![Found and false alarms against tokens read](img/organisms-tokens.png)")
     parts += ["### Is it the same with other seeds?", SEEDS_TOLD]
     parts += [_other_seeds(rows, read, found) for read, found in c["other_seeds"].items() if found]
+    parts += [_either_with_other_seeds(rows, c["other_seeds"])]
     if c["apart"]:
         parts += ["### Models that were trained apart", APART_TOLD, _apart(c["apart"])]
     return "\n\n".join(parts)
@@ -325,12 +328,40 @@ def _other_seeds(rows: Rows, read: str, found: dict[str, Any]) -> str:
     told = (
         f"In {READ[read]} the verdict is the same in {rate(unchanged(rows, read, found))} of the "
     )
-    told += "runs with three other dictionaries."
+    told += "runs with three other dictionaries. "
+    planted, benign = _rates(rows, {key: alarm(g) for key, g in found.items()})
+    told += (
+        f"With these, {planted} of the plants and {benign} of the benign upgrades aren't passed."
+    )
     if not changed:
         return told
     head = ["organism", "", *(f"dictionaries {n}" for n in range(1, len(changed[0]) - 1))]
     table = tabulate(changed, head, tablefmt="github", disable_numparse=True)
     return f"{told} Where it isn't (confirmed c/b, possible c/b):\n\n{table}"
+
+
+def _either_with_other_seeds(rows: Rows, found: dict[str, dict[str, Any]]) -> str:
+    """What other dictionaries find where a block and the output are read."""
+    both = found["gate"].keys() & found["output"].keys()
+    alarms = {key: any(alarm(of[key]) for of in found.values()) for key in both}
+    planted, benign = _rates(rows, alarms)
+    return (
+        f"Either read, other dictionaries don't pass {planted} of the plants and {benign} of the "
+        "benign ones."
+    )
+
+
+def _rates(rows: Rows, alarms: dict[str, bool]) -> tuple[Rate, Rate]:
+    """Of the planted organisms and of the benign ones, the share that isn't passed.
+
+    alarms: by name of the organism and seed.
+    """
+    planted = {r["name"]: r["planted"] for r in rows}
+    of_planted, of_benign = (
+        rate([found for key, found in alarms.items() if planted[key.split("@")[0]] == kind])
+        for kind in (True, False)
+    )
+    return of_planted, of_benign
 
 
 def real_section(c: dict[str, Any]) -> str:
