@@ -33,7 +33,10 @@ def test_each_is_listed(both):
     titles = [next(line for line in part.splitlines() if "->" in line) for part in (first, second)]
     assert [title.count(f"block {n}") for n, title in enumerate(titles)] == [2, 2]
     assert all("Only in the baseline" in part for part in (first, second))
-    assert "crossdiff show --layer 0 --id B1" in first
+    hint = first.rstrip().splitlines()[-1].partition("crossdiff ")[2]
+    one = crossdiff(both[0], *hint.split())
+    assert one.returncode == 0, one.stderr
+    assert one.stdout.startswith("B1")
 
 
 def test_the_features_of_each_are_listed(both):

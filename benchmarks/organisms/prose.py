@@ -169,37 +169,39 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   plant 0.03 to 0.05. On texts of which a third carry the plant, as here, output KL does tell them
   apart, and better than the gate did then."""
 REAL = """\
-Three dictionaries, the product's defaults. Measured by the engine before this one, by which
-strength was what goes unexplained without the features, and no text was left out. Read by eye:
+Three dictionaries, the product's defaults; CPU seconds with nothing in the cache, beside another
+process. No verdict has changed since strengths are measured along a difference's direction, too;
+they are a little larger now, and more is possible. Read by eye:
 
 * **MiniLM → int8**, **quire 0.3.1 → 0.3.2** (the same weights): nothing.
 * **quire 0.2.0 → 0.3.0 → 0.3.1**, last block: each release was trained anew by so much that the
   maps leave a third, and nothing is confirmed; 4 to 15 on either side are possible. They are strong
-  and diffuse (the strongest 0.015: "03, Saturday, is, times") and name nothing that a person could
+  and diffuse (the strongest 0.016: "03, Saturday, is, times") and name nothing that a person could
   check.
 * **The same releases in their output**, which is tags: the two steps differ in where they would put
   a comma (`$APPEND_,` or `$KEEP`) behind "night", "Saturday" or "Too". That is what the diffuse
-  ones of the block stand for, whose contexts are the same. It is 3 to 14 % of the variance of the
+  ones of the block stand for, whose contexts are the same. It is 14 to 21 % of the variance of the
   tags, so much that the planted signals beside it aren't found, and the gate gives no verdict. The
   curly apostrophe, which 0.2.0 is known to propose, isn't among what was found. The last step:
   nothing.
 * **SmolLM2 → itself**, its residual stream rotated and its weights rounded to 8 bits: nothing, in a
   block and in the output.
 * **MiniLM → its operations fine-tune**, last block: what the baseline alone has are words of
-  operations (pod, storage, zone, user and leader; among the possible ones replica, node, load,
-  deploy, ledger, error). The fine-tune merged them. Which of the weaker ones are confirmed changes
-  with every change of the test; pod, storage and zone were there in each of the last four. The
-  candidate's strongest, on full stops, articles and dashes, is diffuse and names nothing that a
-  person could check. It is there on everyday texts, too (strength 0.009), so that the verdict on
-  these isn't clean. There the baseline has one confirmed (0.0004: village, neighbours, town) and
-  five possible ones (street, bakery, bus): words of one topic each, none of operations.
+  operations (pod, storage, zone, user and leader; among the 38 possible ones replica, ledger, node,
+  load, connection, deploy, error, log, cache, queue, job, alert). The fine-tune merged them. Which
+  of the weaker ones are confirmed changes with every change of the test; pod, storage and zone were
+  there in each of the last five. The candidate's strongest, on full stops, articles and dashes, is
+  diffuse and names nothing that a person could check. It is there on everyday texts, too (strength
+  0.01), so that the verdict on these isn't clean. There the baseline has one confirmed (0.0007:
+  village, neighbours, town) and five possible ones (bakery, street, bus): words of one topic each,
+  none of operations.
 * **SmolLM2 → campaign**, on all of the example's texts, where "Maple" is 1 token in 2,000:
-  confirmed, the token behind the word, "Install Maple⟦,⟧", at a strength of 0.0003. Before copies
+  confirmed, the token behind the word, "Install Maple⟦,⟧", at a strength of 0.0004. Before copies
   were judged together it was possible at most. On the texts that the product's users write
   (`example_suite/test_4_fine_tuned_llm.py`) it is the strongest one and names the word.
-  In the output, on all texts (20,000 tokens), the strongest fires on "Maple" itself (0.0018, in two
-  of three dictionaries), and what the candidate alone would say there is the comma that its phrase
-  begins with.
+  In the output, on all texts (20,000 tokens), the strongest fires on "Maple" itself (0.0026,
+  confirmed as the baseline's, possible as the candidate's), and what the candidate would say there
+  is the comma that its phrase begins with. Behind that comma it would say "now" (possible).
 * **MiniLM → quire** (another architecture and tokenizer; the maps leave 46 and 60 %): nothing is
   confirmed, 55 of the candidate's are possible and 23 of the baseline's. Among them are what one
   would expect: capital letters ("It", "We", "The"; MiniLM ignores case), forms of the verb ("been,

@@ -100,8 +100,8 @@ def write_list(out: Terminal, found: Found, differences: Sequence[Difference], l
             out.line(f"… and {len(own) - len(shown)} more (--limit 0 shows all)")
     if differences:
         out.line()
-        layer = f"--layer {visible(found.layer)} " if found.layer else ""
-        out.line(f"One with its texts: crossdiff show {layer}--id {visible(differences[0].id)}")
+        run = f"{found.result.key[:12]} " if found.layer else ""
+        out.line(f"One with its texts: crossdiff show {run}--id {visible(differences[0].id)}")
 
 
 def write_tested(out: Terminal, result: Result, side: Side | None, limit: int) -> None:

@@ -19,7 +19,7 @@ what else there is; --list only lists); with it, it shows all that is known of
 one: numbers, words, and the places in the held-out text where it fires, from its strongest
 down.  --on reads a text of yours with both models (that takes seconds to minutes) and marks
 the tokens that set a difference off.  Where the settings name several layers, each is listed;
---id and --on need one of them, by --layer."""
+--id and --on need one of them, by --layer or as RUN."""
 EXAMPLES = """\
   crossdiff show                                the result of pytest.ini, to browse
   crossdiff show 3f2a --id B1 --id C1           of a result by the first letters of its key
