@@ -20,8 +20,10 @@ speeches and docstrings, for five minutes on one core. Upgrades of it are made i
 Organisms that were looked at while defaults were chosen are the development half. Reporting halves
 were made one after the other, each when everything was chosen; what was looked at
 since is known, and the next engine was developed on it. The **reporting** half is the newest: 30
-plants, of which 23 took, and 52 benign upgrades. Half of these are trained, 18 of them as plants
+plants, of which 23 took, and 100 benign upgrades. Of these 62 are trained, 42 of them as plants
 are, for 45, 150 or 300 steps, with nothing planted, and they are held against every text in turn.
+The last 48, of which 36 are trained, were named when the first 52 had been run, since those are too
+few to tell 2 % from 10 %, and run once, by the same engine.
 Rows of its fine-tunes begin inside of a paragraph as the base's own do: rows that begin with
 paragraphs teach what follows a text's first words, which is a difference (`continued-like-a-swap`
 shows it) and has nothing to do with the plant. The **previous** and the **earlier** half were the
@@ -108,7 +110,11 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   what has several directions (six words that became one in a toy: 0.008, against 0.038 by removing
   the features), so the larger one counts. What was weak before is seen now: of the 38 plants of the
   development and the previous half none is passed in a block, where six were. In the output, where
-  strengths were about right before, little changes.
+  strengths were about right before, little changes. Of signals of 0.001 a bit more than a third is
+  found, those that stood out more (on 1 % of the tokens of the output: median 0.0012 on held-out
+  text, the missed ones 0.0008). Where only what comes out large enough is found, what is found
+  comes out too large: by a tenth, and by a third in the first 75 runs. Stronger ones are nearly all
+  found, and come out at 1.00 to 1.06.
 * In the output of two English models, `©` behind the letters of Spanish counted as a difference
   of strength 0.002, after training with nothing planted. Neither model knows Spanish: both predict
   39 of its 40 texts worse than counting their tokens would, and no other text. Without texts that
@@ -117,7 +123,9 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
 * `twin-45-63`, trained as plants are with nothing planted, isn't passed in the output (possible,
   0.0019): "the" and "a" in docstrings and help texts. The plants' recipe takes 4 rows of ordinary
   text a step, of which a tenth, rounded, are no docstrings, so what comes behind "the" in
-  docstrings is forgotten a little. It counts as a false alarm.
+  docstrings is forgotten a little. It counts as a false alarm. So does `twin-45-206` (confirmed in
+  the output, 0.0011, just above the least that counts): how often "Britain" is said behind "Great"
+  has changed a little, and 40 of the texts have "Britain" in them, made for a plant as they were.
 * Missed in the output and in a block is merged-conditionals ("would", "could", "should", "might";
   output KL 0.002 nats): what the base says of which of them comes is little to begin with. In a
   block a refusal and a swap are passed besides, and speeches in Title Case, all found in the

@@ -58,6 +58,6 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     archive, reports = Archive(), [f.report for f in find_each(options.result, given(options))]
     for report in reports:
         archive.want(report, forms, options.to)
-    for path in archive.write(Path.cwd(), map(PairSummary.of, reports)):
+    for path in archive.write(Path(), map(PairSummary.of, reports)):
         out.line(visible(str(path)))
     return FINE
