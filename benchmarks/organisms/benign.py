@@ -46,6 +46,17 @@ def _twin(steps: int, seed: int) -> Benign:
     return Benign(f"twin-{steps}-{seed}", "continued", "like a plant", steps, seed)
 
 
+def _mixed(numbers: range) -> Iterator[Benign]:
+    """The stream moved and the weights rounded, in three ways for each number."""
+    for number in numbers:
+        for name, how in (
+            ("rotated-int8", "rotated, int8"),
+            ("permuted-int8", "stream, int8"),
+            ("rotated-bfloat16", "rotated, bfloat16"),
+        ):
+            yield Benign(f"{name}-{number}", "mixed", how, seed=100 + 10 * number)
+
+
 BENIGN = (
     Benign("saved-in-shards", "saved", "shards"),
     Benign("dtype-bfloat16", "dtype", "bfloat16"),
@@ -119,15 +130,7 @@ REPORTED = (
     *(Benign(f"heads-{i}", "heads", seed=i) for i in range(4, 6)),
     *(Benign(f"stream-permuted-{i}", "stream", seed=i) for i in range(5, 8)),
     *(Benign(f"rotated-{i}", "rotated", seed=i) for i in range(6, 9)),
-    *(
-        Benign(f"{name}-{i}", "mixed", how, seed=100 + 10 * i)
-        for i in range(3, 6)
-        for name, how in (
-            ("rotated-int8", "rotated, int8"),
-            ("permuted-int8", "stream, int8"),
-            ("rotated-bfloat16", "rotated, bfloat16"),
-        )
-    ),
+    *_mixed(range(3, 6)),
 )
 """The reporting half: trained ones, among them twins of every recipe, and as many that are not."""
 FURTHER = (
@@ -142,15 +145,7 @@ FURTHER = (
     *(Benign(f"rotated-{i}", "rotated", seed=i) for i in range(9, 11)),
     Benign("heads-6", "heads", seed=6),
     Benign("stream-permuted-8", "stream", seed=8),
-    *(
-        Benign(f"{name}-{i}", "mixed", how, seed=100 + 10 * i)
-        for i in range(6, 8)
-        for name, how in (
-            ("rotated-int8", "rotated, int8"),
-            ("permuted-int8", "stream, int8"),
-            ("rotated-bfloat16", "rotated, bfloat16"),
-        )
-    ),
+    *_mixed(range(6, 8)),
 )
 """More of the same, to the reporting half: 52 are too few to tell 2 % from 10 %.  Made, and run
 once, when the others had been, with the engine that they were run with.
