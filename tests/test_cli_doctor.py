@@ -52,7 +52,8 @@ def failed(lines):
     return [" ".join(line.split()) for line in lines[:-1] if line.startswith("✗")]
 
 
-def test_nothing_stands_in_the_way_of_a_good_pair(examine, tmp_path):
+def test_nothing_stands_in_the_way_of_a_good_pair(examine, tmp_path, monkeypatch):
+    monkeypatch.setattr(estimate, "rate", lambda _: 1e11)  # whatever else this machine does now
     lines = examine()
     assert [line[2:20].rstrip() for line in lines[:-3]] == [
         "settings", "cache", "device", "baseline", "candidate", "texts", "baseline tokens",

@@ -177,9 +177,9 @@ earlier, rougher recipe for the fine-tunes (no rows that hold them still; 15,000
   plant 0.03 to 0.05. On texts of which a third carry the plant, as here, output KL does tell them
   apart, and better than the gate did then."""
 REAL = """\
-Three dictionaries, the product's defaults; CPU seconds with nothing in the cache, beside another
-process. No verdict has changed since strengths are measured along a difference's direction, too;
-they are a little larger now, and more is possible. Read by eye:
+Three dictionaries, the product's defaults; CPU seconds beside another process, where a model that a
+pair before it read isn't read again. No verdict has changed since strengths are measured along a
+difference's direction, too; they are a little larger now, and more is possible. Read by eye:
 
 * **MiniLM → int8**, **quire 0.3.1 → 0.3.2** (the same weights): nothing.
 * **quire 0.2.0 → 0.3.0 → 0.3.1**, last block: each release was trained anew by so much that the

@@ -76,7 +76,7 @@ def examine(configuration: Configuration, out: Terminal) -> int:
     if plan is not None and all(len(found) == len(SIDES) for found in models):
         tokens = doctor.tokens(plan, models[0])
         if tokens is not None and device:
-            doctor.cost(layers, models, tokens)
+            doctor.cost(plan, layers[1:], models, tokens)
     return doctor.conclusion()
 
 
@@ -217,18 +217,26 @@ class _Doctor(Checks):
         return tokens if enough is not None else None
 
     def cost(
-        self, layers: list[Settings], models: list[dict[Side, Skeleton]], tokens: Tokens
+        self,
+        first: Plan,
+        others: list[Settings],
+        models: list[dict[Side, Skeleton]],
+        tokens: Tokens,
     ) -> None:
-        """Time, memory and disk of what is not measured yet, of all layers together."""
+        """Time, memory and disk of what is not measured yet, of all layers together.
+
+        first, others: the plan at the first layer, and the settings at the others.  models: at
+        each layer.
+        """
         from pytest_crossdiff.engine import estimate
         from pytest_crossdiff.engine.hardware import choose_device
         from pytest_crossdiff.engine.plan import plan
 
-        settings = layers[0]
+        settings = first.settings
         device = choose_device(settings.device)
         missing = [
             (planned, found)
-            for planned, found in zip(map(plan, layers), models, strict=True)
+            for planned, found in zip([first, *map(plan, others)], models, strict=True)
             if planned.store.entry("result", planned.result_key).read_manifest() is None
         ]
         if not missing:
@@ -253,8 +261,7 @@ class _Doctor(Checks):
                 remedy="free some, set crossdiff_dtype = bfloat16 on a machine that multiplies it, "
                 "or take a larger machine",
             )  # fmt: skip
-        root = missing[0][0].store.root
-        room = shutil.disk_usage(_nearest(root)).free
+        room = shutil.disk_usage(_nearest(first.store.root)).free
         self.judge(
             "disk", f"about {size(cost.disk)} needed, {size(room)} free", fine=cost.disk < room,
             remedy="make room (crossdiff cache prune), or set crossdiff_cache_dir",

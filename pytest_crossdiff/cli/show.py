@@ -60,19 +60,18 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     from pytest_crossdiff.cli.terminal import at_terminal
 
     flags = given(options)
-    if options.tested:
-        for at, found in enumerate(find_each(options.result, flags)):
-            heading(out, found, first=not at)
-            write_tested(out, found.result, options.side, options.limit)
-        return FINE
-    several = [] if options.id or options.on is not None else find_each(options.result, flags)
-    if len(several) > 1:
+    single = (options.id or options.on is not None) and not options.tested
+    several = [find(options.result, flags)] if single else find_each(options.result, flags)
+    if options.tested or len(several) > 1:
         for at, found in enumerate(several):
             heading(out, found, first=not at)
-            differences = chosen(found.result, [], options.side, options.matching)
-            write_list(out, found, differences, options.limit)
+            if options.tested:
+                write_tested(out, found.result, options.side, options.limit)
+            else:
+                differences = chosen(found.result, [], options.side, options.matching)
+                write_list(out, found, differences, options.limit)
         return FINE
-    found = several[0] if several else find(options.result, flags)
+    (found,) = several
     differences = chosen(found.result, options.id, options.side, options.matching)
     if options.on is not None:
         from pytest_crossdiff.cli.on_text import text_of, write_reading
