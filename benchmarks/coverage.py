@@ -13,10 +13,10 @@ import sys
 import numpy as np
 from transformers import AutoTokenizer
 
-from pytest_crossdiff.engine import corpus
-from pytest_crossdiff.engine.alignment import align_tokens, coverage
-from pytest_crossdiff.engine.rendering import tokenize
-from pytest_crossdiff.engine.sampling import sample
+from pytest_crossdiff.engine.activations.alignment import align_tokens, coverage
+from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.corpus import documents as corpus
+from pytest_crossdiff.engine.corpus.sampling import sample
 
 
 def main(folder_a: str, folder_b: str, source: str = "builtin:pydoc") -> None:

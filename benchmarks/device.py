@@ -22,10 +22,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.peers import machine
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.hardware import moved
-from pytest_crossdiff.engine.kernels import add_product
-from pytest_crossdiff.engine.training import LOOK_EVERY, Trainer, TrainingConfig
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionary.training import LOOK_EVERY, Trainer, TrainingConfig
+from pytest_crossdiff.engine.models.devices import moved
+from pytest_crossdiff.engine.sparse.kernels import add_product
 
 ARCHITECTURES = ("innovation", "dfc", "standard")
 ROUNDS = 3

@@ -19,8 +19,8 @@ from tabulate import tabulate
 
 from benchmarks.evidence import pyplot
 from benchmarks.peers import machine
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.training import Trainer, TrainingConfig
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig
 
 USUAL = {"tokens": 512, "features": 2048, "width": 256, "active": 32}
 SIZES = {

@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.peers import machine
-from pytest_crossdiff.engine import corpus
-from pytest_crossdiff.engine.harvest import harvest
-from pytest_crossdiff.engine.models import LoadedModel, load
-from pytest_crossdiff.engine.sampling import Piece, sample
+from pytest_crossdiff.engine.activations.harvest import harvest
+from pytest_crossdiff.engine.corpus import documents as corpus
+from pytest_crossdiff.engine.corpus.sampling import Piece, sample
+from pytest_crossdiff.engine.models.loaded import LoadedModel, load
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.store.cache import Store
 

@@ -31,7 +31,7 @@ def main() -> None:
     import torch
 
     from pytest_crossdiff.engine import compute, pipeline
-    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.settings import Settings
 
     torch.set_num_threads(1)
     imported = time.process_time() - BEGAN

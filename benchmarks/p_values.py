@@ -17,7 +17,7 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmarks.evidence import put
-from pytest_crossdiff.engine.exclusivity import MIN_DOCUMENTS, Sums, exclusivity
+from pytest_crossdiff.engine.verification.exclusivity import MIN_DOCUMENTS, Sums, exclusivity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -41,8 +41,8 @@ BOUND = (2 * BATCH * 2 * WIDTH * FEATURES + 4 * 2 * BATCH * K * 2 * WIDTH) / 1e9
 
 def ours(architecture: str = "dfc", dead: int = 0) -> Step:
     """This package's trainer, past its annealing, with so many dead features."""
-    from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-    from pytest_crossdiff.engine.training import Trainer, TrainingConfig
+    from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+    from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig
 
     own = 0 if architecture == "standard" else round(FEATURES * 0.05)
     sizes = CrosscoderConfig(architecture, WIDTH, WIDTH, FEATURES - 2 * own, own, own, K)

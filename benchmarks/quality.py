@@ -22,11 +22,10 @@ from tabulate import tabulate
 from benchmarks.device import ARCHITECTURES
 from benchmarks.peers import machine
 from benchmarks.toy import Toy, toy
-from pytest_crossdiff.engine import kernels
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig, minus
-from pytest_crossdiff.engine.innovation import fit_maps, set_maps
-from pytest_crossdiff.engine.learning import AUX_WEIGHT
-from pytest_crossdiff.engine.training import (
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig, minus
+from pytest_crossdiff.engine.dictionary.innovation import fit_maps, set_maps
+from pytest_crossdiff.engine.dictionary.step import AUX_WEIGHT
+from pytest_crossdiff.engine.dictionary.training import (
     DEAD_TOKENS,
     Trainer,
     TrainingConfig,
@@ -34,6 +33,7 @@ from pytest_crossdiff.engine.training import (
     _rate,
     batches,
 )
+from pytest_crossdiff.engine.sparse import kernels
 
 STEPS, BATCH, K = 600, 512, 4
 

@@ -26,17 +26,18 @@ from benchmarks.evidence import put
 from benchmarks.peers import machine
 from example_suite import models
 from pytest_crossdiff.engine import pipeline
-from pytest_crossdiff.gate.accepted import Entry, Slot
+from pytest_crossdiff.gate.accepted_file import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.recognition import LEAST, one_to_one, recognise
-from pytest_crossdiff.options import Settings
-from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_crossdiff.gate.recognition import Recognised
-    from pytest_crossdiff.result import Difference, Result, Side
+    from pytest_crossdiff.results.difference import Difference, Side
+    from pytest_crossdiff.results.result import Result
 
 TEXTS = Path(models.__file__).parent / "texts"
 FILE = Path(__file__).parent / "results" / "recognition.json"

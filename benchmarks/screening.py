@@ -19,15 +19,15 @@ import torch
 from tabulate import tabulate
 
 from benchmarks.toy import Toy, toy
-from pytest_crossdiff.engine.apart import apart
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.exclusivity import screen
-from pytest_crossdiff.engine.heldout import Heldout, measure
-from pytest_crossdiff.engine.innovation import fit_maps, set_maps
-from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
-from pytest_crossdiff.engine.verification import judge
-from pytest_crossdiff.options import Settings
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionary.innovation import fit_maps, set_maps
+from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, train
+from pytest_crossdiff.engine.verification.exclusivity import screen
+from pytest_crossdiff.engine.verification.heldout import Heldout, measure
+from pytest_crossdiff.engine.verification.model_distance import apart
+from pytest_crossdiff.engine.verification.verify import judge
 from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.store.cache import Store
 
 CPU = torch.device("cpu")

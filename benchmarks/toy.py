@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine.activations import Pairs, Scale, Side
+from pytest_crossdiff.engine.activations.pairs import Pairs, Scale, Side
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.toy import World, make
 from benchmarks.toy_methods import CPU, SETTINGS, Method, trained
-from pytest_crossdiff.engine.exclusivity import (
+from pytest_crossdiff.engine.verification.exclusivity import (
     MIN_DOCUMENTS,
     Sums,
     Tally,
@@ -34,8 +34,8 @@ from pytest_crossdiff.engine.exclusivity import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_crossdiff.engine.crosscoder import Crosscoder
-    from pytest_crossdiff.engine.exclusivity import Screen
+    from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder
+    from pytest_crossdiff.engine.verification.exclusivity import Screen
 
     Booleans = NDArray[np.bool_]
     Numbers = NDArray[np.float64]

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 
 from benchmarks.toy import pairs_of
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig, Inputs
-from pytest_crossdiff.engine.innovation import Fitted, Maps, set_maps
-from pytest_crossdiff.engine.maps import Map
-from pytest_crossdiff.engine.ridge import Folds, fit
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig, Inputs
+from pytest_crossdiff.engine.dictionary.innovation import Fitted, Maps, set_maps
+from pytest_crossdiff.engine.dictionary.maps import Map
+from pytest_crossdiff.engine.regression.ridge import Folds, fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.activations.pairs import Pairs
 
 
 class Layered(Crosscoder):

@@ -17,16 +17,16 @@ import torch
 from benchmarks.device import ARCHITECTURES
 from benchmarks.toy import Toy, pairs_of
 from benchmarks.toy_maps import Layered
-from pytest_crossdiff.engine import clusters
-from pytest_crossdiff.engine.apart import apart
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionaries import new_models
-from pytest_crossdiff.engine.exclusivity import screen
-from pytest_crossdiff.engine.heldout import measure
-from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
-from pytest_crossdiff.engine.verification import judge
-from pytest_crossdiff.options import Settings
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionary.dictionaries import new_models
+from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, train
+from pytest_crossdiff.engine.verification import clusters
+from pytest_crossdiff.engine.verification.exclusivity import screen
+from pytest_crossdiff.engine.verification.heldout import measure
+from pytest_crossdiff.engine.verification.model_distance import apart
+from pytest_crossdiff.engine.verification.verify import judge
 from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.store.cache import Store
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.activations.pairs import Pairs
 
 CPU = torch.device("cpu")
 SETTINGS = Settings()

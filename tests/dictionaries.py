@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine.dictionaries import new_trainers
-from pytest_crossdiff.engine.firing import Firing
-from pytest_crossdiff.engine.training import Trainer, TrainingConfig, train
-from pytest_crossdiff.engine.verification import verify
-from pytest_crossdiff.options import Settings
+from pytest_crossdiff.engine.dictionary.dictionaries import new_trainers
+from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, train
+from pytest_crossdiff.engine.sparse.firing import Firing
+from pytest_crossdiff.engine.verification.verify import verify
 from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.store.cache import Store
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_crossdiff.engine.activations import Pairs
-    from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-    from pytest_crossdiff.engine.verification import Verified
+    from pytest_crossdiff.engine.activations.pairs import Pairs
+    from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+    from pytest_crossdiff.engine.verification.verify import Verified
 
 CPU = torch.device("cpu")
 BRIEF = TrainingConfig(600, 256, 1e-3)

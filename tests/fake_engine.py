@@ -12,7 +12,7 @@ import types
 from pathlib import Path
 from typing import NamedTuple
 
-from pytest_crossdiff.result import Result
+from pytest_crossdiff.results.result import Result
 
 MODULE = "pytest_crossdiff.engine.pipeline"
 

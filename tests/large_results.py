@@ -6,21 +6,14 @@ import dataclasses
 import random
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.result import (
-    Context,
-    Controls,
-    Description,
-    Effect,
-    NullControl,
-    Span,
-    Spike,
-    TokenCount,
-    Training,
-)
+from pytest_crossdiff.results.controls import Controls, NullControl, Spike
+from pytest_crossdiff.results.difference import Context, Description, Effect, Span, TokenCount
+from pytest_crossdiff.results.result import Training
 from results import make_difference, make_feature, make_result
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.result import Difference, Feature, Result, Side
+    from pytest_crossdiff.results.difference import Difference, Feature, Side
+    from pytest_crossdiff.results.result import Result
 
 WORDS = """the of and a to in is that it was for on are with as his they be at one have this from by
 hot but some what there we can out other were all your when up use word how said each she which do

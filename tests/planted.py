@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
-from pytest_crossdiff.options import Settings
+from pytest_crossdiff.settings import Settings
 from tokenizers_for_tests import TEXTS, tokenizer
 
 if TYPE_CHECKING:

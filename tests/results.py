@@ -5,27 +5,23 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from pytest_crossdiff.gate.accepted import Entry, Slot
+from pytest_crossdiff.gate.accepted_file import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.recognition import Recognised, Recognition, State
-from pytest_crossdiff.result import (
-    SCHEMA,
+from pytest_crossdiff.results.controls import Controls
+from pytest_crossdiff.results.difference import (
     Certainty,
     Context,
-    Controls,
-    CorpusFacts,
     Description,
     Difference,
     Feature,
     Firing,
     Kind,
-    ModelFacts,
-    Result,
     Side,
     Span,
     TokenCount,
-    Training,
 )
+from pytest_crossdiff.results.result import SCHEMA, CorpusFacts, ModelFacts, Result, Training
 
 
 def make_context(

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.gate import accepted
-from pytest_crossdiff.gate.accepted import Entry, Slot
+from pytest_crossdiff.gate import accepted_file as accepted
+from pytest_crossdiff.gate.accepted_file import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 
 ENTRY = Entry(

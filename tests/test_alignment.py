@@ -8,9 +8,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pytest_crossdiff.engine.alignment import Coverage, Tokens, align, align_tokens, coverage
-from pytest_crossdiff.engine.rendering import tokenize
-from pytest_crossdiff.engine.sampling import Piece
+from pytest_crossdiff.engine.activations.alignment import (
+    Coverage,
+    Tokens,
+    align,
+    align_tokens,
+    coverage,
+)
+from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.corpus.sampling import Piece
 from tokenizers_for_tests import KINDS, tokenizer
 
 relaxed = settings(deadline=None, max_examples=60)

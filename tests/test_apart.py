@@ -10,18 +10,18 @@ import torch
 
 from benchmarks.toy import pairs_of, toy
 from dictionaries import judged, learnt
-from pytest_crossdiff.engine.apart import apart, least_exclusivity
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionaries import new_models
-from pytest_crossdiff.engine.innovation import fit_linear, fit_maps
-from pytest_crossdiff.options import Settings
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionary.dictionaries import new_models
+from pytest_crossdiff.engine.dictionary.innovation import fit_linear, fit_maps
+from pytest_crossdiff.engine.verification.model_distance import apart, least_exclusivity
 from pytest_crossdiff.report.message import apart as told
+from pytest_crossdiff.settings import Settings
 from results import make_model, make_result
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.activations.pairs import Pairs
 
 WIDTH = 24
 DFC, INNOVATION = (

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import tiny_models
-from pytest_crossdiff.engine import activations, beyond
-from pytest_crossdiff.engine.models import load, read
+from pytest_crossdiff.engine.activations import out_of_distribution as beyond
+from pytest_crossdiff.engine.activations import pairs as activations
+from pytest_crossdiff.engine.models.loaded import load, read
 from pytest_crossdiff.errors import InsufficientData
 
 RANDOM = np.random.default_rng(0)

@@ -17,9 +17,9 @@ from conftest import PAIR
 from fake_engine import install_for_subprocess
 from pytest_crossdiff.cli import main
 from pytest_crossdiff.cli.terminal import Terminal
-from pytest_crossdiff.gate import accepted
+from pytest_crossdiff.gate import accepted_file as accepted
 from pytest_crossdiff.gate.fingerprint import Fingerprint
-from pytest_crossdiff.result import Firing
+from pytest_crossdiff.results.difference import Firing
 from results import make_difference, make_entry, make_model, make_result
 
 

@@ -18,7 +18,7 @@ import pytest
 from pytest_crossdiff.cli.browse import HELP
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.write import write
-from pytest_crossdiff.result import Description
+from pytest_crossdiff.results.difference import Description
 from results import make_context, make_difference, make_result
 
 if TYPE_CHECKING:

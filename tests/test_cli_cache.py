@@ -13,7 +13,7 @@ import pytest
 
 import commands
 from pytest_crossdiff.cli import main
-from pytest_crossdiff.result import Result
+from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.store.cache import Store
 
 

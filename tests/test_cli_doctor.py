@@ -10,13 +10,13 @@ import pytest
 
 import planted
 from commands import crossdiff
-from pytest_crossdiff.cli import doctor
+from pytest_crossdiff.cli.commands import doctor
 from pytest_crossdiff.cli.configuration import Configuration
 from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.engine import estimate
 from pytest_crossdiff.errors import CrossDiffError
-from pytest_crossdiff.options import Settings, fields
-from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.settings import Settings, fields
 
 
 class Lines(list):
@@ -199,9 +199,9 @@ def test_a_measurement_begins_with_an_estimate(measured):
 
 
 def test_a_skeleton_is_the_model_without_its_weights(models):
-    from pytest_crossdiff.engine import models as loaded
-    from pytest_crossdiff.engine import skeletons
-    from pytest_crossdiff.engine.references import resolve
+    from pytest_crossdiff.engine.models import loaded as loaded
+    from pytest_crossdiff.engine.models import skeletons
+    from pytest_crossdiff.engine.models.references import resolve
 
     for path in models:
         real = loaded.load(str(path), layer=0.5)

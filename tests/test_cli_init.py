@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from commands import crossdiff
-from pytest_crossdiff.cli.init import _proposal, _rounded_up
+from pytest_crossdiff.cli.commands.init import _proposal, _rounded_up
 from results import make_difference, make_result
 
 NEXT = "Next: set crossdiff_baseline in pytest.ini, then `crossdiff doctor` and `crossdiff train`."

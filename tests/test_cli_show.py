@@ -16,7 +16,7 @@ from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.write import write
-from pytest_crossdiff.result import Result
+from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.store.cache import Store
 from results import make_context, make_difference, make_recognised, make_recognition, make_result
 
@@ -314,7 +314,7 @@ class TestOnAText:
 
 def test_long_lines_are_broken_at_spaces_and_no_token_is_lost():
     from pytest_crossdiff.cli.on_text import _wrapped
-    from pytest_crossdiff.engine.reading import Fired
+    from pytest_crossdiff.engine.explanation.reading import Fired
 
     text = "one two three four five six\nseven " + "x" * 90
     fired = [Fired(3, 7, 1.0), Fired(text.index("seven"), text.index("seven") + 5, 1.0)]

@@ -6,9 +6,15 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from pytest_crossdiff.engine.contexts import FIRING, Places, contexts, firing, token_counts
-from pytest_crossdiff.engine.corpus import Document, Message
-from pytest_crossdiff.engine.sampling import Piece
+from pytest_crossdiff.engine.corpus.documents import Document, Message
+from pytest_crossdiff.engine.corpus.sampling import Piece
+from pytest_crossdiff.engine.explanation.contexts import (
+    FIRING,
+    Places,
+    contexts,
+    firing,
+    token_counts,
+)
 
 
 def places(texts: list[str]) -> Places:

@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from pytest_crossdiff.engine.corpus import Message, from_records, read
+from pytest_crossdiff.engine.corpus.documents import Message, from_records, read
 
 
 @pytest.fixture

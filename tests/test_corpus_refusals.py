@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from pytest_crossdiff.engine.corpus import from_records, read
+from pytest_crossdiff.engine.corpus.documents import from_records, read
 from pytest_crossdiff.errors import CorpusError
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pytest_crossdiff.engine.crosscoder import (
+from pytest_crossdiff.engine.dictionary.crosscoder import (
     Crosscoder,
     CrosscoderConfig,
     Inputs,
     Outputs,
     minus,
 )
-from pytest_crossdiff.engine.kernels import GUESS, Active, _select_without_waiting, select
-from pytest_crossdiff.engine.learning import (
+from pytest_crossdiff.engine.dictionary.step import (
     AUX_WEIGHT,
     Dead,
     add_auxiliary,
@@ -22,7 +21,13 @@ from pytest_crossdiff.engine.learning import (
     set_gradients,
     squared_error,
 )
-from pytest_crossdiff.engine.training import DEAD_TOKENS, LOOK_EVERY, Trainer, TrainingConfig
+from pytest_crossdiff.engine.dictionary.training import (
+    DEAD_TOKENS,
+    LOOK_EVERY,
+    Trainer,
+    TrainingConfig,
+)
+from pytest_crossdiff.engine.sparse.kernels import GUESS, Active, _select_without_waiting, select
 
 ARCHITECTURES = ["standard", "dfc", "innovation"]
 

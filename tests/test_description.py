@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_crossdiff.engine import description
-from pytest_crossdiff.engine.description import describe
+from pytest_crossdiff.engine.explanation import description
+from pytest_crossdiff.engine.explanation.description import describe
 from test_contexts import fires_on, places
 
 COMMON = "the cat sat on the mat and looked at the door for a while before it went to sleep"

@@ -18,9 +18,9 @@ import planted
 from commands import crossdiff
 from fake_engine import install_for_subprocess
 from pytest_crossdiff import __version__, plugin
-from pytest_crossdiff.diff import CrossDiff
-from pytest_crossdiff.options import fields
-from pytest_crossdiff.result import Context, Difference, TokenCount
+from pytest_crossdiff.plugin.diff import CrossDiff
+from pytest_crossdiff.results.difference import Context, Difference, TokenCount
+from pytest_crossdiff.settings import fields
 from results import make_difference, make_result
 
 ROOT = Path(__file__).parents[1]

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import tiny_models
-from pytest_crossdiff.engine import effect
-from pytest_crossdiff.engine.activations import Scale, Side
-from pytest_crossdiff.engine.effect import Acting, Found, choose, measure
-from pytest_crossdiff.engine.harvest import Harvest, harvest
-from pytest_crossdiff.engine.models import LoadedModel, load, vectors
-from pytest_crossdiff.engine.sampling import Piece
-from pytest_crossdiff.engine.steering import WRITTEN
+from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
+from pytest_crossdiff.engine.activations.pairs import Scale, Side
+from pytest_crossdiff.engine.corpus.sampling import Piece
+from pytest_crossdiff.engine.explanation import effects as effect
+from pytest_crossdiff.engine.explanation.effects import Acting, Found, choose, measure
+from pytest_crossdiff.engine.explanation.steering import WRITTEN
+from pytest_crossdiff.engine.models.loaded import LoadedModel, load, vectors
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.store.cache import Store

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from benchmarks.toy import toy
-from pytest_crossdiff.engine import clusters
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig, Inputs
-from pytest_crossdiff.engine.exclusivity import (
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig, Inputs
+from pytest_crossdiff.engine.regression.ridge import fold
+from pytest_crossdiff.engine.verification import clusters
+from pytest_crossdiff.engine.verification.ablation import Ablation
+from pytest_crossdiff.engine.verification.exclusivity import (
     MIN_DOCUMENTS,
     Sums,
     Tally,
@@ -19,8 +21,6 @@ from pytest_crossdiff.engine.exclusivity import (
     exclusivity,
     ratio,
 )
-from pytest_crossdiff.engine.ridge import fold
-from pytest_crossdiff.engine.strength import Ablation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import planted
-from pytest_crossdiff.engine import explaining, pipeline
+from pytest_crossdiff.engine import pipeline
+from pytest_crossdiff.engine.explanation import explain as explaining
 from pytest_crossdiff.progress import SilentProgress
-from pytest_crossdiff.result import Description, Result
+from pytest_crossdiff.results.difference import Description
+from pytest_crossdiff.results.result import Result
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_crossdiff.engine.pipeline import Outcome
-    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.settings import Settings
 
 
 class Notes(SilentProgress):

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from benchmarks.toy import toy
-from pytest_crossdiff.engine import feed
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionaries import new_trainers
-from pytest_crossdiff.engine.feed import Feed
-from pytest_crossdiff.engine.innovation import fit_maps
-from pytest_crossdiff.engine.spikes import plant
-from pytest_crossdiff.engine.training import Trainer, TrainingConfig, batches
+from pytest_crossdiff.engine.controls.planted_signals import plant
+from pytest_crossdiff.engine.dictionary import training_inputs as feed
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionary.dictionaries import new_trainers
+from pytest_crossdiff.engine.dictionary.innovation import fit_maps
+from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, batches
+from pytest_crossdiff.engine.dictionary.training_inputs import Feed
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_crossdiff.gate.fingerprint import LISTED, Fingerprint, rank
-from pytest_crossdiff.result import Firing
+from pytest_crossdiff.results.difference import Firing
 from results import make_difference
 
 PAIRS = 4000

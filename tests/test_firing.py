@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dictionaries import sparse
-from pytest_crossdiff.engine.differences import Member, _products
+from pytest_crossdiff.engine.verification.grouping import Member, _products
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from pytest_crossdiff.diff import CrossDiff
 from pytest_crossdiff.errors import BudgetExceeded, InsufficientData, SettingsError
-from pytest_crossdiff.options import Settings
+from pytest_crossdiff.plugin.diff import CrossDiff
 from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.settings import Settings
 from results import make_context, make_difference, make_model, make_result
 
 REFUSAL = make_difference(

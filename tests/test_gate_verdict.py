@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.budgets import Budgets, Limits
 from pytest_crossdiff.gate.verdict import judge
-from pytest_crossdiff.options import Settings
-from pytest_crossdiff.result import Controls, NullControl, Spike
+from pytest_crossdiff.results.controls import Controls, NullControl, Spike
+from pytest_crossdiff.settings import Settings
 from results import make_difference, make_model, make_result
 
 TWO = (make_difference("C1", strength=0.02), make_difference("C2", strength=0.01))

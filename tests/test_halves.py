@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.device import trained_loss
-from pytest_crossdiff.engine import kernels
+from pytest_crossdiff.engine.sparse import kernels
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pytest_crossdiff.engine.harvest import BATCH_TOKENS, _batches
+from pytest_crossdiff.engine.activations.harvest import BATCH_TOKENS, _batches
 
 
 @pytest.mark.parametrize("pieces", [400, 2000])

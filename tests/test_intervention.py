@@ -4,8 +4,14 @@ import pytest
 import torch
 
 import tiny_models
-from pytest_crossdiff.engine.intervention import read_out, record, replay, steered, stream_of
-from pytest_crossdiff.engine.models import LoadedModel
+from pytest_crossdiff.engine.explanation.intervention import (
+    read_out,
+    record,
+    replay,
+    steered,
+    stream_of,
+)
+from pytest_crossdiff.engine.models.loaded import LoadedModel
 
 HEADS = dict.fromkeys(tiny_models.ENCODERS, "")
 

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from pytest_crossdiff import hookspecs
+from pytest_crossdiff.plugin import hookspecs
 from results import make_difference, make_result
 
 TEST = "def test_one(crossdiff): crossdiff.assert_within_budget()\n"

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from benchmarks.toy import pairs_of, toy
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.latent_scaling import LatentScaling, Scaling
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.verification.latent_scaling import LatentScaling, Scaling
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.activations.pairs import Pairs
 
 
 @torch.no_grad()

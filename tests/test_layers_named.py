@@ -6,7 +6,7 @@ import pytest
 
 from conftest import PAIR
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.options import Settings, parse
+from pytest_crossdiff.settings import Settings, parse
 from results import make_difference, make_result
 
 TEST = "def test_upgrade(crossdiff): crossdiff.assert_within_budget()"

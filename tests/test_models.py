@@ -5,9 +5,9 @@ import torch
 import transformers as tf
 
 import tiny_models
-from pytest_crossdiff.engine import hardware
-from pytest_crossdiff.engine.models import load, vectors
-from pytest_crossdiff.engine.references import resolve
+from pytest_crossdiff.engine.models import devices as hardware
+from pytest_crossdiff.engine.models.loaded import load, vectors
+from pytest_crossdiff.engine.models.references import resolve
 from pytest_crossdiff.errors import ModelError
 
 FLOAT = {"dtype": "float32", "device": "cpu"}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import tiny_models
-from pytest_crossdiff.engine.blocks import find_blocks, layer_index, output_of
+from pytest_crossdiff.engine.models.blocks import find_blocks, layer_index, output_of
 from pytest_crossdiff.errors import ModelError
 
 FAMILIES = sorted(tiny_models.FAMILIES)

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from transformers.utils import logging as transformers_logging
 
 import tiny_models
-from pytest_crossdiff.engine import loading
-from pytest_crossdiff.engine.models import load, vectors
-from pytest_crossdiff.engine.references import resolve
+from pytest_crossdiff.engine.models import loading
+from pytest_crossdiff.engine.models.loaded import load, vectors
+from pytest_crossdiff.engine.models.references import resolve
 from pytest_crossdiff.errors import ModelError
 
 FLOAT = {"dtype": "float32", "device": "cpu"}

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from pytest_crossdiff.engine import kernels, learning
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.hardware import moved
-from pytest_crossdiff.engine.training import LOOK_EVERY, Trainer, TrainingConfig
+from pytest_crossdiff.engine.dictionary import step as learning
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionary.training import LOOK_EVERY, Trainer, TrainingConfig
+from pytest_crossdiff.engine.models.devices import moved
+from pytest_crossdiff.engine.sparse import kernels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pytest_crossdiff.engine.kernels import Active
+    from pytest_crossdiff.engine.sparse.kernels import Active
 
 TOKENS = 32
 

@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pytest_crossdiff.gate import accepted
+from pytest_crossdiff.gate import accepted_file as accepted
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.junit import properties
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
-from pytest_crossdiff.result import Result
+from pytest_crossdiff.results.result import Result
 from results import make_entry
 
 TESTS = """\

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.options import Settings, fields, near, parse
+from pytest_crossdiff.settings import Settings, fields, near, parse
 
 
 def test_every_row_has_help_and_a_default_that_parses_to_itself():

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pytest_crossdiff.engine.exclusivity import benjamini_hochberg
+from pytest_crossdiff.engine.verification.exclusivity import benjamini_hochberg
+from pytest_crossdiff.gate.advice import advice, times_the_text
 from pytest_crossdiff.gate.budgets import Budgets, Limits
-from pytest_crossdiff.gate.outlook import advice, times_the_text
 from pytest_crossdiff.gate.verdict import judge
 from results import make_difference, make_feature, make_result
 

@@ -24,7 +24,7 @@ from pytest_crossdiff.errors import (
     ModelError,
     SettingsError,
 )
-from pytest_crossdiff.result import Result
+from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.store.cache import Store
 from tokenizers_for_tests import TEXTS
 
@@ -208,7 +208,7 @@ def test_a_second_run_answers_from_the_cache(lost: Outcome) -> None:
 
 def test_a_cached_answer_imports_neither_torch_nor_numpy(lost: Outcome) -> None:
     code = (
-        "import sys, json; from pytest_crossdiff.options import Settings\n"
+        "import sys, json; from pytest_crossdiff.settings import Settings\n"
         "from pytest_crossdiff.engine import pipeline\n"
         "assert pipeline.cached(Settings(**json.loads(sys.argv[1]))) is not None\n"
         "print([m for m in ('torch', 'transformers', 'numpy', 'safetensors') if m in sys.modules])"
@@ -274,8 +274,10 @@ def digests(cache: Path) -> dict[str, Any]:
 RUN = """
 import sys, json, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
-from pytest_crossdiff.engine import harvest, pipeline, training
-from pytest_crossdiff.options import Settings
+from pytest_crossdiff.engine.activations import harvest
+from pytest_crossdiff.engine import pipeline
+from pytest_crossdiff.engine.dictionary import training
+from pytest_crossdiff.settings import Settings
 training.CHECKPOINT_SECONDS = 0.0
 harvest.SHARD_TOKENS = 2_000
 from pytest_crossdiff.progress import SilentProgress

@@ -8,7 +8,7 @@ import json
 import pytest
 
 import fake_engine
-from pytest_crossdiff.result import Firing
+from pytest_crossdiff.results.difference import Firing
 from results import make_context, make_difference, make_result
 
 FILE = "crossdiff-accepted.json"

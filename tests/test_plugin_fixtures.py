@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_crossdiff.engine import models
+from pytest_crossdiff.engine.models import loaded as models
 from results import make_difference, make_result
 
 

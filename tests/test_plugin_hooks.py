@@ -6,7 +6,7 @@ import inspect
 import json
 import textwrap
 
-from pytest_crossdiff import hookspecs
+from pytest_crossdiff.plugin import hookspecs
 from results import make_difference, make_result
 
 

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 import fake_engine
-from pytest_crossdiff.result import Controls, Spike
+from pytest_crossdiff.results.controls import Controls, Spike
 from results import make_difference, make_result
 
 TEST = "def test_it(crossdiff): crossdiff.assert_within_budget()"

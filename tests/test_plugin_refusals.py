@@ -6,8 +6,8 @@ import pytest
 
 from conftest import PAIR
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.options import Settings
-from pytest_crossdiff.resolution import require
+from pytest_crossdiff.settings import Settings
+from pytest_crossdiff.settings.resolution import require
 
 TEST = "def test_it(crossdiff): pass"
 UNRELATED = "def test_unrelated(): pass"

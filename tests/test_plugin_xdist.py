@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import fake_engine
-from pytest_crossdiff.report import relay
+from pytest_crossdiff.report import xdist_relay as relay
 from results import make_difference, make_result
 
 pytest.importorskip("xdist")

@@ -10,15 +10,17 @@ import transformers as tf
 import planted
 import tiny_models
 from benchmarks.toy import pairs_of, toy
-from pytest_crossdiff.engine import beyond, explaining, pipeline
-from pytest_crossdiff.engine.innovation import fit_linear
-from pytest_crossdiff.engine.models import load, vectors
-from pytest_crossdiff.engine.null import null_pairs
-from pytest_crossdiff.engine.predictions import WIDTH, Predictions, signs
-from pytest_crossdiff.engine.references import resolve
-from pytest_crossdiff.engine.skeletons import inspect
+from pytest_crossdiff.engine import pipeline
+from pytest_crossdiff.engine.activations import out_of_distribution as beyond
+from pytest_crossdiff.engine.controls.null import null_pairs
+from pytest_crossdiff.engine.dictionary.innovation import fit_linear
+from pytest_crossdiff.engine.explanation import explain as explaining
+from pytest_crossdiff.engine.models.loaded import load, vectors
+from pytest_crossdiff.engine.models.predictions import WIDTH, Predictions, signs
+from pytest_crossdiff.engine.models.references import resolve
+from pytest_crossdiff.engine.models.skeletons import inspect
 from pytest_crossdiff.errors import ModelError
-from pytest_crossdiff.options import Settings
+from pytest_crossdiff.settings import Settings
 
 FLOAT = {"dtype": "float32", "device": "cpu"}
 

@@ -11,16 +11,16 @@ import planted
 from benchmarks.toy import InMemory, Toy, toy
 from dictionaries import judged, learnt
 from pytest_crossdiff.engine import pipeline
-from pytest_crossdiff.engine.activations import with_further
-from pytest_crossdiff.engine.crosscoder import CrosscoderConfig
+from pytest_crossdiff.engine.activations.pairs import with_further
+from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
 from pytest_crossdiff.errors import ModelError, SettingsError
-from pytest_crossdiff.options import Settings, parse
+from pytest_crossdiff.settings import Settings, parse
 from pytest_crossdiff.store.cache import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_crossdiff.engine.crosscoder import Crosscoder
+    from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder
 
 WIDTH = 40
 

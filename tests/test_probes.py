@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from benchmarks.toy import pairs_of
-from pytest_crossdiff.engine.probes import Probe, slopes, with_networks
-from pytest_crossdiff.engine.ridge import Folds, LinearMap, fit, in_folds
+from pytest_crossdiff.engine.regression.networks import Probe, slopes, with_networks
+from pytest_crossdiff.engine.regression.ridge import Folds, LinearMap, fit, in_folds
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.engine.activations import Pairs
+    from pytest_crossdiff.engine.activations.pairs import Pairs
 
 TOKENS = 10_000
 KINDS = ("linear", "absolute value", "superposed", "not there")

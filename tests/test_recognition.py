@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_crossdiff.gate.accepted import Entry, Slot
+from pytest_crossdiff.gate.accepted_file import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.recognition import one_to_one, recognise, without_accepted
-from pytest_crossdiff.result import Firing
+from pytest_crossdiff.results.difference import Firing
 from results import make_difference, make_result
 
 TODAY = datetime.date(2026, 6, 1)

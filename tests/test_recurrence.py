@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy.stats import binomtest
 
-from pytest_crossdiff.recurrence import conceivable, deciding, majority
+from pytest_crossdiff.results.recurrence import conceivable, deciding, majority
 
 
 def test_most_is_more_than_half() -> None:

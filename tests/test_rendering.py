@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pytest_crossdiff.engine.alignment import align_tokens, coverage
-from pytest_crossdiff.engine.corpus import Message
-from pytest_crossdiff.engine.rendering import render, tokenize
-from pytest_crossdiff.engine.sampling import Piece
+from pytest_crossdiff.engine.activations.alignment import align_tokens, coverage
+from pytest_crossdiff.engine.activations.rendering import render, tokenize
+from pytest_crossdiff.engine.corpus.documents import Message
+from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.errors import CorpusError, ModelError
 from tokenizers_for_tests import KINDS, tokenizer
 

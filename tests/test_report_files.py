@@ -11,11 +11,11 @@ from large_results import large
 from pytest_crossdiff.errors import SettingsError, StoreError
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
-from pytest_crossdiff.options import Settings, fields
 from pytest_crossdiff.report.document import Check, Report
-from pytest_crossdiff.report.find import of_key, read
 from pytest_crossdiff.report.layers import Layer, LayerSide
+from pytest_crossdiff.report.stored import of_key, read
 from pytest_crossdiff.report.write import FORMATS, file_name, render, write
+from pytest_crossdiff.settings import Settings, fields
 from pytest_crossdiff.store.cache import Store
 from results import (
     make_context,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from browser import started
-from pytest_crossdiff.result import Result
+from pytest_crossdiff.results.result import Result
 from test_report_schema import checker
 
 if TYPE_CHECKING:

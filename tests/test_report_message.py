@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pytest_crossdiff.gate.assertions import checked
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.options import Settings
+from pytest_crossdiff.plugin.assertions import checked
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.document import Report
-from pytest_crossdiff.report.text import Room, columns
+from pytest_crossdiff.settings import Settings
+from pytest_crossdiff.text import Room, columns
 from results import make_context, make_difference, make_result
 
 KUBECTL = make_difference(

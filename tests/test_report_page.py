@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from large_results import large
-from pytest_crossdiff.gate.assertions import checked
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.options import Settings, fields
+from pytest_crossdiff.plugin.assertions import checked
 from pytest_crossdiff.report import html
 from pytest_crossdiff.report.document import Check, Report, SideCheck
 from pytest_crossdiff.report.layers import Layer, LayerSide
 from pytest_crossdiff.report.write import render
-from pytest_crossdiff.result import Result
+from pytest_crossdiff.results.result import Result
+from pytest_crossdiff.settings import Settings, fields
 from results import (
     make_context,
     make_difference,

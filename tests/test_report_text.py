@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_crossdiff.report.text import against, columns, cut, duration, marked, visible
+from pytest_crossdiff.text import against, columns, cut, duration, marked, visible
 from results import make_context
 
 

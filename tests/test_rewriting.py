@@ -10,17 +10,17 @@ import torch
 
 from benchmarks.toy import Toy, pairs_of, toy
 from dictionaries import judged, learnt
-from pytest_crossdiff.engine.apart import apart
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionaries import new_models
-from pytest_crossdiff.engine.training import TrainingConfig
-from pytest_crossdiff.options import Settings
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionary.dictionaries import new_models
+from pytest_crossdiff.engine.dictionary.training import TrainingConfig
+from pytest_crossdiff.engine.verification.model_distance import apart
+from pytest_crossdiff.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_crossdiff.engine.activations import Pairs
-    from pytest_crossdiff.engine.verification import Verified
+    from pytest_crossdiff.engine.activations.pairs import Pairs
+    from pytest_crossdiff.engine.verification.verify import Verified
 
 WRITTEN = 3
 """The shared concept on whose strong half the candidate writes something new."""

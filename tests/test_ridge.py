@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pytest_crossdiff.engine.ridge import (
+from pytest_crossdiff.engine.regression.ridge import (
     PROBES,
     STRENGTHS,
     LinearMap,

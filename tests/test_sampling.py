@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_crossdiff.engine.corpus import Corpus, from_records
-from pytest_crossdiff.engine.cutting import cut, is_boundary
-from pytest_crossdiff.engine.sampling import estimate, sample
+from pytest_crossdiff.engine.corpus.cutting import cut, is_boundary
+from pytest_crossdiff.engine.corpus.documents import Corpus, from_records
+from pytest_crossdiff.engine.corpus.sampling import estimate, sample
 from pytest_crossdiff.errors import CorpusError
 
 relaxed = settings(deadline=None, max_examples=100)

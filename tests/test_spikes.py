@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from benchmarks.toy import toy
-from pytest_crossdiff.engine.null import null_pairs
-from pytest_crossdiff.engine.ridge import Moments, fit
-from pytest_crossdiff.engine.spikes import RUNGS, plant, stands_for
-from pytest_crossdiff.result import SIDES, Controls, Spike
+from pytest_crossdiff.engine.controls.null import null_pairs
+from pytest_crossdiff.engine.controls.planted_signals import RUNGS, plant, stands_for
+from pytest_crossdiff.engine.regression.ridge import Moments, fit
+from pytest_crossdiff.results.controls import Controls, Spike
+from pytest_crossdiff.results.difference import SIDES
 
 
 def test_each_signal_has_the_strength_and_the_density_of_its_rung() -> None:

@@ -8,12 +8,17 @@ import torch
 
 from benchmarks.toy import toy
 from dictionaries import CPU, sparse
-from pytest_crossdiff.engine.activations import BLOCK
-from pytest_crossdiff.engine.crosscoder import CrosscoderConfig
-from pytest_crossdiff.engine.dictionaries import new_models
-from pytest_crossdiff.engine.kernels import pairs as active_pairs
-from pytest_crossdiff.engine.spikes import RUNGS, plant
-from pytest_crossdiff.engine.standing import Innovations, Part, joint_strength, strengths
+from pytest_crossdiff.engine.activations.pairs import BLOCK
+from pytest_crossdiff.engine.controls.planted_signals import RUNGS, plant
+from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
+from pytest_crossdiff.engine.dictionary.dictionaries import new_models
+from pytest_crossdiff.engine.sparse.kernels import pairs as active_pairs
+from pytest_crossdiff.engine.verification.signal_strength import (
+    Innovations,
+    Part,
+    joint_strength,
+    strengths,
+)
 
 SIDE = "candidate"
 STRONG = [n for n, rung in enumerate(RUNGS) if rung.strength >= 0.001]

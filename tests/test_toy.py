@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.toy import toy
 from benchmarks.toy_methods import Row, Score, left_by, score
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
 
 
 @pytest.mark.parametrize(("bend", "left"), [(0.0, 0.0), (1.0, 0.25), (float("inf"), 0.5)])

@@ -10,23 +10,23 @@ import pytest
 import torch
 
 from benchmarks.toy import Toy, pairs_of, toy
-from pytest_crossdiff.engine import training
-from pytest_crossdiff.engine.apart import Apart
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig, Inputs
-from pytest_crossdiff.engine.dictionaries import new_models
-from pytest_crossdiff.engine.exclusivity import screen
-from pytest_crossdiff.engine.heldout import Heldout, measure
-from pytest_crossdiff.engine.training import Trainer, TrainingConfig, batches, train
-from pytest_crossdiff.engine.verification import judge
+from pytest_crossdiff.engine.dictionary import training
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig, Inputs
+from pytest_crossdiff.engine.dictionary.dictionaries import new_models
+from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, batches, train
+from pytest_crossdiff.engine.verification.exclusivity import screen
+from pytest_crossdiff.engine.verification.heldout import Heldout, measure
+from pytest_crossdiff.engine.verification.model_distance import Apart
+from pytest_crossdiff.engine.verification.verify import judge
 from pytest_crossdiff.errors import ActivationError
-from pytest_crossdiff.options import Settings
 from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.store.cache import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_crossdiff.result import Feature
+    from pytest_crossdiff.results.difference import Feature
 
 CPU = torch.device("cpu")
 

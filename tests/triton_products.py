@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pytest_crossdiff.engine import kernels, kernels_triton, learning
-from pytest_crossdiff.engine.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.training import Trainer, TrainingConfig
+from pytest_crossdiff.engine.dictionary import step as learning
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig
+from pytest_crossdiff.engine.sparse import kernels, kernels_triton
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TOKENS, FEATURES, WIDTH = 9, 12, 600  # more than a block wide, and not a multiple of it

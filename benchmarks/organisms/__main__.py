@@ -30,7 +30,7 @@ from benchmarks.organisms.family import OTHER_SEED, Family, organisms
 from benchmarks.organisms.gate import TOKENS, run_gate
 from benchmarks.organisms.plants import Plant
 from benchmarks.organisms.records import Records
-from pytest_crossdiff.values import OUTPUT
+from pytest_crossdiff.settings.kinds import OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

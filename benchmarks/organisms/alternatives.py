@@ -16,11 +16,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from benchmarks.organisms.gate import TOKENS
 from benchmarks.organisms.sae import trained
 from pytest_crossdiff.engine import pipeline
-from pytest_crossdiff.engine.activations import pair
-from pytest_crossdiff.engine.harvest import Harvest
-from pytest_crossdiff.engine.ridge import Folds, fit
-from pytest_crossdiff.options import Settings
-from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.engine.activations.harvest import Harvest
+from pytest_crossdiff.engine.activations.pairs import pair
+from pytest_crossdiff.engine.regression.ridge import Folds, fit
+from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from pytest_crossdiff.engine.activations import Pairs
-    from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
+    from pytest_crossdiff.engine.activations.pairs import Pairs
+    from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
     from pytest_crossdiff.engine.plan import Plan
 
 PUBLISHED_CUT = 0.1

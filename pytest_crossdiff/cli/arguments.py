@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from pytest_crossdiff.options import fields
+from pytest_crossdiff.settings import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

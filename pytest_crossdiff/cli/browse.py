@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.cli.differences import HEAD, row, write_difference, write_pair
 from pytest_crossdiff.cli.terminal import table
 from pytest_crossdiff.gate.patterns import matches
-from pytest_crossdiff.report.text import plural, visible
+from pytest_crossdiff.text import plural, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.results import Found
     from pytest_crossdiff.cli.terminal import Terminal
     from pytest_crossdiff.report.document import Report
-    from pytest_crossdiff.result import Difference, Result
+    from pytest_crossdiff.results.difference import Difference
+    from pytest_crossdiff.results.result import Result
 
 HELP = """\
   3, C1   open a difference, by its number in the list or its id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_crossdiff.errors import CrossDiffError
-from pytest_crossdiff.report.text import visible
+from pytest_crossdiff.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_crossdiff import registration, resolution
 from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.settings import registration, resolution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_crossdiff.options import Settings
-    from pytest_crossdiff.result import Result
+    from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.settings import Settings
 
 
 class Configuration(NamedTuple):
@@ -80,7 +80,7 @@ class _Reader:
 
 def _labelled(config: pytest.Config, result: Result) -> Result:
     from pytest_crossdiff.cli.progress import on_stderr
-    from pytest_crossdiff.labels import labelled
+    from pytest_crossdiff.plugin.labels import labelled
 
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

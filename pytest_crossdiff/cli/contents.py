@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.errors import StoreError
-from pytest_crossdiff.report.text import plural, visible
-from pytest_crossdiff.result import SIDES, Result, place
+from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.results.result import Result, place
 from pytest_crossdiff.store.cache import DamagedEntry
+from pytest_crossdiff.text import plural, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.cli.terminal import table
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.patterns import compiled, matches
-from pytest_crossdiff.options import near
 from pytest_crossdiff.report.message import REWRITTEN, tokens
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
-from pytest_crossdiff.report.text import (
+from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.settings import near
+from pytest_crossdiff.text import (
     Room,
     columns,
     cut,
@@ -24,7 +25,6 @@ from pytest_crossdiff.report.text import (
     quoted,
     visible,
 )
-from pytest_crossdiff.result import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.results import Found
     from pytest_crossdiff.cli.terminal import Terminal
     from pytest_crossdiff.report.document import Report
-    from pytest_crossdiff.result import Difference, Feature, Result, Side
+    from pytest_crossdiff.results.difference import Difference, Feature, Side
+    from pytest_crossdiff.results.result import Result
 
 HEAD = ("id", "strength", "density", "exclusivity", "state", "fires on")
 _TESTED = ("feature", "only in", "strength", "density", "exclusivity", "documents", "verdict")

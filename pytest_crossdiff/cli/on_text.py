@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.results import measured_settings
 from pytest_crossdiff.errors import InsufficientData, ModelError, SettingsError
-from pytest_crossdiff.report.text import columns, plural, visible
-from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.text import columns, plural, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_crossdiff.cli.results import Found
     from pytest_crossdiff.cli.terminal import Terminal
-    from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
-    from pytest_crossdiff.engine.reading import Fired
-    from pytest_crossdiff.engine.references import ModelReference
-    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
+    from pytest_crossdiff.engine.explanation.reading import Fired
+    from pytest_crossdiff.engine.models.references import ModelReference
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.result import Difference, Result, Side
+    from pytest_crossdiff.results.difference import Difference, Side
+    from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.store.cache import Entry
 
 
@@ -53,8 +54,8 @@ def write_reading(
     settings = measured_settings(result, flags)
     references = {side: _reference(side, settings, result, found) for side in SIDES}
     dictionaries = _dictionaries(found)
-    from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
-    from pytest_crossdiff.engine.reading import read
+    from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
+    from pytest_crossdiff.engine.explanation.reading import read
 
     def dictionary(seed: int) -> TrainedCrosscoder:
         return TrainedCrosscoder.load(dictionaries[seed])
@@ -81,7 +82,7 @@ def write_reading(
 
 def _reference(side: Side, settings: Settings, result: Result, found: Found) -> ModelReference:
     """The model as it was measured.  Raises `ModelError` when it isn't there or is another now."""
-    from pytest_crossdiff.engine.references import resolve
+    from pytest_crossdiff.engine.models.references import resolve
 
     reference = resolve(getattr(settings, side), found.store.memo, source=f"the result's {side}")
     if reference.digest != result.model(side).digest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pytest_crossdiff import __version__
-from pytest_crossdiff.cli import cache, completion, doctor, init, report, show, train
+from pytest_crossdiff.cli.commands import cache, completion, doctor, init, report, show, train
 from pytest_crossdiff.cli.exits import EXPLAINED
 
 DESCRIPTION = """\

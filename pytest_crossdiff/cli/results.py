@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_crossdiff.cli.configuration import read
 from pytest_crossdiff.errors import InsufficientData, SettingsError
-from pytest_crossdiff.gate.accepting import Ledger
-from pytest_crossdiff.gate.assertions import checked
+from pytest_crossdiff.gate.acceptance import Ledger
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.options import Settings, fields, parse
-from pytest_crossdiff.report import find as reports
+from pytest_crossdiff.plugin.assertions import checked
+from pytest_crossdiff.report import stored as reports
 from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.settings import Settings, fields, parse
 from pytest_crossdiff.store.cache import DamagedEntry, Manifest, Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_crossdiff.cli.configuration import Configuration
-    from pytest_crossdiff.result import Result
+    from pytest_crossdiff.results.result import Result
 
 MANIFEST = "manifest.json"
 _SHORTEST = 4

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.report.text import columns, cut, visible
+from pytest_crossdiff.text import columns, cut, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

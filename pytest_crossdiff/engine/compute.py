@@ -12,36 +12,30 @@ import torch
 import transformers
 
 from pytest_crossdiff import __version__
-from pytest_crossdiff.engine.activations import pair, with_further
-from pytest_crossdiff.engine.control import controls
-from pytest_crossdiff.engine.dictionaries import artefact, crosscoders
-from pytest_crossdiff.engine.differences import find, groups, total_strength
-from pytest_crossdiff.engine.explaining import explain
-from pytest_crossdiff.engine.hardware import choose_device, for_dictionaries
-from pytest_crossdiff.engine.harvest import Harvest, harvest
-from pytest_crossdiff.engine.models import load_configured
+from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
+from pytest_crossdiff.engine.activations.pairs import pair, with_further
+from pytest_crossdiff.engine.controls.controls import controls
+from pytest_crossdiff.engine.dictionary.dictionaries import artefact, crosscoders
+from pytest_crossdiff.engine.explanation.explain import explain
+from pytest_crossdiff.engine.models.devices import choose_device, for_dictionaries
+from pytest_crossdiff.engine.models.loaded import load_configured
 from pytest_crossdiff.engine.plan import seeds
-from pytest_crossdiff.engine.verification import verify
-from pytest_crossdiff.options import fields
-from pytest_crossdiff.result import (
-    SCHEMA,
-    SIDES,
-    Controls,
-    CorpusFacts,
-    ModelFacts,
-    Result,
-    Training,
-)
+from pytest_crossdiff.engine.verification.grouping import find, groups, total_strength
+from pytest_crossdiff.engine.verification.verify import verify
+from pytest_crossdiff.results.controls import Controls
+from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.results.result import SCHEMA, CorpusFacts, ModelFacts, Result, Training
+from pytest_crossdiff.settings import fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_crossdiff.engine import activations
-    from pytest_crossdiff.engine.apart import Apart
+    from pytest_crossdiff.engine.activations import pairs as activations
     from pytest_crossdiff.engine.plan import Plan
-    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.engine.verification.model_distance import Apart
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.result import Side
+    from pytest_crossdiff.results.difference import Side
+    from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.store.cache import Entry
 
 ELSEWHERE = ("cache_dir", "train")

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from pytest_crossdiff.engine.dictionaries import features, schedule
-from pytest_crossdiff.engine.hardware import choose_device, choose_dtype
-from pytest_crossdiff.engine.rendering import shared_text
-from pytest_crossdiff.engine.sampling import estimate as tokens_of
-from pytest_crossdiff.engine.skeletons import Skeleton, inspect
-from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.engine.activations.rendering import shared_text
+from pytest_crossdiff.engine.corpus.sampling import estimate as tokens_of
+from pytest_crossdiff.engine.dictionary.dictionaries import features, schedule
+from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
+from pytest_crossdiff.engine.models.skeletons import Skeleton, inspect
+from pytest_crossdiff.results.difference import SIDES
 from pytest_crossdiff.store.entry import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytest_crossdiff.engine.plan import Plan
-    from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.result import Side
+    from pytest_crossdiff.results.difference import Side
+    from pytest_crossdiff.settings import Settings
 
 READ, TRAIN, AFTER = 1.6, 1.6, 0.4
 """Time over the bare products of a forward pass and of a training step; time after training, as a

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_crossdiff.engine.plan import Plan, plan
 from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.progress import SilentProgress
-from pytest_crossdiff.result import Result
+from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
+    from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
     from pytest_crossdiff.engine.plan import Texts
-    from pytest_crossdiff.options import Settings
     from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.settings import Settings
 
 RESULT = "result.json"
 
@@ -82,7 +82,7 @@ def run(
 
 def load_crosscoder(outcome: Outcome) -> TrainedCrosscoder:
     """The first crosscoder behind an outcome, with the normalisation of its inputs."""
-    from pytest_crossdiff.engine.artefacts import TrainedCrosscoder
+    from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
 
     key = outcome.plan.crosscoder_keys[0]
     return TrainedCrosscoder.load(outcome.plan.store.entry("crosscoder", key))

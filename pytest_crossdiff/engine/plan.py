@@ -8,24 +8,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_crossdiff.engine import corpus as corpora
-from pytest_crossdiff.engine.references import resolve
-from pytest_crossdiff.engine.sampling import sample
+from pytest_crossdiff.engine.corpus import documents as corpora
+from pytest_crossdiff.engine.corpus.sampling import sample
+from pytest_crossdiff.engine.models.references import resolve
 from pytest_crossdiff.errors import CorpusError, SettingsError
-from pytest_crossdiff.result import SCHEMA, SIDES
+from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.results.result import SCHEMA
+from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.store.cache import Store
 from pytest_crossdiff.store.digest import digest
-from pytest_crossdiff.values import OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pytest_crossdiff.engine.corpus import Corpus
-    from pytest_crossdiff.engine.references import ModelReference
-    from pytest_crossdiff.engine.sampling import Sample
-    from pytest_crossdiff.options import Settings
-    from pytest_crossdiff.result import Side
-    from pytest_crossdiff.values import Layer
+    from pytest_crossdiff.engine.corpus.documents import Corpus
+    from pytest_crossdiff.engine.corpus.sampling import Sample
+    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.results.difference import Side
+    from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.settings.kinds import Layer
 
     Texts = Sequence[str | Mapping[str, object]]
 

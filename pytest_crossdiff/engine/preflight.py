@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_crossdiff.engine.alignment import align_tokens
-from pytest_crossdiff.engine.dictionaries import size
-from pytest_crossdiff.engine.harvest import LONGEST
-from pytest_crossdiff.engine.rendering import tokenize
+from pytest_crossdiff.engine.activations.alignment import align_tokens
+from pytest_crossdiff.engine.activations.harvest import LONGEST
+from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.dictionary.dictionaries import size
 from pytest_crossdiff.errors import ActivationError
-from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.results.difference import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from transformers import PreTrainedTokenizerBase
 
+    from pytest_crossdiff.engine.models.skeletons import Skeleton
     from pytest_crossdiff.engine.plan import Plan
-    from pytest_crossdiff.engine.skeletons import Skeleton
-    from pytest_crossdiff.options import Settings
-    from pytest_crossdiff.result import Side
+    from pytest_crossdiff.results.difference import Side
+    from pytest_crossdiff.settings import Settings
 
 TRIED = 200
 """Pieces of text that are tokenised; the rest is extrapolated from them."""

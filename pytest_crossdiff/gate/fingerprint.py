@@ -12,12 +12,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.result import Firing
+from pytest_crossdiff.results.difference import Firing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_crossdiff.result import Difference
+    from pytest_crossdiff.results.difference import Difference
 
 LISTED = 256
 """Places of a `Difference.firing` from which on there may be more of them."""

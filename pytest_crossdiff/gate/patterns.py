@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.results.difference import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_crossdiff.result import Difference, Result, Side
+    from pytest_crossdiff.results.difference import Difference, Side
+    from pytest_crossdiff.results.result import Result
 
 Sides = Literal["baseline", "candidate", "both"]
 

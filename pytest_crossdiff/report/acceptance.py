@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.gate.accepted import FILE
-from pytest_crossdiff.report.text import number, plural, visible
+from pytest_crossdiff.gate.accepted_file import FILE
+from pytest_crossdiff.text import number, plural, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

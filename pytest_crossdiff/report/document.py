@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
-from pytest_crossdiff.options import fields
 from pytest_crossdiff.report.layers import Layer, LayerSide
-from pytest_crossdiff.result import SCHEMA, SIDES, Result, Side, build
+from pytest_crossdiff.results.difference import SIDES, Side
+from pytest_crossdiff.results.result import SCHEMA, Result, build
+from pytest_crossdiff.settings import fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_crossdiff.gate.accepted import Entry
+    from pytest_crossdiff.gate.accepted_file import Entry
     from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.gate.verdict import Verdict
-    from pytest_crossdiff.options import Settings
+    from pytest_crossdiff.settings import Settings
 
 FORMAT: Literal["crossdiff-report"] = "crossdiff-report"
 VERSION: Literal[3] = 3

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pytest_crossdiff.gate.accepted import FILE
+from pytest_crossdiff.gate.accepted_file import FILE
 from pytest_crossdiff.report.acceptance import warnings
 from pytest_crossdiff.report.markdown import markdown
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_crossdiff.plugin.collector import Problem
     from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.report.summary import PairSummary
-    from pytest_crossdiff.teller import Problem
 
 LONGEST = 4_000
 """Characters of an annotation; the page of the run shows no more."""

@@ -17,7 +17,8 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.markdown import STATUS
-from pytest_crossdiff.result import Context, Difference, Result
+from pytest_crossdiff.results.difference import Context, Difference
+from pytest_crossdiff.results.result import Result
 
 if TYPE_CHECKING:
     from pytest_crossdiff.report.document import Report

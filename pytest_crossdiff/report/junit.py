@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.terminal import status
-from pytest_crossdiff.report.text import number
+from pytest_crossdiff.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

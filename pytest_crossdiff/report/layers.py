@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.result import Side, place
+from pytest_crossdiff.results.difference import Side
+from pytest_crossdiff.results.result import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytest_crossdiff.report.summary import PairSummary
-    from pytest_crossdiff.result import Result
+    from pytest_crossdiff.results.result import Result
 
 
 @dataclass(frozen=True)

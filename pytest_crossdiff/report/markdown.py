@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.acceptance import told
 from pytest_crossdiff.report.message import apart, beyond, tokens
-from pytest_crossdiff.report.text import cut, marked, number, percent, plural, visible
-from pytest_crossdiff.result import SIDES
+from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.text import cut, marked, number, percent, plural, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_crossdiff.report.document import Check, Report, SideCheck
-    from pytest_crossdiff.result import Difference, Side
+    from pytest_crossdiff.results.difference import Difference, Side
 
 ROWS = 10
 STATUS = {

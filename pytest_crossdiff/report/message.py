@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.acceptance import not_counted
-from pytest_crossdiff.report.text import (
+from pytest_crossdiff.text import (
     MARKS,
     ROOM,
     Room,
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_crossdiff.report.document import Check, Report, SideCheck
-    from pytest_crossdiff.result import Context, Difference, Result
+    from pytest_crossdiff.results.difference import Context, Difference
+    from pytest_crossdiff.results.result import Result
 
 ROWS = 10, 10, 30
 """Differences in a table with -q, without, with -v; with -vv all, as below."""

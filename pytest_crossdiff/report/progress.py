@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.progress import SilentProgress
-from pytest_crossdiff.report.text import duration, visible
+from pytest_crossdiff.text import duration, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ def progress_for(config: pytest.Config) -> Progress:
     """
     told = getattr(config, "workerinput", {}).get(TOLD)
     if told:
-        from pytest_crossdiff.report.relay import appender
+        from pytest_crossdiff.report.xdist_relay import appender
 
         return TerminalProgress(contextlib.nullcontext, appender(told), bars=False)
     reporter = config.pluginmanager.get_plugin("terminalreporter")

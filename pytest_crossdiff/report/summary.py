@@ -14,15 +14,16 @@ from pytest_crossdiff.report import message
 from pytest_crossdiff.report.document import Acceptance, Check  # noqa: TC001  `build` reads them
 from pytest_crossdiff.report.layers import LayerSide  # noqa: TC001  likewise
 from pytest_crossdiff.report.message import tokens
-from pytest_crossdiff.report.text import visible
-from pytest_crossdiff.result import build
+from pytest_crossdiff.results.result import build
 from pytest_crossdiff.store.digest import digest
+from pytest_crossdiff.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_crossdiff.report.document import Report
-    from pytest_crossdiff.result import Difference, Result
+    from pytest_crossdiff.results.difference import Difference
+    from pytest_crossdiff.results.result import Result
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.options import fields, parse
-from pytest_crossdiff.registration import configured
 from pytest_crossdiff.report.acceptance import told, warnings
 from pytest_crossdiff.report.message import headline
-from pytest_crossdiff.report.text import (
+from pytest_crossdiff.settings import fields, parse
+from pytest_crossdiff.settings.registration import configured
+from pytest_crossdiff.text import (
     ROOM,
     Room,
     cut,

@@ -1,0 +1,290 @@
+"""`crossdiff doctor`: what would go wrong in a measurement, before anything expensive."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.cli.arguments import add_settings, command, given
+from pytest_crossdiff.cli.checks import Checks
+from pytest_crossdiff.cli.exits import FINE, UNMEASURED
+from pytest_crossdiff.cli.terminal import size
+from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.results.result import place
+from pytest_crossdiff.text import percent, plural
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from transformers import PreTrainedTokenizerBase
+
+    from pytest_crossdiff.cli.arguments import Commands
+    from pytest_crossdiff.cli.configuration import Configuration
+    from pytest_crossdiff.cli.terminal import Terminal
+    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.skeletons import Skeleton
+    from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.engine.preflight import Tokens
+    from pytest_crossdiff.results.difference import Side
+    from pytest_crossdiff.settings import Settings
+
+MORE = """\
+Looks at the settings, both models (without loading their weights), their tokenizers, the
+texts, the device, memory and disk, and estimates the time.  Every line is a check: ✓ fine,
+✗ a measurement would fail, with what to do about it, ! worth knowing.  With any ✗ the exit
+code is 3."""
+EXAMPLES = """\
+  crossdiff doctor
+  crossdiff doctor --candidate=checkpoints/v3 --corpus=evals/prompts.jsonl"""
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = command(
+        commands, "doctor", "check everything that a measurement needs", run,
+        more=MORE, examples=EXAMPLES,
+    )  # fmt: skip
+    add_settings(parser)
+
+
+def run(options: argparse.Namespace, out: Terminal) -> int:
+    """Examine what is configured."""
+    from pytest_crossdiff.cli.configuration import read
+
+    return examine(read(given(options)), out)
+
+
+def examine(configuration: Configuration, out: Terminal) -> int:
+    """Check one thing after the other; what needs a failed one is left out."""
+    layers = [*configuration.settings.by_layer().values()]
+    settings = layers[0]
+    doctor = _Doctor(out)
+    doctor.settings(configuration)
+    doctor.cache(settings)
+    device = doctor.device(settings)
+    references = {side: found for side in SIDES if (found := doctor.reference(settings, side))}
+    models = [
+        {
+            side: model
+            for side, reference in references.items()
+            if (model := doctor.model(settings, side, reference))
+        }
+        for settings in layers
+    ]
+    plan = doctor.texts(settings, complete=len(references) == len(SIDES))
+    if plan is not None and all(len(found) == len(SIDES) for found in models):
+        tokens = doctor.tokens(plan, models[0])
+        if tokens is not None and device:
+            doctor.cost(plan, layers[1:], models, tokens)
+    return doctor.conclusion()
+
+
+class _Doctor(Checks):
+    """The checks of a measurement, one after the other."""
+
+    def settings(self, configuration: Configuration) -> None:
+        """Where the settings come from, and whether both models are named."""
+        from pytest_crossdiff.settings.resolution import require
+
+        file = configuration.file
+        given = sum(source != "default" for source in configuration.settings.sources.values())
+        where = f"{file}: {given} set" if file else f"no configuration file; {given} set"
+        self.attempt("settings", lambda: require(configuration.settings, *SIDES), lambda _: where)
+
+    def cache(self, settings: Settings) -> None:
+        """Whether the cache can be written."""
+        from pytest_crossdiff.store.cache import Store
+        from pytest_crossdiff.store.files import explained
+
+        root = Store.at(settings.cache_dir).root
+
+        def writable() -> Path:
+            with explained(root, "write"), tempfile.TemporaryDirectory(dir=_nearest(root)):
+                return root
+
+        self.attempt("cache", writable, lambda found: f"{found} can be written")
+
+    def device(self, settings: Settings) -> bool:
+        """What would compute."""
+        from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
+
+        def chosen() -> str:
+            device = choose_device(settings.device)
+            number = str(choose_dtype(settings.dtype, device)).removeprefix("torch.")
+            return f"{device}, {number}"
+
+        return self.attempt("device", chosen, str) is not None
+
+    def reference(self, settings: Settings, side: Side) -> ModelReference | None:
+        """Whether there is such a model, with all of its files."""
+        from pytest_crossdiff.engine.models.references import resolve
+        from pytest_crossdiff.store.cache import Store
+
+        named = getattr(settings, side)
+        if not named:
+            return None
+        memo, source = Store.at(settings.cache_dir).memo, settings.sources[side]
+        return self.attempt(side, lambda: resolve(named, memo, source=source))
+
+    def model(self, settings: Settings, side: Side, reference: ModelReference) -> Skeleton | None:
+        """Whether the model can be built, and the block that is read."""
+        from pytest_crossdiff.engine.models.skeletons import inspect
+
+        if settings.trust_remote_code:
+            self.note(side, "may run code of its own (trust_remote_code): not looked into")
+            return None
+        named = "layer" if getattr(settings, f"{side}_layer") is None else f"{side}_layer"
+
+        def words(found: Skeleton) -> str:
+            where = place(found.layer, found.layers)
+            where += f" of {found.layers}" if found.layer < found.layers else ""
+            return (
+                f"{reference.reference}: {found.architecture}, "
+                f"{found.weights / 1e6:.3g} million weights, {where}, width {found.width}"
+            )
+
+        blocks = getattr(settings, f"{side}_blocks")
+        layer, source = settings.layer_of(side), settings.sources[named]
+        return self.attempt(
+            side, lambda: inspect(reference, layer=layer, blocks=blocks, source=source), words
+        )
+
+    def texts(self, settings: Settings, *, complete: bool) -> Plan | None:
+        """Whether the corpus can be read and divided; the plan, where both models are there."""
+        from pytest_crossdiff.engine.corpus import documents as corpora
+        from pytest_crossdiff.engine.plan import plan
+
+        def words(found: Plan) -> str:
+            texts, sample = found.corpus, found.sample
+            left = f"{texts.empty} empty, {texts.duplicates} double"
+            return (
+                f"{texts.source}: {texts.records} records ({left}); "
+                f"{sample.documents} documents drawn, {sample.heldout_documents} held out"
+            )
+
+        if complete:
+            return self.attempt("texts", lambda: plan(settings), words)
+        self.attempt(
+            "texts",
+            lambda: corpora.read(settings.corpus),
+            lambda found: f"{found.source}: {found.records} records",
+        )
+        return None
+
+    def tokenizer(self, plan: Plan, side: Side) -> PreTrainedTokenizerBase | None:
+        """Whether a model's tokenizer is there, and a fast one."""
+        from pytest_crossdiff.engine.models.loading import load_tokenizer
+
+        trust, source = plan.settings.trust_remote_code, plan.settings.sources[side]
+        return self.attempt(
+            f"{side} tokens",
+            lambda: load_tokenizer(plan.references[side], trust_remote_code=trust, source=source),
+            lambda found: f"{type(found).__name__}, {len(found):,} tokens",
+        )
+
+    def tokens(self, plan: Plan, models: dict[Side, Skeleton]) -> Tokens | None:
+        """Whether both tokenizers take the texts, and whether they are enough."""
+        from pytest_crossdiff.engine import preflight
+
+        tokenizers = {
+            side: found for side in SIDES if (found := self.tokenizer(plan, side)) is not None
+        }
+        if len(tokenizers) < len(SIDES):
+            return None
+        tokens = self.attempt(
+            "alignment",
+            lambda: preflight.count(plan, tokenizers, models),
+            lambda t: (
+                f"{percent(t.aligned[0])} of the baseline's tokens have a partner, "
+                f"{percent(t.aligned[1])} of the candidate's"
+            ),
+        )
+        if tokens is None:
+            return None
+        if min(tokens.aligned) < 0.9:
+            self.note("alignment", "below 90 %: look at the texts, and at both tokenizers")
+        if tokens.truncated > 0.01:
+            share = percent(tokens.truncated)
+            self.note("alignment", f"{share} of the text lies beyond a model's longest input")
+        enough = self.attempt(
+            "amount",
+            lambda: preflight.check_size(plan.settings, tokens.pairs, models),
+            lambda features: (
+                f"about {tokens.pairs:,} token pairs to learn {features} features from"
+            ),
+        )
+        return tokens if enough is not None else None
+
+    def cost(
+        self,
+        first: Plan,
+        others: list[Settings],
+        models: list[dict[Side, Skeleton]],
+        tokens: Tokens,
+    ) -> None:
+        """Time, memory and disk of what is not measured yet, of all layers together.
+
+        first, others: the plan at the first layer, and the settings at the others.  models: at
+        each layer.
+        """
+        from pytest_crossdiff.engine import estimate
+        from pytest_crossdiff.engine.models.devices import choose_device
+        from pytest_crossdiff.engine.plan import plan
+
+        settings = first.settings
+        device = choose_device(settings.device)
+        missing = [
+            (planned, found)
+            for planned, found in zip([first, *map(plan, others)], models, strict=True)
+            if planned.store.entry("result", planned.result_key).read_manifest() is None
+        ]
+        if not missing:
+            self.judge("time", "measured already: the next run answers from the cache")
+            return
+        rate, itemsize = estimate.rate(device), estimate.itemsize(settings)
+        cost = estimate.together(
+            estimate.cost(
+                estimate.work(planned, found, tokens=tokens.tokens, pairs=tokens.pairs),
+                rate,
+                itemsize=itemsize,
+            )
+            for planned, found in missing
+        )
+        free = estimate.available_memory(device)
+        needs = f"about {size(cost.memory)} needed"
+        if free is None:
+            self.note("memory", f"{needs}; how much is free can't be told here")
+        else:
+            self.judge(
+                "memory", f"{needs}, {size(free)} free", fine=cost.memory < free,
+                remedy="free some, set crossdiff_dtype = bfloat16 on a machine that multiplies it, "
+                "or take a larger machine",
+            )  # fmt: skip
+        room = shutil.disk_usage(_nearest(first.store.root)).free
+        self.judge(
+            "disk", f"about {size(cost.disk)} needed, {size(room)} free", fine=cost.disk < room,
+            remedy="make room (crossdiff cache prune), or set crossdiff_cache_dir",
+        )  # fmt: skip
+        if settings.train == "never":
+            self.judge(
+                "time", "crossdiff_train = never, and the cache has no result", fine=False,
+                remedy="run `crossdiff train --train=auto` once, and share the cache folder",
+            )  # fmt: skip
+        else:
+            self.judge("time", estimate.words(cost))
+
+    def conclusion(self) -> int:
+        """The last line, and the exit code."""
+        self.out.line()
+        if not self.failed:
+            self.out.line("Nothing stands in the way of a measurement.")
+            return FINE
+        self.out.line(f"{plural(self.failed, 'check')} failed: a measurement would, too.")
+        return UNMEASURED
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(p for p in (path, *path.parents) if p.exists())

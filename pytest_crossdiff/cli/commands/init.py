@@ -1,0 +1,227 @@
+"""`crossdiff init`: a starting configuration, a test and texts; budgets from a first result."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.cli.arguments import add_run, command, given
+from pytest_crossdiff.cli.exits import FINE
+from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.settings.kinds import OUTPUT
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_crossdiff.cli.arguments import Commands
+    from pytest_crossdiff.cli.configuration import Configuration
+    from pytest_crossdiff.cli.terminal import Terminal
+    from pytest_crossdiff.results.result import Result
+
+MORE = """\
+Writes pytest.ini, a test and a sample of texts to replace with your own; a file that is there
+is never changed: where pytest is configured already, the lines to add are shown.
+
+With --budgets it proposes budgets that a result (RUN, or that of the settings) is just within."""
+EXAMPLES = """\
+  crossdiff init --baseline=models/v1 --candidate=models/v2
+  crossdiff init --corpus=evals/prompts.jsonl
+  crossdiff init --budgets                      once there is a first result"""
+CORPUS = "crossdiff-corpus.jsonl"
+RECORDS = 80
+TEST = '''\
+"""Does the candidate have what the baseline hasn't, or lack what it has?"""
+
+
+def test_upgrade(crossdiff):
+    crossdiff.assert_within_budget()
+'''
+_NOTES = {
+    "baseline": "The model in use: a folder, a .gguf file or a hub id with a commit.",
+    "candidate": "The model that is to take its place.",
+    "corpus": "Texts such as your product reads; the models are compared on these.",
+    "layer": "Where they are compared, as a share of the depth; `0.5, output`: predictions, too.",
+    "max_candidate_only": "How many differences are allowed: `crossdiff init --budgets` proposes.",
+}
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = command(
+        commands, "init", "write a starting configuration, or propose budgets", run,
+        more=MORE, examples=EXAMPLES,
+    )  # fmt: skip
+    parser.add_argument("--budgets", action="store_true", help="propose budgets from a result")
+    add_run(parser)
+
+
+def run(options: argparse.Namespace, out: Terminal) -> int:
+    """Write what isn't there yet, or propose."""
+    flags = given(options)
+    if options.budgets:
+        from pytest_crossdiff.cli.results import find_each
+
+        for line in _proposal([found.result for found in find_each(options.result, flags)]):
+            out.line(line)
+        return FINE
+    from pytest_crossdiff.cli.configuration import read
+    from pytest_crossdiff.errors import SettingsError
+
+    if options.result:
+        raise SettingsError(f"{options.result!r} is of use only with --budgets")
+    configuration = read({})
+    _start(configuration, flags, out)
+    return FINE
+
+
+def _start(configuration: Configuration, flags: Mapping[str, str], out: Terminal) -> None:
+    folder = configuration.file.parent if configuration.file else Path.cwd()
+    values = _values(flags, folder)
+    if values["corpus"] == CORPUS:
+        _write(folder / CORPUS, "".join(_sample()), out)
+    tests = folder / "tests"
+    _write((tests if tests.is_dir() else folder) / "test_upgrade.py", TEST, out)
+    sources = configuration.settings.sources
+    if configuration.file is None:
+        text = "[pytest]\nrequired_plugins = pytest-crossdiff\n" + _section(values)
+        _write(folder / "pytest.ini", text, out)
+    elif any(sources[name].startswith(configuration.file.name) for name in values):
+        out.line(f"kept     {_shown(configuration.file)}, which has settings of crossdiff")
+    else:
+        out.line(f"kept     {_shown(configuration.file)}; add to it, where pytest is configured:")
+        out.line()
+        quoted = configuration.file.suffix == ".toml"
+        for line in _section(values, quoted=quoted).splitlines():
+            out.line(line)
+    out.line()
+    missing = [name for name in ("baseline", "candidate") if not values[name]]
+    if configuration.file is None and missing:
+        names = " and ".join(f"crossdiff_{name}" for name in missing)
+        out.line(f"Next: set {names} in pytest.ini, then `crossdiff doctor` and `crossdiff train`.")
+    else:
+        out.line("Next: `crossdiff doctor`, then `crossdiff train`.")
+
+
+def _values(flags: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The settings to begin with.  Paths are written as seen from the configuration file.
+
+    Raises `SettingsError` for what can't stand on a line of a file.
+    """
+    from pytest_crossdiff.errors import SettingsError
+    from pytest_crossdiff.settings.resolution import model_path
+
+    values = {"baseline": "", "candidate": "", "corpus": CORPUS, "layer": "0.5"}
+    values |= {"max_candidate_only": "0", "max_baseline_only": "0", **flags}
+    if "layer" not in flags and all(_predicts(values[side]) for side in SIDES):
+        values["layer"] = f"0.5, {OUTPUT}"
+    for name, value in values.items():
+        if not value.isprintable():
+            raise SettingsError(f"{value!r} can't be written to a file", source=f"--{name}")
+    for name in ("baseline", "candidate", "corpus"):
+        path = model_path(values[name], Path.cwd()) if values[name] and name in flags else None
+        if path is not None and not path.is_relative_to(folder):
+            values[name] = str(path)
+        elif path is not None:
+            values[name] = path.relative_to(folder).as_posix()
+    return values
+
+
+def _predicts(named: str) -> bool:
+    """Whether a model is on this machine, and says something that can be compared."""
+    if not named:
+        return False
+    import transformers
+
+    from pytest_crossdiff.engine.models.loading import head_of, quiet
+    from pytest_crossdiff.settings.resolution import model_path
+
+    path, (name, _, revision) = model_path(named, Path.cwd()), named.partition("@")
+    options = {"revision": revision or None, "local_files_only": True}
+    try:
+        with quiet():
+            config = transformers.AutoConfig.from_pretrained(path or name, **options)
+    except (OSError, ValueError):  # `crossdiff doctor` says what is wrong
+        return False
+    head, _ = head_of(config.architectures or [], with_head=True)
+    return bool(head)
+
+
+def _section(values: Mapping[str, str], *, quoted: bool = False) -> str:
+    lines = []
+    for name, value in values.items():
+        if name in _NOTES:
+            lines.append(f"# {_NOTES[name]}")
+        written = json.dumps(value, ensure_ascii=False) if quoted else value
+        lines.append(f"crossdiff_{name} = {written}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _sample() -> Iterator[str]:
+    """Paragraphs of Python's documentation as lines of a .jsonl corpus, one of each topic first."""
+    from pytest_crossdiff.engine.corpus.records import from_source
+
+    topics = [
+        [p.strip() for p in record.split("\n\n") if 200 < len(p) < 1500]
+        for _, record in from_source("builtin:pydoc")
+        if isinstance(record, str)
+    ]
+    chosen = [
+        (number, rank, text)
+        for number, paragraphs in enumerate(topics)
+        for rank, text in enumerate(paragraphs)
+    ]
+    chosen.sort(key=lambda item: (item[1], item[0]))
+    for number, _, text in chosen[:RECORDS]:
+        record = {"text": text, "document": f"topic {number}"}
+        yield json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _write(path: Path, text: str, out: Terminal) -> None:
+    from pytest_crossdiff.store.files import explained
+
+    with explained(path, "write"):
+        try:
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+        except FileExistsError:
+            out.line(f"kept     {_shown(path)}")
+        else:
+            out.line(f"wrote    {_shown(path)}")
+
+
+def _shown(path: Path) -> str:
+    from pytest_crossdiff.text import visible
+
+    here = Path.cwd()
+    return visible(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def _proposal(results: Sequence[Result]) -> Iterator[str]:
+    """Lines of a configuration file: what each of the results has at most, and not more."""
+    keys = " and ".join(result.key[:12] for result in results)
+    what = f"Result {keys} is" if len(results) == 1 else f"Results {keys} are"
+    yield f"# {what} just within these. Read what they allow: crossdiff show"
+    for side in ("candidate", "baseline"):
+        count, strength = 0, 0.0
+        for result in results:
+            sure, possible = result.of(side), result.of(side, "possible")
+            if possible:
+                yield f"# {len(sure)} confirmed and {len(possible)} possible"
+            count = max(count, len(sure) + len(possible))
+            strength = max(
+                strength, result.total_strength(side) + sum(d.strength for d in possible)
+            )
+        yield f"crossdiff_max_{side}_only = {count}"
+        if count:
+            yield f"crossdiff_max_{side}_only_strength = {_rounded_up(strength):g}"
+
+
+def _rounded_up(strength: float) -> float:
+    """To two digits, and not below."""
+    if not 0 < strength < 1:
+        return 1.0
+    unit = 10.0 ** (math.floor(math.log10(strength)) - 1)
+    return min(1.0, math.ceil(strength / unit) * unit)

@@ -1,0 +1,294 @@
+"""Run one model over the sampled pieces and keep its residual stream in shards.
+
+Axes: n content tokens of the whole harvest, t tokens of a shard, d model width.
+The pieces are sorted by length, so that a batch has hardly any padding; a shard is a run of
+pieces; a killed harvest goes on after its last finished shard and ends in the same bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from pytest_crossdiff.engine.activations.alignment import Tokens
+from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.models.loaded import read
+from pytest_crossdiff.errors import ActivationError, CorpusError
+from pytest_crossdiff.results.result import place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from pytest_crossdiff.engine.activations.rendering import Encoded
+    from pytest_crossdiff.engine.corpus.sampling import Piece
+    from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.store.cache import Entry
+
+SHARD_TOKENS = 16_384
+BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
+LOGITS = {"cpu": 2**27, "cuda": 2**30}
+"""Numbers that a batch's predictions are at most, where those are read."""
+PADDING = 0.05
+"""Share of a batch that is padding at most, once it has a 64th of its tokens."""
+LONGEST = 4_096
+"""Tokens of a conversation that are read at most, where the model itself would take more."""
+
+
+class Harvest:
+    """A finished harvest on disk: where each content token lies, and its residual vector.
+
+    piece_n, ids_n, starts_n, ends_n: arrays of length n.  surprise_n: how little each token was
+    expected, as `predictions.Read` has it; all NaN where a block was read.  Vectors are read
+    through memory maps, so that memory doesn't grow with the corpus.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        manifest = entry.read_manifest()
+        assert manifest is not None, "a harvest is opened when it is complete"
+        self.meta = manifest.meta
+        names = sorted(name for name in manifest.files if name.startswith("shard-"))
+        self._files: list[Any] = [safe_open(entry.verified_path(name), "pt") for name in names]
+        index = [{k: f.get_tensor(k).numpy() for k in _INDEX} for f in self._files]
+        columns = {k: np.concatenate([shard[k] for shard in index]) for k in _INDEX}
+        self.piece_n, self.ids_n = columns["piece"], columns["ids"]
+        self.starts_n, self.ends_n = columns["starts"], columns["ends"]
+        self.surprise_n = np.full(len(self.ids_n), np.nan, dtype=np.float32)
+        if self.words:
+            surprises = [f.get_tensor("surprise").numpy() for f in self._files]
+            self.surprise_n = np.concatenate(surprises)
+        self._vectors = [f.get_tensor("activations") for f in self._files]  # mapped, not read
+        self._starts = np.cumsum([0, *(v.shape[0] for v in self._vectors)])
+
+    def __len__(self) -> int:
+        return len(self.piece_n)
+
+    @property
+    def width(self) -> int:
+        return int(self._vectors[0].shape[1])
+
+    @property
+    def words(self) -> str:
+        """The digest of what is predicted, "" where a block was read."""
+        return str(self.meta["words"])
+
+    def vectors(self, rows: NDArray[np.int64]) -> Tensor:
+        """The residual vectors of `rows` (indices into n), fp32, shape (len(rows), d)."""
+        found = torch.empty(len(rows), self.width)
+        shard = np.searchsorted(self._starts, rows, side="right") - 1
+        for i in np.unique(shard):
+            where = np.flatnonzero(shard == i)
+            chosen = torch.from_numpy(rows[where] - self._starts[i])
+            found[torch.from_numpy(where)] = self._vectors[i][chosen].float()
+        return found
+
+    def tokens_by_piece(self) -> dict[int, tuple[NDArray[np.int64], Tokens]]:
+        """For each piece: the rows of its tokens and the tokens, in reading order."""
+        order = np.argsort(self.piece_n, kind="stable")
+        cuts = np.flatnonzero(np.diff(self.piece_n[order])) + 1
+        return {
+            int(self.piece_n[rows[0]]): (
+                rows,
+                Tokens(
+                    self.ids_n[rows],
+                    self.starts_n[rows],
+                    self.ends_n[rows],
+                    np.ones(len(rows), dtype=bool),
+                ),
+            )
+            for rows in np.split(order, cuts)
+            if len(rows)
+        }
+
+
+_INDEX = ("piece", "ids", "starts", "ends")
+
+
+class _Found(NamedTuple):
+    """Of the content tokens of a piece: vectors, shape (t, d), and surprises, shape (t,)."""
+
+    vectors_td: Tensor
+    surprise_t: Tensor
+
+
+class _Job(NamedTuple):
+    """A piece by its index, tokenised."""
+
+    piece: int
+    encoded: Encoded
+
+
+def harvest(
+    model: LoadedModel,
+    pieces: Sequence[Piece],
+    entry: Entry,
+    *,
+    chat_template: str,
+    label: str,
+    progress: Progress,
+) -> None:
+    """Fill `entry` with the activations of `model` on `pieces`; finished shards are kept.
+
+    Raises `ActivationError` on NaN or infinite activations, `CorpusError` when no token is left.
+    """
+    limit = min(model.max_length or LONGEST, LONGEST)
+    jobs = [
+        _Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
+        for i, piece in enumerate(pieces)
+    ]
+    jobs = [job for job in jobs if job.encoded.content.any()]
+    if not jobs:
+        raise CorpusError(
+            f"the {label}'s tokenizer leaves no token of the corpus", remedy="check the corpus"
+        )
+    jobs.sort(key=lambda job: (len(job.encoded.input_ids), job.piece))
+    total = sum(len(job.encoded.input_ids) for job in jobs)
+    began, padded = time.perf_counter(), 0
+    # A shard is written while the next is read.
+    with (
+        progress.phase(f"read {label}", total, "token") as bar,
+        ThreadPoolExecutor(1) as writer,
+    ):
+        written: Future[None] | None = None
+        for number, shard in enumerate(_shards(jobs)):
+            name = f"shard-{number:05}.safetensors"
+            if entry.has(name):
+                bar.advance(sum(len(job.encoded.input_ids) for job in shard), "kept")
+                continue
+            parts: dict[int, _Found] = {}
+            for batch in _batches(shard, _budget(model)):
+                parts |= _run(model, batch, label)
+                bar.advance(sum(len(job.encoded.input_ids) for job in batch))
+                padded += len(batch) * len(batch[-1].encoded.input_ids)
+            if written is not None:
+                written.result()
+            columns = _columns(shard, parts, predicted=model.predictions is not None)
+            written = writer.submit(_write, entry, name, columns)
+        if written is not None:
+            written.result()
+    entry.complete(
+        {
+            "model": model.reference.reference,
+            "architecture": model.architecture,
+            "layer": model.layer,
+            "layers": model.layers,
+            "width": model.width,
+            "words": model.predictions.digest if model.predictions else "",
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "tokens": total,
+            "special": total - sum(int(job.encoded.content.sum()) for job in jobs),
+            "truncated": sum(job.encoded.truncated_characters for job in jobs),
+            "padded": padded,
+            "seconds": time.perf_counter() - began,
+        }
+    )
+
+
+def _write(entry: Entry, name: str, columns: dict[str, Tensor]) -> None:
+    with entry.writing(name) as temporary:
+        save_file(columns, temporary)
+
+
+def _budget(model: LoadedModel) -> int:
+    """Tokens of a batch."""
+    device = model.device.type
+    budget = BATCH_TOKENS.get(device, BATCH_TOKENS["cpu"])
+    if model.predictions is None:
+        return budget
+    return max(1, min(budget, LOGITS.get(device, LOGITS["cpu"]) // len(model.predictions.words)))
+
+
+def _shards(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
+    """Runs of jobs of about SHARD_TOKENS tokens."""
+    shard: list[_Job] = []
+    tokens = 0
+    for job in jobs:
+        shard.append(job)
+        tokens += len(job.encoded.input_ids)
+        if tokens >= SHARD_TOKENS:
+            yield shard
+            shard, tokens = [], 0
+    if shard:
+        yield shard
+
+
+def _batches(shard: Sequence[_Job], budget: int) -> Iterator[list[_Job]]:
+    """Runs of jobs, shortest first, that padded to the longest stay within `budget` tokens, and
+    hardly any of them padding.
+    """
+    batch: list[_Job] = []
+    tokens = 0
+    for job in shard:
+        length = len(job.encoded.input_ids)
+        padded = length * (len(batch) + 1)
+        wasteful = 1 - (tokens + length) / padded > PADDING and tokens >= budget // 64
+        if batch and (padded > budget or wasteful):
+            yield batch
+            batch, tokens = [], 0
+        batch.append(job)
+        tokens += length
+    yield batch
+
+
+def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, _Found]:
+    """What is found of each piece in `batch`."""
+    longest = len(batch[-1].encoded.input_ids)
+    ids = torch.zeros(len(batch), longest, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, job in enumerate(batch):
+        length = len(job.encoded.input_ids)
+        ids[row, :length] = torch.as_tensor(np.asarray(job.encoded.input_ids, dtype=np.int64))
+        mask[row, :length] = 1
+    found_bp = read(model, ids.to(model.device), mask.to(model.device))
+    read_bpd = found_bp.vectors_bpd.cpu()
+    found = {}
+    for row, job in enumerate(batch):
+        content = torch.from_numpy(np.flatnonzero(job.encoded.content))
+        found_td = read_bpd[row, content].contiguous()
+        if not torch.isfinite(found_td).all():
+            where = place(model.layer, model.layers)
+            bad = int((~torch.isfinite(found_td)).any(1).sum())
+            raise ActivationError(
+                f"{bad} of {len(found_td)} activations of the {label}, {where}, are "
+                f"NaN or infinite (piece {job.piece} of the corpus)",
+                source=f"crossdiff_{label} = {model.reference.reference}",
+                remedy="check the weights; if they are sound, set crossdiff_dtype = float32",
+            )
+        found[job.piece] = _Found(found_td, found_bp.surprise_bp[row, content])
+    return found
+
+
+def _columns(
+    shard: Sequence[_Job], parts: dict[int, _Found], *, predicted: bool
+) -> dict[str, Tensor]:
+    """A shard's vectors and index as the tensors that are stored; surprises where predictions were
+    read.
+    """
+
+    def column(values: list[NDArray[np.int32]]) -> Tensor:
+        return torch.from_numpy(np.concatenate(values).astype(np.int32))
+
+    kept = [(job.encoded, np.asarray(job.encoded.content, dtype=bool)) for job in shard]
+    lengths = [int(content.sum()) for _, content in kept]
+    pieces = itertools.chain.from_iterable(
+        [j.piece] * n for j, n in zip(shard, lengths, strict=True)
+    )
+    surprises = {"surprise": torch.cat([parts[job.piece].surprise_t for job in shard])}
+    return (surprises if predicted else {}) | {
+        "activations": torch.cat([parts[job.piece].vectors_td for job in shard]),
+        "piece": torch.tensor(list(pieces), dtype=torch.int32),
+        "ids": column([np.asarray(e.input_ids)[content] for e, content in kept]),
+        "starts": column([np.asarray(e.starts)[content] for e, content in kept]),
+        "ends": column([np.asarray(e.ends)[content] for e, content in kept]),
+    }

@@ -1,0 +1,243 @@
+"""Both models' vectors at the same places of the same text, normalised.
+
+Axes: n aligned pairs, t pairs of a batch, a baseline width, b candidate width.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from pytest_crossdiff.engine.activations.alignment import align_tokens, coverage
+from pytest_crossdiff.engine.activations.out_of_distribution import beyond
+from pytest_crossdiff.errors import ActivationError, InsufficientData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from pytest_crossdiff.engine.activations.harvest import Harvest
+    from pytest_crossdiff.engine.controls.planted_signals import Spikes
+    from pytest_crossdiff.engine.corpus.sampling import Piece
+
+OUTLIER = 10.0
+"""A vector longer than this many median norms is left out (attention sinks reach 100)."""
+
+BLOCK = 8_192
+"""Pairs that are read at once in a pass over all."""
+
+
+class Scale(NamedTuple):
+    """What normalises one model: x ↦ (x - mean_d) · factor."""
+
+    mean_d: Tensor
+    factor: float
+
+
+class Side(NamedTuple):
+    """One model's share of the pairs."""
+
+    harvest: Harvest
+    rows_n: NDArray[np.int64]
+    scale: Scale
+    outliers: int
+    median_norm: float
+    aligned_tokens: int
+    aligned_characters: int
+    characters: int
+
+    def vectors(self, chosen: NDArray[np.int64]) -> Tensor:
+        """Normalised vectors of the `chosen` pairs, fp32."""
+        x_td = self.harvest.vectors(self.rows_n[chosen])
+        return (x_td - self.scale.mean_d) * self.scale.factor
+
+
+class Pairs(NamedTuple):
+    """All usable pairs: both sides, and for each pair its group of documents and its split; what is
+    planted into them; either model at further layers, which only probes read; and how many texts
+    were left out because they are beyond both models.
+    """
+
+    a: Side
+    b: Side
+    group_n: NDArray[np.int32]
+    heldout_n: NDArray[np.bool_]
+    spikes: Spikes | None = None
+    further: tuple[tuple[Side, ...], tuple[Side, ...]] = ((), ())
+    beyond: int = 0
+
+    @property
+    def same_words(self) -> bool:
+        """Whether both sides are predictions, of the same words."""
+        return bool(self.a.harvest.words) and self.a.harvest.words == self.b.harvest.words
+
+    def batch(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Normalised vectors of the `chosen` pairs, fp32, shapes (t, a) and (t, b)."""
+        x_a, x_b = self.a.vectors(chosen), self.b.vectors(chosen)
+        if self.spikes is not None:
+            x_a = self.spikes.added("baseline", x_a, chosen)
+            x_b = self.spikes.added("candidate", x_b, chosen)
+        return x_a, x_b
+
+    def probed(
+        self, chosen: NDArray[np.int64], x_ta: Tensor, x_tb: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What probes read on `chosen` pairs: their vectors, and those of the further layers."""
+        wide = [
+            torch.cat([x, *(side.vectors(chosen).to(x.device) for side in sides)], 1)
+            if sides
+            else x
+            for x, sides in zip((x_ta, x_tb), self.further, strict=True)
+        ]
+        return wide[0], wide[1]
+
+    def probe_widths(self) -> tuple[int, int]:
+        """How many numbers `probed` gives for a pair."""
+        a, b = (
+            sum(side.harvest.width for side in (own, *sides))
+            for own, sides in zip((self.a, self.b), self.further, strict=True)
+        )
+        return a, b
+
+    def training(self) -> NDArray[np.int64]:
+        return np.flatnonzero(~self.heldout_n)
+
+    def heldout(self) -> NDArray[np.int64]:
+        return np.flatnonzero(self.heldout_n)
+
+    def blocks(
+        self, chosen: NDArray[np.int64], device: torch.device | str = "cpu"
+    ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
+        """One pass over `chosen`: the pairs of each block with their vectors."""
+        for start in range(0, len(chosen), BLOCK):
+            block = chosen[start : start + BLOCK]
+            x_ta, x_tb = self.batch(block)
+            yield block, x_ta.to(device), x_tb.to(device)
+
+
+def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int]) -> Pairs:
+    """Align two harvests of the same `pieces`; `groups[i]` is the document group of piece i.
+
+    Raises `ActivationError` when nothing aligns, `InsufficientData` when most texts are beyond both
+    models.  Source: METHOD 1.
+    """
+    tokens_a, tokens_b = a.tokens_by_piece(), b.tokens_by_piece()
+    rows_a, rows_b, piece_of = [], [], []
+    characters = [0, 0, 0]
+    for i in sorted(tokens_a.keys() | tokens_b.keys()):
+        if i not in tokens_a or i not in tokens_b:
+            continue
+        (in_a, ta), (in_b, tb) = tokens_a[i], tokens_b[i]
+        found = align_tokens(ta, tb)
+        cover = coverage(found, ta, tb)
+        characters[0] += cover.aligned_characters_a
+        characters[1] += cover.aligned_characters_b
+        rows_a.append(in_a[found[:, 0]])
+        rows_b.append(in_b[found[:, 1]])
+        piece_of.append(np.full(len(found), i))
+    characters[2] = sum(_length(piece) for piece in pieces)
+    if not rows_a or not sum(map(len, rows_a)):
+        raise ActivationError(
+            "the two tokenizers never end a token at the same character of the corpus",
+            remedy="check that both models read this kind of text",
+        )
+    all_a, all_b, piece_n = map(np.concatenate, (rows_a, rows_b, piece_of))
+    norms_a, norms_b = _norms(a), _norms(b)
+    limit_a, limit_b = OUTLIER * np.median(norms_a), OUTLIER * np.median(norms_b)
+    usable = (norms_a[all_a] <= limit_a) & (norms_b[all_b] <= limit_b)
+    left_out = beyond_both(a, b)
+    usable &= ~np.isin(piece_n, left_out)
+    heldout_n = np.array([piece.heldout for piece in pieces])[piece_n[usable]]
+    group_n = np.asarray(groups, dtype=np.int32)[piece_n[usable]]
+    if heldout_n.all() or not heldout_n.any():
+        raise ActivationError(
+            "no aligned tokens are left on one side of the split into training and held-out texts",
+            remedy="give a larger corpus or raise crossdiff_tokens",
+        )
+    target = _target(a, b)
+
+    def side(h: Harvest, rows: NDArray[np.int64], norms: NDArray[np.float32], chars: int) -> Side:
+        return Side(
+            harvest=h,
+            rows_n=rows[usable],
+            scale=_scale(h, rows[usable][~heldout_n], target),
+            outliers=int((norms > OUTLIER * np.median(norms)).sum()),
+            median_norm=float(np.median(norms)),
+            aligned_tokens=len(rows),
+            aligned_characters=chars,
+            characters=characters[2],
+        )
+
+    return Pairs(
+        side(a, all_a, norms_a, characters[0]),
+        side(b, all_b, norms_b, characters[1]),
+        group_n,
+        heldout_n,
+        beyond=len(left_out),
+    )
+
+
+def beyond_both(a: Harvest, b: Harvest) -> NDArray[np.int64]:
+    """The pieces that are beyond both models, where what they predict is compared."""
+    of_a, of_b = (set(beyond(h.piece_n, h.ids_n, h.surprise_n).tolist()) for h in (a, b))
+    found = np.array(sorted(of_a & of_b), dtype=np.int64)
+    if len(found) and 2 * len(found) > (pieces := len(np.union1d(a.piece_n, b.piece_n))):
+        raise InsufficientData(
+            f"neither model knows {len(found)} of {pieces} texts: counting their tokens would "
+            "predict them better, so what changes there means nothing",
+            source="crossdiff_layer = output, crossdiff_corpus",
+            remedy="give texts of the kind that the models are used on, or compare a block: "
+            "crossdiff_layer = 0.5",
+        )
+    return found
+
+
+def with_further(pairs: Pairs, a: Sequence[Harvest], b: Sequence[Harvest]) -> Pairs:
+    """`pairs` with harvests of the same texts at other layers of the models, for probes to read."""
+    training, target = pairs.training(), _target(pairs.a.harvest, pairs.b.harvest)
+
+    def side(own: Side, h: Harvest) -> Side:
+        return own._replace(harvest=h, scale=_scale(h, own.rows_n[training], target))
+
+    further = tuple(side(pairs.a, h) for h in a), tuple(side(pairs.b, h) for h in b)
+    return pairs._replace(further=further)
+
+
+def _target(a: Harvest, b: Harvest) -> float:
+    """The median norm that both models are brought to (METHOD 1)."""
+    return float(np.sqrt((a.width + b.width) / 2))
+
+
+def _length(piece: Piece) -> int:
+    if piece.text is not None:
+        return len(piece.text)
+    return sum(len(m.content) for m in piece.messages) + max(0, len(piece.messages) - 1)
+
+
+def _norms(h: Harvest) -> NDArray[np.float32]:
+    """Euclidean norm of every raw vector, shape (n,)."""
+    rows = np.arange(len(h))
+    blocks = [h.vectors(rows[i : i + BLOCK]).norm(dim=1).numpy() for i in range(0, len(h), BLOCK)]
+    return np.concatenate(blocks)
+
+
+def _scale(h: Harvest, rows: NDArray[np.int64], target: float) -> Scale:
+    """Mean and factor such that the median norm of the centred vectors is `target` (fp64 sums)."""
+    mean = torch.zeros(h.width, dtype=torch.float64)
+    for i in range(0, len(rows), BLOCK):
+        mean += h.vectors(rows[i : i + BLOCK]).sum(0, dtype=torch.float64)
+    mean_d = (mean / len(rows)).float()
+    norms = [
+        (h.vectors(rows[i : i + BLOCK]) - mean_d).norm(dim=1) for i in range(0, len(rows), BLOCK)
+    ]
+    median = float(torch.cat(norms).median())
+    if median == 0.0:
+        raise ActivationError(
+            "all activations of a model are the same vector",
+            remedy="check the weights, or choose another crossdiff_layer",
+        )
+    return Scale(mean_d, target / median)

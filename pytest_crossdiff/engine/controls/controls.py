@@ -1,0 +1,123 @@
+"""What says how far a run can be trusted: smaller dictionaries on two other pairs (METHOD 5).
+
+The null pair is the baseline twice, so whatever is found there is false. The spiked pair is the
+run's own with signals planted into either model, and what is found of them says how weak a
+difference it would have seen. The signals are kept out of the run itself: between two versions of
+one model they are more than what differs, and the exclusive features would stand for little else.
+
+Axes: s signals of a side, p tested features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pytest_crossdiff.engine.controls.null import null_pairs
+from pytest_crossdiff.engine.controls.planted_signals import RUNGS, plant, stands_for
+from pytest_crossdiff.engine.dictionary.dictionaries import artefact, new_trainers, schedule
+from pytest_crossdiff.engine.dictionary.trained import CHECKPOINT
+from pytest_crossdiff.engine.dictionary.training import train
+from pytest_crossdiff.engine.verification.grouping import groups
+from pytest_crossdiff.engine.verification.signal_strength import Part, strengths
+from pytest_crossdiff.engine.verification.verify import verify
+from pytest_crossdiff.results.controls import Controls, NullControl, Spike
+from pytest_crossdiff.results.difference import SIDES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from pytest_crossdiff.engine.activations.pairs import Pairs
+    from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
+    from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
+    from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.engine.verification.verify import Verified
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.store.cache import Entry
+
+Facts: TypeAlias = "dict[str, Any]"
+NULL_SHARE, SPIKED_SHARE = 4, 2
+"""The controls' dictionaries are smaller than the run's by these factors, and trained for half as
+many steps."""
+
+
+def controls(
+    plan: Plan, pairs: Pairs, like: TrainedCrosscoder, device: torch.device, progress: Progress
+) -> Controls:
+    """Both controls of a run whose dictionaries are like this one, from the cache or made here."""
+
+    def told(
+        kind: str, pairs: Pairs, share: int, tell: Callable[[Verified], Any], *, own: bool = False
+    ) -> Facts:
+        """What `tell` makes of a smaller dictionary of `pairs`, with what describes it.  own: they
+        are the run's own.
+        """
+
+        def build(entry: Entry) -> None:
+            config = _smaller(like, pairs, share)
+            settings, steps = plan.settings, max(1, like.meta["steps"] // 2)
+            todo = dataclasses.replace(schedule(settings, len(pairs.training())), steps=steps)
+            known = like.model if own else None
+            curved = settings.maps == "curved"
+            (trainer,) = new_trainers(
+                config, todo, pairs, [settings.seed], device, known, curved=curved
+            )
+            train([trainer], pairs, [entry], device, progress)
+            with progress.phase(f"{kind} control", len(pairs.group_n), "token") as bar:
+                (found,) = verify([trainer.model], [settings.seed], pairs, settings, device, bar)
+            facts = {"features": config.features, "steps": steps, "found": tell(found)}
+            entry.complete(facts, without=(CHECKPOINT,))
+
+        return artefact(plan, kind, plan.control_keys[kind], build, _meta, progress)
+
+    spiked, least = plant(pairs), plan.settings.least_strength
+    signals = told("spiked", spiked, SPIKED_SHARE, lambda of: recovered(of, spiked), own=True)
+    nothing = told("null", null_pairs(pairs), NULL_SHARE, lambda of: differences(of, least))
+    return Controls(tuple(Spike(**signal) for signal in signals["found"]), NullControl(**nothing))
+
+
+def differences(found: Verified, least: float) -> int:
+    """How many of at least that strength there are."""
+    return sum(len(groups([found], side, least)) for side in SIDES)
+
+
+def recovered(found: Verified, pairs: Pairs) -> list[Facts]:
+    """What became of each signal planted into `pairs`, as fields of `Spike`."""
+    assert pairs.spikes is not None
+    signals = []
+    for side in SIDES:
+        verified = found.positions(side)
+        planted_ns = pairs.spikes.activations(side, pairs.heldout()).numpy()
+        realised_s = pairs.spikes.energy(side, planted_ns) / found.held.ablation.variance(side)
+        signal_p = stands_for(planted_ns, found.held.f_np[:, verified])
+        of_s = [
+            [p for p, s in zip(verified, signal_p, strict=True) if s == n]
+            for n in range(len(RUNGS))
+        ]
+        measured_s = strengths([Part(found.held, of) for of in of_s], side)
+        for rung, realised, measured in zip(RUNGS, realised_s.tolist(), measured_s, strict=True):
+            stands = {"realised": realised, "measured": measured}
+            signals.append({"side": side, **rung._asdict(), **stands})
+    return signals
+
+
+def _meta(entry: Entry) -> Facts:
+    manifest = entry.read_manifest()
+    assert manifest is not None, "read when it is complete"
+    return manifest.meta
+
+
+def _smaller(like: TrainedCrosscoder, pairs: Pairs, share: int) -> CrosscoderConfig:
+    c = like.model.config
+    own, shared = -(-c.baseline_only // share), max(1, c.shared // share)
+    return dataclasses.replace(
+        c,
+        width_a=pairs.a.harvest.width,
+        width_b=pairs.b.harvest.width,
+        shared=shared,
+        baseline_only=own,
+        candidate_only=own,
+        k=min(c.k, shared),
+    )

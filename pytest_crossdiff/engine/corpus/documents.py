@@ -1,0 +1,217 @@
+"""The texts that both models read: one plain form for whatever file they came from.
+
+Stdlib only, like `records.py` and `sampling.py`: a cached run learns the digest of its sample
+without importing anything heavy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, SupportsIndex
+
+from pytest_crossdiff.engine.corpus.records import Record, from_source
+from pytest_crossdiff.errors import CorpusError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """One record of the corpus: either a `text` or `messages`.
+
+    id: what a person calls it, for messages and reports.  group: documents with the same group are
+    parts of one and stay on one side of the train/held-out split.  source: file and line.
+    part: of the corpus, as the record says, else the file it came from.
+    """
+
+    id: str
+    group: str
+    source: str
+    text: str | None
+    messages: tuple[Message, ...]
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All documents of a source, and what was left out: empty records and exact duplicates.
+
+    digest: SHA-256 of the documents' groups and contents in order, whatever their file is called.
+    """
+
+    source: str
+    documents: tuple[Document, ...]
+    records: int
+    empty: int
+    duplicates: int
+    digest: str
+
+
+def read(source: str) -> Corpus:
+    """Read `builtin:pydoc`, a .txt, .jsonl, .csv or .parquet file, or a folder of those.
+
+    Raises `CorpusError` naming file and line when anything in it can't be read as text.
+    """
+    return _collect(from_source(source), source, f"crossdiff_corpus = {source}")
+
+
+def from_records(records: Iterable[Record], source: str = "crossdiff_corpus fixture") -> Corpus:
+    """The corpus of texts, or of mappings with the keys of a .jsonl file, made in Python."""
+    if isinstance(records, (str, Mapping)):
+        raise CorpusError(
+            f"the corpus is {_kind(records)}, not a list",
+            source=source,
+            remedy="give a list of texts or of mappings",
+        )
+    numbered = ((f"record {n}", record) for n, record in enumerate(records, 1))
+    return _collect(numbered, source, source)
+
+
+def canonical(text: str | None, messages: Iterable[Message]) -> bytes:
+    """Bytes that differ whenever the contents do."""
+    turns = [[m.role, m.content] for m in messages]
+    return json.dumps([text, turns], ensure_ascii=False).encode()
+
+
+def _collect(records: Iterable[tuple[str, Record]], source: str, setting: str) -> Corpus:
+    documents: list[Document] = []
+    seen: set[bytes] = set()
+    count = empty = 0
+    digest = hashlib.sha256()
+    for where, record in records:
+        count += 1
+        try:
+            document, key = _document(record, where)
+        except _UnusableError as error:
+            raise CorpusError(
+                f"{where} has {error.what}", source=setting, remedy=error.remedy
+            ) from None
+        if not _has_content(document):
+            empty += 1
+        elif key not in seen:
+            seen.add(key)
+            documents.append(document)
+            digest.update(hashlib.sha256(document.group.encode()).digest() + key)
+    if not documents:
+        raise CorpusError(
+            f"the corpus is empty: {count} records, {empty} of them without text",
+            source=setting,
+            remedy="give a corpus with text in it",
+        )
+    duplicates = count - empty - len(documents)
+    return Corpus(source, tuple(documents), count, empty, duplicates, digest.hexdigest())
+
+
+def _has_content(document: Document) -> bool:
+    if document.text is not None:
+        return bool(document.text.strip())
+    return any(m.content.strip() for m in document.messages)
+
+
+class _UnusableError(ValueError):
+    """What a record has that makes it unusable, and what to do about it."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what, self.remedy = what, remedy
+        super().__init__(what)
+
+
+def _document(record: Record, where: str) -> tuple[Document, bytes]:
+    """The document of `record`, and the digest of its content.  Raises `_UnusableError`."""
+    if isinstance(record, str):
+        record = {"text": record}
+    if not isinstance(record, Mapping):
+        raise _UnusableError(f"{_kind(record)}, not a text or a mapping", _RECORD_FORM)
+    given = [key for key in ("text", "messages") if record.get(key) is not None]
+    if len(given) > 1:
+        raise _UnusableError("both 'text' and 'messages'", "keep one of them in each record")
+    if not given and not {"text", "messages"} & record.keys():
+        keys = ", ".join(repr(key) for key in record) or "nothing at all"
+        raise _UnusableError(f"neither 'text' nor 'messages', but {keys}", _RECORD_FORM)
+    messages: tuple[Message, ...] = ()
+    text: str | None = None
+    if given == ["messages"]:
+        messages = _messages(record["messages"])
+    else:
+        text = _normalised("" if not given else record["text"], "'text'")
+    name = _label(record.get("id"), "'id'") or where
+    group = _label(record.get("document"), "'document'")
+    part = _label(record.get("slice"), "'slice'") or where.rpartition(":")[0]
+    try:
+        key = hashlib.sha256(canonical(text, messages)).digest()
+        (name + group + part).encode()
+    except UnicodeEncodeError as error:
+        raise _UnusableError(
+            f"half a surrogate pair, U+{ord(error.object[error.start]):04X}: no character",
+            "write the whole character, or leave the record out",
+        ) from None
+    # By default a group of its own, named by content: renaming a file changes no group.
+    return Document(name, group or key.hex(), where, text, messages, part), key
+
+
+_RECORD_FORM = 'write {"text": "..."} or {"messages": [{"role": "user", "content": "..."}, ...]}'
+
+
+def _messages(value: object) -> tuple[Message, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise _UnusableError(f"'messages' that is {_kind(value)}, not a list", _RECORD_FORM)
+    return tuple(_message(turn, number) for number, turn in enumerate(value, 1))
+
+
+def _message(turn: object, number: int) -> Message:
+    if not isinstance(turn, Mapping) or not isinstance(role := turn.get("role"), str) or not role:
+        raise _UnusableError(f"message {number} without a role", _RECORD_FORM)
+    content = turn.get("content")
+    if content is None:
+        raise _UnusableError(
+            f"message {number} without content",
+            "leave out turns that are only tool calls, or write them as content",
+        )
+    if isinstance(content, (list, tuple)):
+        content = "".join(_part(part, number) for part in content)
+    return Message(role, _normalised(content, f"the content of message {number}"))
+
+
+def _part(part: object, number: int) -> str:
+    """The text of one element of a content list, as multimodal chats have it."""
+    kind, text = _kind(part), None
+    if isinstance(part, Mapping):
+        kind, text = f"the type {part.get('type')!r}", part.get("text")
+        if part.get("type") == "text" and isinstance(text, str):
+            return text
+    raise _UnusableError(
+        f"message {number} with a part of {kind}", "keep text parts only; nothing else is compared"
+    )
+
+
+def _normalised(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise _UnusableError(f"{what} that is {_kind(value)}, not text", "write it as a string")
+    return value.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _label(value: object, what: str) -> str:
+    """An identifier, given as text or a whole number; "" when there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, SupportsIndex):
+        return str(value.__index__())
+    raise _UnusableError(f"{what} that is {_kind(value)}", "write a string or a whole number")
+
+
+def _kind(value: object) -> str:
+    return f"a {type(value).__name__}"

@@ -1,0 +1,129 @@
+"""The equations of a training step, where only the encoder's product is dense.
+
+    f = relu(E x + e) where f·‖d‖ is among the k·t largest, else 0          (BatchTopK)
+    error = x - D f - b      loss = Σ error² / size      g = ∂loss / ∂(D f + b) = -2 error / size
+    ∂D = g fᵀ     ∂b = Σ g     ∂f = Dᵀ g where f > 0     ∂E = ∂f xᵀ     ∂e = Σ ∂f
+
+The gradients are written by hand, so that nothing of the size tokens x features has to be kept or
+filled for them; the tests compare them with autograd's.  Axes as in `crosscoder.py`; v dead
+features, n active pairs.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pytest_crossdiff.engine.dictionary.crosscoder import Outputs, minus
+from pytest_crossdiff.engine.sparse import kernels
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Inputs, View
+    from pytest_crossdiff.engine.sparse.kernels import Active
+
+AUX_WEIGHT = 1 / 32
+
+
+@functools.cache
+def _products(device: torch.device) -> ModuleType:
+    """Where the sparse products for a device are: in Triton for CUDA, where that is installed."""
+    if device.type == "cuda" and importlib.util.find_spec("triton") is not None:
+        from pytest_crossdiff.engine.sparse import kernels_triton
+
+        return kernels_triton
+    return kernels
+
+
+def squared_error(errors: Outputs) -> Tensor:
+    """Sum over everything."""
+    return torch.stack([torch.linalg.vector_norm(e) ** 2 for e in errors if e is not None]).sum()
+
+
+def errors_of(model: Crosscoder, x: Inputs, on: Active) -> Outputs:
+    """Target minus what the active features make of it."""
+    views, decode = model.config.views, _products(on.value.device).decode
+    made = [decode(on, model.rows(view, "dec"), view.features) for view in views]
+    return minus(x, model.with_bias(made))
+
+
+def set_gradients(model: Crosscoder, x: Inputs, errors: Outputs, on: Active, size: int) -> None:
+    """Set every parameter's gradient of Σ error² / size."""
+    views, products = model.config.views, _products(on.value.device)
+    grads = [e * (-2 / size) for e in errors if e is not None]
+    grad_n = torch.zeros_like(on.value)
+    for view, grad_td in zip(views, grads, strict=True):
+        grad_n += products.dots(on, model.rows(view, "dec"), grad_td, view.features)
+    grad_n *= on.value > 0
+    for view, grad_td in zip(views, grads, strict=True):
+        products.outer(on, on.value, grad_td, view.features, _gradient(model, view, "dec"))
+        read_td = model.read(x, view)
+        products.outer(on, grad_n, read_td, view.features, _gradient(model, view, "enc"))
+    model.enc_bias_m.grad = torch.segment_reduce(grad_n, "sum", offsets=on.starts)
+    model.dec_bias_a.grad, model.dec_bias_b.grad = (g.sum(0) for g in grads[:2])
+
+
+class Dead(NamedTuple):
+    """Dead features: `indices` into m, ascending, shape (v,), and which of them each view has."""
+
+    indices: Tensor
+    within: tuple[slice, ...]
+
+
+def dead_features(model: Crosscoder, dead_m: Tensor) -> Dead | None:
+    """The features where the mask is set; None where it is nowhere."""
+    indices = dead_m.nonzero().flatten().cpu()
+    if not len(indices):
+        return None
+    ends = [[v.features.start, v.features.stop] for v in model.config.views]
+    within = tuple(slice(*torch.searchsorted(indices, torch.tensor(end)).tolist()) for end in ends)
+    return Dead(indices.to(dead_m.device), within)
+
+
+def add_auxiliary(
+    model: Crosscoder, x: Inputs, errors: Outputs, pre_mt: Tensor, dead: Dead, size: int
+) -> None:
+    """AuxK (Gao et al. 2024, A.2): the dead features reconstruct what the living leave, with the
+    largest of their pre-activations on each token.  Adds AUX_WEIGHT times that loss's gradient.
+
+    No ReLU stands before the selection, so that the gradient reaches the encoder rows of features
+    whose pre-activation is negative everywhere.
+    """
+    pre_tv = pre_mt[dead.indices].T.contiguous()
+    k = min(max(1, model.config.width_a // 2), len(dead.indices))
+    kept_tv = torch.zeros_like(pre_tv)
+    kept_tv.scatter_(1, pre_tv.topk(k, dim=1, sorted=False).indices, 1.0)
+    f_tv, grad_tv = pre_tv * kept_tv, torch.zeros_like(pre_tv)
+    places = []
+    for view, at in zip(model.config.views, dead.within, strict=True):
+        places.append((view, at, dead.indices[at] + (view.rows.start - view.features.start)))
+    for view, at, rows in places:
+        dec, error_td = model.weights(view, "dec"), errors[view.target]
+        assert error_td is not None
+        left_td = error_td - f_tv[:, at] @ dec[rows]
+        grad_td = left_td * (-2 * AUX_WEIGHT / size)
+        _add_rows(dec, rows, f_tv[:, at].T @ grad_td)
+        grad_tv[:, at] += grad_td @ dec[rows].T
+    grad_tv *= kept_tv
+    for view, at, rows in places:
+        enc = model.weights(view, "enc")
+        _add_rows(enc, rows, grad_tv[:, at].T @ model.read(x, view))
+    _add_rows(model.enc_bias_m, dead.indices, grad_tv.sum(0))
+
+
+def _add_rows(parameter: Tensor, rows: Tensor, gradient: Tensor) -> None:
+    assert parameter.grad is not None
+    parameter.grad.index_add_(0, rows, gradient)
+
+
+def _gradient(model: Crosscoder, view: View, which: str) -> Tensor:
+    """Where the gradient of a view's rows is kept."""
+    weights = model.weights(view, which)
+    if weights.grad is None:
+        weights.grad = torch.zeros_like(weights)
+    return weights.grad[view.rows]

@@ -1,0 +1,240 @@
+"""Train a crosscoder on aligned pairs: deterministic, resumable to the same bits.
+
+Axes as in `crosscoder.py`.  Source: METHOD 2.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pytest_crossdiff.engine.dictionary.step import (
+    add_auxiliary,
+    dead_features,
+    errors_of,
+    set_gradients,
+    squared_error,
+)
+from pytest_crossdiff.engine.dictionary.trained import CHECKPOINT
+from pytest_crossdiff.engine.dictionary.training_inputs import Feed
+from pytest_crossdiff.engine.sparse.kernels import select
+from pytest_crossdiff.errors import ActivationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.activations.pairs import Pairs
+    from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Inputs
+    from pytest_crossdiff.engine.dictionary.step import Dead
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.store.cache import Entry
+
+WARM_UP, ANNEAL, COOL_DOWN = 0.05, 0.2, 0.2
+"""Shares of the steps: learning rate rising, k falling from 4 k to k, learning rate falling."""
+DEAD_TOKENS = 65_536
+"""A feature that hasn't fired on this many tokens drawn is dead."""
+LOOK_EVERY = 16
+"""Steps between two looks at losses and dead features; each look waits for the device."""
+WINDOW = 1 << 20
+"""Pairs that are shuffled together; bounds how far apart on disk a batch's rows lie."""
+CHECKPOINT_SECONDS = 15.0
+"""An interrupt can strike within a step, so it saves nothing: this much is lost at most."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train: `steps` batches of `batch_size` pairs with Adam at `learning_rate`."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+
+
+class Trainer:
+    """One crosscoder being trained; everything that a checkpoint must hold lives here."""
+
+    def __init__(self, model: Crosscoder, config: TrainingConfig) -> None:
+        self.model, self.config = model, config
+        self.parameters = dict(model.named_parameters())
+        self.optimiser = torch.optim.Adam(
+            list(self.parameters.values()), lr=config.learning_rate, fused=True
+        )
+        self.step = 0
+        self.loss: list[float] = []
+        """Of each step, without the auxiliary term, as far as `read_losses` has read them."""
+        self._unread: list[Tensor] = []
+        device = model.enc_bias_m.device
+        self.idle_m = torch.zeros(model.config.features, dtype=torch.long, device=device)
+        """Steps since each feature last fired."""
+        self._dead: Dead | None = None
+        self._cuts: Tensor | None = None
+        self._pre_mt = torch.empty(model.config.features, 0, device=device)
+
+    def train_step(self, x_ta: Tensor, x_tb: Tensor) -> None:
+        """One step on normalised activations; `read_losses` tells its loss."""
+        with torch.no_grad():
+            self.learn(self.model.inputs(x_ta, x_tb))
+
+    @torch.no_grad()
+    def learn(self, x: Inputs) -> None:
+        """The same on what the model reads."""
+        model, done = self.model, self.step / self.config.steps
+        tokens, size = len(x.a_ta), x.a_ta.numel() + x.b_tb.numel()
+        if self._pre_mt.shape[1] != tokens:
+            self._pre_mt = self._pre_mt.new_empty(len(self._pre_mt), tokens)
+        pre_mt = model.pre_activations(x, self._pre_mt)
+        counts = [(group, int(k * _anneal(done) * tokens)) for group, k in model.config.budgets]
+        on, cuts = select(pre_mt, model.decoder_norms(), counts, self._cuts)
+        errors = errors_of(model, x, on)
+        set_gradients(model, x, errors, on, size)
+        if self.step % LOOK_EVERY == 0:
+            self._dead = dead_features(model, self.idle_m * tokens >= DEAD_TOKENS)
+        if self._dead is not None:
+            add_auxiliary(model, x, errors, pre_mt, self._dead, size)
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * _rate(done)
+        self.optimiser.step()
+        self.idle_m += 1
+        self.idle_m *= on.fired() == 0
+        if done >= ANNEAL:  # the threshold of inference: a running mean of the batch's cut
+            mean = torch.where(model.threshold.any(), 0.99 * model.threshold + 0.01 * cuts, cuts)
+            model.threshold.copy_(mean)
+        self._cuts = cuts
+        self.step += 1
+        self._unread.append(squared_error(errors) / size)
+
+    def read_losses(self) -> None:
+        """Bring `loss` up to the present step.
+
+        Raises `ActivationError` where one is not a number.
+        """
+        losses = torch.stack(self._unread).tolist() if self._unread else []
+        self._unread.clear()
+        for step, loss in enumerate(losses, len(self.loss) + 1):
+            if not math.isfinite(loss):
+                raise ActivationError(
+                    f"training diverged at step {step}: the loss is {loss}",
+                    source=f"crossdiff_learning_rate = {self.config.learning_rate}",
+                    remedy="set a smaller crossdiff_learning_rate",
+                )
+            self.loss.append(round(loss, 6))
+
+    @property
+    def dead(self) -> int:
+        """How many features have stopped firing."""
+        return int((self.idle_m * self.config.batch_size >= DEAD_TOKENS).sum())
+
+    def save(self, path: Path) -> None:
+        """Everything: weights, buffers, optimiser, counters, loss curve."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        for name, parameter in self.parameters.items():
+            for key, value in self.optimiser.state[parameter].items():
+                tensors[f"adam.{key}.{name}"] = value
+        tensors["idle"] = self.idle_m
+        if self._dead is not None:
+            tensors["dead"] = self._dead.indices
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+        state = {"step": self.step, "loss": self.loss}
+        save_file(tensors, path, metadata={"trainer": json.dumps(state)})
+
+    def load(self, path: Path) -> None:
+        """Go on where `save` was called."""
+        with safe_open(path, "pt") as file:
+            state = json.loads(file.metadata()["trainer"])
+            tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+        prefix = "model."
+        self.model.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+        for name, parameter in self.parameters.items():
+            self.optimiser.state[parameter] = {
+                key: tensors[f"adam.{key}.{name}"].to(
+                    "cpu" if key == "step" and parameter.device.type == "cpu" else parameter.device
+                )
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+        self.idle_m = tensors["idle"].to(self.idle_m.device)
+        if "dead" in tensors:
+            dead_m = torch.zeros_like(self.idle_m, dtype=torch.bool)
+            dead_m[tensors["dead"].to(dead_m.device)] = True
+            self._dead = dead_features(self.model, dead_m)
+        self.step, self.loss = state["step"], state["loss"]
+
+
+def _anneal(done: float) -> float:
+    """Factor on k: from 4 down to 1 over the first ANNEAL of the steps."""
+    return 1.0 + 3.0 * max(0.0, 1.0 - done / ANNEAL)
+
+
+def _rate(done: float) -> float:
+    """Factor on the learning rate: up, flat, down."""
+    return max(0.01, min(1.0, (done + 1e-3) / WARM_UP, (1.0 - done) / COOL_DOWN))
+
+
+def batches(
+    rows: NDArray[np.int64], config: TrainingConfig, start: int
+) -> Iterator[NDArray[np.int64]]:
+    """Batches of `rows` from step `start` on: every epoch in an order of its own, drawn from the
+    epoch alone, so that a resumed run, and every dictionary of a run, sees the same batches.
+    """
+    size = min(config.batch_size, len(rows))
+    per_epoch = len(rows) // size
+    for step in range(start, config.steps):
+        epoch, position = divmod(step, per_epoch)
+        if position == 0 or step == start:
+            random = np.random.default_rng(epoch)
+            windows = [rows[i : i + WINDOW] for i in range(0, len(rows), WINDOW)]
+            order = np.concatenate(
+                [random.permutation(windows[i]) for i in random.permutation(len(windows))]
+            )
+        yield np.sort(order[position * size : (position + 1) * size])
+
+
+def train(
+    trainers: Sequence[Trainer],
+    pairs: Pairs,
+    entries: Sequence[Entry],
+    device: torch.device,
+    progress: Progress,
+) -> None:
+    """Train crosscoders of one configuration, which differ in their seeds alone, in one pass over
+    the data, each on its own entry and going on from the checkpoint there; each ends as if it had
+    been trained alone.
+
+    Raises `ActivationError` when a loss stops being a number.
+    """
+    for trainer, entry in zip(trainers, entries, strict=True):
+        if entry.has(CHECKPOINT):
+            trainer.load(entry.path / CHECKPOINT)
+    saved = time.monotonic()
+    config, first = trainers[0].config, min(trainer.step for trainer in trainers)
+    feed = Feed(trainers[0].model, pairs, device)
+    with progress.phase("train crosscoder", config.steps, "step") as bar:
+        bar.advance(first)
+        for step, chosen in enumerate(batches(pairs.training(), config, first), first):
+            x = feed(chosen)
+            for trainer in trainers:
+                if trainer.step == step:
+                    trainer.learn(x)
+                if (step + 1) % LOOK_EVERY == 0 or step + 1 == config.steps:
+                    trainer.read_losses()
+            bar.advance(1, *(f"loss {loss:.3f}" for loss in trainers[0].loss[-1:]))
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                for trainer, entry in zip(trainers, entries, strict=True):
+                    trainer.read_losses()
+                    with entry.writing(CHECKPOINT) as temporary:
+                        trainer.save(temporary)
+                saved = time.monotonic()

@@ -1,0 +1,203 @@
+"""Where a difference fires: the text a person checks it by.
+
+Axes: n held-out pairs.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from pytest_crossdiff.engine.activations.rendering import shared_text
+from pytest_crossdiff.results.difference import Context, Firing, Span, TokenCount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.activations.harvest import Harvest
+    from pytest_crossdiff.engine.corpus.documents import Document
+    from pytest_crossdiff.engine.corpus.sampling import Piece
+
+    Other: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.floating]]
+
+REACH = 100
+"""Characters of text shown on either side of the token."""
+TOP, ALIKE, BANDS, TOKENS, FIRING = 5, 2, ((75, 50), (50, 25), (25, 0)), 8, 256
+
+
+@dataclass(frozen=True)
+class Places:
+    """The text behind the held-out pairs, as one model's tokenizer divides it."""
+
+    pieces: Sequence[Piece]
+    documents: Sequence[Document]
+    piece_n: NDArray[np.int32]
+    starts_n: NDArray[np.int32]
+    ends_n: NDArray[np.int32]
+
+    @classmethod
+    def of(
+        cls,
+        harvest: Harvest,
+        rows_n: NDArray[np.int64],
+        pieces: Sequence[Piece],
+        documents: Sequence[Document],
+    ) -> Places:
+        """The places of `rows_n` of a harvest."""
+        columns = (harvest.piece_n, harvest.starts_n, harvest.ends_n)
+        return cls(pieces, documents, *(column[rows_n] for column in columns))
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """The token texts, as a reader tells them apart: "pod" and " pod" are one."""
+        texts = [self.token(i) for i in range(len(self.piece_n))]
+        return [text.strip() or text for text in texts]
+
+    @functools.cached_property
+    def occurs(self) -> Counter[str]:
+        """How often each of `names` occurs."""
+        return Counter(self.names)
+
+    def text(self, i: int) -> str:
+        return shared_text(self.pieces[int(self.piece_n[i])])
+
+    def token(self, i: int) -> str:
+        return self.text(i)[int(self.starts_n[i]) : int(self.ends_n[i])]
+
+    def around(self, i: int) -> NDArray[np.int64]:
+        """The places that are shown with place i, it among them."""
+        first, last = self._reach(i)
+        # The places of a piece of text lie together, in the order of the text.
+        piece = slice(*np.searchsorted(self.piece_n, (self.piece_n[i], self.piece_n[i] + 1)))
+        inside = (self.starts_n[piece] >= first) & (self.ends_n[piece] <= last)
+        found: NDArray[np.int64] = np.flatnonzero(inside) + piece.start
+        return found
+
+    def context(
+        self, i: int, activation_n: NDArray[np.float32], others: Mapping[int, float], band: str
+    ) -> Context:
+        """others: the places `around` it, with what the other model makes of them."""
+        text, start, end = self.text(i), int(self.starts_n[i]), int(self.ends_n[i])
+        first, last = self._reach(i)
+        return Context(
+            document=self.documents[self.pieces[self.piece_n[i]].document].id,
+            before=text[first:start],
+            token=text[start:end],
+            after=text[end:last],
+            activation=_rounded(activation_n[i]),
+            other=_rounded(others[i]),
+            band=band,
+            spans=tuple(
+                Span(
+                    int(self.starts_n[j]) - first,
+                    int(self.ends_n[j]) - first,
+                    _rounded(activation_n[j]),
+                    _rounded(other_j),
+                )
+                for j, other_j in others.items()
+            ),
+        )
+
+    def _reach(self, i: int) -> tuple[int, int]:
+        """The first and last character that are shown with place i."""
+        start, end = int(self.starts_n[i]), int(self.ends_n[i])
+        return max(0, start - REACH), min(len(self.text(i)), end + REACH)
+
+    def firing(self, i: int, activation: float) -> Firing:
+        piece = self.pieces[int(self.piece_n[i])]
+        digest = hashlib.sha256(self.text(i).encode()).hexdigest()[:16]
+        document = self.documents[piece.document].id
+        return Firing(document, digest, int(self.ends_n[i]), _rounded(activation))
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)
+
+
+def contexts(
+    places: Places, activation_n: NDArray[np.float32], other: Other
+) -> tuple[Context, ...]:
+    """The strongest places, each from another piece of text, then one of each quarter of the range:
+    what a feature does at its top often isn't what it does on the whole.
+
+    Of the strongest no more than `ALIKE` show one token, where there are others at least half as
+    strong as the very strongest.  other: what the other model makes of given places.
+    """
+    fires = np.flatnonzero(activation_n > 0)
+    order = fires[np.argsort(-activation_n[fires], kind="stable")]
+    texts: set[str] = set()
+    strong = order[activation_n[order] >= activation_n.max(initial=0.0) / 2]
+    top = _varied(places, strong, texts)
+    top += itertools.islice(_fresh(places, order, texts), TOP - len(top))
+    chosen = dict.fromkeys(sorted(top, key=lambda i: -activation_n[i]), "top")
+    for high, low in BANDS:
+        band = order[len(order) * (100 - high) // 100 : max(1, len(order) * (100 - low) // 100)]
+        for i in _fresh(places, (j for j in band if j not in chosen), texts):
+            chosen[i] = f"{low}-{high} %"
+            break
+    if not chosen:
+        return ()
+    around = {i: places.around(i) for i in chosen}
+    rows = np.unique(np.concatenate(list(around.values())))
+    read = dict(zip(rows.tolist(), other(rows).tolist(), strict=True))
+    others = {i: {j: read[j] for j in shown.tolist()} for i, shown in around.items()}
+    return tuple(places.context(i, activation_n, others[i], band) for i, band in chosen.items())
+
+
+def firing(places: Places, activation_n: NDArray[np.float32]) -> tuple[Firing, ...]:
+    """Where it fires, for finding it again: at most FIRING places, those of the least `rank`, so
+    that another run that fires on the same places keeps the same ones.
+    """
+    found = [
+        places.firing(i, float(activation_n[i])) for i in np.flatnonzero(activation_n > 0).tolist()
+    ]
+    return tuple(sorted(found, key=lambda f: f.rank)[:FIRING])
+
+
+def _fresh(
+    places: Places, candidates: NDArray[np.int64] | Iterator[int], seen: set[str]
+) -> Iterator[int]:
+    """Candidates whose piece of text isn't in `seen` yet; adds what it gives out."""
+    for i in candidates:
+        text = places.text(int(i))
+        if text not in seen:
+            seen.add(text)
+            yield int(i)
+
+
+def _varied(places: Places, order: NDArray[np.int64], seen: set[str]) -> list[int]:
+    """At most TOP of `order`, none from a piece of text that is `seen`, no token more than ALIKE
+    times.
+    """
+    shown: Counter[str] = Counter()
+    top: list[int] = []
+    for i in order.tolist():
+        name, text = places.names[i], places.text(i)
+        if len(top) < TOP and text not in seen and shown[name] < ALIKE:
+            seen.add(text)
+            shown[name] += 1
+            top.append(i)
+    return top
+
+
+def token_counts(places: Places, activation_n: NDArray[np.float32]) -> tuple[TokenCount, ...]:
+    """The token texts that it fires on most, by summed activation times the share of their
+    occurrences on which it fires.
+    """
+    weight: defaultdict[str, float] = defaultdict(float)
+    fired: Counter[str] = Counter()
+    for i in np.flatnonzero(activation_n > 0).tolist():
+        name = places.names[i]
+        weight[name] += activation_n[i]
+        fired[name] += 1
+    occurs = places.occurs
+    telling = sorted(weight, key=lambda t: -weight[t] * fired[t] / occurs[t])
+    return tuple(TokenCount(t, fired[t], occurs[t]) for t in telling[:TOKENS])

@@ -1,0 +1,133 @@
+"""What the text has in common where a difference fires: its words, the place, the corpus part.
+
+Axes: n held-out pairs.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pytest_crossdiff.results.difference import Description
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.explanation.contexts import Places
+
+NEAR = 5
+"""Words on either side of a token that are near it."""
+WORDS, LEAST_COUNT, LEAST_LIFT = 8, 3, 2.0
+"""Words that are named; how often one must stand near the firing, in as many pieces of text, and
+how many times as often as on the whole."""
+SLICES, LEAST_TOKENS = 8, 100
+"""Parts of the corpus that are named, and the pairs that each must have."""
+TENTHS = 10
+
+_IDEOGRAPHS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # written without spaces
+_WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]+(?:['\u2019-][^\W_{_IDEOGRAPHS}]+)*")
+
+
+class _Word(NamedTuple):
+    word: str
+    start: int
+    end: int
+
+
+def describe(
+    places: Places, slices: Sequence[str], activations: Sequence[NDArray[np.float32]]
+) -> list[Description]:
+    """For each array of activations over the same places, shape (n): what sets it off.
+
+    slices: for each document, the part of the corpus it belongs to.  Promoted and suppressed tokens
+    are left to those who have the model.
+    """
+    if not activations:
+        return []
+    texts = _Words(places)
+    slice_n = np.array([slices[places.pieces[i].document] for i in places.piece_n.tolist()])
+    return [
+        Description(
+            words=texts.telling(activation_n),
+            positions=_positions(places, activation_n > 0),
+            slices=_slices(slice_n, activation_n > 0),
+        )
+        for activation_n in activations
+    ]
+
+
+class _Words:
+    """The words of the held-out pieces, and those near each place."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._of_piece: dict[int, list[_Word]] = {}
+        for i in np.unique(places.piece_n, return_index=True)[1].tolist():
+            text = places.text(i)
+            found = (_Word(m[0].casefold(), m.start(), m.end()) for m in _WORD.finditer(text))
+            self._of_piece[int(places.piece_n[i])] = list(found)
+        self._total = Counter(w.word for words in self._of_piece.values() for w in words)
+
+    def telling(self, activation_n: NDArray[np.float32]) -> tuple[tuple[str, float], ...]:
+        """The words that stand near the firing more often than in the text on the whole, with their
+        lift: (share of the words near, each for as much as the activation is strong) / (share of
+        all words, one added to the count).
+        """
+        near: Counter[str] = Counter()
+        weight: defaultdict[str, float] = defaultdict(float)
+        pieces: defaultdict[str, set[int]] = defaultdict(set)
+        for piece, word, strongest in self._near(activation_n):
+            near[word] += 1
+            weight[word] += strongest
+            pieces[word].add(piece)
+        every, total = sum(weight.values()), self._total.total()
+        lifts = {
+            word: (weight[word] / every) / ((self._total[word] + 1) / (total + 1))
+            for word, count in near.items()
+            if count >= LEAST_COUNT and len(pieces[word]) >= LEAST_COUNT
+        }
+        named = sorted((w for w in lifts if lifts[w] >= LEAST_LIFT), key=lambda w: (-lifts[w], w))
+        return tuple((word, round(lifts[word], 1)) for word in named[:WORDS])
+
+    def _near(self, activation_n: NDArray[np.float32]) -> Iterator[tuple[int, str, float]]:
+        """Each occurrence of a word near some firing: its piece, the word, and the strongest
+        activation near it.
+        """
+        strongest: defaultdict[tuple[int, int], float] = defaultdict(float)
+        for i in np.flatnonzero(activation_n > 0).tolist():
+            piece, activation = int(self._places.piece_n[i]), float(activation_n[i])
+            words = self._of_piece[piece]
+            first = bisect_left(words, int(self._places.starts_n[i]) + 1, key=lambda w: w.end)
+            last = bisect_left(words, int(self._places.ends_n[i]), key=lambda w: w.start)
+            for number in range(max(0, first - NEAR), min(len(words), last + NEAR)):
+                strongest[piece, number] = max(strongest[piece, number], activation)
+        for (piece, number), activation in strongest.items():
+            yield piece, self._of_piece[piece][number].word, activation
+
+
+def _positions(places: Places, fires_n: NDArray[np.bool_]) -> tuple[float, ...]:
+    """The share of the firing in each tenth of the pieces, by characters; () without any."""
+    fired = np.flatnonzero(fires_n)
+    if not len(fired):
+        return ()
+    lengths = np.array([len(places.text(i)) for i in fired.tolist()])
+    tenth = np.minimum(places.starts_n[fired] * TENTHS // np.maximum(1, lengths), TENTHS - 1)
+    return tuple(round(s, 4) for s in (np.bincount(tenth, minlength=TENTHS) / len(fired)).tolist())
+
+
+def _slices(slice_n: NDArray[np.str_], fires_n: NDArray[np.bool_]) -> dict[str, float]:
+    """The share of pairs it fires on in each part of the corpus, the largest first; {} where all
+    of the corpus is one part.
+    """
+    names, index_n, counts = np.unique(slice_n, return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        return {}
+    shares = np.bincount(index_n, weights=fires_n) / counts
+    order = [i for i in np.argsort(-shares, kind="stable").tolist() if counts[i] >= LEAST_TOKENS]
+    return {str(names[i]): round(float(shares[i]), 6) for i in order[:SLICES]}

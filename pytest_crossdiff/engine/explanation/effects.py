@@ -1,0 +1,269 @@
+"""What a difference does to its model's output (METHOD 4): taken away, and added.
+
+Its contribution to the residual stream is c = Σ f_i d_i over its features, without any bias.
+
+Axes: n held-out pairs, q features of a difference, k places in a text, d model width, v vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from pytest_crossdiff.engine.activations.passages import Passages
+from pytest_crossdiff.engine.explanation.intervention import record, replay
+from pytest_crossdiff.engine.explanation.steering import listed, promoted, write
+from pytest_crossdiff.errors import ActivationError
+from pytest_crossdiff.results.difference import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from pytest_crossdiff.engine.activations.pairs import Scale, Side
+    from pytest_crossdiff.engine.activations.passages import Batch
+    from pytest_crossdiff.engine.corpus.sampling import Piece
+    from pytest_crossdiff.engine.explanation.intervention import Recording
+    from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.engine.models.loading import Head
+    from pytest_crossdiff.progress import Progress
+
+PIECES = 8
+"""Pieces of text in which a difference is taken away, at most."""
+SHARE = 0.06
+"""Tokens read here, as a share of those harvested; a pass that runs anew from the hook point counts
+for as much of its blocks as it runs."""
+PEAKS, STEERED = 5, 2.0
+"""A difference is added as it is, on average, at so many of its strongest places, so many times."""
+AT_ONCE = 64
+"""Places whose distributions are compared at once."""
+
+
+class Acting(NamedTuple):
+    """A difference in its owner: its features' activations, shape (n, q), and their directions,
+    shape (q, d), in normalised units (see `activations.Scale`).
+    """
+
+    f_nq: NDArray[np.float32]
+    directions_qd: Tensor
+
+    @property
+    def fires_n(self) -> NDArray[np.bool_]:
+        return np.asarray((self.f_nq > 0).any(1))
+
+    @property
+    def size_n(self) -> NDArray[np.float32]:
+        """Σ f_i ‖d_i‖ of each pair, shape (n,)."""
+        lengths_q = self.directions_qd.float().norm(dim=1).cpu().numpy()
+        return np.asarray(self.f_nq @ lengths_q, dtype=np.float32)
+
+
+class Found(NamedTuple):
+    """The effect of a difference, None where it wasn't measured, and the tokens that its direction
+    makes likelier and less likely.
+    """
+
+    effect: Effect | None
+    promoted: tuple[str, ...]
+    suppressed: tuple[str, ...]
+
+
+def measure(
+    loaded: LoadedModel,
+    owner: Side,
+    heldout_n: NDArray[np.int64],
+    pieces: Sequence[Piece],
+    differences: Sequence[Acting],
+    *,
+    chat_template: str,
+    label: str,
+    progress: Progress,
+) -> list[Found]:
+    """The effects of `differences` of one model, the strongest first, on held-out text.
+
+    loaded: that model, with its head where it has one.  owner, heldout_n: its part of the pairs and
+    which of them (n) the activations belong to.  label: of the model, for the
+    progress bar.  Raises `ActivationError` on output that is NaN or infinite.
+    """
+    rows_n = owner.rows_n[heldout_n]
+    text = Passages(loaded, pieces, owner, rows_n, chat_template)
+    fires_dn = [difference.fires_n for difference in differences]
+    share = 1 - (loaded.layer + 1) / loaded.layers  # of a pass that runs anew
+    plan = choose(
+        owner.harvest.piece_n[rows_n],
+        [fires_n & text.readable_n for fires_n in fires_dn],
+        text.order,
+        budget=SHARE * len(owner.harvest),
+        share=share,
+    )
+    sums = [_Sums() for _ in differences]
+    batches = [
+        (batch, sorted({number for piece in batch.pieces for number in plan[piece]}))
+        for batch in text.batches(plan)
+    ]
+    total = sum(len(numbers) for _, numbers in batches)
+    with progress.phase(f"effects in the {label}", total, "text") as bar:
+        for batch, numbers in batches:
+            recorded = record(loaded, batch.ids_bp, batch.mask_bp)
+            for number in numbers:
+                acting = differences[number]
+                for change, fires_k in _without(acting, loaded, recorded, batch, owner.scale):
+                    sums[number].add(change, fires_k)
+                bar.advance()
+    peaks = [_peak(difference) / owner.scale.factor for difference in differences]
+    prompt, plain, written = write(loaded, text, [STEERED * peak for peak in peaks])
+    return [
+        Found(of.effect(loaded, prompt, plain, steered), *likely)
+        for of, steered, likely in zip(sums, written, promoted(loaded, peaks), strict=True)
+    ]
+
+
+def predicted(loaded: LoadedModel, owner: Side, differences: Sequence[Acting]) -> list[Found]:
+    """Of differences of what a model predicts: the words that each makes likelier and less likely.
+    There is nothing behind them that they could have an effect on.
+    """
+    assert loaded.predictions is not None
+    found = []
+    for difference in differences:
+        peak_d = _peak(difference) / owner.scale.factor
+        found.append(
+            Found(None, loaded.predictions.raised(peak_d), loaded.predictions.raised(-peak_d))
+        )
+    return found
+
+
+def choose(
+    piece_n: NDArray[np.int32],
+    fires_dn: Sequence[NDArray[np.bool_]],
+    order: NDArray[np.int32],
+    *,
+    budget: float,
+    share: float,
+) -> dict[int, list[int]]:
+    """In which pieces of text which differences are taken away.
+
+    Each difference in turn, the strongest first, gets a piece in which it fires, until it has
+    `PIECES` or the budget of tokens is spent: of the pieces in `order` the first that serves most
+    of the others, too.  share: what a pass costs that runs anew from the hook point.
+    """
+    lengths = dict(zip(*np.unique(piece_n, return_counts=True), strict=True))
+    in_order = [np.isin(order, piece_n[fires_n]) for fires_n in fires_dn]
+    has = [0] * len(fires_dn)
+    plan: dict[int, list[int]] = {}
+    for turn in range(1, PIECES + 1):
+        for number, within in enumerate(in_order):
+            free = within & ~np.isin(order, list(plan))
+            if has[number] >= turn or not free.any():
+                continue
+            wanting = [i for i in range(len(has)) if has[i] < turn]
+            at = int((np.sum([in_order[i] for i in wanting], axis=0) * free).argmax())
+            chosen = [i for i in wanting if in_order[i][at]]
+            budget -= lengths[order[at]] * (1 + share * len(chosen))
+            if budget < 0 and plan:
+                return plan
+            plan[int(order[at])] = chosen
+            for i in chosen:
+                has[i] += 1
+    return plan
+
+
+class _Change(NamedTuple):
+    """How a model's output changes when a difference is taken away: how far at each place, and by
+    how much each token's probability falls, summed over the places, each for as much as is taken
+    away there; None without a head.
+    """
+
+    far_k: Tensor
+    fall_v: Tensor | None
+
+
+def _without(
+    acting: Acting, loaded: LoadedModel, recorded: Recording, batch: Batch, scale: Scale
+) -> Iterator[tuple[_Change, NDArray[np.bool_]]]:
+    """For each piece of a batch in which a difference fires: the change when it is taken away, and
+    at which of the places it fires.
+    """
+    removed = [_contribution(acting, pairs_k) / scale.factor for _, pairs_k in batch.places]
+    change_bpd = torch.zeros(*batch.ids_bp.shape, loaded.width)
+    for row, (at_k, _) in enumerate(batch.places):
+        change_bpd[row, at_k] = -removed[row]
+    out_bpx = replay(loaded, recorded, change_bpd)
+    for row, (at_k, pairs_k) in enumerate(batch.places):
+        fires_k = acting.fires_n[pairs_k]
+        if fires_k.any():
+            plain_kx, weight_k = recorded.out[row, at_k], removed[row].norm(dim=1)
+            yield _compare(plain_kx, out_bpx[row, at_k], weight_k, loaded.head), fires_k
+
+
+def _contribution(acting: Acting, pairs_k: NDArray[np.int64]) -> Tensor:
+    """Σ f_i d_i at the given pairs, shape (k, d)."""
+    return torch.from_numpy(acting.f_nq[pairs_k]) @ acting.directions_qd.float().cpu()
+
+
+def _peak(acting: Acting) -> Tensor:
+    """The mean contribution at the strongest places, shape (d)."""
+    d_qd = acting.directions_qd.float().cpu().numpy()
+    squares_n = ((acting.f_nq @ (d_qd @ d_qd.T)) * acting.f_nq).sum(1)
+    return _contribution(acting, np.argsort(-squares_n, kind="stable")[:PEAKS]).mean(0)
+
+
+class _Sums:
+    """Running sums of a change, where a difference fires and elsewhere."""
+
+    def __init__(self) -> None:
+        self._sum, self._count = [0.0, 0.0], [0, 0]
+        self._fall_v: Tensor | None = None
+
+    def add(self, change: _Change, fires_k: NDArray[np.bool_]) -> None:
+        where = torch.from_numpy(fires_k)
+        for i, part in enumerate((change.far_k[where], change.far_k[~where])):
+            self._sum[i] += float(part.sum(dtype=torch.float64))
+            self._count[i] += len(part)
+        if change.fall_v is not None:
+            before = 0.0 if self._fall_v is None else self._fall_v
+            self._fall_v = before + change.fall_v
+
+    def effect(self, loaded: LoadedModel, prompt: str, plain: str, steered: str) -> Effect | None:
+        if not self._count[0]:
+            return None
+        firing, elsewhere = (
+            total / max(1, count) for total, count in zip(self._sum, self._count, strict=True)
+        )
+        if not np.isfinite(firing + elsewhere):
+            raise ActivationError("the model's output is NaN or infinite without a difference")
+        return Effect(
+            measure="kl" if loaded.head else "output",
+            firing=firing,
+            elsewhere=elsewhere,
+            firing_tokens=self._count[0],
+            elsewhere_tokens=self._count[1],
+            raised=() if self._fall_v is None else listed(loaded, self._fall_v),
+            lowered=() if self._fall_v is None else listed(loaded, -self._fall_v),
+            prompt=prompt,
+            plain=plain,
+            steered=steered,
+        )
+
+
+def _compare(plain_kx: Tensor, changed_kx: Tensor, weight_k: Tensor, head: Head) -> _Change:
+    """The change from `plain_kx` to `changed_kx`, on the CPU.
+
+    With a head x are logits, and its size is KL(plain ‖ changed) in nats; else it is
+    ‖changed - plain‖ / ‖plain‖.
+    """
+    far: list[Tensor] = []
+    fall_v = torch.zeros(plain_kx.shape[-1]) if head else None
+    for at in range(0, len(plain_kx), AT_ONCE):
+        plain, changed = (x[at : at + AT_ONCE].float() for x in (plain_kx, changed_kx))
+        if fall_v is None:
+            far.append((changed - plain).norm(dim=-1) / plain.norm(dim=-1).clamp(min=1e-30))
+            continue
+        log_p, log_q = plain.log_softmax(-1), changed.log_softmax(-1)
+        p, q = log_p.exp(), log_q.exp()
+        far.append(torch.where(p == 0.0, 0.0, p * (log_p - log_q)).sum(-1).clamp(min=0.0))
+        fall_v += (weight_k[at : at + AT_ONCE].to(p.device) @ (p - q)).cpu()
+    return _Change(torch.cat(far).cpu(), fall_v)

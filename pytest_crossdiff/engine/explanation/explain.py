@@ -1,0 +1,134 @@
+"""What helps a person to understand the differences that were found; it decides nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_crossdiff.engine.explanation.contexts import Places
+from pytest_crossdiff.engine.explanation.description import describe
+from pytest_crossdiff.engine.explanation.effects import Acting, measure, predicted
+from pytest_crossdiff.engine.models.loaded import load_configured
+from pytest_crossdiff.results.difference import SIDES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_crossdiff.engine.activations import pairs as activations
+    from pytest_crossdiff.engine.activations.pairs import Pairs
+    from pytest_crossdiff.engine.explanation.effects import Found
+    from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.engine.verification.verify import Verified
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.results.difference import Difference, Side
+
+STRONGEST = 10
+"""Differences of a side whose effect is measured."""
+
+
+def explain(
+    differences: Sequence[Difference],
+    verified: Sequence[Verified],
+    pairs: Pairs,
+    plan: Plan,
+    progress: Progress,
+) -> tuple[Difference, ...]:
+    """`differences` with their descriptions and, where the settings want them, their effects."""
+    explained: list[Difference] = []
+    parts = [document.part for document in plan.corpus.documents]
+    for side in SIDES:
+        of_side = [d for d in differences if d.side == side]
+        owner = pairs.b if side == "candidate" else pairs.a
+        acting = [_acting(d, verified) for d in of_side]
+        rows_n = owner.rows_n[pairs.heldout()]
+        places = Places.of(owner.harvest, rows_n, plan.sample.pieces, plan.corpus.documents)
+        found = describe(places, parts, [a.size_n for a in acting])
+        of_side = [
+            dataclasses.replace(d, description=description)
+            for d, description in zip(of_side, found, strict=True)
+        ]
+        if owner.harvest.words and of_side:
+            of_side = _with_words(of_side, acting, owner, side, plan)
+        elif plan.settings.effect and of_side:
+            try:
+                of_side = _with_effects(of_side, acting, owner, side, pairs, plan, progress)
+            except Exception as error:  # noqa: BLE001  an explanation is no reason to fail
+                what = str(error).partition("\n")[0]
+                progress.note(f"effects in the {side} not measured: {type(error).__name__}: {what}")
+        explained += of_side
+    return tuple(explained)
+
+
+def _acting(difference: Difference, verified: Sequence[Verified]) -> Acting:
+    """The features of `difference` in the dictionary in which they are strongest together."""
+    positions = [
+        [p for p, feature in enumerate(v.features) if feature.id in difference.features]
+        for v in verified
+    ]
+    strengths = [
+        v.held.ablation.strength(of_v, difference.side)
+        for v, of_v in zip(verified, positions, strict=True)
+    ]
+    best = int(np.argmax(strengths))
+    held = verified[best].held
+    return Acting(held.f_np[:, positions[best]], held.ablation.directions(positions[best]))
+
+
+def _with_effects(
+    differences: Sequence[Difference],
+    acting: Sequence[Acting],
+    owner: activations.Side,
+    side: Side,
+    pairs: Pairs,
+    plan: Plan,
+    progress: Progress,
+) -> list[Difference]:
+    model = load_configured(plan.settings, side, plan.references[side], with_head=True)
+    try:
+        found = measure(
+            model,
+            owner,
+            pairs.heldout(),
+            plan.sample.pieces,
+            acting[:STRONGEST],
+            chat_template=plan.settings.chat_template,
+            label=side,
+            progress=progress,
+        )
+    finally:
+        model.unload()
+    return _told(differences, found)
+
+
+def _with_words(
+    differences: Sequence[Difference],
+    acting: Sequence[Acting],
+    owner: activations.Side,
+    side: Side,
+    plan: Plan,
+) -> list[Difference]:
+    """Differences of predictions with what is said, all of them and whatever the settings say of
+    effects: patterns are looked for in it.
+    """
+    model = load_configured(plan.settings, side, plan.references[side])
+    try:
+        return _told(differences, predicted(model, owner, acting))
+    finally:
+        model.unload()
+
+
+def _told(differences: Sequence[Difference], found: Sequence[Found]) -> list[Difference]:
+    """The differences with what was found of the first of them."""
+    measured = [
+        dataclasses.replace(
+            d,
+            effect=f.effect,
+            description=dataclasses.replace(
+                d.description, promoted=f.promoted, suppressed=f.suppressed
+            ),
+        )
+        for d, f in zip(differences, found, strict=False)
+    ]
+    return [*measured, *differences[len(measured) :]]

@@ -1,0 +1,303 @@
+"""From a resolved reference to a model and a tokenizer in memory: whole, or a clear error."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import torch
+import transformers
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
+from transformers.utils import logging as transformers_logging
+
+from pytest_crossdiff.engine.models.files import tokenizer_files
+from pytest_crossdiff.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_crossdiff.engine.models.references import ModelReference
+
+Head = Literal["", "causal", "masked", "tags"]
+"""What predicts on top of the blocks: the next token, the token at a place, or its tag; "" when
+nothing does, or when its weights are lost.
+"""
+CAUSAL = ("ForCausalLM", "LMHeadModel")
+ON_REQUEST: dict[str, Head] = {"ForMaskedLM": "masked", "ForTokenClassification": "tags"}
+"""Heads that are loaded only where somebody asks for them, by the end of their classes' names."""
+_EXTRAS = {"gguf": ("gguf", "accelerate"), "peft": ("peft",)}
+
+
+class Loaded(NamedTuple):
+    """A model in evaluation mode, without gradients, and its fast tokenizer."""
+
+    model: transformers.PreTrainedModel
+    tokenizer: transformers.PreTrainedTokenizerBase
+    head: Head
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars, log lines or warnings of transformers inside; as before afterwards."""
+    log: Any = transformers_logging
+    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.set_verbosity(verbosity)
+        if bars:
+            log.enable_progress_bar()
+
+
+def load_pair(
+    reference: ModelReference,
+    dtype: torch.dtype,
+    *,
+    trust_remote_code: bool,
+    source: str,
+    with_head: bool = False,
+) -> Loaded:
+    """Load the model, on the CPU, and its tokenizer.
+
+    with_head: a masked language model or a tagger comes with its head, too; a causal one always
+    does.  Raises `ModelError`.
+    """
+    if trust_remote_code and not reference.pinned:
+        raise ModelError(
+            f"code of {reference.reference} may not be run: a branch or tag can change",
+            source="crossdiff_trust_remote_code",
+            remedy=f"pin the revision: {reference.location}@{reference.revision}",
+        )
+    with quiet(), explained(reference, source):
+        model, head = _load_model(reference, dtype, trust_remote_code, source, with_head)
+    tokenizer = load_tokenizer(reference, trust_remote_code=trust_remote_code, source=source)
+    model.train(mode=False)
+    model.requires_grad_(requires_grad=False)
+    return Loaded(model, tokenizer, head)
+
+
+def head_of(architectures: Sequence[str], *, with_head: bool) -> tuple[Head, Any]:
+    """The head that a model of one of these classes comes with, and the class that loads it."""
+    known: dict[str, Head] = dict.fromkeys(CAUSAL, "causal")
+    for end, head in {**known, **(ON_REQUEST if with_head else {})}.items():
+        if any(name.endswith(end) for name in architectures):
+            loads = CAUSAL[0] if head == "causal" else end
+            return head, getattr(transformers, f"AutoModel{loads}")
+    return "", transformers.AutoModel
+
+
+def named_in(model: transformers.PreTrainedModel, blocks: str) -> str:
+    """The dotted name of a list of blocks in `model`, given as it is without a head that was asked
+    for.
+    """
+    if blocks and type(model).__name__.endswith(tuple(ON_REQUEST)):
+        return f"{model.base_model_prefix}.{blocks}"
+    return blocks
+
+
+def load_tokenizer(
+    reference: ModelReference, *, trust_remote_code: bool, source: str
+) -> transformers.PreTrainedTokenizerBase:
+    """The model's tokenizer.  Raises `ModelError` when it can't be loaded or isn't a fast one."""
+    with quiet(), explained(reference, source):
+        tokenizer = _load_tokenizer(reference, trust_remote_code, source)
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"{reference.reference} has no fast tokenizer, and only those tell which characters "
+            "each token covers",
+            source=source,
+            remedy="convert it: AutoTokenizer.from_pretrained(..., use_fast=True) and save it as "
+            "tokenizer.json",
+        )
+    return tokenizer
+
+
+def _load_model(
+    reference: ModelReference, dtype: torch.dtype, trust: bool, source: str, with_head: bool
+) -> tuple[transformers.PreTrainedModel, Head]:
+    if reference.base is not None:
+        base, head = _load_model(reference.base, dtype, trust, source, with_head)
+        return _with_adapter(reference, base, source), head
+    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust}
+    if reference.kind == "gguf":
+        need("gguf", reference, source)
+        options |= {"gguf_file": reference.file}
+        options |= {"quantization_config": transformers.GgufConfig(dequantize=True)}
+        architectures = [CAUSAL[0]]
+    else:
+        options |= {"revision": reference.revision} if reference.revision else {}
+        config, _ = transformers.PretrainedConfig.get_config_dict(
+            reference.location, revision=reference.revision
+        )
+        tokenizer = get_tokenizer_config(reference.location, revision=reference.revision)
+        if trust:
+            for settings in (config, tokenizer):
+                _only_own_code(settings.get("auto_map"), reference)
+        architectures = config.get("architectures") or []
+    head, kind = head_of(architectures, with_head=with_head)
+    # Reading a GGUF file draws a bar of its own; one of a long download may be seen.
+    hidden = io.StringIO() if reference.file else None
+    with contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext():
+        model, info = kind.from_pretrained(
+            reference.location, output_loading_info=True, ignore_mismatched_sizes=True, **options
+        )
+    assert isinstance(model, transformers.PreTrainedModel)
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ModelError(
+            f"{reference.reference} is an adapter on the hub, whose base model isn't pinned",
+            source=source,
+            remedy="download it and give the path of the folder",
+        )
+    _must_be_whole(model, info, reference, source)
+    return model, "" if info["missing_keys"] else head
+
+
+def _load_tokenizer(
+    reference: ModelReference, trust: bool, source: str
+) -> transformers.PreTrainedTokenizerBase:
+    if reference.base is not None and not _has_tokenizer(reference):
+        return _load_tokenizer(reference.base, trust, source)
+    options: dict[str, Any] = {"revision": reference.revision} if reference.revision else {}
+    options |= {"gguf_file": reference.file} if reference.file else {}
+    try:
+        return transformers.AutoTokenizer.from_pretrained(
+            reference.location, use_fast=True, trust_remote_code=trust, **options
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(
+            f"the tokenizer of {reference.reference} can't be loaded: {_first_line(error)}",
+            source=source,
+            remedy="save it with the model, in one folder: tokenizer.save_pretrained(folder)",
+        ) from error
+
+
+def _has_tokenizer(adapter: ModelReference) -> bool:
+    names = {file.name for file in tokenizer_files(Path(adapter.location))}
+    return bool(names & {"tokenizer.json", "tokenizer_config.json"})
+
+
+def _with_adapter(
+    reference: ModelReference, base: transformers.PreTrainedModel, source: str
+) -> transformers.PreTrainedModel:
+    """The base model with the adapter's change added to its weights."""
+    need("peft", reference, source)
+    from peft import PeftModel
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        adapted: Any = PeftModel.from_pretrained(base, reference.location)
+    missing = [str(w.message) for w in caught if "missing adapter keys" in str(w.message)]
+    if missing:
+        # They stay at zero: the base model would be taken for the fine-tune.
+        raise ModelError(
+            f"the adapter {reference.reference} doesn't fit its base model: {missing[0][:300]}",
+            source=source,
+            remedy="check base_model_name_or_path in its adapter_config.json",
+        )
+    kind = adapted.peft_config["default"].peft_type.value
+    if not hasattr(adapted.base_model, "merge_and_unload"):
+        raise ModelError(
+            f"the adapter {reference.reference} is of type {kind}, which is no change of weights",
+            source=source,
+            remedy="only adapters that can be merged are read, such as LoRA",
+        )
+    merged = adapted.merge_and_unload(safe_merge=True)
+    assert isinstance(merged, transformers.PreTrainedModel)
+    return merged
+
+
+def _must_be_whole(
+    model: transformers.PreTrainedModel,
+    info: dict[str, Any],
+    reference: ModelReference,
+    source: str,
+) -> None:
+    """Refuse a model of which a part that activations run through was made up at random."""
+    lost = sorted(key for key in info["missing_keys"] if _in_backbone(model, key))
+    if lost:
+        raise ModelError(
+            f"{reference.reference} lacks {len(lost)} weights of {type(model).__name__}, which "
+            f"would be random numbers: {', '.join(lost[:4])}" + (", ..." if len(lost) > 4 else ""),
+            source=source,
+            remedy="check that its config.json belongs to its weights",
+        )
+    other = sorted((str(key), *shapes) for key, *shapes in info["mismatched_keys"])
+    if other:
+        name, stored, wanted = other[0]
+        raise ModelError(
+            f"{reference.reference}: {len(other)} weights have another shape than its config.json "
+            f"says; {name} is {tuple(stored)}, not {tuple(wanted)}",
+            source=source,
+            remedy="check that its config.json belongs to its weights",
+        )
+
+
+def _in_backbone(model: transformers.PreTrainedModel, key: str) -> bool:
+    """Whether a weight is neither in a head nor in a pooler on top of the blocks."""
+    if "pooler" in key.split("."):
+        return False
+    return model.base_model is model or key.startswith(f"{model.base_model_prefix}.")
+
+
+def _only_own_code(auto_map: object, reference: ModelReference) -> None:
+    """Refuse code that the model takes from another repository, where no revision is pinned."""
+    classes = auto_map.values() if isinstance(auto_map, dict) else [auto_map]
+    foreign = [name for entry in classes for name in _flat(entry) if "--" in name]
+    if foreign:
+        raise ModelError(
+            f"{reference.reference} would run code of another repository: {foreign[0]}",
+            source="crossdiff_trust_remote_code",
+            remedy="copy the code into the model's folder and name it in auto_map without '--'",
+        )
+
+
+def _flat(entry: object) -> list[str]:
+    return [str(name) for name in entry] if isinstance(entry, (list, tuple)) else [str(entry)]
+
+
+def need(extra: str, reference: ModelReference, source: str) -> None:
+    """Raise `ModelError` when the packages of an extra aren't there."""
+    absent = [name for name in _EXTRAS[extra] if importlib.util.find_spec(name) is None]
+    if absent:
+        raise ModelError(
+            f"{reference.reference} can't be loaded without {' and '.join(absent)}",
+            source=source,
+            remedy=f"pip install 'pytest-crossdiff[{extra}]'",
+        )
+
+
+@contextlib.contextmanager
+def explained(reference: ModelReference, source: str) -> Iterator[None]:
+    """Turn whatever keeps a model from loading into a `ModelError`."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{reference.reference} doesn't fit into memory",
+            source=source,
+            remedy="set crossdiff_device = cpu, or crossdiff_dtype = bfloat16",
+        ) from error
+    except Exception as error:
+        remedy = "check the model: does AutoModel.from_pretrained load it?"
+        if "trust_remote_code" in str(error):
+            remedy = "if you trust its code, pin the revision and set crossdiff_trust_remote_code"
+        raise ModelError(
+            f"{reference.reference} can't be loaded: {_first_line(error)}",
+            source=source,
+            remedy=remedy,
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if isinstance(error, KeyError) or not text else text

@@ -1,0 +1,271 @@
+"""From what the user wrote to exactly one model: where it lies and the digest of what matters.
+
+Nothing is loaded here and nothing heavy imported, so that a cached result is found in milliseconds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pytest_crossdiff.engine.models.files import (
+    ADAPTER_CONFIG,
+    CONFIG,
+    adapter_weights,
+    check_weights,
+    companion_files,
+    custom_code,
+    model_weights,
+    read_json,
+    tokenizer_files,
+)
+from pytest_crossdiff.engine.models.hub import COMMIT, commit_of
+from pytest_crossdiff.errors import ModelError
+from pytest_crossdiff.store.digest import digest, file_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_HUB_NAME = re.compile(
+    r"(?P<id>[\w][\w.-]*(/[\w][\w.-]*)?)(@(?P<revision>[\w][\w./-]*))?", re.ASCII
+)
+_BASE = "base_model_name_or_path"
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """One model, resolved.
+
+    reference: as written.  location: folder, or id on the hub.  revision: commit, of a hub model.
+    file: name of the GGUF file in the folder.  base: what an adapter was trained on.  digest: of
+    everything that can change an activation, and of no path.  source: the setting it came from.
+    remark: what the person at the terminal should know, or "".
+    """
+
+    reference: str
+    kind: Literal["local", "hub", "gguf", "adapter"]
+    location: str
+    digest: str
+    revision: str | None = None
+    file: str | None = None
+    base: ModelReference | None = None
+    source: str = ""
+    remark: str = ""
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the user chose this very content: a local file, or a commit spelt out."""
+        if self.kind == "hub":
+            return COMMIT.fullmatch(self.reference.rpartition("@")[2].strip()) is not None
+        return self.base is None or self.base.pinned
+
+
+def resolve(reference: str, memo: Path | None = None, *, source: str = "") -> ModelReference:
+    """The model that `reference` names: a folder, a .gguf file, or a hub id with `@revision`.
+
+    A folder with an adapter resolves its base model too.  memo: where digests of large files are
+    remembered.  source: the setting, for messages.  Raises `ModelError`.
+    """
+    return _resolve(reference, memo, source, ())
+
+
+def _resolve(
+    reference: str, memo: Path | None, source: str, adapters: tuple[Path, ...]
+) -> ModelReference:
+    written = reference.strip()
+    if not written:
+        raise ModelError(
+            "no model is given",
+            source=source,
+            remedy="give a folder, a .gguf file, or a hub id with a revision: org/name@commit",
+        )
+    try:
+        path = Path(written).expanduser()
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError) as error:  # a name too long, a user unknown
+        raise ModelError(
+            f"can't look for a model at {written!r}: {error}", source=source
+        ) from error
+    if is_folder and (path / ADAPTER_CONFIG).is_file():
+        return _adapter(written, path.resolve(), memo, source, adapters)
+    if is_folder:
+        return _folder(written, path.resolve(), memo, source)
+    if is_file:
+        return _gguf(written, path.resolve(), memo, source)
+    name = _HUB_NAME.fullmatch(written)
+    if name is None or path.suffix.lower() == ".gguf":
+        raise ModelError(
+            f"there is no model at {path.absolute()}",
+            source=source,
+            remedy=_near(path) or "check the path; relative ones start where pytest was started",
+        )
+    identity, asked = name["id"], name["revision"] or "main"
+    commit, remark = commit_of(identity, asked, source=source, near=_near(path))
+    return ModelReference(
+        reference=written,
+        kind="hub",
+        location=identity,
+        revision=commit,
+        digest=digest({"hub": identity, "commit": commit}),
+        source=source,
+        remark=remark,
+    )
+
+
+def _folder(written: str, folder: Path, memo: Path | None, source: str) -> ModelReference:
+    if not (folder / CONFIG).is_file():
+        raise ModelError(
+            f"{folder} is no transformers model: it has no {CONFIG}; it holds {_contents(folder)}",
+            source=source,
+            remedy=_better_path(folder),
+        )
+    config = read_json(folder / CONFIG, source)
+    weights = model_weights(folder, config, source)
+    check_weights(weights, source)
+    files = [
+        *weights,
+        *companion_files(folder),
+        *(custom_code(folder) if "auto_map" in config else ()),
+    ]
+    return ModelReference(
+        reference=written,
+        kind="local",
+        location=str(folder),
+        digest=digest({"folder": _digests(folder, files, memo, source)}),
+        source=source,
+    )
+
+
+def _gguf(written: str, path: Path, memo: Path | None, source: str) -> ModelReference:
+    if path.suffix.lower() != ".gguf":
+        raise ModelError(
+            f"{path} is neither a folder nor a .gguf file",
+            source=source,
+            remedy=f"give the folder, {path.parent}"
+            if (path.parent / CONFIG).is_file()
+            else "give the folder that `save_pretrained` wrote",
+        )
+    check_weights([path], source)
+    tokenizer = tokenizer_files(path.parent)
+    return ModelReference(
+        reference=written,
+        kind="gguf",
+        location=str(path.parent),
+        file=path.name,
+        digest=digest(
+            {
+                "gguf": _digests(path.parent, [path], memo, source)[path.name],
+                "tokenizer": _digests(path.parent, tokenizer, memo, source),
+            }
+        ),
+        source=source,
+    )
+
+
+def _adapter(
+    written: str, folder: Path, memo: Path | None, source: str, adapters: tuple[Path, ...]
+) -> ModelReference:
+    settings = folder / ADAPTER_CONFIG
+    origin = f"{_BASE} in {settings}" + (f", {source}" if source else "")
+    if folder in adapters:
+        chain = " -> ".join(str(step) for step in (*adapters, folder))
+        raise ModelError(
+            f"adapters whose base is one another: {chain}",
+            source=origin,
+            remedy="name a model, not an adapter, as the base of one of them",
+        )
+    config = read_json(settings, source)
+    weights = adapter_weights(folder, source)
+    check_weights(weights, source)
+    base = _base(config, folder, memo, origin, (*adapters, folder))
+    own = {key: value for key, value in config.items() if key not in (_BASE, "revision")}
+    files = [*weights, *(file for file in companion_files(folder) if file != settings)]
+    return ModelReference(
+        reference=written,
+        kind="adapter",
+        location=str(folder),
+        base=base,
+        digest=digest(
+            {
+                "adapter": _digests(folder, files, memo, source),
+                "settings": own,
+                "base": base.digest,
+            }
+        ),
+        source=source,
+        remark=base.remark,
+    )
+
+
+def _base(
+    config: dict[str, object],
+    folder: Path,
+    memo: Path | None,
+    origin: str,
+    adapters: tuple[Path, ...],
+) -> ModelReference:
+    named = config.get(_BASE)
+    if not isinstance(named, str) or not named.strip():
+        raise ModelError(
+            f"the adapter {folder} doesn't say which model it adapts",
+            source=origin,
+            remedy=f"set {_BASE} there to a folder or a hub id",
+        )
+    beside = folder / named
+    if not Path(named).expanduser().exists() and beside.exists():
+        named = str(beside)
+    elif isinstance(revision := config.get("revision"), str) and "@" not in named:
+        named = named if Path(named).exists() else f"{named}@{revision}"
+    try:
+        return _resolve(named, memo, origin, adapters)
+    except ModelError as error:
+        if error.source != origin:  # an error inside the base, which says so itself
+            raise
+        raise ModelError(
+            f"the base model of the adapter {folder} can't be used: {error.what}",
+            source=origin,
+            remedy=error.remedy,
+        ) from error
+
+
+def _digests(folder: Path, files: Iterable[Path], memo: Path | None, source: str) -> dict[str, str]:
+    try:
+        return {
+            file.relative_to(folder).as_posix(): file_digest(file, memo)
+            for file in sorted(set(files))
+        }
+    except OSError as error:
+        raise ModelError(
+            f"can't read {error.filename}: {error.strerror}",
+            source=source,
+            remedy="check the file and its permissions",
+        ) from error
+
+
+def _near(path: Path) -> str:
+    """A remedy that names what is there and sounds like `path`, or ""."""
+    folder = path.absolute().parent
+    names = [child.name for child in folder.iterdir()] if folder.is_dir() else []
+    found = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(str(folder / name) for name in found)}?" if found else ""
+
+
+def _contents(folder: Path) -> str:
+    names = sorted(child.name + "/" * child.is_dir() for child in folder.iterdir())
+    if not names:
+        return "nothing"
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _better_path(folder: Path) -> str:
+    """What may have been meant by a folder that isn't a model."""
+    found = [
+        *sorted(folder.glob("*.gguf")),
+        *(file.parent for file in sorted(folder.glob(f"*/{CONFIG}"))),
+    ]
+    if not found:
+        return "give the folder that `save_pretrained` wrote"
+    return f"did you mean {' or '.join(str(path) for path in found[:3])}?"

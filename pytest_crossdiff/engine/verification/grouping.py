@@ -1,0 +1,233 @@
+"""From verified features of several dictionaries to differences: what is counted, and how surely.
+
+A dictionary splits one difference into copies, more or fewer with every seed.  So the features of
+all dictionaries are put together, those that fire together are one difference, and it is confirmed
+when the majority of the dictionaries have it (METHOD 3 and 5).
+
+Axes: n held-out pairs, q features of all dictionaries together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pytest_crossdiff.engine.explanation.contexts import Places, contexts, firing, token_counts
+from pytest_crossdiff.engine.verification import clusters
+from pytest_crossdiff.engine.verification.signal_strength import Part, joint_strength, strengths
+from pytest_crossdiff.results.difference import SIDES, Description, Difference
+from pytest_crossdiff.results.recurrence import conceivable, majority
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.activations.pairs import Pairs
+    from pytest_crossdiff.engine.corpus.documents import Document
+    from pytest_crossdiff.engine.corpus.sampling import Piece
+    from pytest_crossdiff.engine.sparse.firing import Firing
+    from pytest_crossdiff.engine.verification.heldout import Heldout
+    from pytest_crossdiff.engine.verification.verify import Verified
+    from pytest_crossdiff.results.difference import Feature, Kind, Side
+
+BINS = 20
+"""Of a difference's histogram."""
+
+
+class Member(NamedTuple):
+    """A feature: its dictionary's place among all, and its own place among the tested ones."""
+
+    dictionary: int
+    position: int
+
+
+class Group(NamedTuple):
+    """Features that are one difference, their joint strength in each dictionary that has them, and
+    why the difference isn't confirmed, "" where it is.
+    """
+
+    members: Sequence[Member]
+    strengths: dict[int, float]
+    doubt: str
+
+    def of(self, dictionary: int) -> list[int]:
+        """The positions of its features in one dictionary."""
+        return [m.position for m in self.members if m.dictionary == dictionary]
+
+    @property
+    def strength(self) -> float:
+        return float(np.mean(list(self.strengths.values())))
+
+
+def find(
+    grouped: Mapping[Side, Sequence[Group]],
+    verified: Sequence[Verified],
+    pairs: Pairs,
+    pieces: Sequence[Piece],
+    documents: Sequence[Document],
+) -> tuple[Difference, ...]:
+    """The differences that the groups of either side are, the baseline's first; of each side the
+    confirmed, strongest first, and then the possible ones.
+    """
+    heldout = pairs.heldout()
+    found: list[Difference] = []
+    for side in SIDES:
+        owner = pairs.b if side == "candidate" else pairs.a
+        places = Places.of(owner.harvest, owner.rows_n[heldout], pieces, documents)
+        made = [
+            _difference(group, verified, side, places, pairs.group_n[heldout])
+            for group in grouped[side]
+        ]
+        made.sort(key=lambda d: (not d.confirmed, -d.strength))
+        found += (d.named(f"{side[0].upper()}{i + 1}") for i, d in enumerate(made))
+    return tuple(found)
+
+
+def groups(verified: Sequence[Verified], side: Side, least: float) -> list[Group]:
+    """The differences of `side`, as groups of features that fire together; those that are weaker
+    than `least`, or that most dictionaries can't be thought to have, are left out.
+    """
+    trained = len(verified)
+    sure = [Member(i, p) for i, v in enumerate(verified) for p in v.positions(side)]
+    found = []
+    for group in _linked(verified, side, sure):
+        have = len(group.strengths)
+        if majority(have, trained):
+            found.append(group)
+        elif conceivable(have, trained):
+            found.append(group._replace(doubt=f"in {have} of {trained} dictionaries"))
+    unsure = [
+        Member(i, p) for i, v in enumerate(verified) for p in v.positions(side, undecided=True)
+    ]
+    found = [group for group in found if group.strength >= least]
+    told = {member for group in found for member in group.members}
+    # What is verified but too weak to count may be a part of what isn't verified but strong.
+    for group in _linked(verified, side, [*sure, *unsure]) if unsure else ():
+        new = told.isdisjoint(group.members) and not set(group.members) <= set(sure)
+        if new and majority(len(group.strengths), trained) and group.strength >= least:
+            found.append(group._replace(doubt="its interval reaches below the threshold"))
+    return found
+
+
+def total_strength(grouped: Sequence[Group], verified: Sequence[Verified], side: Side) -> float:
+    """The joint strength of the confirmed differences of `side`, on average over dictionaries."""
+    sure = [group for group in grouped if not group.doubt]
+    return float(
+        np.mean(
+            [
+                joint_strength([Part(v.held, of) for group in sure if (of := group.of(i))], side)
+                for i, v in enumerate(verified)
+            ]
+        )
+    )
+
+
+def _linked(verified: Sequence[Verified], side: Side, members: Sequence[Member]) -> list[Group]:
+    if not members:
+        return []
+    firing = [v.held.f_np for v in verified]
+    products_qq, both_fire_qq, sum_q = _products(firing, members)
+    correlation_qq = clusters.correlation(products_qq, sum_q, firing[0].shape[0])
+    together = clusters.cluster(correlation_qq, both_fire_qq)
+    found = [Group([members[q] for q in group], {}, "") for group in together]
+    of = [(g, i) for g in found for i in dict.fromkeys(m.dictionary for m in g.members)]
+    parts = [Part(verified[i].held, group.of(i)) for group, i in of]
+    for (group, i), strength in zip(of, strengths(parts, side), strict=True):
+        group.strengths[i] = strength
+    return found
+
+
+def _products(
+    firing: Sequence[Firing], members: Sequence[Member]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of the members' activations: sums of products, tokens on which two fire, sums."""
+    size = (len(members), len(members))
+    products_qq, both_fire_qq, sum_q = np.zeros(size), np.zeros(size), np.zeros(len(members))
+    positions = [[m.position for m in members if m.dictionary == i] for i in range(len(firing))]
+    # The columns of a block: one dictionary after the other, brought in the members' order.
+    order = np.argsort(np.argsort([m.dictionary for m in members], kind="stable"))
+    for number in range(firing[0].blocks):
+        parts = [of.block(number, at) for of, at in zip(firing, positions, strict=True)]
+        f_tq = np.concatenate(parts, axis=1)[:, order]
+        fires_tq = (f_tq > 0).astype(np.float32)
+        products_qq += f_tq.T @ f_tq
+        both_fire_qq += fires_tq.T @ fires_tq
+        sum_q += f_tq.sum(0, dtype=np.float64)
+    return products_qq, both_fire_qq, sum_q
+
+
+def _difference(
+    group: Group,
+    verified: Sequence[Verified],
+    side: Side,
+    places: Places,
+    group_n: NDArray[np.int32],
+) -> Difference:
+    of = group.strengths
+    clearest = max(of, key=lambda i: of[i])
+    held, part = verified[clearest].held, group.of(clearest)
+    unit_p = _units(held, part, side)
+    activation_n = (held.f_np[:, part] * unit_p).sum(1)
+    fires_n = activation_n > 0
+    features: list[Feature] = [verified[m.dictionary].features[m.position] for m in group.members]
+    seeds = tuple(sorted({f.seed for f in features}))
+    exclusive = {f.seed for f in features if f.kind == "exclusive"}
+    kind: Kind = "exclusive" if majority(len(exclusive), len(seeds)) else "rewritten"
+    at = max(range(len(features)), key=lambda i: (features[i].kind == kind, features[i].strength))
+    best, where = features[at], group.members[at]
+    scaling = verified[where.dictionary].scaling
+    ratios = (
+        ()
+        if scaling is None
+        else (scaling.error_p[where.position], scaling.reconstruction_p[where.position])
+    )
+    peak = float(activation_n.max())
+    return Difference(
+        id="",
+        side=side,
+        kind=kind,
+        certainty="possible" if group.doubt else "confirmed",
+        doubt=group.doubt,
+        seeds=seeds,
+        features=tuple(f.id for f in features),
+        exclusivity=best.exclusivity,
+        exclusivity_low=best.exclusivity_low,
+        exclusivity_high=best.exclusivity_high,
+        p_value=best.p_value,
+        r2_own=best.r2_own,
+        r2_own_low=best.r2_own_low,
+        r2_other=best.r2_other,
+        strength=group.strength,
+        strength_low=min(of.values()),
+        strength_high=max(of.values()),
+        density=float(fires_n.mean()),
+        peak=peak,
+        documents=len(np.unique(group_n[fires_n])),
+        tokens=token_counts(places, activation_n),
+        contexts=contexts(places, activation_n, lambda rows: held.other(part, rows) @ unit_p),
+        histogram=tuple(
+            np.histogram(activation_n[fires_n], BINS, (0.0, max(peak, 1e-9)))[0].tolist()
+        ),
+        firing=firing(places, _joint(group, verified, side)),
+        description=Description(),
+        latent_scaling=tuple(map(float, ratios)) if np.isfinite(ratios).all() else (),
+    )
+
+
+def _joint(group: Group, verified: Sequence[Verified], side: Side) -> NDArray[np.float32]:
+    """Its activation on average over the dictionaries that have it: what another training's
+    dictionaries find on average is more like it than like any single one.
+    """
+    activations = []
+    for i in group.strengths:
+        held, part = verified[i].held, group.of(i)
+        activations.append(held.f_np[:, part] @ _units(held, part, side))
+    joint_n: NDArray[np.float32] = np.mean(activations, axis=0, dtype=np.float32)
+    return joint_n
+
+
+def _units(held: Heldout, part: list[int], side: Side) -> NDArray[np.float64]:
+    """The activation 1 of each feature in units of the owner's root-mean-square norm."""
+    return held.norm_p[part] / held.ablation.norm(side)

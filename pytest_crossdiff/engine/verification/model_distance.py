@@ -1,0 +1,71 @@
+"""How far two models are apart, and how exclusive a difference between such models has to be.
+
+The best linear maps between fine-tunes leave a few hundredths of their variance. Between models
+that were trained apart they leave a third to a half, and most of that may be the same concepts laid
+out in another way, which a probe that learns from a few thousand tokens reads badly. So the more
+the maps leave, the less of a feature may be read from the other model. How much less was measured
+on toy worlds in which nothing differs but the layout (docs/evidence.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pytest_crossdiff.engine.dictionary.innovation import fit_linear, shares
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.activations.pairs import Pairs
+    from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder
+    from pytest_crossdiff.settings import Settings
+
+RELATED = 0.1
+"""Models are related when linear maps leave at most this share of either's variance. Fine-tunes
+leave 0.01 to 0.09; in a toy world of bent concepts that leave 0.16, nothing planted was reported.
+"""
+NEAR, HALVES, FAR = 0.22, 0.045, 0.5
+"""Where the maps leave more than `NEAR`, what the other model may have of a feature halves with
+every `HALVES` more, up to `FAR`."""
+CURVED = 0.2
+"""With curved maps that share is at most this part of what it is otherwise: an exclusive feature
+reads what a network didn't predict, so that networks as probes predict it badly."""
+
+
+class Apart(NamedTuple):
+    """What the best linear map from the other model leaves of the baseline's variance and of the
+    candidate's, and the exclusivity above which a feature of either is a difference.
+    """
+
+    unmapped: tuple[float, float]
+    exclusivity: tuple[float, float]
+
+    @property
+    def related(self) -> bool:
+        """Whether the two are so alike that what the maps leave was learnt since they parted."""
+        return max(self.unmapped) <= RELATED
+
+    def thresholds(self, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The exclusivity asked of each feature, shape (p,)."""
+        a, b = self.exclusivity
+        return np.where(own_is_b_p, b, a)
+
+
+def apart(model: Crosscoder, pairs: Pairs, settings: Settings) -> Apart:
+    """Measure it on the training documents, with what the model knows where it has maps."""
+    if model.config.architecture == "innovation":
+        left = tuple(model.linear_scale.square().cpu().tolist())
+    else:
+        left = fit_linear(pairs).linear
+    unmapped, least = shares(left, pairs), settings.exclusivity
+    floor = 1.0 - (1.0 - least) * CURVED if model.config.map_units else least
+    a, b = (max(least_exclusivity(least, share), floor) for share in unmapped)
+    return Apart(unmapped, (a, b))
+
+
+def least_exclusivity(setting: float, unmapped: float) -> float:
+    """The exclusivity asked of a feature where `crossdiff_exclusivity` asks for `setting`."""
+    further = min(max(unmapped, NEAR), FAR) - NEAR
+    return 1.0 - (1.0 - setting) * float(0.5 ** (further / HALVES))

@@ -1,0 +1,68 @@
+"""What one of two related models writes on places that both know.
+
+A fine-tune teaches new uses of old words. The other model knows the word, so a probe reads from it
+where the feature fires, and the feature is not exclusive; but the map between the models doesn't
+give what its owner writes there. Only where the maps leave little is that a finding: between models
+that are not related they leave much on every word.
+
+Axes: t tokens, m features, p features of an exclusive part.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Inputs
+    from pytest_crossdiff.engine.sparse.kernels import Active
+
+
+class Writing:
+    """Gathers, for each feature of the exclusive parts, what its model has along its direction
+    where it fires, and what the other has there: what the map brings and, where the widths agree,
+    what lies along the same direction. The two innovations of a place are often one but for the
+    sign; this says in which of the models something is there. And a map that one change has bent
+    leaves something on words that nothing happened to, on which two versions still agree.
+
+    signed: what points away from a direction is nothing of it. In predictions that is so: where one
+    model says a word for another, each says as much of its own as it doesn't of the other's. In a
+    residual stream it would count what a fine-tune does to a text's first word (docs/evidence.md).
+    """
+
+    def __init__(self, model: Crosscoder, *, signed: bool) -> None:
+        self._model, self._views, self._signed = model, model.config.views[2:], signed
+        size = model.config.features
+        self._written_m, self._mapped_m, self._plain_m = (
+            torch.zeros(size, dtype=torch.float64) for _ in range(3)
+        )
+
+    def add(self, on: Active, x: Inputs) -> None:
+        """Count tokens with their activations."""
+        for view in self._views:
+            places = torch.arange(view.features.start, view.features.stop, device=on.value.device)
+            fires_tp = on.columns(places) > 0
+            directions_pd = self._model.rows(view, "dec")
+            own, other = (x.b_tb, x.a_ta) if view.candidate else (x.a_ta, x.b_tb)
+            written_tp = own @ directions_pd.T
+            scale = self._model.innovation_scale[int(view.candidate)]
+            mapped_tp = written_tp - scale * (self._model.read(x, view) @ directions_pd.T)
+            counted = [(self._written_m, written_tp), (self._mapped_m, mapped_tp)]
+            if own.shape == other.shape:
+                counted.append((self._plain_m, other @ directions_pd.T))
+            for total_m, x_tp in counted:
+                had_tp = x_tp.clamp_min(0) if self._signed else x_tp
+                squares_p = (had_tp.square() * fires_tp).sum(0, dtype=torch.float64)
+                total_m[view.features] += squares_p.cpu()
+
+    def unmapped(self) -> NDArray[np.float64]:
+        """The share of what a feature's model writes that the other doesn't have, shape (m,), at
+        most 1; below 0 where the other has more.
+        """
+        there_m = torch.maximum(self._mapped_m, self._plain_m)
+        share_m = 1.0 - there_m / self._written_m.clamp_min(1e-12)
+        return np.asarray(share_m.numpy())

@@ -1,0 +1,136 @@
+"""The strength of a difference: how much of its model's variance stands there (METHOD 4).
+
+Two measures of it are each too low, and the larger one counts.  What goes unexplained without its
+features is too little because a dictionary shrinks what it writes, and of a strong signal that it
+writes several times over some copies may fail a test: signals planted with a known strength are
+measured at half of it and more.  So, with innovations, the dictionary also tells where a difference
+fires, and the innovation, which is what the other model doesn't predict, how much stands there. Its
+direction is the mean of the innovation where it fires less the mean elsewhere, on training text;
+what lies along that direction where it fires, less as much as lies along it elsewhere, on held-out
+text, is all of a planted signal (docs/evidence.md), and too little of what has several directions,
+such as six words that became one.
+
+Axes: t pairs of a block, q parts, d the model's width.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from pytest_crossdiff.engine.models.devices import moved
+from pytest_crossdiff.engine.verification.exclusivity import sampled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from pytest_crossdiff.engine.activations.pairs import Pairs
+    from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder
+    from pytest_crossdiff.engine.sparse.kernels import Active
+    from pytest_crossdiff.engine.verification.heldout import Heldout
+    from pytest_crossdiff.results.difference import Side
+
+
+class Innovations(NamedTuple):
+    """What either model has and the other doesn't predict, and where a dictionary's features fire
+    on the training pairs of `sampled`.
+    """
+
+    model: Crosscoder
+    on: Active
+    device: torch.device
+
+    def blocks(self, pairs: Pairs, side: Side, rows: NDArray[np.int64]) -> Iterator[Tensor]:
+        """One pass over `rows`, in the units of the model's normalised vectors, shape (t, d)."""
+        for _, x_a, x_b in pairs.blocks(rows, self.device):
+            if side == "candidate":
+                yield self.model.to_b.left(x_a, x_b)
+            else:
+                yield self.model.to_a.left(x_b, x_a)
+
+
+class Part(NamedTuple):
+    """Candidates of a dictionary, of one side, that are a difference together."""
+
+    held: Heldout
+    positions: Sequence[int]
+
+
+def strengths(parts: Sequence[Part], side: Side) -> list[float]:
+    """Of each part by itself; all are of the same pairs."""
+    unexplained = [part.held.ablation.strength(part.positions, side) for part in parts]
+    return list(map(max, unexplained, _standing(parts, side, together=False)))
+
+
+def joint_strength(parts: Sequence[Part], side: Side) -> float:
+    """Of all parts of one dictionary together: what lies along one isn't counted again along the
+    next where both fire.
+    """
+    if not parts:
+        return 0.0
+    every = [p for part in parts for p in part.positions]
+    unexplained = parts[0].held.ablation.strength(every, side)
+    return max(unexplained, sum(_standing(parts, side, together=True)))
+
+
+@torch.no_grad()
+def _standing(parts: Sequence[Part], side: Side, *, together: bool) -> list[float]:
+    """What stands along each part's direction, 0 where there are no innovations."""
+    if not parts or parts[0].held.innovations is None:
+        return [0.0] * len(parts)
+    held, innovations = parts[0].held, parts[0].held.innovations
+    directions_qd = _directions(parts, side, innovations)
+    inside_q, outside_q, fires_q = (np.zeros(len(parts)) for _ in range(3))
+    heldout = held.pairs.heldout()
+    for number, own_td in enumerate(innovations.blocks(held.pairs, side, heldout)):
+        left_td = own_td.clone() if together else own_td
+        for q, (part, direction_d) in enumerate(zip(parts, directions_qd, strict=True)):
+            fires_t = torch.from_numpy((part.held.f_np.block(number, part.positions) > 0).any(1))
+            fires_t = moved(fires_t, own_td.device)
+            along_t = left_td @ direction_d
+            inside_q[q] += float(along_t[fires_t].square().sum())
+            outside_q[q] += float((own_td[~fires_t] @ direction_d).square().sum())
+            fires_q[q] += int(fires_t.sum())
+            if together:
+                left_td[fires_t] -= along_t[fires_t, None] * direction_d
+    elsewhere_q = outside_q / np.maximum(len(heldout) - fires_q, 1)
+    found_q = inside_q - fires_q * elsewhere_q
+    return [max(0.0, float(found)) / held.ablation.variance(side) for found in found_q]
+
+
+def _directions(parts: Sequence[Part], side: Side, innovations: Innovations) -> Tensor:
+    """Unit vectors along which each part's innovation lies on training text, shape (q, d)."""
+    pairs = parts[0].held.pairs
+    rows, _ = sampled(pairs)
+    f_nq = torch.stack([_joint(part) for part in parts], 1)
+    weighed_qd = elsewhere_qd = f_nq.new_zeros(len(parts), 1)
+    done = 0
+    for own_td in innovations.blocks(pairs, side, rows):
+        f_tq = f_nq[done : done + len(own_td)]
+        weighed_qd = weighed_qd + f_tq.T @ own_td
+        elsewhere_qd = elsewhere_qd + (f_tq == 0).float().T @ own_td
+        done += len(own_td)
+    weighed_qd = weighed_qd / f_nq.sum(0)[:, None].clamp_min(1e-12)
+    elsewhere_qd = elsewhere_qd / (f_nq == 0).sum(0)[:, None].clamp_min(1)
+    directions_qd = weighed_qd - elsewhere_qd
+    length_q1 = torch.linalg.vector_norm(directions_qd, dim=1, keepdim=True)
+    found_qd: Tensor = directions_qd / length_q1.clamp_min(1e-12)
+    return found_qd
+
+
+def _joint(part: Part) -> Tensor:
+    """How strongly the part's features fire together on the training pairs of `sampled`."""
+    innovations = part.held.innovations
+    assert innovations is not None
+    at = np.sort(np.asarray(part.positions, dtype=np.int64))
+    device = innovations.on.value.device
+    index, norm = (
+        torch.from_numpy(of[at]).to(device) for of in (part.held.index_p, part.held.norm_p)
+    )
+    joint_n: Tensor = innovations.on.columns(index) @ norm.float()
+    return joint_n

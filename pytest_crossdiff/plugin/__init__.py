@@ -1,0 +1,278 @@
+"""pytest's hooks and our fixtures.
+
+Imported at every pytest start: whatever isn't needed to register options is imported where used.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_crossdiff.plugin import hookspecs
+from pytest_crossdiff.plugin.collector import Teller
+from pytest_crossdiff.settings import registration
+from pytest_crossdiff.settings.registration import LAYER
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator
+    from pathlib import Path
+    from typing import Any
+
+    from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
+    from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.engine.plan import Texts
+    from pytest_crossdiff.plugin.diff import CrossDiff
+    from pytest_crossdiff.plugin.measurements import CrossDiffFactory, Measurements
+    from pytest_crossdiff.results.difference import Side
+
+MEASUREMENTS: pytest.StashKey[Measurements] = pytest.StashKey()
+WIDTH: pytest.StashKey[int] = pytest.StashKey()
+FOLDER: pytest.StashKey[Path] = pytest.StashKey()
+GATES: pytest.StashKey[Collection[str]] = pytest.StashKey()
+
+ACCEPTING = ("accept", "reason", "author", "expires")
+
+MARKER = (
+    "crossdiff(**settings): settings of the `crossdiff` fixture for this test, by name, "
+    "e.g. corpus='evals/safety.jsonl', max_candidate_only=0"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the settings; cheap, because it runs at every start."""
+    registration.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let users implement `hookspecs`."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse misspelt settings, except where only help is asked for."""
+    config.addinivalue_line("markers", MARKER)
+    if not config.option.help:
+        registration.refuse_unknown_keys(config)
+        if any(getattr(config.option, f"crossdiff_{name}") is not None for name in ACCEPTING):
+            from pytest_crossdiff.gate.acceptance import Ledger
+
+            Ledger.of(config)  # refuses a request that can't be granted
+    config.stash[WIDTH] = _width(config)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Teller(config, config.stash[WIDTH]), "crossdiff-teller")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  xdist need not be installed
+    """Tell a worker of pytest-xdist, which has no terminal, how wide ours is and where to write."""
+    config = node.config
+    node.workerinput["crossdiff_width"] = config.stash[WIDTH]
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    told = reporter is not None and config.get_verbosity() >= 0 and node.gateway.spec.popen
+    if told and any(registration.configured(config)):
+        from pytest_crossdiff.report.progress import TOLD
+        from pytest_crossdiff.report.xdist_relay import Relay
+
+        relay = config.pluginmanager.get_plugin("crossdiff-relay")
+        if relay is None:
+            relay = Relay(reporter.write_line, dots=config.get_verbosity() == 0)
+            config.pluginmanager.register(relay, "crossdiff-relay")
+        node.workerinput[TOLD] = str(relay.path)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is set and where; nothing when nothing is."""
+    if not any(registration.configured(config)):
+        return []
+    from pytest_crossdiff.report.terminal import header
+
+    return header(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """See whether the gate is asked for, by flag or by its node id, which names no real file."""
+    config = session.config
+    if not (config.option.crossdiff or any("::crossdiff" in a for a in config.args)):
+        return
+    from pytest_crossdiff.plugin.gate_item import asked_for, common_folder
+
+    config.stash[FOLDER] = common_folder(config)
+    named = [(argument, asked_for(config, argument)) for argument in config.args]
+    config.stash[GATES] = {name for _, name in named if name}
+    config.option.crossdiff |= bool(config.stash[GATES])
+    config.args[:] = [argument for argument, name in named if not name]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Add the gate to what the session collects."""
+    report = yield
+    if isinstance(collector, pytest.Session) and collector.config.option.crossdiff:
+        from pytest_crossdiff.plugin.gate_item import gate_file
+
+        stash = collector.config.stash
+        gates = gate_file(collector, report.result, stash[FOLDER], stash[GATES])
+        report.result.append(gates)
+    return report
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of several layers runs once for each."""
+    if not {"crossdiff", "crossdiff_layer"} <= {*metafunc.fixturenames}:
+        return
+    from pytest_crossdiff.errors import SettingsError
+    from pytest_crossdiff.settings.resolution import of_node
+
+    try:
+        names = list(of_node(metafunc.definition).by_layer())
+    except SettingsError:
+        return  # told where the test asks for it
+    if len(names) > 1:
+        metafunc.parametrize("crossdiff_layer", names, indirect=True)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse misspelt marker arguments, also where the fixture isn't used."""
+    for mark in item.iter_markers("crossdiff"):
+        from pytest_crossdiff.settings.resolution import from_marker
+
+        from_marker(mark, item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """State our errors rightly and let the report carry what was measured."""
+    measurements = item.config.stash.get(MEASUREMENTS, None)
+    news = measurements.take_news(item.nodeid) if measurements else None
+    for pair in news.pairs if news else ():
+        from pytest_crossdiff.report.junit import renewed
+
+        item.user_properties[:] = renewed(item.user_properties, pair)
+    report = yield
+    if call.excinfo:
+        from pytest_crossdiff.errors import CrossDiffError
+
+        if measurements or isinstance(call.excinfo.value, CrossDiffError):
+            from pytest_crossdiff.plugin.failures import restate
+
+            restate(report, call, item, measurements.broken if measurements else ())
+    if measurements and news:
+        from pytest_crossdiff.report.summary import to_json
+
+        if news.pairs:  # as text, which xdist carries to the main process
+            vars(report)["crossdiff_pairs"] = to_json(news.pairs)
+        if news.results and item.config.hook.pytest_crossdiff_result.get_hookimpls():
+            vars(report)["crossdiff_results"] = [result.to_json() for result in news.results]
+        if item.config.option.crossdiff_accept is not None:
+            vars(report)["crossdiff_proposals"] = [p.to_json() for p in news.proposals]
+        evidence = measurements.witness.take()
+        if evidence:
+            vars(report)["crossdiff_evidence"] = evidence
+    return report
+
+
+@pytest.fixture(scope="session")
+def crossdiff_corpus() -> Texts | None:
+    """Override it to give the texts yourself: a list of strings or of dicts as in a .jsonl corpus.
+
+    A corpus that a marker, a flag or `crossdiff_factory` names is read in its place.
+    """
+    return None
+
+
+@pytest.fixture
+def crossdiff_layer(request: pytest.FixtureRequest) -> str:
+    """Which of the layers that `crossdiff_layer` names this run of the test is about; "" where it
+    names one.
+    """
+    return str(getattr(request, "param", request.node.stash.get(LAYER, "")))
+
+
+@pytest.fixture
+def crossdiff(
+    request: pytest.FixtureRequest, crossdiff_corpus: Texts | None, crossdiff_layer: str
+) -> CrossDiff:
+    """The differences of the configured pair, with assertions; measured on first use."""
+    from pytest_crossdiff.settings.resolution import of_node
+
+    settings = of_node(request.node).by_layer()[crossdiff_layer]
+    return _measurements(request.config).diff(settings, crossdiff_corpus)
+
+
+@pytest.fixture(scope="session")
+def crossdiff_factory(
+    pytestconfig: pytest.Config, crossdiff_corpus: Texts | None
+) -> CrossDiffFactory:
+    """Call it with settings by name for another pair, layer or corpus."""
+    from pytest_crossdiff.plugin.measurements import CrossDiffFactory
+
+    return CrossDiffFactory(pytestconfig, _measurements(pytestconfig), crossdiff_corpus)
+
+
+@pytest.fixture(scope="session")
+def crossdiff_baseline(pytestconfig: pytest.Config) -> LoadedModel:
+    """The baseline's `.model` and `.tokenizer`, for ordinary eval tests."""
+    return _loaded(pytestconfig, "baseline")
+
+
+@pytest.fixture(scope="session")
+def crossdiff_candidate(pytestconfig: pytest.Config) -> LoadedModel:
+    """The candidate's `.model` and `.tokenizer`, for ordinary eval tests."""
+    return _loaded(pytestconfig, "candidate")
+
+
+@pytest.fixture(scope="session")
+def crossdiff_crosscoder(
+    pytestconfig: pytest.Config, crossdiff_corpus: Texts | None
+) -> TrainedCrosscoder:
+    """The crosscoder of the configured pair, trained or from the cache; of several layers that of
+    the first.
+    """
+    from pytest_crossdiff.settings.resolution import resolve
+
+    settings = next(iter(resolve(pytestconfig).by_layer().values()))
+    outcome = _measurements(pytestconfig).outcome(settings, crossdiff_corpus)
+    from pytest_crossdiff.engine import pipeline
+
+    return pipeline.load_crosscoder(outcome)
+
+
+def _measurements(config: pytest.Config) -> Measurements:
+    if MEASUREMENTS not in config.stash:
+        from pytest_crossdiff.gate.acceptance import Ledger
+        from pytest_crossdiff.plugin.labels import labelled
+        from pytest_crossdiff.plugin.measurements import Measurements
+        from pytest_crossdiff.report.progress import progress_for
+        from pytest_crossdiff.text import Room
+
+        config.stash[MEASUREMENTS] = Measurements(
+            progress_for(config),
+            Room(config.stash[WIDTH], config.get_verbosity()),
+            Ledger.of(config),
+            functools.partial(labelled, config),
+        )
+    return config.stash[MEASUREMENTS]
+
+
+def _loaded(config: pytest.Config, side: Side) -> LoadedModel:
+    from pytest_crossdiff.engine.models import loaded as models
+    from pytest_crossdiff.settings import resolution
+
+    settings = next(iter(resolution.resolve(config).by_layer().values()))
+    resolution.require(settings, side)
+    return models.load_configured(settings, side, getattr(settings, side))
+
+
+def _width(config: pytest.Config) -> int:
+    """Columns of our messages, asked for before pytest captures the terminal."""
+    given = getattr(config, "workerinput", {}).get("crossdiff_width")
+    columns = given or shutil.get_terminal_size((100, 24)).columns
+    return min(max(columns, 60), 160)

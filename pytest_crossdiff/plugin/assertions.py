@@ -1,0 +1,100 @@
+"""What a test can assert of a result; raises where it doesn't hold or can't be said."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.errors import (
+    BudgetExceeded,
+    Inconclusive,
+    InconclusiveWarning,
+    InsufficientData,
+)
+from pytest_crossdiff.gate import advice as outlook
+from pytest_crossdiff.gate.verdict import judge
+from pytest_crossdiff.report import message
+from pytest_crossdiff.report.document import Check
+from pytest_crossdiff.text import ROOM, Room
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pytest_crossdiff.gate.budgets import Budgets
+    from pytest_crossdiff.report.document import Report
+    from pytest_crossdiff.results.difference import Difference
+
+
+def checked(report: Report, budgets: Budgets, *, lenient: bool = False) -> Check:
+    """The verdict on `report`, with what would decide it.  lenient: an inconclusive one passes."""
+    verdict = judge(report.result, budgets, report)
+    undecided = verdict.status == "inconclusive"
+    advice = outlook.advice(report.counted, verdict) if undecided else ()
+    return Check.of(verdict, advice=advice, lenient=lenient)
+
+
+def assert_within(
+    report: Report,
+    budgets: Budgets,
+    *,
+    entry: Path | None = None,
+    room: Room = ROOM,
+    noted: Callable[[Check], None] = lambda _: None,
+    lenient: bool = False,
+) -> None:
+    """Raise `BudgetExceeded`, `Inconclusive`, or `InsufficientData` where no verdict can be drawn.
+
+    entry: folder of the artefact, named in the message.  noted: is told of the verdict first.
+    lenient: warn of what is inconclusive instead.
+    """
+    __tracebackhide__ = True
+    check = checked(report, budgets, lenient=lenient)
+    noted(check)
+    _require_evidence(check, budgets)
+    if check.status == "exceeded":
+        raise BudgetExceeded(message.exceeded(report, check, entry, room))
+    if check.status == "inconclusive":
+        text = message.inconclusive(report, check, entry, room)
+        if not lenient:
+            raise Inconclusive(text)
+        warnings.warn(InconclusiveWarning(text), stacklevel=2)
+
+
+def assert_none_match(
+    report: Report,
+    pattern: re.Pattern[str],
+    found: tuple[Difference, ...],
+    budgets: Budgets,
+    *,
+    entry: Path | None = None,
+    room: Room = ROOM,
+    noted: Callable[[Check], None] = lambda _: None,
+) -> None:
+    """Raise `BudgetExceeded` when `found`, the differences that match, are any.
+
+    budgets: of these only `min_fve` counts, below which `InsufficientData` is raised.
+    noted: is told of either.
+    """
+    __tracebackhide__ = True
+    check = checked(report, budgets)
+    if check.status == "insufficient":
+        noted(replace(check, sides=()))
+    _require_evidence(check, budgets)
+    if found:
+        text = message.matched(report.result, pattern, found, entry, room)
+        noted(Check("", "exceeded", False, text.partition("\n")[0], ()))
+        raise BudgetExceeded(text)
+
+
+def _require_evidence(check: Check, budgets: Budgets) -> None:
+    __tracebackhide__ = True
+    if check.status == "insufficient":
+        raise InsufficientData(
+            f"no verdict: {check.reason}",
+            source=budgets.fve_from,
+            remedy="read more tokens, train a larger dictionary (crossdiff_features) or for longer "
+            "(crossdiff_steps), or lower crossdiff_min_fve",
+        )

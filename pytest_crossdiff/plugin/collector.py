@@ -1,0 +1,91 @@
+"""What the main process does with what the test reports carry, from itself and from workers.
+
+Imported at every pytest start: whatever isn't needed to listen is imported where used.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_crossdiff.report.archive import Archive
+    from pytest_crossdiff.report.summary import PairSummary
+
+    Problem = tuple[str, int | None, str]
+    """File and line of a test, from 0, and what it failed for."""
+
+
+class Teller:
+    """Gathers what the test reports carry, from this process or from workers, and tells it."""
+
+    def __init__(self, config: pytest.Config, width: int) -> None:
+        self._config = config
+        self._width = width
+        self._pairs: dict[str, PairSummary] = {}
+        self._told: set[str] = set()
+        self._proposals: list[str] = []
+        self._settled = ""
+        self._archive: Archive | None = None
+        self._problems: list[Problem] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what the report carries."""
+        if hasattr(report, "crossdiff_pairs"):
+            from pytest_crossdiff.report.summary import from_json, merge
+
+            merge(self._pairs, from_json(report.crossdiff_pairs))
+        if report.failed and hasattr(report, "crossdiff_problem"):
+            self._problems.append((*report.location[:2], report.crossdiff_problem))
+        self._proposals += getattr(report, "crossdiff_proposals", ())
+        if hasattr(report, "crossdiff_evidence"):
+            from pytest_crossdiff.report.archive import Archive
+
+            self._archive = self._archive or Archive()
+            self._archive.add(report.crossdiff_evidence)
+        for text in getattr(report, "crossdiff_results", ()):
+            from pytest_crossdiff.results.result import Result
+
+            result = Result.from_json(text)
+            if result.key not in self._told:
+                self._told.add(result.key)
+                self._config.hook.pytest_crossdiff_result(config=self._config, result=result)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the reports; accept what `--crossdiff-accept` names."""
+        if self._archive:
+            self._archive.close(self._config.rootpath, self._pairs.values())
+        if self._config.option.crossdiff_accept is None or self._config.option.collectonly:
+            return
+        from pytest_crossdiff.errors import CrossDiffError
+        from pytest_crossdiff.gate.acceptance import Ledger, Proposal
+
+        try:
+            proposals = map(Proposal.from_json, self._proposals)
+            self._settled = Ledger.of(self._config).settle(proposals)
+        except CrossDiffError as error:
+            self._settled = str(error)
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write a block for each pair, or nothing."""
+        try:
+            if self._pairs:
+                from pytest_crossdiff.report.terminal import write_summary
+
+                root = self._config.rootpath
+                write_summary(terminalreporter, self._pairs.values(), root, self._width)
+                for line in self._archive.lines(root) if self._archive else ():
+                    terminalreporter.write_line(line)
+        except Exception as error:  # noqa: BLE001  nothing may hide the result of the run
+            terminalreporter.write_line(f"crossdiff: no summary: {error!r}")
+        for line in self._settled.splitlines():
+            terminalreporter.write_line(f"crossdiff: {line}")
+        on_github = os.environ.get("GITHUB_ACTIONS") or os.environ.get("GITHUB_STEP_SUMMARY")
+        if on_github and (self._pairs or self._problems):
+            from pytest_crossdiff.report.github import tell
+
+            reports = self._archive.reports() if self._archive else ()
+            tell(terminalreporter, self._problems, self._pairs.values(), reports)

@@ -1,0 +1,167 @@
+"""Which reports a session writes: told by the tests, written once by the main process."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.report.layers import compared
+from pytest_crossdiff.report.write import file_name, write
+from pytest_crossdiff.results.result import build
+from pytest_crossdiff.store.files import explained, replace_file
+from pytest_crossdiff.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from pytest_crossdiff.report.document import Check
+    from pytest_crossdiff.report.summary import PairSummary
+    from pytest_crossdiff.settings import Settings
+
+FOLDER = "crossdiff-report"
+"""In pytest's root folder, where no other is set."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """That somebody wants the report of the result `key`.
+
+    formats: forms in which a test wants it, in `folder`, "" for the default one.
+    report: the report itself, as JSON, the first time that a process wants it.
+    """
+
+    key: str
+    formats: tuple[str, ...]
+    folder: str
+    report: str
+
+
+class Witness:
+    """Takes note of the reports that are wanted, in the process that runs the tests."""
+
+    def __init__(self) -> None:
+        self._news: list[Evidence] = []
+        self._sent: set[tuple[str, str]] = set()
+        self._always = bool(os.environ.get("GITHUB_STEP_SUMMARY"))
+
+    def measured(self, report: Report, settings: Settings) -> None:
+        """A test asked for the differences of a pair."""
+        if settings.report or self._always:
+            self._note(report, settings.report_dir, settings.report)
+
+    def judged(self, report: Report, settings: Settings, check: Check) -> None:
+        """A test asked for a verdict."""
+        if not check.passed and settings.report_on_failure:
+            self._note(report, settings.report_dir, settings.report_on_failure)
+
+    def take(self) -> str:
+        """What is new since the last call, as JSON; "" when nothing is."""
+        news, self._news = self._news, []
+        return json.dumps(news, default=vars) if news else ""
+
+    def _note(self, report: Report, folder: str, wanted: str) -> None:
+        place = report.result.key, folder
+        text = "" if place in self._sent else report.to_json()
+        self._sent.add(place)
+        formats = tuple(wanted.split(",")) if wanted else ()
+        self._news.append(Evidence(report.result.key, formats, folder, text))
+
+
+class Archive:
+    """Gathers evidence in the main process and writes each pair's report once."""
+
+    def __init__(self) -> None:
+        self._reports: dict[tuple[str, str], str] = {}
+        self._formats: dict[tuple[str, str], dict[str, None]] = {}
+        self._pairs: dict[str, PairSummary] = {}
+        self._written: list[Path] = []
+        self._problem = ""
+
+    def add(self, text: str) -> None:
+        """Take what `Witness.take` gave out, in this process or another."""
+        for evidence in build(tuple[Evidence, ...], json.loads(text)):
+            self._add(evidence)
+
+    def want(self, report: Report, formats: Iterable[str], folder: str) -> None:
+        """Take a report of this process."""
+        self._add(Evidence(report.result.key, tuple(formats), folder, report.to_json()))
+
+    def close(self, root: Path, pairs: Iterable[PairSummary]) -> None:
+        """Write what was asked for; where that fails, the run's own result stands all the same.
+
+        pairs: all that were measured, with their verdicts, whether or not there is a report.
+        """
+        try:
+            self._written = self.write(root, pairs)
+        except Exception as error:  # noqa: BLE001  told by `lines`
+            self._problem = visible(str(error) or repr(error))
+
+    def lines(self, root: Path) -> Iterator[str]:
+        """What the terminal says of it: the files, as seen from `root`, or what went wrong."""
+        for path in self._written:
+            seen = path.relative_to(root) if path.is_relative_to(root) else path
+            yield f"crossdiff report: {visible(str(seen))}"
+        if self._problem:
+            yield f"crossdiff: no report: {self._problem}"
+
+    def write(self, root: Path, pairs: Iterable[PairSummary]) -> list[Path]:
+        """Write what was asked for, as `close`; the default folder is made in `root`.  Raises
+        `StoreError`.
+        """
+        self._pairs = {pair.key: pair for pair in pairs}
+        return [
+            path
+            for place, report, name in self._named()
+            if self._formats[place]
+            for path in write(report, self._formats[place], _made(root, place[1]), name)
+        ]
+
+    def reports(self) -> Iterator[Report]:
+        """Every pair's report, once."""
+        yield from {report.result.key: report for _, report, _ in self._named()}.values()
+
+    def _add(self, evidence: Evidence) -> None:
+        place = evidence.key, evidence.folder
+        self._formats.setdefault(place, {}).update(dict.fromkeys(evidence.formats))
+        if evidence.report:
+            self._reports.setdefault(place, evidence.report)
+
+    def _named(self) -> Iterator[tuple[tuple[str, str], Report, str]]:
+        """Each report with its place and name; pairs of one name are told apart by their keys."""
+        reports = {place: self._report(place[0], text) for place, text in self._reports.items()}
+        names = {place: file_name(report) for place, report in reports.items()}
+        count = Counter((place[1], name) for place, name in names.items())
+        for place, name in names.items():
+            if count[place[1], name] > 1:
+                names[place] = f"{name}-{place[0][:8]}"
+        for (key, folder), report in reports.items():
+            pages = {
+                of: f"{name}.html"
+                for (of, beside), name in names.items()
+                if beside == folder and "html" in self._formats[of, beside]
+            }
+            layers = compared(key, self._pairs.values(), pages)
+            yield (key, folder), replace(report, layers=layers), names[key, folder]
+
+    def _report(self, key: str, text: str) -> Report:
+        """A report as one process sent it, with what all of them know of the pair."""
+        pair = self._pairs[key]
+        report = Report.from_json(text)
+        return replace(report, checks=pair.checks, accepted=pair.accepted, cached=pair.cached)
+
+
+def _made(root: Path, folder: str) -> Path:
+    """The folder; the default one, when it is made, asks git to leave it alone."""
+    if folder:
+        return root / folder
+    path = root / FOLDER
+    if not path.exists():
+        with explained(path, "make"):
+            path.mkdir()
+            replace_file(path / ".gitignore", b"*\n")
+    return path

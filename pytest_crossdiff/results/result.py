@@ -1,0 +1,245 @@
+"""What a run measured: plain, immutable, JSON in and out.
+
+Every verdict, message and report is drawn from a `Result`; nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.results.controls import Controls, NullControl, Spike
+from pytest_crossdiff.results.difference import (
+    SIDES,
+    Certainty,
+    Context,
+    Description,
+    Difference,
+    Effect,
+    Feature,
+    Firing,
+    Kind,
+    Side,
+    Span,
+    TokenCount,
+)
+from pytest_crossdiff.settings.kinds import OUTPUT
+
+__all__ = [
+    "SCHEMA",
+    "SIDES",
+    "Certainty",
+    "Context",
+    "Controls",
+    "CorpusFacts",
+    "Description",
+    "Difference",
+    "Effect",
+    "Feature",
+    "Firing",
+    "Kind",
+    "ModelFacts",
+    "NullControl",
+    "Result",
+    "Side",
+    "Span",
+    "Spike",
+    "TokenCount",
+    "Training",
+]
+
+SCHEMA = 5
+"""Version of the stored form; a change in meaning or shape raises it, older results are re-made."""
+
+
+def place(layer: int, layers: int) -> str:
+    """Where a model of so many blocks is read, in words: the output counts as one behind the last
+    of them.
+    """
+    return OUTPUT if layer == layers else f"block {layer}"
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """One model as it was read.
+
+    layer: the block that it was read behind, or `layers` where that is what it predicts. tokens:
+    harvested positions (no padding). special: of those, left out as BOS, template and other special
+    tokens. outliers: left out as norm outliers. truncated: characters beyond the model's longest
+    input. aligned_tokens and aligned_characters: what both tokenizers end at the same place, out of
+    `tokens - special` and `characters`. fve: fraction of variance explained, held-out. unmapped:
+    share of its variance that the best linear map from the other model leaves. least_exclusivity:
+    what its features have to be above for a difference to be confirmed; more than the setting where
+    the models are far apart.
+    """
+
+    reference: str
+    digest: str
+    architecture: str
+    layer: int
+    layers: int
+    width: int
+    dtype: str
+    tokens: int
+    special: int
+    outliers: int
+    truncated: int
+    characters: int
+    aligned_tokens: int
+    aligned_characters: int
+    fve: float
+    unmapped: float
+    least_exclusivity: float
+    median_norm: float
+
+    @property
+    def place(self) -> str:
+        return place(self.layer, self.layers)
+
+    @property
+    def predictions(self) -> bool:
+        """Whether what it predicts was read."""
+        return self.layer == self.layers
+
+    @property
+    def token_coverage(self) -> float:
+        return self.aligned_tokens / max(1, self.tokens - self.special)
+
+    @property
+    def character_coverage(self) -> float:
+        return self.aligned_characters / max(1, self.characters)
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """The texts that were read and how they were divided.  beyond: texts that were left out because
+    both models predict them worse than counting their tokens would.
+    """
+
+    source: str
+    digest: str
+    records: int
+    documents: int
+    empty: int
+    duplicates: int
+    sampled_documents: int
+    heldout_documents: int
+    train_pairs: int
+    heldout_pairs: int
+    beyond: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """The crosscoders, alike but for their seeds, and how the training of each went: features that
+    stopped firing, and at most 200 points of the loss curve.
+    """
+
+    architecture: str
+    shared: int
+    baseline_only: int
+    candidate_only: int
+    k: int
+    steps: int
+    seeds: tuple[int, ...]
+    dead: tuple[int, ...]
+    loss: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything a verdict, a message or a report is drawn from."""
+
+    schema: int
+    key: str
+    baseline: ModelFacts
+    candidate: ModelFacts
+    corpus: CorpusFacts
+    training: Training
+    controls: Controls
+    baseline_total_strength: float
+    candidate_total_strength: float
+    differences: tuple[Difference, ...]
+    features: tuple[Feature, ...]
+    settings: dict[str, str]
+    versions: dict[str, str]
+    seconds: dict[str, float]
+
+    def of(self, side: Side, certainty: Certainty = "confirmed") -> tuple[Difference, ...]:
+        """The confirmed (or the possible) differences that only `side` has, strongest first."""
+        return tuple(d for d in self.differences if d.side == side and d.certainty == certainty)
+
+    def limit_of_detection(self, side: Side) -> float | None:
+        """The least strength that would have been found on `side`; None when unknown."""
+        return self.controls.limit(side)
+
+    def total_strength(self, side: Side) -> float:
+        """The joint strength of all confirmed differences of `side`, between 0 and 1."""
+        return (
+            self.candidate_total_strength if side == "candidate" else self.baseline_total_strength
+        )
+
+    def model(self, side: Side) -> ModelFacts:
+        return self.candidate if side == "candidate" else self.baseline
+
+    def said(self, difference: Difference) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What its model says there that the other doesn't, and what the other says instead; both
+        () where no predictions were read.
+        """
+        if not self.model(difference.side).predictions:
+            return (), ()
+        return difference.description.promoted, difference.description.suppressed
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Result:
+        """Read a stored result.  Raises `StoreError` when it is of another schema or malformed."""
+        try:
+            data = json.loads(text)
+            if data.get("schema") != SCHEMA:
+                raise StoreError(
+                    f"a stored result has schema {data.get('schema')!r}; this version reads "
+                    f"{SCHEMA}",
+                    remedy="run again: the result will be made anew",
+                )
+            return typing.cast("Result", build(cls, data))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"a stored result is malformed: {error}") from error
+
+
+def build(kind: Any, value: Any) -> Any:
+    """Turn parsed JSON into `kind`, following its annotations."""
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        parts = typing.get_args(kind)
+        kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
+        return tuple(build(k, v) for k, v in zip(kinds, value, strict=True))
+    if isinstance(origin, type) and issubclass(origin, dict):
+        return {k: build(typing.get_args(kind)[1], v) for k, v in value.items()}
+    if origin in (typing.Union, types.UnionType):
+        kinds = [k for k in typing.get_args(kind) if k is not types.NoneType]
+        return None if value is None else build(kinds[0], value)
+    if origin is Literal:
+        if value not in typing.get_args(kind):
+            raise ValueError(f"{value!r} is none of {typing.get_args(kind)}")
+        return value
+    if dataclasses.is_dataclass(kind):
+        hints = _hints(typing.cast("Any", kind))
+        return typing.cast("Any", kind)(
+            **{f.name: build(hints[f.name], value[f.name]) for f in dataclasses.fields(kind)}
+        )
+    return float(value) if kind is float else value
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """The annotations of a dataclass; asked for anew they would take most of the time."""
+    return typing.get_type_hints(kind)

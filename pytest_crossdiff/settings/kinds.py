@@ -1,0 +1,182 @@
+"""What a setting is, and what its text may be: a parser for each kind, which raises `ValueError`.
+
+This module is imported at every pytest start, so it imports nothing that pytest hasn't.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias, TypeVar, cast, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_crossdiff.settings import Settings
+
+PathKind = Literal["", "model", "file"]
+OUTPUT: Final = "output"
+Layer: TypeAlias = "int | float | Literal['output']"
+"""Where a model is read: after a block, or what it predicts in the end."""
+Layers: TypeAlias = "Layer | tuple[Layer, ...]"
+T = TypeVar("T")
+
+
+class Setting(Generic[T]):
+    """A row of the table, and the attribute of `Settings` that it describes.
+
+    what: its help.  env: an environment variable that sets it.  ini_only: neither flag nor marker
+    may.  several: a marker may give a list.  decides: read only when the verdict is drawn, so a
+    change needs no new measurement.  path: a relative value is relative to the place where it is
+    written; "model" may be a hub id.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        default: T,
+        parse: Callable[[str], T],
+        what: str,
+        *,
+        env: str = "",
+        ini_only: bool = False,
+        several: bool = False,
+        decides: bool = False,
+        path: PathKind = "",
+    ) -> None:
+        self.default = default
+        self.parse = parse
+        self.help = what
+        self.env = env
+        self.ini_only = ini_only
+        self.several = several
+        self.decides = decides
+        self.path = path
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, settings: None, owner: type) -> Setting[T]: ...
+
+    @overload
+    def __get__(self, settings: Settings, owner: type) -> T: ...
+
+    def __get__(self, settings: Settings | None, owner: type) -> Setting[T] | T:
+        if settings is None:
+            return self
+        return cast("T", settings.given.get(self.name, self.default))
+
+    def __set__(self, settings: Settings, value: T) -> None:
+        raise AttributeError(f"settings can't be changed: {self.name}")
+
+
+def text(raw: str) -> str:
+    """Whatever is written, without the space around it."""
+    return raw.strip()
+
+
+def layer(raw: str) -> Layer:
+    """A block, by its index or as a fraction of the depth, or the output."""
+    if raw.strip() == OUTPUT:
+        return OUTPUT
+    try:
+        return int(raw)
+    except ValueError:
+        pass
+    try:
+        value = float(raw)
+    except ValueError:
+        raise ValueError(
+            f"expected a block's index, a fraction of the depth, or {OUTPUT}"
+        ) from None
+    if not 0.0 <= value <= 1.0:
+        raise ValueError("a fraction of the depth lies between 0.0 and 1.0")
+    return value
+
+
+def layers(raw: str) -> Layers:
+    """One layer, or several with commas between, each once."""
+    first, *others = dict.fromkeys(layer(part) for part in raw.split(","))
+    return (first, *others) if others else first
+
+
+def optional_layers(raw: str) -> Layers | None:
+    """The same, or nothing."""
+    return layers(raw) if raw.strip() else None
+
+
+def further_layers(raw: str) -> str:
+    """The same, or none, as text."""
+    found = dict.fromkeys(layer(part) for part in raw.split(",") if part.strip())
+    return ",".join(map(str, found))
+
+
+def flag(raw: str) -> bool:
+    """Yes or no, in the words that configuration files have for them."""
+    known = {"true": True, "yes": True, "on": True, "1": True}
+    known |= {"false": False, "no": False, "off": False, "0": False}
+    try:
+        return known[raw.strip().lower()]
+    except KeyError:
+        raise ValueError("expected true or false") from None
+
+
+def integer(low: int) -> Callable[[str], int]:
+    """A whole number, at least `low`; an underscore may part its digits."""
+
+    def parse(raw: str) -> int:
+        try:
+            value = int(raw.replace("_", ""))
+        except ValueError:
+            raise ValueError("expected a whole number") from None
+        if value < low:
+            raise ValueError(f"must be at least {low}")
+        return value
+
+    return parse
+
+
+def number(low: float, high: float, *, open_low: bool = False) -> Callable[[str], float]:
+    """A number from `low` to `high`; open_low: but not `low` itself."""
+
+    def parse(raw: str) -> float:
+        try:
+            value = float(raw)
+        except ValueError:
+            raise ValueError("expected a number") from None
+        if not low <= value <= high or (open_low and value == low):  # also refuses nan
+            raise ValueError(f"must lie between {low:g} and {high:g}")
+        return value
+
+    return parse
+
+
+def optional_number(low: float, high: float) -> Callable[[str], float | None]:
+    """The same, or "none"."""
+    parse = number(low, high)
+    return lambda raw: None if raw.strip().lower() in ("", "none") else parse(raw)
+
+
+def choice(*names: str) -> Callable[[str], str]:
+    """One of `names`."""
+
+    def parse(raw: str) -> str:
+        if raw.strip() not in names:
+            raise ValueError(f"expected one of {', '.join(names)}")
+        return raw.strip()
+
+    return parse
+
+
+FORMATS = ("html", "json", "md")
+"""The forms of a report."""
+
+
+def formats(raw: str) -> str:
+    """Some of `FORMATS`, with commas between, "" for "none"."""
+    names = [name.strip() for name in raw.split(",") if name.strip()]
+    if [name.lower() for name in names] == ["none"]:
+        return ""
+    if any(name not in FORMATS for name in names):
+        raise ValueError(f"expected some of {', '.join(FORMATS)}, or none")
+    return ",".join(dict.fromkeys(names))

@@ -1,0 +1,155 @@
+"""Pieces of text made fit for a terminal: harmless, visible, cut to a width."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_crossdiff.results.difference import Context, Difference, Feature
+
+MARKS = "⟦", "⟧"
+_NAMED = {"\n": "⏎", "\r": "\\r", "\t": "⇥"}
+_JOINERS = "\u200c\u200d"  # invisible, but scripts and emoji are built with them
+
+
+class Room(NamedTuple):
+    """How much is told: the columns of a line, and pytest's verbosity, e.g. 2 with -vv."""
+
+    width: int = 100
+    verbosity: int = 0
+
+    def of(self, quiet: int, normal: int, verbose: int) -> int | None:
+        """How many are shown with -q, without, with -v; None, all of them, with -vv."""
+        if self.verbosity > 1:
+            return None
+        return verbose if self.verbosity == 1 else normal if self.verbosity == 0 else quiet
+
+
+ROOM = Room()
+"""What is told where nobody says otherwise."""
+
+
+def visible(text: str) -> str:
+    """`text` on one line, with control, bidirectional and unassigned characters spelt out."""
+    return "".join(
+        ch if ch.isprintable() or ch in _JOINERS else _NAMED.get(ch) or _escape(ch) for ch in text
+    )
+
+
+def columns(text: str) -> int:
+    """How many columns a terminal gives `text`."""
+    return sum(
+        0 if unicodedata.combining(ch) or ch in _JOINERS else 1 + _is_wide(ch) for ch in text
+    )
+
+
+def cut(text: str, width: int) -> str:
+    """`text` in at most `width` columns, an ellipsis where its end is missing."""
+    if columns(text) <= width:
+        return text
+    return _head(text, width - 1) + "…" if width > 0 else ""
+
+
+def wrapped(text: str, width: int, indent: int) -> list[str]:
+    """`text` on lines of at most `width` columns, those after the first indented by `indent`."""
+    first, *words = text.split(" ")
+    lines = [first]
+    for word in words:
+        joined = f"{lines[-1]} {word}"
+        if columns(joined) <= width or not lines[-1].strip():
+            lines[-1] = joined
+        else:
+            lines.append(" " * indent + word)
+    return [cut(line, width) for line in lines]
+
+
+def marked(context: Context, width: int) -> str:
+    """The context in at most `width` columns with its token marked and kept in view."""
+    before, token, after = map(visible, (context.before, context.token, context.after))
+    if before.lstrip().startswith("::"):  # a command to the runner, where GitHub reads the log
+        before = "…" + before.lstrip(" :")
+    token = MARKS[0] + cut(token, width - 4) + MARKS[1]
+    room = max(0, width - columns(token))
+    left = max(room // 2, room - columns(after))
+    if columns(before) > left:
+        before = "…" + _tail(before, left - 1) if left > 0 else ""
+    return before + token + cut(after, max(0, room - columns(before)))
+
+
+def number(value: float) -> str:
+    """A strength, 0 to 1, to three digits."""
+    return f"{value:.3g}"
+
+
+def against(value: float, limit: float) -> tuple[str, str]:
+    """Both numbers, with as many digits as it takes to tell them apart."""
+    for digits in range(3, 18):
+        pair = f"{value:.{digits}g}", f"{limit:g}"
+        if value == limit or pair[0] != pair[1]:
+            return pair
+    return repr(value), repr(limit)
+
+
+def percent(share: float) -> str:
+    """A share as a percentage: 12.3 %, 0.04 %."""
+    return f"{100 * share:.3g} %"
+
+
+def quoted(texts: Iterable[str]) -> str:
+    """Texts side by side, in quotes that keep their spaces in view."""
+    return " ".join(f"'{visible(text)}'" for text in texts)
+
+
+def interval(of: Difference | Feature) -> str:
+    """The exclusivity with its interval; of what is rewritten the word, for there it decides
+    nothing.
+    """
+    if of.kind == "rewritten":
+        return of.kind
+    return f"{of.exclusivity:.2f} [{of.exclusivity_low:.2f}, {of.exclusivity_high:.2f}]"
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """`1 difference`, `2 differences`; many: where an s doesn't do."""
+    return f"{count} {noun}" if count == 1 else f"{count} {many or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `42 s`, `5 min 12 s`, `2 h 5 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _escape(ch: str) -> str:
+    return ch.encode("unicode_escape").decode("ascii")
+
+
+def _is_wide(ch: str) -> bool:
+    return unicodedata.east_asian_width(ch) in "WF"
+
+
+def _head(text: str, width: int) -> str:
+    used = 0
+    for at, ch in enumerate(text):
+        used += columns(ch)
+        if used > width:
+            return text[:at]
+    return text
+
+
+def _tail(text: str, width: int) -> str:
+    used = 0
+    for at in range(len(text) - 1, -1, -1):
+        used += columns(text[at])
+        if used > width:
+            return text[at + 1 :]
+    return text
