@@ -29,15 +29,16 @@ from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.gate.accepted_file import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.recognition import LEAST, one_to_one, recognise
-from pytest_crossdiff.results.difference import SIDES
 from pytest_crossdiff.settings import Settings
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_crossdiff.gate.recognition import Recognised
-    from pytest_crossdiff.results.difference import Difference, Side
+    from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.sides import Side
 
 TEXTS = Path(models.__file__).parent / "texts"
 FILE = Path(__file__).parent / "results" / "recognition.json"

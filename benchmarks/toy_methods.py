@@ -18,7 +18,7 @@ from benchmarks.device import ARCHITECTURES
 from benchmarks.toy import Toy, pairs_of
 from benchmarks.toy_maps import Layered
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionary.dictionaries import new_models
+from pytest_crossdiff.engine.dictionary.crosscoders import new_models
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.verification import clusters
 from pytest_crossdiff.engine.verification.exclusivity import screen

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_crossdiff.results.difference import Context, Difference, Feature
 
 MARKS = "⟦", "⟧"
 _NAMED = {"\n": "⏎", "\r": "\\r", "\t": "⇥"}
@@ -50,7 +49,7 @@ def cut(text: str, width: int) -> str:
     """`text` in at most `width` columns, an ellipsis where its end is missing."""
     if columns(text) <= width:
         return text
-    return _head(text, width - 1) + "…" if width > 0 else ""
+    return head(text, width - 1) + "…" if width > 0 else ""
 
 
 def wrapped(text: str, width: int, indent: int) -> list[str]:
@@ -64,19 +63,6 @@ def wrapped(text: str, width: int, indent: int) -> list[str]:
         else:
             lines.append(" " * indent + word)
     return [cut(line, width) for line in lines]
-
-
-def marked(context: Context, width: int) -> str:
-    """The context in at most `width` columns with its token marked and kept in view."""
-    before, token, after = map(visible, (context.before, context.token, context.after))
-    if before.lstrip().startswith("::"):  # a command to the runner, where GitHub reads the log
-        before = "…" + before.lstrip(" :")
-    token = MARKS[0] + cut(token, width - 4) + MARKS[1]
-    room = max(0, width - columns(token))
-    left = max(room // 2, room - columns(after))
-    if columns(before) > left:
-        before = "…" + _tail(before, left - 1) if left > 0 else ""
-    return before + token + cut(after, max(0, room - columns(before)))
 
 
 def number(value: float) -> str:
@@ -101,15 +87,6 @@ def percent(share: float) -> str:
 def quoted(texts: Iterable[str]) -> str:
     """Texts side by side, in quotes that keep their spaces in view."""
     return " ".join(f"'{visible(text)}'" for text in texts)
-
-
-def interval(of: Difference | Feature) -> str:
-    """The exclusivity with its interval; of what is rewritten the word, for there it decides
-    nothing.
-    """
-    if of.kind == "rewritten":
-        return of.kind
-    return f"{of.exclusivity:.2f} [{of.exclusivity_low:.2f}, {of.exclusivity_high:.2f}]"
 
 
 def plural(count: int, noun: str, many: str = "") -> str:
@@ -137,7 +114,8 @@ def _is_wide(ch: str) -> bool:
     return unicodedata.east_asian_width(ch) in "WF"
 
 
-def _head(text: str, width: int) -> str:
+def head(text: str, width: int) -> str:
+    """The beginning of `text` that fits into `width` columns."""
     used = 0
     for at, ch in enumerate(text):
         used += columns(ch)
@@ -146,7 +124,8 @@ def _head(text: str, width: int) -> str:
     return text
 
 
-def _tail(text: str, width: int) -> str:
+def tail(text: str, width: int) -> str:
+    """The end of `text` that fits into `width` columns."""
     used = 0
     for at in range(len(text) - 1, -1, -1):
         used += columns(text[at])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine.dictionary.dictionaries import new_trainers
+from pytest_crossdiff.engine.dictionary.crosscoders import new_trainers
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.sparse.firing import Firing
 from pytest_crossdiff.engine.verification.verify import verify

@@ -12,8 +12,9 @@ from pytest_crossdiff.results.result import Training
 from results import make_difference, make_feature, make_result
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.results.difference import Difference, Feature, Side
+    from pytest_crossdiff.results.difference import Difference, Feature
     from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.sides import Side
 
 WORDS = """the of and a to in is that it was for on are with as his they be at one have this from by
 hot but some what there we can out other were all your when up use word how said each she which do

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.gate.accepted_file import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
@@ -17,11 +17,13 @@ from pytest_crossdiff.results.difference import (
     Feature,
     Firing,
     Kind,
-    Side,
     Span,
     TokenCount,
 )
 from pytest_crossdiff.results.result import SCHEMA, CorpusFacts, ModelFacts, Result, Training
+
+if TYPE_CHECKING:
+    from pytest_crossdiff.sides import Side
 
 
 def make_context(

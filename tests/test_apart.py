@@ -11,7 +11,7 @@ import torch
 from benchmarks.toy import pairs_of, toy
 from dictionaries import judged, learnt
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionary.dictionaries import new_models
+from pytest_crossdiff.engine.dictionary.crosscoders import new_models
 from pytest_crossdiff.engine.dictionary.innovation import fit_linear, fit_maps
 from pytest_crossdiff.engine.verification.model_distance import apart, least_exclusivity
 from pytest_crossdiff.report.message import apart as told

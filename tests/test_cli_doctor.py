@@ -15,8 +15,8 @@ from pytest_crossdiff.cli.configuration import Configuration
 from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.engine import estimate
 from pytest_crossdiff.errors import CrossDiffError
-from pytest_crossdiff.results.difference import SIDES
 from pytest_crossdiff.settings import Settings, fields
+from pytest_crossdiff.sides import SIDES
 
 
 class Lines(list):

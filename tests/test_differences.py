@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from dictionaries import sparse
-from pytest_crossdiff.engine.verification.grouping import Group, Member, _difference, groups
+from pytest_crossdiff.engine.explanation.differences import _difference
+from pytest_crossdiff.engine.verification.grouping import Group, Member, groups
 from results import make_feature
 from test_contexts import places
 

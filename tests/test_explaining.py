@@ -12,12 +12,12 @@ from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.engine.explanation import explain as explaining
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.results.difference import Description
-from pytest_crossdiff.results.result import Result
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_crossdiff.engine.pipeline import Outcome
+    from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.settings import Settings
 
 

@@ -10,7 +10,7 @@ from benchmarks.toy import toy
 from pytest_crossdiff.engine.controls.planted_signals import plant
 from pytest_crossdiff.engine.dictionary import training_inputs as feed
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionary.dictionaries import new_trainers
+from pytest_crossdiff.engine.dictionary.crosscoders import new_trainers
 from pytest_crossdiff.engine.dictionary.innovation import fit_maps
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, batches
 from pytest_crossdiff.engine.dictionary.training_inputs import Feed

@@ -10,8 +10,9 @@ import pytest
 from large_results import large
 from pytest_crossdiff.errors import SettingsError, StoreError
 from pytest_crossdiff.gate.budgets import Budgets
+from pytest_crossdiff.gate.check import Check
 from pytest_crossdiff.gate.verdict import judge
-from pytest_crossdiff.report.document import Check, Report
+from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.layers import Layer, LayerSide
 from pytest_crossdiff.report.stored import of_key, read
 from pytest_crossdiff.report.write import FORMATS, file_name, render, write

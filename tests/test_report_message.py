@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.plugin.assertions import checked
+from pytest_crossdiff.gate.check import checked
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.settings import Settings

@@ -11,9 +11,9 @@ import pytest
 
 from large_results import large
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.plugin.assertions import checked
+from pytest_crossdiff.gate.check import Check, SideCheck, checked
 from pytest_crossdiff.report import html
-from pytest_crossdiff.report.document import Check, Report, SideCheck
+from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.layers import Layer, LayerSide
 from pytest_crossdiff.report.write import render
 from pytest_crossdiff.results.result import Result

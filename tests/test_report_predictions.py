@@ -12,21 +12,21 @@ import pytest
 from pytest_crossdiff.cli.differences import chosen, write_difference
 from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.gate.budgets import Budgets
+from pytest_crossdiff.gate.check import checked
 from pytest_crossdiff.gate.patterns import matching
-from pytest_crossdiff.plugin.assertions import checked
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.markdown import markdown
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.results.difference import Description
-from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.text import Room
 from results import make_difference, make_model, make_result
 
 if TYPE_CHECKING:
     from browser import Opened
+    from pytest_crossdiff.results.result import Result
 
 
 def said(name: str, promoted: tuple[str, ...], suppressed: tuple[str, ...], **others):

@@ -17,8 +17,9 @@ import pytest
 import pytest_crossdiff
 from large_results import large
 from pytest_crossdiff.gate.budgets import Budgets
+from pytest_crossdiff.gate.check import Check
 from pytest_crossdiff.gate.verdict import judge
-from pytest_crossdiff.report.document import FORMAT, VERSION, Check, Report
+from pytest_crossdiff.report.document import FORMAT, VERSION, Report
 from pytest_crossdiff.report.write import render
 from pytest_crossdiff.settings import Settings
 from results import make_difference, make_entry, make_recognised, make_recognition, make_result

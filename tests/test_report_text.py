@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_crossdiff.text import against, columns, cut, duration, marked, visible
+from pytest_crossdiff.results.wording import marked
+from pytest_crossdiff.text import against, columns, cut, duration, visible
 from results import make_context
 
 

@@ -11,7 +11,7 @@ import torch
 from benchmarks.toy import Toy, pairs_of, toy
 from dictionaries import judged, learnt
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionary.dictionaries import new_models
+from pytest_crossdiff.engine.dictionary.crosscoders import new_models
 from pytest_crossdiff.engine.dictionary.training import TrainingConfig
 from pytest_crossdiff.engine.verification.model_distance import apart
 from pytest_crossdiff.settings import Settings

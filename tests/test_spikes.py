@@ -11,7 +11,7 @@ from pytest_crossdiff.engine.controls.null import null_pairs
 from pytest_crossdiff.engine.controls.planted_signals import RUNGS, plant, stands_for
 from pytest_crossdiff.engine.regression.ridge import Moments, fit
 from pytest_crossdiff.results.controls import Controls, Spike
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.sides import SIDES
 
 
 def test_each_signal_has_the_strength_and_the_density_of_its_rung() -> None:

@@ -11,14 +11,10 @@ from dictionaries import CPU, sparse
 from pytest_crossdiff.engine.activations.pairs import BLOCK
 from pytest_crossdiff.engine.controls.planted_signals import RUNGS, plant
 from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
-from pytest_crossdiff.engine.dictionary.dictionaries import new_models
+from pytest_crossdiff.engine.dictionary.crosscoders import new_models
 from pytest_crossdiff.engine.sparse.kernels import pairs as active_pairs
-from pytest_crossdiff.engine.verification.signal_strength import (
-    Innovations,
-    Part,
-    joint_strength,
-    strengths,
-)
+from pytest_crossdiff.engine.verification.heldout import Innovations
+from pytest_crossdiff.engine.verification.signal_strength import Part, joint_strength, strengths
 
 SIDE = "candidate"
 STRONG = [n for n, rung in enumerate(RUNGS) if rung.strength >= 0.001]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_crossdiff.gate.check import Check, SideCheck
 from pytest_crossdiff.report import terminal
-from pytest_crossdiff.report.document import Check, Report, SideCheck
+from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.summary import PairSummary, from_json, merge, to_json
 from results import (
     make_context,

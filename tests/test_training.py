@@ -12,7 +12,7 @@ import torch
 from benchmarks.toy import Toy, pairs_of, toy
 from pytest_crossdiff.engine.dictionary import training
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig, Inputs
-from pytest_crossdiff.engine.dictionary.dictionaries import new_models
+from pytest_crossdiff.engine.dictionary.crosscoders import new_models
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, batches, train
 from pytest_crossdiff.engine.verification.exclusivity import screen
 from pytest_crossdiff.engine.verification.heldout import Heldout, measure

@@ -19,8 +19,8 @@ from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.engine.activations.harvest import Harvest
 from pytest_crossdiff.engine.activations.pairs import pair
 from pytest_crossdiff.engine.regression.ridge import Folds, fit
-from pytest_crossdiff.results.difference import SIDES
 from pytest_crossdiff.settings import Settings
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.errors import CrossDiffError
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.verdict import judge
-from pytest_crossdiff.results.difference import SIDES
 from pytest_crossdiff.settings import Settings
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.errors import StoreError
-from pytest_crossdiff.results.difference import SIDES
 from pytest_crossdiff.results.result import Result, place
+from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.cache import DamagedEntry
 from pytest_crossdiff.text import plural, visible
 

@@ -8,23 +8,13 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.cli.terminal import table
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.patterns import compiled, matches
-from pytest_crossdiff.report.message import REWRITTEN, tokens
+from pytest_crossdiff.report.message import REWRITTEN
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.results.wording import interval, marked, tokens
 from pytest_crossdiff.settings import near
-from pytest_crossdiff.text import (
-    Room,
-    columns,
-    cut,
-    interval,
-    marked,
-    number,
-    percent,
-    plural,
-    quoted,
-    visible,
-)
+from pytest_crossdiff.sides import SIDES
+from pytest_crossdiff.text import Room, columns, cut, number, percent, plural, quoted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,8 +22,9 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.results import Found
     from pytest_crossdiff.cli.terminal import Terminal
     from pytest_crossdiff.report.document import Report
-    from pytest_crossdiff.results.difference import Difference, Feature, Side
+    from pytest_crossdiff.results.difference import Difference, Feature
     from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.sides import Side
 
 HEAD = ("id", "strength", "density", "exclusivity", "state", "fires on")
 _TESTED = ("feature", "only in", "strength", "density", "exclusivity", "documents", "verdict")

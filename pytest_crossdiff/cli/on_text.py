@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.results import measured_settings
 from pytest_crossdiff.errors import InsufficientData, ModelError, SettingsError
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import columns, plural, visible
 
 if TYPE_CHECKING:
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.explanation.reading import Fired
     from pytest_crossdiff.engine.models.references import ModelReference
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.results.difference import Difference, Side
+    from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.sides import Side
     from pytest_crossdiff.store.cache import Entry
 
 

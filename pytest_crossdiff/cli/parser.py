@@ -42,4 +42,5 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in (init, doctor, train, show, report, cache, completion):
         module.add(commands)
+    top.set_defaults(parser=top)  # `completion` draws the tree of commands from it
     return top

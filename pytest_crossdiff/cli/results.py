@@ -11,7 +11,7 @@ from pytest_crossdiff.cli.configuration import read
 from pytest_crossdiff.errors import InsufficientData, SettingsError
 from pytest_crossdiff.gate.acceptance import Ledger
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.plugin.assertions import checked
+from pytest_crossdiff.gate.check import checked
 from pytest_crossdiff.report import stored as reports
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.settings import Settings, fields, parse
@@ -113,7 +113,7 @@ def _of_layer(layer: str, settings: Settings, configuration: Configuration, stor
     accepted, _ = ledger.recognition(result, settings, "")
     report = Report.of(result, settings=settings, accepted=accepted)
     lenient = settings.inconclusive == "warn"
-    check = checked(report, Budgets.configured(settings), lenient=lenient)
+    check = checked(result, report, Budgets.configured(settings), lenient=lenient)
     return Found(dataclasses.replace(report, checks=(check,)), configuration.root, store, layer)
 
 

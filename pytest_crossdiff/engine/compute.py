@@ -15,17 +15,19 @@ from pytest_crossdiff import __version__
 from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
 from pytest_crossdiff.engine.activations.pairs import pair, with_further
 from pytest_crossdiff.engine.controls.controls import controls
-from pytest_crossdiff.engine.dictionary.dictionaries import artefact, crosscoders
+from pytest_crossdiff.engine.dictionary.crosscoders import crosscoders
+from pytest_crossdiff.engine.explanation.differences import find
 from pytest_crossdiff.engine.explanation.explain import explain
 from pytest_crossdiff.engine.models.devices import choose_device, for_dictionaries
 from pytest_crossdiff.engine.models.loaded import load_configured
 from pytest_crossdiff.engine.plan import seeds
-from pytest_crossdiff.engine.verification.grouping import find, groups, total_strength
+from pytest_crossdiff.engine.verification.grouping import groups, total_strength
 from pytest_crossdiff.engine.verification.verify import verify
 from pytest_crossdiff.results.controls import Controls
-from pytest_crossdiff.results.difference import SIDES
 from pytest_crossdiff.results.result import SCHEMA, CorpusFacts, ModelFacts, Result, Training
 from pytest_crossdiff.settings import fields
+from pytest_crossdiff.sides import SIDES
+from pytest_crossdiff.store.artefact import read_or_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.verification.model_distance import Apart
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.results.difference import Side
     from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.sides import Side
     from pytest_crossdiff.store.cache import Entry
 
 ELSEWHERE = ("cache_dir", "train")
@@ -151,7 +153,7 @@ def _harvest(plan: Plan, settings: Settings, key: str, side: Side, progress: Pro
         finally:
             model.unload()
 
-    return artefact(plan, "harvest", key, build, Harvest, progress)
+    return read_or_build(plan.store.entry("harvest", key), build, Harvest, progress.note)
 
 
 def _facts(plan: Plan, side: Side, of: activations.Side, fve: float, apart: Apart) -> ModelFacts:

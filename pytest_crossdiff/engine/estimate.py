@@ -15,10 +15,10 @@ import torch
 
 from pytest_crossdiff.engine.activations.rendering import shared_text
 from pytest_crossdiff.engine.corpus.sampling import estimate as tokens_of
-from pytest_crossdiff.engine.dictionary.dictionaries import features, schedule
+from pytest_crossdiff.engine.dictionary.sizing import features, schedule
 from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
 from pytest_crossdiff.engine.models.skeletons import Skeleton, inspect
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.entry import MANIFEST
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.results.difference import Side
     from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.sides import Side
 
 READ, TRAIN, AFTER = 1.6, 1.6, 0.4
 """Time over the bare products of a forward pass and of a training step; time after training, as a

@@ -12,9 +12,9 @@ from pytest_crossdiff.engine.corpus import documents as corpora
 from pytest_crossdiff.engine.corpus.sampling import sample
 from pytest_crossdiff.engine.models.references import resolve
 from pytest_crossdiff.errors import CorpusError, SettingsError
-from pytest_crossdiff.results.difference import SIDES
 from pytest_crossdiff.results.result import SCHEMA
 from pytest_crossdiff.settings.kinds import OUTPUT
+from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.cache import Store
 from pytest_crossdiff.store.digest import digest
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.corpus.documents import Corpus
     from pytest_crossdiff.engine.corpus.sampling import Sample
     from pytest_crossdiff.engine.models.references import ModelReference
-    from pytest_crossdiff.results.difference import Side
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.settings.kinds import Layer
+    from pytest_crossdiff.sides import Side
 
     Texts = Sequence[str | Mapping[str, object]]
 

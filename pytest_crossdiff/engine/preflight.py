@@ -9,9 +9,9 @@ import numpy as np
 from pytest_crossdiff.engine.activations.alignment import align_tokens
 from pytest_crossdiff.engine.activations.harvest import LONGEST
 from pytest_crossdiff.engine.activations.rendering import tokenize
-from pytest_crossdiff.engine.dictionary.dictionaries import size
+from pytest_crossdiff.engine.dictionary.sizing import size
 from pytest_crossdiff.errors import ActivationError
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.models.skeletons import Skeleton
     from pytest_crossdiff.engine.plan import Plan
-    from pytest_crossdiff.results.difference import Side
     from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.sides import Side
 
 TRIED = 200
 """Pieces of text that are tokenised; the rest is extrapolated from them."""

@@ -19,9 +19,9 @@ from pytest_crossdiff.gate import accepted_file as accepted
 from pytest_crossdiff.gate.accepted_file import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.recognition import Recognised, Recognition, recognise
-from pytest_crossdiff.report.message import described
-from pytest_crossdiff.results.difference import SIDES
-from pytest_crossdiff.text import marked, visible
+from pytest_crossdiff.results.wording import described, marked
+from pytest_crossdiff.sides import SIDES
+from pytest_crossdiff.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.fingerprint import Fingerprint
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from pytest_crossdiff.results.difference import Side
+    from pytest_crossdiff.sides import Side
 
 FILE = "crossdiff-accepted.json"
 SCHEMA = 1

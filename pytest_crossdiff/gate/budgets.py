@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.errors import SettingsError
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.results.difference import Side
     from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.sides import Side
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_crossdiff.results.difference import Difference, Side
+    from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.sides import Side
 
 Sides = Literal["baseline", "candidate", "both"]
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pytest_crossdiff.gate.fingerprint import Fingerprint
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterable
 
     from pytest_crossdiff.gate.accepted_file import Entry
-    from pytest_crossdiff.results.difference import Side
     from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.sides import Side
 
 LEAST = 0.5
 """Correlation from which on two fingerprints are one difference (docs/accepting.md)."""

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_crossdiff.gate.budgets import Budgets, Limits
     from pytest_crossdiff.gate.recognition import Accepting
-    from pytest_crossdiff.results.difference import Side
     from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.sides import Side
 
 Status = Literal["within", "exceeded", "inconclusive", "insufficient"]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Texts
     from pytest_crossdiff.plugin.diff import CrossDiff
     from pytest_crossdiff.plugin.measurements import CrossDiffFactory, Measurements
-    from pytest_crossdiff.results.difference import Side
+    from pytest_crossdiff.sides import Side
 
 MEASUREMENTS: pytest.StashKey[Measurements] = pytest.StashKey()
 WIDTH: pytest.StashKey[int] = pytest.StashKey()

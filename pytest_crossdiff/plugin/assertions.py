@@ -12,10 +12,8 @@ from pytest_crossdiff.errors import (
     InconclusiveWarning,
     InsufficientData,
 )
-from pytest_crossdiff.gate import advice as outlook
-from pytest_crossdiff.gate.verdict import judge
+from pytest_crossdiff.gate.check import Check, checked
 from pytest_crossdiff.report import message
-from pytest_crossdiff.report.document import Check
 from pytest_crossdiff.text import ROOM, Room
 
 if TYPE_CHECKING:
@@ -26,14 +24,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.gate.budgets import Budgets
     from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.results.difference import Difference
-
-
-def checked(report: Report, budgets: Budgets, *, lenient: bool = False) -> Check:
-    """The verdict on `report`, with what would decide it.  lenient: an inconclusive one passes."""
-    verdict = judge(report.result, budgets, report)
-    undecided = verdict.status == "inconclusive"
-    advice = outlook.advice(report.counted, verdict) if undecided else ()
-    return Check.of(verdict, advice=advice, lenient=lenient)
 
 
 def assert_within(
@@ -51,7 +41,7 @@ def assert_within(
     lenient: warn of what is inconclusive instead.
     """
     __tracebackhide__ = True
-    check = checked(report, budgets, lenient=lenient)
+    check = checked(report.result, report, budgets, lenient=lenient)
     noted(check)
     _require_evidence(check, budgets)
     if check.status == "exceeded":
@@ -79,7 +69,7 @@ def assert_none_match(
     noted: is told of either.
     """
     __tracebackhide__ = True
-    check = checked(report, budgets)
+    check = checked(report.result, report, budgets)
     if check.status == "insufficient":
         noted(replace(check, sides=()))
     _require_evidence(check, budgets)

@@ -12,10 +12,8 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_crossdiff.report.archive import Archive
+    from pytest_crossdiff.report.github import Problem
     from pytest_crossdiff.report.summary import PairSummary
-
-    Problem = tuple[str, int | None, str]
-    """File and line of a test, from 0, and what it failed for."""
 
 
 class Teller:

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pytest_crossdiff.gate.check import Check
     from pytest_crossdiff.gate.patterns import Sides
     from pytest_crossdiff.gate.recognition import Recognition
-    from pytest_crossdiff.report.document import Check, Report
-    from pytest_crossdiff.results.difference import Difference, Side
+    from pytest_crossdiff.report.document import Report
+    from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.sides import Side
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.pipeline import Outcome
     from pytest_crossdiff.engine.plan import Texts
     from pytest_crossdiff.gate.acceptance import Ledger, Proposal
+    from pytest_crossdiff.gate.check import Check
     from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.report.document import Check
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.text import Room

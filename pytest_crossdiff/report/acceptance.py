@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate.accepted_file import FILE
@@ -10,7 +11,54 @@ from pytest_crossdiff.text import number, plural, visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_crossdiff.report.document import Acceptance
+    from pytest_crossdiff.gate.accepted_file import Entry
+    from pytest_crossdiff.gate.recognition import Recognition
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """An accepted difference, and what became of it; dates are written 2026-11-22, "" for none.
+
+    difference: its id here, or where it is missing the one it had when it was accepted.
+    by, reason, date: who accepted it, why, and when, at which strength.  state: whether that lets
+    it pass: `"accepted"`, or it has `"grown"` or `"expired"` since, or it is `"missing"` here.
+    entry: the id in the file of accepted differences.  description: what it was then, "" where
+    texts are left out.  growth: how many times the accepted strength it has, None where missing.
+    """
+
+    difference: str
+    by: str
+    reason: str
+    date: str
+    state: str = "accepted"
+    expires: str = ""
+    entry: str = ""
+    description: str = ""
+    strength: float = 0.0
+    growth: float | None = None
+
+    @classmethod
+    def of(cls, recognition: Recognition) -> Iterator[Acceptance]:
+        """What is to be told of each entry that was looked for."""
+        for known in recognition.found:
+            yield cls._of(known.entry, known.difference, known.state, known.growth)
+        for entry in recognition.missing:
+            yield cls._of(entry, entry.seen_as, "missing", None)
+
+    @classmethod
+    def _of(cls, entry: Entry, difference: str, state: str, growth: float | None) -> Acceptance:
+        return cls(
+            difference=difference,
+            by=entry.author,
+            reason=entry.reason,
+            date=entry.date.isoformat(),
+            state=state,
+            expires=entry.expires.isoformat() if entry.expires else "",
+            entry=entry.id,
+            description=entry.description,
+            strength=entry.strength,
+            growth=growth,
+        )
 
 
 def not_counted(accepted: Iterable[Acceptance]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.document import Report
-from pytest_crossdiff.report.layers import compared
+from pytest_crossdiff.report.summary import compared
 from pytest_crossdiff.report.write import file_name, write
 from pytest_crossdiff.results.result import build
 from pytest_crossdiff.store.files import explained, replace_file
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from pytest_crossdiff.report.document import Check
+    from pytest_crossdiff.gate.check import Check
     from pytest_crossdiff.report.summary import PairSummary
     from pytest_crossdiff.settings import Settings
 

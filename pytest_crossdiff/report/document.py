@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.gate.check import Check
 from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
+from pytest_crossdiff.report.acceptance import Acceptance
 from pytest_crossdiff.report.layers import Layer, LayerSide
-from pytest_crossdiff.results.difference import SIDES, Side
 from pytest_crossdiff.results.result import SCHEMA, Result, build
 from pytest_crossdiff.settings import fields
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from pytest_crossdiff.gate.accepted_file import Entry
     from pytest_crossdiff.gate.recognition import Recognition
-    from pytest_crossdiff.gate.verdict import Verdict
     from pytest_crossdiff.settings import Settings
 
 FORMAT: Literal["crossdiff-report"] = "crossdiff-report"
@@ -44,122 +44,6 @@ class Setting:
     source: str
     help: str
     decides: bool
-
-
-@dataclass(frozen=True)
-class SideCheck:
-    """What one side has that the other hasn't, against its limits; a limit of None is none.
-
-    count, strength: of the confirmed differences, strength joint, 0 to 1.  possible: further
-    differences; possible_strength: at most, with those.  count_from, strength_from: where each
-    limit was set, in words.  open: within both limits, but not if what is possible were confirmed.
-    """
-
-    side: Side
-    count: int
-    possible: int
-    strength: float
-    possible_strength: float
-    max_count: int | None
-    max_strength: float | None
-    count_from: str
-    strength_from: str
-    over_count: bool
-    over_strength: bool
-    open: bool
-
-    @property
-    def exceeded(self) -> bool:
-        """Over either limit."""
-        return self.over_count or self.over_strength
-
-
-@dataclass(frozen=True)
-class Check:
-    """A verdict that a test asked for.
-
-    test: its id, "" when it was asked for outside of a test.  status: as the gate words it, e.g.
-    `"within"`, `"exceeded"`.  passed: the test didn't fail for it.  reason: more about the status,
-    "" where the sides say it all.  advice: what would decide an inconclusive one.
-    """
-
-    test: str
-    status: str
-    passed: bool
-    reason: str
-    sides: tuple[SideCheck, ...]
-    advice: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls, verdict: Verdict, test: str = "", *, advice: Iterable[str] = (), lenient: bool = False
-    ) -> Check:
-        """What is to be told of `verdict`.  lenient: an inconclusive one passes."""
-        sides = tuple(
-            SideCheck(
-                side=side.side,
-                count=side.count,
-                possible=side.possible,
-                strength=side.strength,
-                possible_strength=side.possible_strength,
-                max_count=side.limits.max_count,
-                max_strength=side.limits.max_strength,
-                count_from=side.limits.count_from,
-                strength_from=side.limits.strength_from,
-                over_count=side.over_count,
-                over_strength=side.over_strength,
-                open=side.open,
-            )
-            for side in verdict.sides
-        )
-        passed = verdict.status == "within" or (lenient and verdict.status == "inconclusive")
-        return cls(test, verdict.status, passed, verdict.reason, sides, tuple(advice))
-
-
-@dataclass(frozen=True)
-class Acceptance:
-    """An accepted difference, and what became of it; dates are written 2026-11-22, "" for none.
-
-    difference: its id here, or where it is missing the one it had when it was accepted.
-    by, reason, date: who accepted it, why, and when, at which strength.  state: whether that lets
-    it pass: `"accepted"`, or it has `"grown"` or `"expired"` since, or it is `"missing"` here.
-    entry: the id in the file of accepted differences.  description: what it was then, "" where
-    texts are left out.  growth: how many times the accepted strength it has, None where missing.
-    """
-
-    difference: str
-    by: str
-    reason: str
-    date: str
-    state: str = "accepted"
-    expires: str = ""
-    entry: str = ""
-    description: str = ""
-    strength: float = 0.0
-    growth: float | None = None
-
-    @classmethod
-    def of(cls, recognition: Recognition) -> Iterator[Acceptance]:
-        """What is to be told of each entry that was looked for."""
-        for known in recognition.found:
-            yield cls._of(known.entry, known.difference, known.state, known.growth)
-        for entry in recognition.missing:
-            yield cls._of(entry, entry.seen_as, "missing", None)
-
-    @classmethod
-    def _of(cls, entry: Entry, difference: str, state: str, growth: float | None) -> Acceptance:
-        return cls(
-            difference=difference,
-            by=entry.author,
-            reason=entry.reason,
-            date=entry.date.isoformat(),
-            state=state,
-            expires=entry.expires.isoformat() if entry.expires else "",
-            entry=entry.id,
-            description=entry.description,
-            strength=entry.strength,
-            growth=growth,
-        )
 
 
 @dataclass(frozen=True)

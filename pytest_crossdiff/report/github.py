@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_crossdiff.plugin.collector import Problem
     from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.report.summary import PairSummary
+
+    Problem = tuple[str, int | None, str]
+    """File and line of a test, from 0, and what it failed for."""
 
 LONGEST = 4_000
 """Characters of an annotation; the page of the run shows no more."""

@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.results.difference import Side
 from pytest_crossdiff.results.result import place
+from pytest_crossdiff.sides import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from pytest_crossdiff.report.summary import PairSummary
     from pytest_crossdiff.results.result import Result
 
 
@@ -65,24 +62,3 @@ class Layer:
     sides: tuple[LayerSide, ...]
     statuses: tuple[str, ...]
     page: str
-
-
-def compared(key: str, pairs: Iterable[PairSummary], pages: Mapping[str, str]) -> tuple[Layer, ...]:
-    """The layers at which the pair with the result `key` was measured, from the first block up; ()
-    where it was at one only.
-
-    pages: names of report files by key of the result.
-    """
-    known = {pair.key: pair for pair in pairs}
-    if key not in known:
-        return ()
-    alike = [pair for pair in known.values() if pair.but_layers == known[key].but_layers]
-    if len(alike) < 2:
-        return ()
-    alike.sort(key=lambda pair: (*(model.has.layer for model in pair.models), pair.key))
-    return tuple(_layer(pair, pages.get(pair.key, "")) for pair in alike)
-
-
-def _layer(pair: PairSummary, page: str) -> Layer:
-    statuses = dict.fromkeys(check.status for check in pair.checks)
-    return Layer(pair.key, tuple(model.has for model in pair.models), tuple(statuses), page)

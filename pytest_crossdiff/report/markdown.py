@@ -7,15 +7,18 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.acceptance import told
-from pytest_crossdiff.report.message import apart, beyond, tokens
-from pytest_crossdiff.results.difference import SIDES
-from pytest_crossdiff.text import cut, marked, number, percent, plural, visible
+from pytest_crossdiff.report.message import apart, beyond
+from pytest_crossdiff.results.wording import marked, tokens
+from pytest_crossdiff.sides import SIDES
+from pytest_crossdiff.text import cut, number, percent, plural, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_crossdiff.report.document import Check, Report, SideCheck
-    from pytest_crossdiff.results.difference import Difference, Side
+    from pytest_crossdiff.gate.check import Check, SideCheck
+    from pytest_crossdiff.report.document import Report
+    from pytest_crossdiff.results.difference import Difference
+    from pytest_crossdiff.sides import Side
 
 ROWS = 10
 STATUS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.acceptance import not_counted
+from pytest_crossdiff.results.wording import interval, marked, tokens
 from pytest_crossdiff.text import (
     MARKS,
     ROOM,
@@ -12,8 +13,6 @@ from pytest_crossdiff.text import (
     against,
     columns,
     cut,
-    interval,
-    marked,
     number,
     percent,
     plural,
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from pytest_crossdiff.report.document import Check, Report, SideCheck
+    from pytest_crossdiff.gate.check import Check, SideCheck
+    from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.results.difference import Context, Difference
     from pytest_crossdiff.results.result import Result
 
@@ -37,8 +37,6 @@ EXPLAINED = 0, 3, 10
 """Differences of which more contexts are shown."""
 CONTEXTS = 2, 2, 4
 """Contexts beyond the first."""
-TOKENS, WORDS = 5, 5
-"""Of each in the description of a difference."""
 NAMED = 3
 """Ids in a command that is proposed."""
 REWRITTEN = "rewritten: the other model knows these places too, but writes nothing like it there"
@@ -234,20 +232,6 @@ def _table(differences: list[Difference], width: int) -> str:
 
 def _row(d: Difference) -> tuple[str, str, str, str, str]:
     return visible(d.id), number(d.strength), percent(d.density), interval(d), tokens(d)
-
-
-def tokens(difference: Difference) -> str:
-    """The tokens it fires on, most often first."""
-    return quoted(t.token for t in difference.tokens)
-
-
-def described(difference: Difference) -> str:
-    """`fires on ' pods' ' node'; near the words cluster, restart`: what sets it off, in short."""
-    fires = quoted(t.token for t in difference.tokens[:TOKENS])
-    words = ", ".join(visible(word) for word, _ in difference.description.words[:WORDS])
-    label = f"{visible(difference.label)} (unverified)" if difference.label else ""
-    parts = label, fires and f"fires on {fires}", words and f"near the words {words}"
-    return "; ".join(filter(None, parts))
 
 
 def _first_context(difference: Difference, width: int) -> str:

@@ -10,16 +10,17 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_crossdiff.gate.check import Check
 from pytest_crossdiff.report import message
-from pytest_crossdiff.report.document import Acceptance, Check  # noqa: TC001  `build` reads them
-from pytest_crossdiff.report.layers import LayerSide  # noqa: TC001  likewise
-from pytest_crossdiff.report.message import tokens
+from pytest_crossdiff.report.acceptance import Acceptance
+from pytest_crossdiff.report.layers import Layer, LayerSide
 from pytest_crossdiff.results.result import build
+from pytest_crossdiff.results.wording import tokens
 from pytest_crossdiff.store.digest import digest
 from pytest_crossdiff.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.results.difference import Difference
@@ -139,3 +140,24 @@ def from_json(text: str) -> tuple[PairSummary, ...]:
     """The reverse of `to_json`."""
     pairs: tuple[PairSummary, ...] = build(tuple[PairSummary, ...], json.loads(text))
     return pairs
+
+
+def compared(key: str, pairs: Iterable[PairSummary], pages: Mapping[str, str]) -> tuple[Layer, ...]:
+    """The layers at which the pair with the result `key` was measured, from the first block up; ()
+    where it was at one only.
+
+    pages: names of report files by key of the result.
+    """
+    known = {pair.key: pair for pair in pairs}
+    if key not in known:
+        return ()
+    alike = [pair for pair in known.values() if pair.but_layers == known[key].but_layers]
+    if len(alike) < 2:
+        return ()
+    alike.sort(key=lambda pair: (*(model.has.layer for model in pair.models), pair.key))
+    return tuple(_layer(pair, pages.get(pair.key, "")) for pair in alike)
+
+
+def _layer(pair: PairSummary, page: str) -> Layer:
+    statuses = dict.fromkeys(check.status for check in pair.checks)
+    return Layer(pair.key, tuple(model.has for model in pair.models), tuple(statuses), page)

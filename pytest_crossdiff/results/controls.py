@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_crossdiff.results.difference import Side  # noqa: TC001  read at run time, with the annotations
+from pytest_crossdiff.sides import Side
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-Side = Literal["baseline", "candidate"]
-SIDES: tuple[Side, Side] = ("baseline", "candidate")
+from pytest_crossdiff.sides import Side
+
 Certainty = Literal["confirmed", "possible"]
 Kind = Literal["exclusive", "rewritten"]
 

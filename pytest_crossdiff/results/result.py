@@ -14,45 +14,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_crossdiff.errors import StoreError
-from pytest_crossdiff.results.controls import Controls, NullControl, Spike
+from pytest_crossdiff.results.controls import Controls
 from pytest_crossdiff.results.difference import (
-    SIDES,
     Certainty,
-    Context,
-    Description,
     Difference,
-    Effect,
     Feature,
-    Firing,
-    Kind,
-    Side,
-    Span,
-    TokenCount,
 )
 from pytest_crossdiff.settings.kinds import OUTPUT
-
-__all__ = [
-    "SCHEMA",
-    "SIDES",
-    "Certainty",
-    "Context",
-    "Controls",
-    "CorpusFacts",
-    "Description",
-    "Difference",
-    "Effect",
-    "Feature",
-    "Firing",
-    "Kind",
-    "ModelFacts",
-    "NullControl",
-    "Result",
-    "Side",
-    "Span",
-    "Spike",
-    "TokenCount",
-    "Training",
-]
+from pytest_crossdiff.sides import Side
 
 SCHEMA = 5
 """Version of the stored form; a change in meaning or shape raises it, older results are re-made."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_crossdiff.settings import kinds as values
+from pytest_crossdiff.settings import kinds
 from pytest_crossdiff.settings.kinds import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytest_crossdiff.errors import SettingsError
-    from pytest_crossdiff.results.difference import Side
     from pytest_crossdiff.settings.kinds import Layer, Layers
+    from pytest_crossdiff.sides import Side
 
 
 LEAST_OF_BLOCK, LEAST_OF_OUTPUT = 0.0002, 0.001
@@ -35,213 +35,213 @@ class Settings:
     # The pair
     baseline = Setting(
         "",
-        values.text,
+        kinds.text,
         "the model in use: path or hub id@revision",
         env="CROSSDIFF_BASELINE",
         path="model",
     )
     candidate = Setting(
         "",
-        values.text,
+        kinds.text,
         "the model to replace it: path or hub id@revision",
         env="CROSSDIFF_CANDIDATE",
         path="model",
     )
     layer: Setting[Layers] = Setting(
         0.5,
-        values.layers,
+        kinds.layers,
         "what is compared: the output of a block (index, negative index or fraction of depth), or "
         "output: what the models predict; of several, with commas between, each by itself",
         several=True,
     )
     baseline_layer = Setting(
-        None, values.optional_layers, "the same for the baseline alone", several=True
+        None, kinds.optional_layers, "the same for the baseline alone", several=True
     )
     candidate_layer = Setting(
-        None, values.optional_layers, "the same for the candidate alone", several=True
+        None, kinds.optional_layers, "the same for the candidate alone", several=True
     )
     baseline_blocks = Setting(
-        "", values.text, "dotted name of the baseline's list of blocks, where it can't be found"
+        "", kinds.text, "dotted name of the baseline's list of blocks, where it can't be found"
     )
     candidate_blocks = Setting(
-        "", values.text, "dotted name of the candidate's list of blocks, where it can't be found"
+        "", kinds.text, "dotted name of the candidate's list of blocks, where it can't be found"
     )
     dtype = Setting(
         "auto",
-        values.choice("auto", "float32", "bfloat16", "float16"),
+        kinds.choice("auto", "float32", "bfloat16", "float16"),
         "number type of the forward pass; auto: bfloat16 on a GPU that has it, else float32",
     )
-    device = Setting("auto", values.text, "auto, cpu, cuda, cuda:1, mps")
+    device = Setting("auto", kinds.text, "auto, cpu, cuda, cuda:1, mps")
     trust_remote_code = Setting(
-        False, values.flag, "run Python code shipped with a pinned model revision", ini_only=True
+        False, kinds.flag, "run Python code shipped with a pinned model revision", ini_only=True
     )
     chat_template = Setting(
         "own",
-        values.choice("own", "plain"),
+        kinds.choice("own", "plain"),
         "own: each model's chat template renders messages; plain: only their contents, joined",
     )
     # The corpus
     corpus = Setting(
         "builtin:pydoc",
-        values.text,
+        kinds.text,
         "texts: a .txt, .jsonl, .csv or .parquet file, or a folder of them",
         path="file",
     )
     tokens = Setting(
-        50_000, values.integer(1), "how much of the corpus to read, in tokens of about 4 bytes"
+        50_000, kinds.integer(1), "how much of the corpus to read, in tokens of about 4 bytes"
     )
-    context = Setting(256, values.integer(16), "longest piece of a document, in tokens of 4 bytes")
+    context = Setting(256, kinds.integer(16), "longest piece of a document, in tokens of 4 bytes")
     heldout = Setting(
-        0.3, values.number(0.05, 0.9), "share of the texts, by document, kept for verification"
+        0.3, kinds.number(0.05, 0.9), "share of the texts, by document, kept for verification"
     )
     # The dictionary
     architecture = Setting(
-        "innovation", values.choice("innovation", "dfc", "standard"), "kind of crosscoder"
+        "innovation", kinds.choice("innovation", "dfc", "standard"), "kind of crosscoder"
     )
     maps = Setting(
         "linear",
-        values.choice("linear", "curved"),
+        kinds.choice("linear", "curved"),
         "what innovation predicts one model from the other with; curved: a small network besides, "
         "where models are far apart and it helps",
     )
-    features = Setting(0, values.integer(0), "dictionary size; 0: chosen from the corpus size")
+    features = Setting(0, kinds.integer(0), "dictionary size; 0: chosen from the corpus size")
     exclusive_share = Setting(
         0.2,
-        values.number(0.0, 0.45, open_low=True),
+        kinds.number(0.0, 0.45, open_low=True),
         "share of the features set aside for each model",
     )
-    k = Setting(24, values.integer(1), "active features a token, on average")
-    steps = Setting(0, values.integer(0), "training steps; 0: chosen from the corpus size")
-    batch_size = Setting(256, values.integer(2), "token pairs a training step")
-    learning_rate = Setting(1e-3, values.number(0.0, 1.0, open_low=True), "Adam's step size")
+    k = Setting(24, kinds.integer(1), "active features a token, on average")
+    steps = Setting(0, kinds.integer(0), "training steps; 0: chosen from the corpus size")
+    batch_size = Setting(256, kinds.integer(2), "token pairs a training step")
+    learning_rate = Setting(1e-3, kinds.number(0.0, 1.0, open_low=True), "Adam's step size")
     seeds = Setting(
-        3, values.integer(1), "dictionaries trained side by side; most must have a difference"
+        3, kinds.integer(1), "dictionaries trained side by side; most must have a difference"
     )
-    seed = Setting(0, values.integer(0), "seed of the first dictionary's initial weights")
+    seed = Setting(0, kinds.integer(0), "seed of the first dictionary's initial weights")
     # Verification
     exclusivity = Setting(
         0.5,
-        values.number(0.0, 1.0),
+        kinds.number(0.0, 1.0),
         "how much worse the other model must predict a feature to call it exclusive (lower bound)",
     )
     probe = Setting(
         "mlp",
-        values.choice("mlp", "ridge"),
+        kinds.choice("mlp", "ridge"),
         "what may read a feature from the other model: linear, or a small network as well",
     )
     probe_layers = Setting(
         "",
-        values.further_layers,
+        kinds.further_layers,
         "further blocks of either model that a probe may read, with commas between: what a model "
         "has at another depth is not missing from it",
     )
-    fdr = Setting(0.05, values.number(0.0, 1.0, open_low=True), "false discovery rate")
-    bootstrap = Setting(10_000, values.integer(100), "bootstrap draws over documents")
+    fdr = Setting(0.05, kinds.number(0.0, 1.0, open_low=True), "false discovery rate")
+    bootstrap = Setting(10_000, kinds.integer(100), "bootstrap draws over documents")
     min_r2 = Setting(
         0.25,
-        values.number(0.0, 1.0),
+        kinds.number(0.0, 1.0),
         "a feature its own model predicts worse than this is no evidence",
     )
     controls = Setting(
-        True, values.flag, "plant known signals and hold the baseline against itself, in every run"
+        True, kinds.flag, "plant known signals and hold the baseline against itself, in every run"
     )
     min_strength = Setting(
         None,
-        values.optional_number(0.0, 1.0),
+        kinds.optional_number(0.0, 1.0),
         "a difference with less joint strength is not counted; none: 0.0002 of a block, 0.001 of "
         "the output",
     )
     rewritten = Setting(
         True,
-        values.flag,
+        kinds.flag,
         "between related models, count what one has rewritten on places both know",
     )
     effect = Setting(
         True,
-        values.flag,
+        kinds.flag,
         "measure what each difference does to its model's output; decides nothing",
     )
     # Budgets
     max_candidate_only = Setting(
-        0, values.integer(0), "most differences that only the candidate may have", decides=True
+        0, kinds.integer(0), "most differences that only the candidate may have", decides=True
     )
     max_baseline_only = Setting(
-        0, values.integer(0), "most differences that only the baseline may have", decides=True
+        0, kinds.integer(0), "most differences that only the baseline may have", decides=True
     )
     max_candidate_only_strength = Setting(
         None,
-        values.optional_number(0.0, 1.0),
+        kinds.optional_number(0.0, 1.0),
         "largest joint strength of those; none: any",
         decides=True,
     )
     max_baseline_only_strength = Setting(
         None,
-        values.optional_number(0.0, 1.0),
+        kinds.optional_number(0.0, 1.0),
         "largest joint strength of those; none: any",
         decides=True,
     )
     min_fve = Setting(
         0.3,
-        values.number(0.0, 1.0),
+        kinds.number(0.0, 1.0),
         "least share of each model's variance the dictionary must explain for a verdict",
         decides=True,
     )
     # Accepted differences
     accepted_growth = Setting(
         2.0,
-        values.number(1.0, 100.0),
+        kinds.number(1.0, 100.0),
         "an accepted difference counts again when it is stronger than so many times what was "
         "accepted",
         decides=True,
     )
     accepted_texts = Setting(
         True,
-        values.flag,
+        kinds.flag,
         "whether crossdiff-accepted.json has texts: a description, tokens and contexts of each",
         decides=True,
     )
     # The report
     report = Setting(
         "",
-        values.formats,
+        kinds.formats,
         "forms in which the report of every measured pair is written",
         decides=True,
     )
     report_on_failure = Setting(
-        "html", values.formats, "forms in which it is written when a verdict fails", decides=True
+        "html", kinds.formats, "forms in which it is written when a verdict fails", decides=True
     )
     report_dir = Setting(
         "",
-        values.text,
+        kinds.text,
         "folder of the reports; none: crossdiff-report in pytest's rootdir",
         decides=True,
         path="file",
     )
     inconclusive = Setting(
         "fail",
-        values.choice("fail", "warn"),
+        kinds.choice("fail", "warn"),
         "what an inconclusive verdict does to the test",
         decides=True,
     )
     # The cache
     cache_dir = Setting(
-        "", values.text, "folder of the cache; none: the user's cache folder", path="file"
+        "", kinds.text, "folder of the cache; none: the user's cache folder", path="file"
     )
     train = Setting(
         "auto",
-        values.choice("auto", "never"),
+        kinds.choice("auto", "never"),
         "never: only read the cache, fail where it has no answer",
     )
 
     def __init__(self, *, sources: Mapping[str, str] | None = None, **given: object) -> None:
         if unknown := given.keys() - {row.name for row in fields()}:
             raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
-        self.given = given
+        self.given: Mapping[str, object] = given
         self.sources = dict(sources or {})
 
     def but(self, **others: object) -> Settings:
         """The same settings, some of them with other values."""
-        return Settings(**self.given | others, sources=self.sources)
+        return Settings(**{**self.given, **others}, sources=self.sources)
 
     def as_dict(self) -> dict[str, object]:
         """The value of every setting, by name."""
@@ -298,12 +298,12 @@ class Settings:
         """Below which a difference is not counted: as it is set, or else what suits the layer."""
         if self.min_strength is not None:
             return self.min_strength
-        output = values.OUTPUT in (self.layer_of("baseline"), self.layer_of("candidate"))
+        output = kinds.OUTPUT in (self.layer_of("baseline"), self.layer_of("candidate"))
         return LEAST_OF_OUTPUT if output else LEAST_OF_BLOCK
 
     def further_layers(self) -> tuple[Layer, ...]:
         """Where probes may read besides."""
-        return tuple(values.layer(one) for one in self.probe_layers.split(",") if one)
+        return tuple(kinds.layer(one) for one in self.probe_layers.split(",") if one)
 
 
 def fields() -> tuple[Setting[Any], ...]:

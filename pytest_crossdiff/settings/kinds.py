@@ -5,12 +5,20 @@ This module is imported at every pytest start, so it imports nothing that pytest
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Final,
+    Generic,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+    overload,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_crossdiff.settings import Settings
+    from collections.abc import Callable, Mapping
 
 PathKind = Literal["", "model", "file"]
 OUTPUT: Final = "output"
@@ -18,6 +26,13 @@ Layer: TypeAlias = "int | float | Literal['output']"
 """Where a model is read: after a block, or what it predicts in the end."""
 Layers: TypeAlias = "Layer | tuple[Layer, ...]"
 T = TypeVar("T")
+
+
+class Given(Protocol):
+    """What a setting is read from: the values that were given, by name."""
+
+    @property
+    def given(self) -> Mapping[str, object]: ...
 
 
 class Setting(Generic[T]):
@@ -59,14 +74,14 @@ class Setting(Generic[T]):
     def __get__(self, settings: None, owner: type) -> Setting[T]: ...
 
     @overload
-    def __get__(self, settings: Settings, owner: type) -> T: ...
+    def __get__(self, settings: Given, owner: type) -> T: ...
 
-    def __get__(self, settings: Settings | None, owner: type) -> Setting[T] | T:
+    def __get__(self, settings: Given | None, owner: type) -> Setting[T] | T:
         if settings is None:
             return self
         return cast("T", settings.given.get(self.name, self.default))
 
-    def __set__(self, settings: Settings, value: T) -> None:
+    def __set__(self, settings: Given, value: T) -> None:
         raise AttributeError(f"settings can't be changed: {self.name}")
 
 

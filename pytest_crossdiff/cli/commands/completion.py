@@ -42,9 +42,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, out: Terminal) -> int:
     """Write the script."""
-    from pytest_crossdiff.cli.parser import parser
-
-    out.line(WRITERS[options.shell](list(nodes(parser()))))
+    out.line(WRITERS[options.shell](list(nodes(options.parser))))
     return FINE
 
 

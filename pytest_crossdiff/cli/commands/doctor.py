@@ -10,8 +10,8 @@ from pytest_crossdiff.cli.arguments import add_settings, command, given
 from pytest_crossdiff.cli.checks import Checks
 from pytest_crossdiff.cli.exits import FINE, UNMEASURED
 from pytest_crossdiff.cli.terminal import size
-from pytest_crossdiff.results.difference import SIDES
 from pytest_crossdiff.results.result import place
+from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import percent, plural
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.models.skeletons import Skeleton
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.preflight import Tokens
-    from pytest_crossdiff.results.difference import Side
     from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.sides import Side
 
 MORE = """\
 Looks at the settings, both models (without loading their weights), their tokenizers, the

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.arguments import add_run, command, given
 from pytest_crossdiff.cli.exits import FINE
-from pytest_crossdiff.results.difference import SIDES
 from pytest_crossdiff.settings.kinds import OUTPUT
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     import argparse

@@ -5,7 +5,7 @@ Axes: n aligned pairs, t pairs of a batch, a baseline width, b candidate width.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_crossdiff.engine.activations.harvest import Harvest
-    from pytest_crossdiff.engine.controls.planted_signals import Spikes
     from pytest_crossdiff.engine.corpus.sampling import Piece
+    from pytest_crossdiff.sides import Side as ModelSide
 
 OUTLIER = 10.0
 """A vector longer than this many median norms is left out (attention sinks reach 100)."""
 
 BLOCK = 8_192
 """Pairs that are read at once in a pass over all."""
+MOST_PAIRS = 32_768
+"""Training pairs whose feature activations are kept in memory, for networks to learn from."""
 
 
 class Scale(NamedTuple):
@@ -56,6 +58,13 @@ class Side(NamedTuple):
         return (x_td - self.scale.mean_d) * self.scale.factor
 
 
+class Planted(Protocol):
+    """Signals that a control adds to the vectors of both models."""
+
+    def added(self, side: ModelSide, x_td: Tensor, pairs_t: NDArray[np.int64]) -> Tensor:
+        """The normalised vectors of the pairs with the signals of `side` added, shape (t, d)."""
+
+
 class Pairs(NamedTuple):
     """All usable pairs: both sides, and for each pair its group of documents and its split; what is
     planted into them; either model at further layers, which only probes read; and how many texts
@@ -66,7 +75,7 @@ class Pairs(NamedTuple):
     b: Side
     group_n: NDArray[np.int32]
     heldout_n: NDArray[np.bool_]
-    spikes: Spikes | None = None
+    spikes: Planted | None = None
     further: tuple[tuple[Side, ...], tuple[Side, ...]] = ((), ())
     beyond: int = 0
 
@@ -108,6 +117,14 @@ class Pairs(NamedTuple):
 
     def heldout(self) -> NDArray[np.int64]:
         return np.flatnonzero(self.heldout_n)
+
+    def thinned(self) -> tuple[NDArray[np.int64], int]:
+        """The training pairs, or where there are more than `MOST_PAIRS` every so manieth of them;
+        and how many stand for one.
+        """
+        rows = self.training()
+        step = max(1, -(-len(rows) // MOST_PAIRS))
+        return rows[::step], step
 
     def blocks(
         self, chosen: NDArray[np.int64], device: torch.device | str = "cpu"

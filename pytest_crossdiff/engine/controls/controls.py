@@ -14,15 +14,17 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_crossdiff.engine.controls.null import null_pairs
-from pytest_crossdiff.engine.controls.planted_signals import RUNGS, plant, stands_for
-from pytest_crossdiff.engine.dictionary.dictionaries import artefact, new_trainers, schedule
+from pytest_crossdiff.engine.controls.planted_signals import RUNGS, Spikes, plant, stands_for
+from pytest_crossdiff.engine.dictionary.crosscoders import new_trainers
+from pytest_crossdiff.engine.dictionary.sizing import schedule
 from pytest_crossdiff.engine.dictionary.trained import CHECKPOINT
 from pytest_crossdiff.engine.dictionary.training import train
 from pytest_crossdiff.engine.verification.grouping import groups
 from pytest_crossdiff.engine.verification.signal_strength import Part, strengths
 from pytest_crossdiff.engine.verification.verify import verify
 from pytest_crossdiff.results.controls import Controls, NullControl, Spike
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.sides import SIDES
+from pytest_crossdiff.store.artefact import read_or_build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +72,9 @@ def controls(
             facts = {"features": config.features, "steps": steps, "found": tell(found)}
             entry.complete(facts, without=(CHECKPOINT,))
 
-        return artefact(plan, kind, plan.control_keys[kind], build, _meta, progress)
+        return read_or_build(
+            plan.store.entry(kind, plan.control_keys[kind]), build, _meta, progress.note
+        )
 
     spiked, least = plant(pairs), plan.settings.least_strength
     signals = told("spiked", spiked, SPIKED_SHARE, lambda of: recovered(of, spiked), own=True)
@@ -85,7 +89,7 @@ def differences(found: Verified, least: float) -> int:
 
 def recovered(found: Verified, pairs: Pairs) -> list[Facts]:
     """What became of each signal planted into `pairs`, as fields of `Spike`."""
-    assert pairs.spikes is not None
+    assert isinstance(pairs.spikes, Spikes)
     signals = []
     for side in SIDES:
         verified = found.positions(side)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
     from pytest_crossdiff.engine.activations.pairs import Pairs
-    from pytest_crossdiff.results.difference import Side
+    from pytest_crossdiff.sides import Side
 
 STRENGTHS = (0.0003, 0.001, 0.003, 0.01)
 """The ladder: shares of the model's variance."""

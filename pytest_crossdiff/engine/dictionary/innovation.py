@@ -22,7 +22,6 @@ from pytest_crossdiff.engine.regression.ridge import (
     squared_error,
     total,
 )
-from pytest_crossdiff.engine.verification.exclusivity import sampled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,7 +133,7 @@ def _fitted(folds: Folds, count: int) -> Fitted:
 @torch.no_grad()
 def bent(linear: Maps, pairs: Pairs) -> Maps:
     """The same, with what a hidden layer adds to them, or as they are where that is little."""
-    rows, _ = sampled(pairs)
+    rows, _ = pairs.thinned()
     x_na, x_nb = (torch.cat(x) for x in zip(*(x for _, *x in pairs.blocks(rows)), strict=True))
     left_out_n = in_folds(x_na, pairs.group_n[rows])[0]
 

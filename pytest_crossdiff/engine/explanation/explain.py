@@ -11,7 +11,7 @@ from pytest_crossdiff.engine.explanation.contexts import Places
 from pytest_crossdiff.engine.explanation.description import describe
 from pytest_crossdiff.engine.explanation.effects import Acting, measure, predicted
 from pytest_crossdiff.engine.models.loaded import load_configured
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.verification.verify import Verified
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.results.difference import Difference, Side
+    from pytest_crossdiff.results.difference import Difference
+    from pytest_crossdiff.sides import Side
 
 STRONGEST = 10
 """Differences of a side whose effect is measured."""

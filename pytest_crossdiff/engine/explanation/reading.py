@@ -21,7 +21,7 @@ from pytest_crossdiff.engine.corpus.sampling import BYTES_PER_TOKEN, Piece
 from pytest_crossdiff.engine.models.loaded import load_configured, vectors
 from pytest_crossdiff.engine.verification.ablation import Ablation
 from pytest_crossdiff.errors import CorpusError
-from pytest_crossdiff.results.difference import SIDES
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
     from pytest_crossdiff.engine.models.references import ModelReference
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.results.difference import Difference, Side
+    from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.sides import Side
 
 
 class Fired(NamedTuple):

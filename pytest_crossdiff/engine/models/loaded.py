@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pytest_crossdiff.engine.models.loading import Head
-    from pytest_crossdiff.results.difference import Side
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.settings.kinds import Layer
+    from pytest_crossdiff.sides import Side
 
 _LONGEST_SANE = 10_000_000  # tokenizers without a limit say 10^30
 

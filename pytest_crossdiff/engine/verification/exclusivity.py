@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.regression.ridge import Design
     from pytest_crossdiff.engine.sparse.kernels import Active
 
-MOST_PAIRS = 32_768
-"""Training pairs whose activations are kept in memory, for the networks to learn from."""
 TOGETHER = 1_000
 """Bootstrap draws whose weights of the documents are held in memory at once."""
 MIN_DOCUMENTS = 5
@@ -83,7 +81,7 @@ class Screen(NamedTuple):
     """What the training documents say of every feature (cross-validated, so no feature is judged by
     a fit that saw the document), arrays of length m, and the probes for all of them.
 
-    on: activations on the pairs of `sampled`.
+    on: activations on the pairs of `Pairs.thinned`.
     """
 
     from_a: LinearMap
@@ -118,15 +116,6 @@ def known(pairs: Pairs, device: torch.device) -> tuple[Known, Known]:
     return a, b
 
 
-def sampled(pairs: Pairs) -> tuple[NDArray[np.int64], int]:
-    """The training pairs that small networks learn from, thinned out evenly where there are many,
-    and how many stand for one.
-    """
-    rows = pairs.training()
-    step = max(1, -(-len(rows) // MOST_PAIRS))
-    return rows[::step], step
-
-
 @torch.no_grad()
 def screen(
     pairs: Pairs,
@@ -138,7 +127,7 @@ def screen(
     of_a, of_b = inputs or known(pairs, device)
     m = model.config.features
     moments_a, moments_b = of_a.folds.with_targets(m), of_b.folds.with_targets(m)
-    (rows, step), done, kept = sampled(pairs), 0, []
+    (rows, step), done, kept = pairs.thinned(), 0, []
     for block, x_a, x_b in pairs.blocks(pairs.training(), device):
         read_a, read_b = pairs.probed(block, x_a, x_b)
         for i, chosen in enumerate(in_folds(x_a, pairs.group_n[block])):

@@ -8,7 +8,7 @@ all dictionaries, one dictionary after the other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -19,22 +19,24 @@ from pytest_crossdiff.engine.regression.ridge import LinearMap, in_folds
 from pytest_crossdiff.engine.sparse.firing import Firing
 from pytest_crossdiff.engine.verification import clusters
 from pytest_crossdiff.engine.verification.ablation import Ablation
-from pytest_crossdiff.engine.verification.exclusivity import MIN_DOCUMENTS, Tally, sampled
+from pytest_crossdiff.engine.verification.exclusivity import MIN_DOCUMENTS, Tally
 from pytest_crossdiff.engine.verification.latent_scaling import Scaling
 from pytest_crossdiff.engine.verification.rewritten import Writing
-from pytest_crossdiff.engine.verification.signal_strength import Innovations
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from pytest_crossdiff.engine.activations.pairs import Pairs
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder
+    from pytest_crossdiff.engine.sparse.kernels import Active
     from pytest_crossdiff.engine.verification.exclusivity import Screen, Sums
     from pytest_crossdiff.engine.verification.latent_scaling import LatentScaling
     from pytest_crossdiff.engine.verification.model_distance import Apart
     from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.sides import Side
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,24 @@ class Candidates:
     written_p: NDArray[np.bool_]
     open_p: NDArray[np.bool_]
     scaling: LatentScaling | None
+
+
+class Innovations(NamedTuple):
+    """What either model has and the other doesn't predict, and where a dictionary's features fire
+    on the training pairs of `Pairs.thinned`.
+    """
+
+    model: Crosscoder
+    on: Active
+    device: torch.device
+
+    def blocks(self, pairs: Pairs, side: Side, rows: NDArray[np.int64]) -> Iterator[Tensor]:
+        """One pass over `rows`, in the units of the model's normalised vectors, shape (t, d)."""
+        for _, x_a, x_b in pairs.blocks(rows, self.device):
+            if side == "candidate":
+                yield self.model.to_b.left(x_a, x_b)
+            else:
+                yield self.model.to_a.left(x_b, x_a)
 
 
 @dataclass(frozen=True)
@@ -212,7 +232,7 @@ def _probes(
         return Probe(linear[0], []), Probe(linear[1], [])
     open_m = [torch.from_numpy(c.index_p[c.open_p]).to(device) for c in found]
     y_nq = torch.cat([s.on.columns(of) for s, of in zip(screens, open_m, strict=True)], 1)
-    rows, _ = sampled(pairs)
+    rows, _ = pairs.thinned()
     blocks = [pairs.probed(block, *x) for block, *x in pairs.blocks(rows, device)]
     left_out_n = in_folds(y_nq, pairs.group_n[rows])[0]
     a, b = (

@@ -21,37 +21,14 @@ import numpy as np
 import torch
 
 from pytest_crossdiff.engine.models.devices import moved
-from pytest_crossdiff.engine.verification.exclusivity import sampled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
-    from pytest_crossdiff.engine.activations.pairs import Pairs
-    from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder
-    from pytest_crossdiff.engine.sparse.kernels import Active
-    from pytest_crossdiff.engine.verification.heldout import Heldout
-    from pytest_crossdiff.results.difference import Side
-
-
-class Innovations(NamedTuple):
-    """What either model has and the other doesn't predict, and where a dictionary's features fire
-    on the training pairs of `sampled`.
-    """
-
-    model: Crosscoder
-    on: Active
-    device: torch.device
-
-    def blocks(self, pairs: Pairs, side: Side, rows: NDArray[np.int64]) -> Iterator[Tensor]:
-        """One pass over `rows`, in the units of the model's normalised vectors, shape (t, d)."""
-        for _, x_a, x_b in pairs.blocks(rows, self.device):
-            if side == "candidate":
-                yield self.model.to_b.left(x_a, x_b)
-            else:
-                yield self.model.to_a.left(x_b, x_a)
+    from pytest_crossdiff.engine.verification.heldout import Heldout, Innovations
+    from pytest_crossdiff.sides import Side
 
 
 class Part(NamedTuple):
@@ -106,7 +83,7 @@ def _standing(parts: Sequence[Part], side: Side, *, together: bool) -> list[floa
 def _directions(parts: Sequence[Part], side: Side, innovations: Innovations) -> Tensor:
     """Unit vectors along which each part's innovation lies on training text, shape (q, d)."""
     pairs = parts[0].held.pairs
-    rows, _ = sampled(pairs)
+    rows, _ = pairs.thinned()
     f_nq = torch.stack([_joint(part) for part in parts], 1)
     weighed_qd = elsewhere_qd = f_nq.new_zeros(len(parts), 1)
     done = 0
@@ -124,7 +101,7 @@ def _directions(parts: Sequence[Part], side: Side, innovations: Innovations) -> 
 
 
 def _joint(part: Part) -> Tensor:
-    """How strongly the part's features fire together on the training pairs of `sampled`."""
+    """How strongly the part's features fire together on the training pairs of `Pairs.thinned`."""
     innovations = part.held.innovations
     assert innovations is not None
     at = np.sort(np.asarray(part.positions, dtype=np.int64))

@@ -25,7 +25,8 @@ from pytest_crossdiff.engine.verification.exclusivity import (
 )
 from pytest_crossdiff.engine.verification.heldout import measure
 from pytest_crossdiff.engine.verification.model_distance import apart
-from pytest_crossdiff.results.difference import SIDES, Feature
+from pytest_crossdiff.results.difference import Feature
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.verification.latent_scaling import LatentScaling
     from pytest_crossdiff.engine.verification.model_distance import Apart
     from pytest_crossdiff.progress import Phase
-    from pytest_crossdiff.results.difference import Kind, Side
+    from pytest_crossdiff.results.difference import Kind
     from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.sides import Side
 
 
 class Verified(NamedTuple):

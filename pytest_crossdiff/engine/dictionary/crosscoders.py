@@ -4,55 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.dictionary.innovation import copy_maps, fit_maps, set_maps
+from pytest_crossdiff.engine.dictionary.sizing import schedule, size
 from pytest_crossdiff.engine.dictionary.trained import WEIGHTS, TrainedCrosscoder
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.plan import seeds
-from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import torch
 
     from pytest_crossdiff.engine.activations.pairs import Pairs
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.store.cache import Entry
-
-T = TypeVar("T")
-
-PAIRS_PER_FEATURE = 10
-"""Training pairs a feature, where the size is ours to choose: a change planted in SmolLM2 was
-missed at 27 and sometimes found at 10 (docs/how-it-works.md)."""
-MIN_PAIRS_PER_FEATURE = 5
-LEAST_FEATURES = 128
-EPOCHS, LEAST_STEPS, MOST_STEPS = 15, 1_000, 10_000
-
-
-def artefact(
-    plan: Plan,
-    kind: str,
-    key: str,
-    build: Callable[[Entry], None],
-    read: Callable[[Entry], T],
-    progress: Progress,
-) -> T:
-    """Read an artefact, built first where it isn't there, and anew where it is damaged."""
-    entry = plan.store.entry(kind, key)
-    with entry.lock(progress.note):
-        try:
-            if entry.read_manifest() is not None:
-                return read(entry)
-        except DamagedEntry as damage:
-            entry.set_aside(damage.what)
-        build(entry)
-        return read(entry)
 
 
 def crosscoders(
@@ -83,44 +53,6 @@ def crosscoders(
                 TrainedCrosscoder(model, pairs.a.scale, pairs.b.scale, meta).save(entry)
         entries = (plan.store.entry("crosscoder", key) for key in plan.crosscoder_keys)
         return [TrainedCrosscoder.load(entry) for entry in entries]
-
-
-def schedule(settings: Settings, count: int) -> TrainingConfig:
-    """How a dictionary is trained on `count` pairs."""
-    batch = min(settings.batch_size, count)
-    steps = settings.steps or min(max(EPOCHS * count // batch, LEAST_STEPS), MOST_STEPS)
-    return TrainingConfig(steps, batch, settings.learning_rate)
-
-
-def features(settings: Settings, count: int) -> int:
-    """How many features a dictionary for `count` training pairs has."""
-    return settings.features or max(LEAST_FEATURES, count // PAIRS_PER_FEATURE // 32 * 32)
-
-
-def size(settings: Settings, count: int, width_a: int, width_b: int) -> CrosscoderConfig:
-    """The dictionary for `count` training pairs.
-
-    Raises `InsufficientData` when they are too few, saying how many are needed.
-    """
-    wanted = features(settings, count)
-    needed = wanted * MIN_PAIRS_PER_FEATURE
-    if count < needed:
-        raise InsufficientData(
-            f"the corpus gives {count:,} training tokens; a dictionary of {wanted} features needs "
-            f"{needed:,}",
-            source=f"crossdiff_corpus, crossdiff_tokens = {settings.tokens:,}, "
-            f"crossdiff_features = {settings.features or 'auto'}",
-            remedy="add texts, raise crossdiff_tokens"
-            + (" or lower crossdiff_features" if settings.features else ""),
-        )
-    own = (
-        0
-        if settings.architecture == "standard"
-        else max(1, round(wanted * settings.exclusive_share))
-    )
-    return CrosscoderConfig(
-        settings.architecture, width_a, width_b, wanted - 2 * own, own, own, min(settings.k, wanted)
-    )
 
 
 def new_trainers(

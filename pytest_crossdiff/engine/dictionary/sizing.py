@@ -1,0 +1,57 @@
+"""How large a dictionary is, and for how long it is trained, by what there is to learn from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
+from pytest_crossdiff.engine.dictionary.training import TrainingConfig
+from pytest_crossdiff.errors import InsufficientData
+
+if TYPE_CHECKING:
+    from pytest_crossdiff.settings import Settings
+
+PAIRS_PER_FEATURE = 10
+"""Training pairs a feature, where the size is ours to choose: a change planted in SmolLM2 was
+missed at 27 and sometimes found at 10 (docs/how-it-works.md)."""
+MIN_PAIRS_PER_FEATURE = 5
+LEAST_FEATURES = 128
+EPOCHS, LEAST_STEPS, MOST_STEPS = 15, 1_000, 10_000
+
+
+def schedule(settings: Settings, count: int) -> TrainingConfig:
+    """How a dictionary is trained on `count` pairs."""
+    batch = min(settings.batch_size, count)
+    steps = settings.steps or min(max(EPOCHS * count // batch, LEAST_STEPS), MOST_STEPS)
+    return TrainingConfig(steps, batch, settings.learning_rate)
+
+
+def features(settings: Settings, count: int) -> int:
+    """How many features a dictionary for `count` training pairs has."""
+    return settings.features or max(LEAST_FEATURES, count // PAIRS_PER_FEATURE // 32 * 32)
+
+
+def size(settings: Settings, count: int, width_a: int, width_b: int) -> CrosscoderConfig:
+    """The dictionary for `count` training pairs.
+
+    Raises `InsufficientData` when they are too few, saying how many are needed.
+    """
+    wanted = features(settings, count)
+    needed = wanted * MIN_PAIRS_PER_FEATURE
+    if count < needed:
+        raise InsufficientData(
+            f"the corpus gives {count:,} training tokens; a dictionary of {wanted} features needs "
+            f"{needed:,}",
+            source=f"crossdiff_corpus, crossdiff_tokens = {settings.tokens:,}, "
+            f"crossdiff_features = {settings.features or 'auto'}",
+            remedy="add texts, raise crossdiff_tokens"
+            + (" or lower crossdiff_features" if settings.features else ""),
+        )
+    own = (
+        0
+        if settings.architecture == "standard"
+        else max(1, round(wanted * settings.exclusive_share))
+    )
+    return CrosscoderConfig(
+        settings.architecture, width_a, width_b, wanted - 2 * own, own, own, min(settings.k, wanted)
+    )

@@ -1,0 +1,102 @@
+"""A verdict that was asked for, with its budgets and where they were set, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.gate.advice import advice
+from pytest_crossdiff.gate.recognition import without_accepted
+from pytest_crossdiff.gate.verdict import judge
+from pytest_crossdiff.sides import Side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_crossdiff.gate.budgets import Budgets
+    from pytest_crossdiff.gate.recognition import Accepting
+    from pytest_crossdiff.gate.verdict import Verdict
+    from pytest_crossdiff.results.result import Result
+
+
+@dataclass(frozen=True)
+class SideCheck:
+    """What one side has that the other hasn't, against its limits; a limit of None is none.
+
+    count, strength: of the confirmed differences, strength joint, 0 to 1.  possible: further
+    differences; possible_strength: at most, with those.  count_from, strength_from: where each
+    limit was set, in words.  open: within both limits, but not if what is possible were confirmed.
+    """
+
+    side: Side
+    count: int
+    possible: int
+    strength: float
+    possible_strength: float
+    max_count: int | None
+    max_strength: float | None
+    count_from: str
+    strength_from: str
+    over_count: bool
+    over_strength: bool
+    open: bool
+
+    @property
+    def exceeded(self) -> bool:
+        """Over either limit."""
+        return self.over_count or self.over_strength
+
+
+@dataclass(frozen=True)
+class Check:
+    """A verdict that a test asked for.
+
+    test: its id, "" when it was asked for outside of a test.  status: as the gate words it, e.g.
+    `"within"`, `"exceeded"`.  passed: the test didn't fail for it.  reason: more about the status,
+    "" where the sides say it all.  advice: what would decide an inconclusive one.
+    """
+
+    test: str
+    status: str
+    passed: bool
+    reason: str
+    sides: tuple[SideCheck, ...]
+    advice: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, verdict: Verdict, test: str = "", *, advice: Iterable[str] = (), lenient: bool = False
+    ) -> Check:
+        """What is to be told of `verdict`.  lenient: an inconclusive one passes."""
+        sides = tuple(
+            SideCheck(
+                side=side.side,
+                count=side.count,
+                possible=side.possible,
+                strength=side.strength,
+                possible_strength=side.possible_strength,
+                max_count=side.limits.max_count,
+                max_strength=side.limits.max_strength,
+                count_from=side.limits.count_from,
+                strength_from=side.limits.strength_from,
+                over_count=side.over_count,
+                over_strength=side.over_strength,
+                open=side.open,
+            )
+            for side in verdict.sides
+        )
+        passed = verdict.status == "within" or (lenient and verdict.status == "inconclusive")
+        return cls(test, verdict.status, passed, verdict.reason, sides, tuple(advice))
+
+
+def checked(
+    result: Result, accepted: Accepting, budgets: Budgets, *, lenient: bool = False
+) -> Check:
+    """The verdict on `result` less what was accepted of it, with what would decide it.
+
+    lenient: an inconclusive one passes.
+    """
+    verdict = judge(result, budgets, accepted)
+    undecided = verdict.status == "inconclusive"
+    decide = advice(without_accepted(result, accepted), verdict) if undecided else ()
+    return Check.of(verdict, advice=decide, lenient=lenient)

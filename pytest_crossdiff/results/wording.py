@@ -1,0 +1,49 @@
+"""A difference, a feature or a context in a few words, the same wherever it is shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.text import MARKS, columns, cut, quoted, tail, visible
+
+if TYPE_CHECKING:
+    from pytest_crossdiff.results.difference import Context, Difference, Feature
+
+TOKENS, WORDS = 5, 5
+"""Of each in the description of a difference."""
+
+
+def tokens(difference: Difference) -> str:
+    """The tokens it fires on, most often first."""
+    return quoted(t.token for t in difference.tokens)
+
+
+def described(difference: Difference) -> str:
+    """`fires on ' pods' ' node'; near the words cluster, restart`: what sets it off, in short."""
+    fires = quoted(t.token for t in difference.tokens[:TOKENS])
+    words = ", ".join(visible(word) for word, _ in difference.description.words[:WORDS])
+    label = f"{visible(difference.label)} (unverified)" if difference.label else ""
+    parts = label, fires and f"fires on {fires}", words and f"near the words {words}"
+    return "; ".join(filter(None, parts))
+
+
+def marked(context: Context, width: int) -> str:
+    """The context in at most `width` columns with its token marked and kept in view."""
+    before, token, after = map(visible, (context.before, context.token, context.after))
+    if before.lstrip().startswith("::"):  # a command to the runner, where GitHub reads the log
+        before = "…" + before.lstrip(" :")
+    token = MARKS[0] + cut(token, width - 4) + MARKS[1]
+    room = max(0, width - columns(token))
+    left = max(room // 2, room - columns(after))
+    if columns(before) > left:
+        before = "…" + tail(before, left - 1) if left > 0 else ""
+    return before + token + cut(after, max(0, room - columns(before)))
+
+
+def interval(of: Difference | Feature) -> str:
+    """The exclusivity with its interval; of what is rewritten the word, for there it decides
+    nothing.
+    """
+    if of.kind == "rewritten":
+        return of.kind
+    return f"{of.exclusivity:.2f} [{of.exclusivity_low:.2f}, {of.exclusivity_high:.2f}]"

@@ -1,0 +1,31 @@
+"""An artefact of the cache: read, and built first where it is missing or damaged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from pytest_crossdiff.store.manifest import DamagedEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_crossdiff.store.entry import Entry
+
+T = TypeVar("T")
+
+
+def read_or_build(
+    entry: Entry,
+    build: Callable[[Entry], None],
+    read: Callable[[Entry], T],
+    note: Callable[[str], None],
+) -> T:
+    """Read `entry`, under its lock.  note: is told in words of waiting and of damage."""
+    with entry.lock(note):
+        try:
+            if entry.read_manifest() is not None:
+                return read(entry)
+        except DamagedEntry as damage:
+            entry.set_aside(damage.what)
+        build(entry)
+        return read(entry)
