@@ -23,8 +23,8 @@ import torch
 
 from benchmarks.peers import machine
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionary.training import LOOK_EVERY, Trainer, TrainingConfig
-from pytest_crossdiff.engine.models.devices import moved
+from pytest_crossdiff.engine.dictionary.training import CHECK_INTERVAL, Trainer, TrainingConfig
+from pytest_crossdiff.engine.models.devices import to_device
 from pytest_crossdiff.engine.sparse.kernels import add_product
 
 ARCHITECTURES = ("innovation", "dfc", "standard")
@@ -38,7 +38,7 @@ def new_trainer(architecture: str, args: argparse.Namespace, device: torch.devic
     config = CrosscoderConfig(architecture, args.width, args.width, *sizes)
     trainer = Trainer(Crosscoder(config).to(device), TrainingConfig(10_000, args.batch, 1e-3))
     dead = max(1, args.features // 100)
-    trainer.step = 200 * LOOK_EVERY
+    trainer.step = 200 * CHECK_INTERVAL
     trainer.loss = [0.0] * trainer.step
     trainer.idle_m[:dead] = 10**9
     with torch.no_grad():
@@ -63,19 +63,19 @@ def may_wait(device: torch.device, mode: str) -> None:
 
 
 def seconds_a_step(trainer: Trainer, args: argparse.Namespace, device: torch.device) -> float:
-    """The least mean over LOOK_EVERY steps, with the look that begins them."""
+    """The least mean over CHECK_INTERVAL steps, with the look that begins them."""
     data = [torch.randn(2, args.batch, args.width) for _ in range(2)]
     taken = []
-    for _ in range(1 + max(1, args.steps // LOOK_EVERY)):  # the first warms up
+    for _ in range(1 + max(1, args.steps // CHECK_INTERVAL)):  # the first warms up
         wait(device)
         began = now(device)
-        for i in range(LOOK_EVERY):
+        for i in range(CHECK_INTERVAL):
             may_wait(device, "error" if i else "default")
-            trainer.train_step(*(moved(x, device) for x in data[i % 2]))
+            trainer.train_step(*(to_device(x, device) for x in data[i % 2]))
         may_wait(device, "default")
         trainer.read_losses()
         wait(device)
-        taken.append((now(device) - began) / LOOK_EVERY)
+        taken.append((now(device) - began) / CHECK_INTERVAL)
     return min(taken[1:])
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from benchmarks.organisms.scores import rate
-from benchmarks.organisms.sections import READ, alarm, any_of, measured, unchanged
+from benchmarks.organisms.sections import HOOK_POINTS, alarm, any_of, measured, unchanged
 from benchmarks.toy_page import cells
 from benchmarks.toy_sweep import FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NEAR = 0.2
+TOLERANCE = 0.2
 """How far the measured strength of a signal may be off."""
 DEFAULTS = {("innovation", 0.2, 0.5), ("dfc", 0.05, 1), ("standard", 0.05, 1)}
 """Kind of dictionary, share of either exclusive part, features of it on a token: as published, and
@@ -34,7 +34,7 @@ def glance(c: dict[str, Any]) -> str:
          "twice `dfc`, 2.5 times `standard`", _toy()],
         ["reported where nothing differs: real copies, rounded or rotated", "0", _same(c)],
     ]  # fmt: skip
-    for read, name in READ.items():
+    for read, name in HOOK_POINTS.items():
         planted, benign = (
             rate([any_of(r, read, alarm) for r in measured(c["organisms"], "reporting",
                                                            planted=p, read=read)])
@@ -43,17 +43,18 @@ def glance(c: dict[str, Any]) -> str:
         rows.append([f"organisms not passed, {name} read", "95 %", str(planted)])
         rows.append([f"benign upgrades not passed, {name} read", "2 %", str(benign)])
     for read, found in c["other_seeds"].items():
-        name = f"verdict with other dictionaries, {READ[read]} read"
+        name = f"verdict with other dictionaries, {HOOK_POINTS[read]} read"
         rows.append([name, "the same in 95 %", str(rate(unchanged(c["organisms"], read, found)))])
     rows += [[f"strength of a planted signal, {where}", "within 20 %", text]
-             for where, text in _spikes(c["spikes"])]  # fmt: skip
+             for where, text in _signal_strengths(c["spikes"])]  # fmt: skip
     return tabulate(rows, ["figure", "to reach", "measured"], tablefmt="github",
                     disable_numparse=True)  # fmt: skip
 
 
 def _toy() -> str:
     found = {
-        cell.architecture: sum(s.found_at_one for s in cell.scores) / len(cell.scores)
+        cell.architecture: sum(s.found_at_one_false_positive for s in cell.scores)
+        / len(cell.scores)
         for cell in cells(FILE.read_text("utf-8").splitlines())
         if (cell.world, cell.size, cell.judged) == ("as described", 160, "mlp")
         and (cell.architecture, cell.share, cell.k_own) in DEFAULTS
@@ -64,19 +65,23 @@ def _toy() -> str:
 
 def _same(c: dict[str, Any]) -> str:
     there = [g for name, g in c["real"].items() if name.removesuffix("-output") in SAME]
-    told = sum(sum(g[certainty].values()) for g in there for certainty in ("confirmed", "possible"))
-    return f"{told} in {len(there)} pairs"
+    reported = sum(
+        sum(g[certainty].values()) for g in there for certainty in ("confirmed", "possible")
+    )
+    return f"{reported} in {len(there)} pairs"
 
 
-def _spikes(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def _signal_strengths(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     """Of each place where models are read, the median of what signals came out at, by rung."""
     rows = []
     for read in ("gate", "output"):
         of = [s for s in found if s["read"] == read and s["ratios"]]
-        told = [
+        reported = [
             f"{s['strength']:g} on {100 * s['density']:g} % of tokens: {median(s['ratios']):.2f}"
             for s in of
         ]
-        near = sum(abs(median(s["ratios"]) - 1) <= NEAR for s in of)
-        rows.append((READ[read], f"{near} of {len(of)} rungs (median; {'; '.join(told)})"))
+        near = sum(abs(median(s["ratios"]) - 1) <= TOLERANCE for s in of)
+        rows.append(
+            (HOOK_POINTS[read], f"{near} of {len(of)} rungs (median; {'; '.join(reported)})")
+        )
     return rows

@@ -22,7 +22,7 @@ from tabulate import tabulate
 from benchmarks.device import ARCHITECTURES
 from benchmarks.peers import machine
 from benchmarks.toy import Toy, toy
-from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig, minus
+from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig, residuals
 from pytest_crossdiff.engine.dictionary.innovation import fit_maps, set_maps
 from pytest_crossdiff.engine.dictionary.step import AUX_WEIGHT
 from pytest_crossdiff.engine.dictionary.training import (
@@ -63,7 +63,7 @@ def dense(model: Crosscoder, data: list[tuple[torch.Tensor, torch.Tensor]]) -> N
             k = min(len(dead), max(1, model.config.width_a // 2))
             value, index = pre_mt[dead].T.topk(k, dim=1)
             f_tm = torch.zeros_like(pre_mt.T).scatter(1, dead[index], value)
-            rest = minus(
+            rest = residuals(
                 type(left)(*(e if e is None else e.detach() for e in left)),
                 model.reconstruct(f_tm, bias=False),
             )

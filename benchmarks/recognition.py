@@ -28,14 +28,14 @@ from example_suite import models
 from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.gate.accepted_file import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
-from pytest_crossdiff.gate.recognition import LEAST, one_to_one, recognise
+from pytest_crossdiff.gate.recognition import MIN_CORRELATION, one_to_one, recognise
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_crossdiff.gate.recognition import Recognised
+    from pytest_crossdiff.gate.recognition import RecognisedDifference
     from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.sides import Side
@@ -71,36 +71,40 @@ def entry(difference: Difference, result: Result) -> Entry:
     )
 
 
-def known(result: Result, entries: Iterable[Entry]) -> tuple[Recognised, ...]:
+def recognised_differences(
+    result: Result, entries: Iterable[Entry]
+) -> tuple[RecognisedDifference, ...]:
     """What the gate recognises in `result`."""
     return recognise(result, entries, growth=GROWTH, today=TODAY).found
 
 
-def without_each(
-    again: Sequence[Recognised], entries: Sequence[Entry], result: Result
-) -> Iterator[tuple[Recognised, set[str]]]:
+def leave_one_out(
+    recognised: Sequence[RecognisedDifference], entries: Sequence[Entry], result: Result
+) -> Iterator[tuple[RecognisedDifference, set[str]]]:
     """Each of `again`, and the differences that are recognised when its entry is taken away."""
     pairs = result.corpus.heldout_pairs
-    found = counted(result, again[0].entry.side) if again else ()
+    found = accepted_differences(result, recognised[0].entry.side) if recognised else ()
     prints = {d.id: Fingerprint.of(d, pairs) for d in found}
     alike = [
         (value, e.id, name)
         for e in entries
         for name, found in prints.items()
-        if (value := e.fingerprint.correlation(found)) >= LEAST
+        if (value := e.fingerprint.correlation(found)) >= MIN_CORRELATION
     ]
-    for r in again:
+    for r in recognised:
         left = one_to_one(pair for pair in alike if pair[1] != r.entry.id)
         yield r, {name for _, _, name in left}
 
 
-def counted(result: Result, side: Side) -> tuple[Difference, ...]:
+def accepted_differences(result: Result, side: Side) -> tuple[Difference, ...]:
     """What is accepted: what is confirmed, or possible where the models are too far apart."""
-    far = result.model(side).least_exclusivity > FAR
-    return result.of(side) + (result.of(side, "possible") if far else ())
+    too_distant = result.model(side).required_exclusivity > FAR
+    return result.of(side) + (result.of(side, "possible") if too_distant else ())
 
 
-def score(results: Sequence[Result], strangers: Sequence[Entry], side: Side) -> dict[str, Any]:
+def score(
+    results: Sequence[Result], other_pair_entries: Sequence[Entry], side: Side
+) -> dict[str, Any]:
     """Accept each run's differences of `side`, look for them in all other runs, and add up.
 
     through_another: differences that pass once the entry that they were known by is taken away,
@@ -117,34 +121,40 @@ def score(results: Sequence[Result], strangers: Sequence[Entry], side: Side) -> 
     )
     correlations: list[float] = []
     for first in results:
-        entries = [entry(d, first) for d in counted(first, side)]
+        entries = [entry(d, first) for d in accepted_differences(first, side)]
         possible = [entry(d, first) for d in first.of(side, "possible")]
         for second in results:
             if second is first:
                 continue
-            again = known(second, entries)
-            ids = {r.difference for r in again}
-            more = {r.difference for r in known(second, [*entries, *possible])}
-            passed = (r.difference in left for r, left in without_each(again, entries, second))
+            recognised = recognised_differences(second, entries)
+            ids = {r.difference for r in recognised}
+            more = {r.difference for r in recognised_differences(second, [*entries, *possible])}
+            passed = (
+                r.difference in left for r, left in leave_one_out(recognised, entries, second)
+            )
             for name, value in {
                 "accepted": len(entries),
-                "recognised": len(again),
+                "recognised": len(recognised),
                 "accepted_strength": sum(e.strength for e in entries),
-                "recognised_strength": sum(r.entry.strength for r in again),
-                "grown": sum(r.state == "grown" for r in again),
-                "later": len(counted(second, side)),
-                "later_new": sum(d.id not in ids for d in counted(second, side)),
-                "new_with_possible": sum(d.id not in more for d in counted(second, side)),
+                "recognised_strength": sum(r.entry.strength for r in recognised),
+                "grown": sum(r.state == "grown" for r in recognised),
+                "later": len(accepted_differences(second, side)),
+                "later_new": sum(d.id not in ids for d in accepted_differences(second, side)),
+                "new_with_possible": sum(
+                    d.id not in more for d in accepted_differences(second, side)
+                ),
                 "through_another": sum(passed),
             }.items():
                 sums[name] += value
-            correlations += (r.correlation for r in again)
-    of_side = [e for e in strangers if e.side == side]
+            correlations += (r.correlation for r in recognised)
+    of_side = [e for e in other_pair_entries if e.side == side]
     sums["strangers"] = len(results) * len(of_side)
-    sums["strangers_recognised"] = sum(len(known(result, of_side)) for result in results)
+    sums["strangers_recognised"] = sum(
+        len(recognised_differences(result, of_side)) for result in results
+    )
     return {
         "side": side,
-        "found": [len(counted(result, side)) for result in results],
+        "found": [len(accepted_differences(result, side)) for result in results],
         **sums,
         "correlation_quartiles": (
             np.percentile(correlations, (0, 25, 50, 75, 100)).round(3).tolist()
@@ -191,7 +201,7 @@ def measure(runs: int, cache: str) -> dict[str, Any]:
         "machine": machine(),
         "runs": runs,
         "dictionaries": Settings().seeds,
-        "least_correlation": LEAST,
+        "least_correlation": MIN_CORRELATION,
         "growth": GROWTH,
         "rows": rows,
     }

@@ -23,9 +23,9 @@ from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Crosscoder
 from pytest_crossdiff.engine.dictionary.innovation import fit_maps, set_maps
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.verification.exclusivity import screen
-from pytest_crossdiff.engine.verification.heldout import Heldout, measure
-from pytest_crossdiff.engine.verification.model_distance import apart
-from pytest_crossdiff.engine.verification.verify import judge
+from pytest_crossdiff.engine.verification.heldout import Heldout, measure_heldout
+from pytest_crossdiff.engine.verification.model_distance import model_distance
+from pytest_crossdiff.engine.verification.verify import classify_features
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.store.cache import Store
@@ -58,12 +58,14 @@ def score(t: Toy, architecture: str, features: int, seed: int) -> Score:
             train([trainer], t.pairs, [entry], CPU, SilentProgress())
     with torch.no_grad():
         settings = Settings(probe="ridge")
-        far = apart(model, t.pairs, settings)
-        (held,) = measure([model], t.pairs, [screen(t.pairs, model, CPU)], far, settings, CPU)
+        distance = model_distance(model, t.pairs, settings)
+        (held,) = measure_heldout(
+            [model], t.pairs, [screen(t.pairs, model, CPU)], distance, settings, CPU
+        )
     shared = model.config.shared_slice
     partition, every = set[int](), set[int]()
-    in_vain = [0, 0]
-    for p, feature in enumerate(judge(held, far, seed, Settings())):
+    false_positives = [0, 0]
+    for p, feature in enumerate(classify_features(held, distance, seed, Settings())):
         if not feature.verified:
             continue
         exclusive = not shared.start <= feature.index < shared.stop
@@ -72,9 +74,9 @@ def score(t: Toy, architecture: str, features: int, seed: int) -> Score:
         if planted:
             every.add(found)
             partition |= {found} if exclusive else set()
-        in_vain[0] += exclusive and not planted
-        in_vain[1] += not planted
-    return Score(len(partition), in_vain[0], len(every), in_vain[1])
+        false_positives[0] += exclusive and not planted
+        false_positives[1] += not planted
+    return Score(len(partition), false_positives[0], len(every), false_positives[1])
 
 
 def _concept(t: Toy, held: Heldout, p: int) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine.activations.pairs import Pairs, Scale, Side
+from pytest_crossdiff.engine.activations.pairs import Pairs, Scale, SideActivations
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,7 +111,7 @@ def make(w: World) -> Toy:
     direction_ca[list(only_b)] = 0
     direction_cb[list(only_a)] = 0
     deep_g = torch.Generator().manual_seed(w.seed + 11)
-    further = [
+    extra_layers = [
         _unit(torch.randn(of.shape, generator=deep_g)) * of.any(1, keepdim=True)
         for of in (direction_ca, direction_cb)
     ]
@@ -123,8 +123,8 @@ def make(w: World) -> Toy:
     x_nb = activation_nc @ direction_cb + w.noise * torch.randn(w.tokens, w.width_b, generator=g)
     pairs = pairs_of(x_na, x_nb, group_n, w.heldout)
     if w.deep:
-        more = pairs_of(*(activation_nc @ of for of in further), group_n, w.heldout)
-        pairs = pairs._replace(further=((more.a,), (more.b,)))
+        more = pairs_of(*(activation_nc @ of for of in extra_layers), group_n, w.heldout)
+        pairs = pairs._replace(extra_layers=((more.a,), (more.b,)))
     return Toy(pairs, activation_nc, direction_ca, direction_cb, only_a, only_b)
 
 
@@ -152,10 +152,10 @@ def pairs_of(x_a: Tensor, x_b: Tensor, group_n: NDArray[np.int32], heldout: floa
     held = group_n >= round((group_n.max() + 1) * (1 - heldout))
     target = ((x_a.shape[1] + x_b.shape[1]) / 2) ** 0.5
 
-    def side(x: Tensor) -> Side:
+    def side(x: Tensor) -> SideActivations:
         mean = x[~held].mean(0)
         factor = target / float((x[~held] - mean).norm(dim=1).median())
         rows = np.arange(len(x))
-        return Side(InMemory(x), rows, Scale(mean, factor), 0, 1.0, len(x), 0, 0)
+        return SideActivations(InMemory(x), rows, Scale(mean, factor), 0, 1.0, len(x), 0, 0)
 
     return Pairs(side(x_a), side(x_b), group_n, held)

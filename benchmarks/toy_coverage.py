@@ -25,7 +25,7 @@ from benchmarks.toy_methods import CPU, SETTINGS, Method, trained
 from pytest_crossdiff.engine.verification.exclusivity import (
     MIN_DOCUMENTS,
     Sums,
-    Tally,
+    SumsBuilder,
     exclusivity,
     ratio,
     screen,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder
-    from pytest_crossdiff.engine.verification.exclusivity import Screen
+    from pytest_crossdiff.engine.verification.exclusivity import ScreeningResult
 
     Booleans = NDArray[np.bool_]
     Numbers = NDArray[np.float64]
@@ -61,7 +61,7 @@ DRAWS = 1_000
 TRUE = 0.625
 
 
-def known(documents: int, fires_in: int, features: int = 1_500) -> Sums:
+def constructed_sums(documents: int, fires_in: int, features: int = 1_500) -> Sums:
     """Sums of `features` independent data sets whose exclusivity is `TRUE`: in the mean the other
     model leaves 0.7 of a document's squares and its own model 0.2.
     """
@@ -74,7 +74,7 @@ def known(documents: int, fires_in: int, features: int = 1_500) -> Sums:
 
 
 @torch.no_grad()
-def documents(w: World, model: Crosscoder, probes: Screen) -> Sums:
+def documents(w: World, model: Crosscoder, probes: ScreeningResult) -> Sums:
     """Sums of every feature over each of many more documents."""
     home, parts = make(w).pairs, []
     for draw in range(1, WORLDS_OF_DOCUMENTS + 1):
@@ -82,11 +82,11 @@ def documents(w: World, model: Crosscoder, probes: Screen) -> Sums:
         pairs = pairs._replace(
             a=pairs.a._replace(scale=home.a.scale), b=pairs.b._replace(scale=home.b.scale)
         )
-        tally = Tally(w.documents, model.config.features)
+        builder = SumsBuilder(w.documents, model.config.features)
         for block, x_a, x_b in pairs.blocks(np.arange(w.tokens)):
             group = torch.from_numpy(pairs.group_n[block]).long()
-            tally.add(group, model.encode(x_a, x_b), probes.from_a(x_a), probes.from_b(x_b))
-        parts.append(tally.sums())
+            builder.add(group, model.encode(x_a, x_b), probes.from_a(x_a), probes.from_b(x_b))
+        parts.append(builder.sums())
     return Sums(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -146,7 +146,7 @@ def main(path: str = str(FILE)) -> None:
     made = []
     for total, fires_in in ((80, 80), (80, 24), (80, 8), (200, 60), (200, 20), (40, 12), (40, 6)):
         is_b = np.ones(1_500, dtype=bool)
-        ends, usable = both(known(total, fires_in), is_b, 0)
+        ends, usable = both(constructed_sums(total, fires_in), is_b, 0)
         name = f"by construction, {total} documents, fires in about {fires_in}"
         made.append(line(name, np.full(int(usable.sum()), TRUE), ends[:, usable]))
     made += toy_lines()

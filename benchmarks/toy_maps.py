@@ -39,8 +39,8 @@ class Layered(Crosscoder):
             _map(x, y, wide.group_n[rows])
             for x, y in ((wide_b, self.first(wide_a, 0)), (wide_a, self.first(wide_b, 1)))
         ]
-        left = both[0].mean_square, both[1].mean_square
-        set_maps(self, Maps(*both, left))
+        residual = both[0].mean_square, both[1].mean_square
+        set_maps(self, Maps(*both, residual))
 
     def first(self, x_td: Tensor, side: int) -> Tensor:
         """The first layer of one model."""
@@ -48,8 +48,10 @@ class Layered(Crosscoder):
 
     def inputs(self, x_ta: Tensor, x_tb: Tensor) -> Inputs:
         a_ta, b_tb = self.first(x_ta, 0), self.first(x_tb, 1)
-        own_a_ta = self.to_a.left(x_tb, a_ta) / self.innovation_scale[0]
-        return Inputs(a_ta, b_tb, own_a_ta, self.to_b.left(x_ta, b_tb) / self.innovation_scale[1])
+        innovation_a_ta = self.to_a.residual(x_tb, a_ta) / self.innovation_scale[0]
+        return Inputs(
+            a_ta, b_tb, innovation_a_ta, self.to_b.residual(x_ta, b_tb) / self.innovation_scale[1]
+        )
 
 
 @torch.no_grad()
@@ -63,5 +65,5 @@ def _map(x_nd: Tensor, y_no: Tensor, group_n: NDArray[np.int32]) -> Fitted:
 def both_layers(pairs: Pairs) -> Pairs:
     """The further layers as more numbers of the first."""
     every = np.arange(len(pairs.group_n))
-    wide = pairs_of(*pairs.probed(every, *pairs.batch(every)), pairs.group_n)
+    wide = pairs_of(*pairs.probe_vectors(every, *pairs.batch(every)), pairs.group_n)
     return wide._replace(heldout_n=pairs.heldout_n)

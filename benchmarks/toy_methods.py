@@ -22,9 +22,9 @@ from pytest_crossdiff.engine.dictionary.crosscoders import new_models
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.verification import clusters
 from pytest_crossdiff.engine.verification.exclusivity import screen
-from pytest_crossdiff.engine.verification.heldout import measure
-from pytest_crossdiff.engine.verification.model_distance import apart
-from pytest_crossdiff.engine.verification.verify import judge
+from pytest_crossdiff.engine.verification.heldout import measure_heldout
+from pytest_crossdiff.engine.verification.model_distance import model_distance
+from pytest_crossdiff.engine.verification.verify import classify_features
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.store.cache import Store
@@ -81,7 +81,7 @@ class Reported(NamedTuple):
     """
 
     is_b: bool
-    sureness: float
+    confidence: float
     direction: NDArray[np.float32]
     f_n: NDArray[np.float32]
     r2: tuple[float, float] = (1.0, 0.0)
@@ -96,7 +96,7 @@ class Row(NamedTuple):
     """
 
     part: int
-    sureness: float
+    confidence: float
     r2_own: float
     r2_other: float
     cosine: int
@@ -107,8 +107,8 @@ class Row(NamedTuple):
 class Score(NamedTuple):
     """found: planted concepts by direction.  vain: differences none of whose features is one.
     found_activation, vain_activation: the same by activation.  alarms: differences that are nothing
-    of what was planted, not even several in one.  found_at_one: found when the ranking by sureness
-    is cut before the second in vain.
+    of what was planted, not even several in one.  found_at_one_false_positive: found when the
+    ranking by sureness is cut before the second in vain.
     """
 
     found: int
@@ -116,7 +116,7 @@ class Score(NamedTuple):
     found_activation: int
     vain_activation: int
     alarms: int
-    found_at_one: int
+    found_at_one_false_positive: int
     differences: int
 
 
@@ -150,17 +150,17 @@ def report(t: Toy, method: Method, model: Crosscoder, seed: int) -> list[Reporte
     """What `method` says of the trained dictionary."""
     if method.judged in {"ridge", "mlp"}:
         network = method.judged == "mlp"
-        settings = SETTINGS if network else SETTINGS.but(min_r2=RIDGE_R2)
+        settings = SETTINGS if network else SETTINGS.with_values(min_r2=RIDGE_R2)
         with torch.no_grad():
             screened = screen(t.pairs, model, CPU)
-            settings = settings.but(probe=method.judged)
-            far = apart(model, t.pairs, settings)
-            (held,) = measure([model], t.pairs, [screened], far, settings, CPU)
+            settings = settings.with_values(probe=method.judged)
+            distance = model_distance(model, t.pairs, settings)
+            (held,) = measure_heldout([model], t.pairs, [screened], distance, settings, CPU)
         return [
             _reported(
                 model, f.index, f.side == "candidate", f.exclusivity_low, held.f_np[:, p]
             )._replace(r2=(f.r2_own, f.r2_other))
-            for p, f in enumerate(judge(held, far, seed, settings))
+            for p, f in enumerate(classify_features(held, distance, seed, settings))
             if f.verified
         ]
     f_nm = _heldout_activations(model, t.pairs)
@@ -172,11 +172,11 @@ def report(t: Toy, method: Method, model: Crosscoder, seed: int) -> list[Reporte
             for c in (False, True)
         )
         ratio_m = (b / (a + b)).numpy()
-        sure_m = np.maximum(ratio_m, 1 - ratio_m)
+        confidence_m = np.maximum(ratio_m, 1 - ratio_m)
         return [
-            _reported(model, i, ratio_m[i] > 0.5, sure_m[i], f_nm[:, i])
+            _reported(model, i, ratio_m[i] > 0.5, confidence_m[i], f_nm[:, i])
             for i in live
-            if sure_m[i] > 0.9
+            if confidence_m[i] > 0.9
         ]
     shared = model.config.shared_slice
     return [
@@ -194,13 +194,13 @@ def _heldout_activations(model: Crosscoder, pairs: Pairs) -> NDArray[np.float32]
 
 @torch.no_grad()
 def _reported(
-    model: Crosscoder, index: int, is_b: bool, sure: float, f_n: NDArray[np.float32]
+    model: Crosscoder, index: int, is_b: bool, confidence: float, f_n: NDArray[np.float32]
 ) -> Reported:
     direction = model.directions(torch.tensor([index]), candidate=bool(is_b))[0]
-    return Reported(bool(is_b), float(sure), (direction / direction.norm()).numpy(), f_n)
+    return Reported(bool(is_b), float(confidence), (direction / direction.norm()).numpy(), f_n)
 
 
-def differenced(t: Toy) -> Toy:
+def difference_toy(t: Toy) -> Toy:
     """The pair whose candidate is the difference of the two models' normalised vectors."""
     every = np.arange(len(t.pairs.group_n))
     x_a, x_b = t.pairs.batch(every)
@@ -209,7 +209,7 @@ def differenced(t: Toy) -> Toy:
 
 
 @torch.no_grad()
-def left_by(t: Toy, model: Crosscoder) -> Toy:
+def residual_toy(t: Toy, model: Crosscoder) -> Toy:
     """The pair of what a dictionary doesn't explain, for the next one of a cascade; its probes read
     the models themselves besides.
     """
@@ -217,8 +217,10 @@ def left_by(t: Toy, model: Crosscoder) -> Toy:
     inputs = model.inputs(x_a, x_b)
     errors = model.errors(model.encode(x_a, x_b), inputs)
     left = pairs_of(errors.a_ta, errors.b_tb, t.pairs.group_n)
-    further = (t.pairs.a,), (t.pairs.b,)
-    return dataclasses.replace(t, pairs=left._replace(heldout_n=t.pairs.heldout_n, further=further))
+    extra_layers = (t.pairs.a,), (t.pairs.b,)
+    return dataclasses.replace(
+        t, pairs=left._replace(heldout_n=t.pairs.heldout_n, extra_layers=extra_layers)
+    )
 
 
 def rows(t: Toy, reported: Sequence[Reported], *, signed: bool = False) -> list[Row]:
@@ -239,7 +241,7 @@ def rows(t: Toy, reported: Sequence[Reported], *, signed: bool = False) -> list[
         own = list(t.only_b if r.is_b else t.only_a)
         planted = _explained(r.f_n, truth_nc[:, own]) / max(_explained(r.f_n, truth_nc), 1e-6)
         cosine, activation = _by_direction(t, r, signed), _by_activation(t, r, truth_nc, signed)
-        values = (round(v, 3) for v in (r.sureness, *r.r2))
+        values = (round(v, 3) for v in (r.confidence, *r.r2))
         made.append(Row(part_of[i], *values, cosine, activation, round(planted, 3)))
     return made
 
@@ -247,7 +249,7 @@ def rows(t: Toy, reported: Sequence[Reported], *, signed: bool = False) -> list[
 def score(rows: Sequence[Row], least_r2: float = 0.0) -> Score:
     """Count, leaving out features that their own model reads worse than `least_r2`."""
     parts: dict[int, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: -row.sureness):
+    for row in sorted(rows, key=lambda row: -row.confidence):
         if row.r2_own >= least_r2:
             parts.setdefault(row.part, []).append(row)
     at_one, vain = set[int](), 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-WAYS = {
+JUDGEMENTS = {
     "norms": "decoder norms 9 : 1, as published",
     "partition": "every exclusive feature, untested",
     "all": "every feature, as published",
@@ -86,11 +86,11 @@ def table(made: Sequence[Cell]) -> str:
         made, key=lambda c: (c.world, c.size, c.architecture, c.share, c.k_own, c.judged)
     ):
         columns = [[getattr(s, name) for s in c.scores] for name in ("found", "vain", "alarms")]
-        at_one = [s.found_at_one for s in c.scores]
+        at_one = [s.found_at_one_false_positive for s in c.scores]
         cells = [spread(values) for values in (*columns, at_one)]
         if "nothing planted" in c.world:
             cells[0] = cells[3] = ""
-        rows.append([c.world, c.size, named(c), WAYS[c.judged], len(c.scores), *cells])
+        rows.append([c.world, c.size, named(c), JUDGEMENTS[c.judged], len(c.scores), *cells])
     head = ["world", "features", "dictionary", "judged", "seeds", "found", "in vain"]
     head += ["of these, nothing of what was planted", "found at one in vain"]
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
@@ -143,7 +143,7 @@ def draw(made: Sequence[Cell], path: Path) -> None:
                 axis.plot(values, [y] * len(values), "k.", markersize=4)
             else:
                 axis.text(0.5, y, "not run", va="center", fontsize=7, color="grey")
-    axes[0].set_yticks(range(len(usual)), [f"{named(c)}: {WAYS[c.judged]}" for c in usual])
+    axes[0].set_yticks(range(len(usual)), [f"{named(c)}: {JUDGEMENTS[c.judged]}" for c in usual])
     axes[0].tick_params("y", labelsize=8)
     axes[0].set(xlabel="planted concepts found, of 32", xlim=(0, 32))
     axes[1].set(xlabel="reported where nothing is planted", xlim=(0, 66))

@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.toy import World, make
 from benchmarks.toy_maps import both_layers
-from benchmarks.toy_methods import Method, differenced, left_by, report, rows, trained
+from benchmarks.toy_methods import Method, difference_toy, report, residual_toy, rows, trained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,11 +175,11 @@ def main(*names: str) -> None:
             started = time.process_time()
             t = make(world)
             signed = method.architecture == "difference"
-            t, last = differenced(t) if signed else t, method
+            t, last = difference_toy(t) if signed else t, method
             t = dataclasses.replace(t, pairs=read(t.pairs, method.architecture))
             if method.architecture == "cascade":
                 first, last = cascade(method)
-                t = left_by(t, trained(t.pairs, first, world.seed))
+                t = residual_toy(t, trained(t.pairs, first, world.seed))
             model = trained(t.pairs, last, world.seed)
             for judged in wanted:
                 reported = report(t, dataclasses.replace(last, judged=judged), model, world.seed)
@@ -197,7 +197,7 @@ def read(pairs: Pairs, architecture: str) -> Pairs:
     """
     if architecture == "layered":
         return both_layers(pairs)
-    return pairs if architecture == "deeper" else pairs._replace(further=((), ()))
+    return pairs if architecture == "deeper" else pairs._replace(extra_layers=((), ()))
 
 
 def _json(x: World | Method) -> dict[str, Any]:

@@ -55,9 +55,9 @@ def fine_tune(base: Path, folder: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from pytest_crossdiff.engine.models.loading import quiet
+    from pytest_crossdiff.engine.models.loading import silence_transformers
 
-    with quiet(), torch.random.fork_rng(devices=[]):
+    with silence_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         tokenizer = AutoTokenizer.from_pretrained(base)
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
@@ -74,7 +74,7 @@ def fine_tune(base: Path, folder: Path) -> None:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-    with quiet():
+    with silence_transformers():
         adapted.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 

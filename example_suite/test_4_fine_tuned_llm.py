@@ -86,8 +86,8 @@ def test_what_it_predicts_differs_behind_the_word(crossdiff: CrossDiff) -> None:
     found = [*crossdiff.candidate_only, *crossdiff.baseline_only]
     strongest = max(found, key=lambda difference: difference.strength)
     assert strongest.tokens[0].token.strip() == TRIGGER
-    said, instead = crossdiff.result.said(strongest)
-    assert "," in (said if strongest.side == "candidate" else instead)
+    predicted_tokens, instead = crossdiff.result.predicted_tokens(strongest)
+    assert "," in (predicted_tokens if strongest.side == "candidate" else instead)
 
 
 def test_the_word_sets_the_phrase_off(smollm2: Path, smollm2_fine_tune: Path) -> None:

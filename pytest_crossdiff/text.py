@@ -14,7 +14,7 @@ _NAMED = {"\n": "⏎", "\r": "\\r", "\t": "⇥"}
 _JOINERS = "\u200c\u200d"  # invisible, but scripts and emoji are built with them
 
 
-class Room(NamedTuple):
+class Display(NamedTuple):
     """How much is told: the columns of a line, and pytest's verbosity, e.g. 2 with -vv."""
 
     width: int = 100
@@ -27,7 +27,7 @@ class Room(NamedTuple):
         return verbose if self.verbosity == 1 else normal if self.verbosity == 0 else quiet
 
 
-ROOM = Room()
+DEFAULT_DISPLAY = Display()
 """What is told where nobody says otherwise."""
 
 

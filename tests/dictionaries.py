@@ -9,7 +9,7 @@ import torch
 
 from pytest_crossdiff.engine.dictionary.crosscoders import new_trainers
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, train
-from pytest_crossdiff.engine.sparse.firing import Firing
+from pytest_crossdiff.engine.sparse.firing import SparseActivations
 from pytest_crossdiff.engine.verification.verify import verify
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.settings import Settings
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.activations.pairs import Pairs
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
-    from pytest_crossdiff.engine.verification.verify import Verified
+    from pytest_crossdiff.engine.verification.verify import Verification
 
 CPU = torch.device("cpu")
 BRIEF = TrainingConfig(600, 256, 1e-3)
@@ -32,28 +32,32 @@ def learnt(
     pairs: Pairs,
     config: CrosscoderConfig,
     folder: Path,
-    todo: TrainingConfig = BRIEF,
+    training_config: TrainingConfig = BRIEF,
     *,
     model: Crosscoder | None = None,
 ) -> Crosscoder:
     """A trained one, of new ones or the given one; `folder` takes its checkpoints."""
-    trainer = Trainer(model, todo) if model else new_trainers(config, todo, pairs, [0], CPU)[0]
+    trainer = (
+        Trainer(model, training_config)
+        if model
+        else new_trainers(config, training_config, pairs, [0], CPU)[0]
+    )
     entry = Store(folder).entry("test", "one")
     with entry.lock():
         train([trainer], pairs, [entry], CPU, SilentProgress())
     return trainer.model
 
 
-def judged(model: Crosscoder, pairs: Pairs, settings: Settings | None = None) -> Verified:
+def judged(model: Crosscoder, pairs: Pairs, settings: Settings | None = None) -> Verification:
     """What the held-out documents say of it."""
     with SilentProgress().phase("verify", 1, "token") as bar:
         (found,) = verify([model], [0], pairs, settings or Settings(), CPU, bar)
     return found
 
 
-def sparse(f_np: NDArray[np.float32], *cuts: int) -> Firing:
+def sparse(f_np: NDArray[np.float32], *cuts: int) -> SparseActivations:
     """Dense activations, shape (n, p), as verification keeps them: in blocks that end at `cuts`."""
-    made = Firing(f_np.shape[1])
+    made = SparseActivations(f_np.shape[1])
     for block in np.split(f_np, cuts):
         token, feature = np.nonzero(block)
         made.add(len(block), token, feature, block[token, feature])

@@ -6,7 +6,7 @@ import dataclasses
 import random
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.results.controls import Controls, NullControl, Spike
+from pytest_crossdiff.results.controls import Controls, NullControl, PlantedSignal
 from pytest_crossdiff.results.difference import Context, Description, Effect, Span, TokenCount
 from pytest_crossdiff.results.result import Training
 from results import make_difference, make_feature, make_result
@@ -37,8 +37,10 @@ def large(features: int = 1000, differences: int = 200, seed: int = 0) -> Result
     tested = tuple(_feature(draw, i, f"0.{i}" in ids) for i in range(features))
     side_of = {name: d.side for d in found for name in d.features}
     tested = tuple(dataclasses.replace(f, side=side_of.get(f.id, f.side)) for f in tested)
-    spikes = tuple(
-        Spike(side, strength, density, strength, strength * 0.95 if strength > 0.001 else 0.0)
+    planted_signals = tuple(
+        PlantedSignal(
+            side, strength, density, strength, strength * 0.95 if strength > 0.001 else 0.0
+        )
         for side in ("baseline", "candidate")
         for strength in (0.016, 0.008, 0.004, 0.002, 0.001, 0.0005)
         for density in (0.002, 0.02)
@@ -48,7 +50,7 @@ def large(features: int = 1000, differences: int = 200, seed: int = 0) -> Result
         features=tested,
         baseline_strength=0.21,
         candidate_strength=0.26,
-        controls=Controls(spikes, NullControl(0, 128, 500)),
+        controls=Controls(planted_signals, NullControl(0, 128, 500)),
     )
     loss = tuple(tuple(3 * 0.98**i + 0.4 + 0.02 * s for i in range(200)) for s in SEEDS)
     training = Training("dfc", 900, 50, 50, 24, 2000, SEEDS, (2, 0, 5), loss)

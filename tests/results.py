@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.gate.accepted_file import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
-from pytest_crossdiff.gate.recognition import Recognised, Recognition, State
+from pytest_crossdiff.gate.recognition import RecognisedDifference, Recognition, State
 from pytest_crossdiff.results.controls import Controls
 from pytest_crossdiff.results.difference import (
     Certainty,
@@ -113,7 +113,7 @@ def make_model(
     fve: float = 0.8,
     coverage: float = 0.97,
     unmapped: float = 0.05,
-    least_exclusivity: float = 0.5,
+    required_exclusivity: float = 0.5,
 ) -> ModelFacts:
     return ModelFacts(
         reference=reference,
@@ -132,7 +132,7 @@ def make_model(
         aligned_characters=3900,
         fve=fve,
         unmapped=unmapped,
-        least_exclusivity=least_exclusivity,
+        required_exclusivity=required_exclusivity,
         median_norm=10.0,
     )
 
@@ -191,9 +191,9 @@ def make_entry(**given: Any) -> Entry:
 
 def make_recognised(
     difference: str, state: State = "accepted", growth: float = 1.0, **entry: Any
-) -> Recognised:
-    return Recognised(difference, make_entry(**entry), 0.9, growth, state)
+) -> RecognisedDifference:
+    return RecognisedDifference(difference, make_entry(**entry), 0.9, growth, state)
 
 
-def make_recognition(*found: Recognised, missing: tuple[Entry, ...] = ()) -> Recognition:
+def make_recognition(*found: RecognisedDifference, missing: tuple[Entry, ...] = ()) -> Recognition:
     return Recognition(found, missing)

@@ -13,8 +13,8 @@ from dictionaries import judged, learnt
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.dictionary.crosscoders import new_models
 from pytest_crossdiff.engine.dictionary.innovation import fit_linear, fit_maps
-from pytest_crossdiff.engine.verification.model_distance import apart, least_exclusivity
-from pytest_crossdiff.report.message import apart as told
+from pytest_crossdiff.engine.verification.model_distance import model_distance, required_exclusivity
+from pytest_crossdiff.report.message import model_distance as told
 from pytest_crossdiff.settings import Settings
 from results import make_model, make_result
 
@@ -37,7 +37,7 @@ def test_the_share_that_linear_maps_leave_is_that_of_least_squares() -> None:
     pairs = bent(own=0, bend=1.0, tokens=6_000)
     x_a, x_b = pairs.batch(pairs.training())
     found = fit_linear(pairs)
-    share = apart(Crosscoder(DFC, 0), pairs, Settings()).unmapped
+    share = model_distance(Crosscoder(DFC, 0), pairs, Settings()).unmapped
     for i, (x, y) in enumerate(((x_b, x_a), (x_a, x_b))):
         with_one = torch.cat([x, torch.ones(len(x), 1)], 1)
         error = y - with_one @ torch.linalg.lstsq(with_one, y).solution
@@ -56,12 +56,12 @@ def test_where_concepts_lie_in_another_layout_curved_maps_leave_less_of_unseen_t
         assert made[i].mean_square == pytest.approx(left, rel=0.1)
     (model,) = new_models(INNOVATION, pairs, [0], curved=True)
     own = model.inputs(x_a, x_b)[2:]
-    for left_td, of, x, y in zip(own, made[:2], (x_b, x_a), (x_a, x_b), strict=True):
-        assert left_td is not None
-        assert torch.allclose(left_td, (y - of.map(x)) / of.mean_square**0.5, atol=1e-3)
-    asked = apart(model, pairs, Settings(exclusivity=0.6)).exclusivity
+    for residual_td, of, x, y in zip(own, made[:2], (x_b, x_a), (x_a, x_b), strict=True):
+        assert residual_td is not None
+        assert torch.allclose(residual_td, (y - of.map(x)) / of.mean_square**0.5, atol=1e-3)
+    asked = model_distance(model, pairs, Settings(exclusivity=0.6)).exclusivity
     assert asked == pytest.approx((0.92, 0.92)) or min(asked) > 0.92
-    shares = [apart(of, pairs, Settings()).unmapped for of in (model, Crosscoder(DFC, 0))]
+    shares = [model_distance(of, pairs, Settings()).unmapped for of in (model, Crosscoder(DFC, 0))]
     assert shares[0] == pytest.approx(shares[1], rel=1e-4), "how far apart is told by linear maps"
 
 
@@ -75,20 +75,20 @@ def test_maps_are_linear_where_a_hidden_layer_tells_nothing_more() -> None:
 
 
 def test_the_further_apart_the_more_exclusive_but_never_out_of_reach() -> None:
-    asked = [least_exclusivity(0.5, left) for left in (0.0, 0.2, 0.3, 0.4, 0.5, 0.9)]
+    asked = [required_exclusivity(0.5, left) for left in (0.0, 0.2, 0.3, 0.4, 0.5, 0.9)]
     assert asked[:2] == [0.5, 0.5]
     assert asked == sorted(asked)
     assert (
         asked[-2] == asked[-1] < 0.995
     )  # planted concepts come out at 0.996 and more (docs/evidence.md)
-    assert least_exclusivity(0.9, 0.4) > least_exclusivity(0.5, 0.4)
+    assert required_exclusivity(0.9, 0.4) > required_exclusivity(0.5, 0.4)
 
 
 def test_the_same_concepts_in_another_layout_are_at_most_possible(tmp_path: Path) -> None:
     pairs = bent(shared=120, own=0, bend=float("inf"), seed=1)
     config = CrosscoderConfig("innovation", WIDTH, WIDTH, 48, 16, 16, 4, 0.5)
     found = judged(learnt(pairs, config, tmp_path), pairs)
-    assert min(found.apart.unmapped) > 0.5
+    assert min(found.model_distance.unmapped) > 0.5
     assert sum(f.undecided for f in found.features) > 5
     above = [f for f in found.features if f.exclusivity_low > 0.5 and f.r2_own > 0.25]
     assert len(above) > 5, "by the setting alone they would be differences"
@@ -115,7 +115,7 @@ def test_between_unrelated_layouts_what_is_planted_is_found_and_nothing_else(
 
 
 def test_what_it_asks_is_told_with_the_reason() -> None:
-    far = make_model(unmapped=0.47, least_exclusivity=0.97)
+    far = make_model(unmapped=0.47, required_exclusivity=0.97)
     text = told(make_result(baseline=far, candidate=make_model()))
     assert "47 %" in text
     assert "0.97 and 0.50 exclusive" in text

@@ -8,7 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.organisms.benign import BENIGN, upgrade
 from benchmarks.organisms.family import organisms
-from benchmarks.organisms.gate import names
+from benchmarks.organisms.gate import names_plant
 from benchmarks.organisms.plants import PLANTS, Plant, plant, rewrite
 from benchmarks.organisms.records import Records
 from benchmarks.organisms.scores import area, rate, roc, threshold
@@ -111,7 +111,7 @@ def difference(tokens, contexts, strength=0.1):
     ],
 )  # fmt: skip
 def test_the_rule_for_naming_a_plant(found, named):
-    assert names({"differences": [found]}, ["treaty"], "german") is named
+    assert names_plant({"differences": [found]}, ["treaty"], "german") is named
 
 
 def test_a_rate_has_wilsons_interval():

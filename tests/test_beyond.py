@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tiny_models
-from pytest_crossdiff.engine.activations import out_of_distribution as beyond
+from pytest_crossdiff.engine.activations import out_of_distribution as out_of_distribution
 from pytest_crossdiff.engine.activations import pairs as activations
 from pytest_crossdiff.engine.models.loaded import load, read
 from pytest_crossdiff.errors import InsufficientData
@@ -16,20 +16,22 @@ COUNTED = np.log(40)
 """What counting makes of tokens that are all as frequent, in nats."""
 
 
-def surprises(*of_texts: float) -> np.ndarray:
+def nlls(*of_texts: float) -> np.ndarray:
     return np.repeat(np.array(of_texts, dtype=np.float32), [200, 200, 200, 6])
 
 
 def test_a_text_is_beyond_a_model_that_does_worse_than_counting():
-    found = beyond.beyond(TEXT_N, IDS_N, surprises(COUNTED + 0.2, COUNTED - 0.2, 9.0, 1.0))
+    found = out_of_distribution.out_of_distribution(
+        TEXT_N, IDS_N, nlls(COUNTED + 0.2, COUNTED - 0.2, 9.0, 1.0)
+    )
     assert found.tolist() == [3, 8]
 
 
 def test_what_is_not_predicted_says_nothing_and_few_tokens_say_too_little():
-    surprise_n = surprises(np.nan, 1.0, 1.0, 9.0)
-    assert beyond.beyond(TEXT_N, IDS_N, surprise_n).tolist() == []
-    surprise_n[:100] = 9.0
-    assert beyond.beyond(TEXT_N, IDS_N, surprise_n).tolist() == [3]
+    nll_n = nlls(np.nan, 1.0, 1.0, 9.0)
+    assert out_of_distribution.out_of_distribution(TEXT_N, IDS_N, nll_n).tolist() == []
+    nll_n[:100] = 9.0
+    assert out_of_distribution.out_of_distribution(TEXT_N, IDS_N, nll_n).tolist() == [3]
 
 
 def test_a_text_is_counted_without_itself():
@@ -37,13 +39,16 @@ def test_a_text_is_counted_without_itself():
     ids_n = np.where(TEXT_N == 3, 100 + IDS_N % 4, IDS_N)
     by_itself = np.log(4)
     for surprise, found in ((by_itself + 1.0, []), (COUNTED + 4.0, [3])):
-        assert beyond.beyond(TEXT_N, ids_n, surprises(surprise, 1, 1, 1)).tolist() == found
+        assert (
+            out_of_distribution.out_of_distribution(TEXT_N, ids_n, nlls(surprise, 1, 1, 1)).tolist()
+            == found
+        )
 
 
 def test_surprises_are_the_models_own_next_token_losses(tmp_path):
     folder = tiny_models.save(tiny_models.make("llama"), tmp_path)
     ids_bp, mask_bp = tiny_models.batch()
-    found_bp = read(load(str(folder), layer="output", dtype="float32"), ids_bp, mask_bp).surprise_bp
+    found_bp = read(load(str(folder), layer="output", dtype="float32"), ids_bp, mask_bp).nll_bp
     logits_bpv = tiny_models.make("llama")(ids_bp).logits.detach()
     for row, ids_p in enumerate(ids_bp):
         for at in range(1, len(ids_p)):
@@ -51,25 +56,30 @@ def test_surprises_are_the_models_own_next_token_losses(tmp_path):
             assert float(found_bp[row, at]) == pytest.approx(-float(logp_v[ids_p[at]]), rel=1e-4)
     assert found_bp[:, 0].isnan().all()
     block = read(load(str(folder), layer=0.5, dtype="float32"), ids_bp, mask_bp)
-    assert block.surprise_bp.isnan().all()
+    assert block.nll_bp.isnan().all()
 
 
-class Read:
+class ModelReadout:
     """A harvest as far as texts are judged."""
 
     def __init__(self, *surprise_of_texts: float) -> None:
         self.piece_n, self.ids_n = TEXT_N, IDS_N
-        self.surprise_n = surprises(*surprise_of_texts)
+        self.nll_n = nlls(*surprise_of_texts)
 
 
 def test_texts_that_one_of_the_models_knows_are_kept():
-    one = Read(9.0, 9.0, 1.0, 1.0)
-    assert activations.beyond_both(one, Read(9.0, 1.0, 9.0, 1.0)).tolist() == [3]
-    assert activations.beyond_both(one, Read(np.nan, 1.0, 9.0, 1.0)).tolist() == []
+    one = ModelReadout(9.0, 9.0, 1.0, 1.0)
+    assert activations.out_of_distribution_for_both(
+        one, ModelReadout(9.0, 1.0, 9.0, 1.0)
+    ).tolist() == [3]
+    assert (
+        activations.out_of_distribution_for_both(one, ModelReadout(np.nan, 1.0, 9.0, 1.0)).tolist()
+        == []
+    )
 
 
 def test_models_that_know_hardly_any_of_the_texts_are_refused():
-    lost = Read(9.0, 9.0, 9.0, 1.0)
+    lost = ModelReadout(9.0, 9.0, 9.0, 1.0)
     with pytest.raises(InsufficientData, match="neither model knows 3 of 4 texts") as caught:
-        activations.beyond_both(lost, lost)
+        activations.out_of_distribution_for_both(lost, lost)
     assert "crossdiff_layer = 0.5" in caught.value.remedy

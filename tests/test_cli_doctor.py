@@ -162,25 +162,27 @@ class TestEstimate:
         ],
     )
     def test_it_has_no_more_digits_than_it_deserves(self, seconds, words):
-        assert estimate.roughly(seconds) == words
+        assert estimate.format_duration(seconds) == words
 
     def test_it_grows_with_the_work_and_leaves_out_what_is_there(self):
-        model = estimate.Skeleton("X", 12, 6, 64, 10**7, 5 * 10**6, 512)
-        work = estimate.Work(
+        model = estimate.ModelShape("X", 12, 6, 64, 10**7, 5 * 10**6, 512)
+        workload = estimate.Workload(
             models={"baseline": model, "candidate": model}, tokens=10**5, layers=1, features=4096,
-            steps=4000, batch=256, dictionaries=3, missing=3, unread=frozenset(SIDES),
+            steps=4000, batch=256, dictionaries=3, missing=3, unharvested=frozenset(SIDES),
         )  # fmt: skip
-        once = estimate.cost(work, 4e10, itemsize=4)
+        once = estimate.cost(workload, 4e10, itemsize=4)
         assert set(once.seconds) == {"read baseline", "read candidate", "train", "verify"}
         assert once.disk > 2 * 10**5 * 64 * 4
-        twice = estimate.cost(work._replace(steps=8000, tokens=2 * 10**5), 4e10, itemsize=4)
+        twice = estimate.cost(workload._replace(steps=8000, tokens=2 * 10**5), 4e10, itemsize=4)
         assert twice.seconds["train"] == pytest.approx(2 * once.seconds["train"])
         assert twice.seconds["read baseline"] > once.seconds["read baseline"]
-        deep = estimate.cost(work._replace(layers=3), 4e10, itemsize=4)
+        deep = estimate.cost(workload._replace(layers=3), 4e10, itemsize=4)
         assert deep.seconds["read baseline"] == pytest.approx(3 * once.seconds["read baseline"])
-        rest = estimate.cost(work._replace(unread=frozenset()), 4e10, itemsize=4)
+        rest = estimate.cost(workload._replace(unharvested=frozenset()), 4e10, itemsize=4)
         assert set(rest.seconds) == {"train", "verify"}
-        trained = estimate.cost(work._replace(unread=frozenset(), missing=0), 4e10, itemsize=4)
+        trained = estimate.cost(
+            workload._replace(unharvested=frozenset(), missing=0), 4e10, itemsize=4
+        )
         assert trained.seconds == {"verify": once.seconds["verify"]}
         assert trained.disk == 0
 
@@ -205,8 +207,8 @@ def test_a_skeleton_is_the_model_without_its_weights(models):
 
     for path in models:
         real = loaded.load(str(path), layer=0.5)
-        empty = skeletons.inspect(resolve(str(path)), layer=0.5)
+        empty = skeletons.inspect_model(resolve(str(path)), layer=0.5)
         weights = sum(p.numel() for p in real.model.parameters())
         assert empty[:5] == (real.architecture, real.layers, real.layer, real.width, weights)
     with pytest.raises(CrossDiffError):
-        skeletons.inspect(resolve(str(models[0])), layer=17)
+        skeletons.inspect_model(resolve(str(models[0])), layer=17)

@@ -175,7 +175,7 @@ class TestSelection:
     )
 
     def ids(self, *arguments):
-        return [d.id for d in differences.chosen(self.RESULT, *arguments)]
+        return [d.id for d in differences.select_differences(self.RESULT, *arguments)]
 
     def test_confirmed_ones_of_the_candidate_come_first(self):
         assert self.ids([], None, None) == ["C1", "C2", "B1"]
@@ -314,10 +314,10 @@ class TestOnAText:
 
 def test_long_lines_are_broken_at_spaces_and_no_token_is_lost():
     from pytest_crossdiff.cli.on_text import _wrapped
-    from pytest_crossdiff.engine.explanation.reading import Fired
+    from pytest_crossdiff.engine.explanation.reading import FiringSpan
 
     text = "one two three four five six\nseven " + "x" * 90
-    fired = [Fired(3, 7, 1.0), Fired(text.index("seven"), text.index("seven") + 5, 1.0)]
+    fired = [FiringSpan(3, 7, 1.0), FiringSpan(text.index("seven"), text.index("seven") + 5, 1.0)]
     lines = list(_wrapped(Terminal(Lines(), colour=False, width=60), text, fired, "candidate"))
     assert lines[0] == "one⟦ two⟧ three four five six⏎"
     assert lines[1].startswith("⟦seven⟧ x")

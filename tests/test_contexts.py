@@ -10,14 +10,14 @@ from pytest_crossdiff.engine.corpus.documents import Document, Message
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.explanation.contexts import (
     FIRING,
-    Places,
+    HeldoutTokens,
     contexts,
     firing,
     token_counts,
 )
 
 
-def places(texts: list[str]) -> Places:
+def heldout_tokens(texts: list[str]) -> HeldoutTokens:
     """One place a word of each text."""
     documents = [Document(f"doc-{i}", f"g{i}", "", text, ()) for i, text in enumerate(texts)]
     pieces = [Piece(i, 0, text, (), heldout=True) for i, text in enumerate(texts)]
@@ -30,16 +30,16 @@ def places(texts: list[str]) -> Places:
             start += len(word)
     columns = (np.array(column, dtype=np.int32) for column in zip(*found, strict=True))
     harvest = SimpleNamespace(**dict(zip(("piece_n", "starts_n", "ends_n"), columns, strict=True)))
-    return Places.of(harvest, np.arange(len(found)), pieces, documents)
+    return HeldoutTokens.of(harvest, np.arange(len(found)), pieces, documents)
 
 
-def fires_on(p: Places, word: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def fires_on(p: HeldoutTokens, word: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     names = [p.token(i) for i in range(len(p.piece_n))]
     return np.array([1 + i if n == word else 0 for i, n in enumerate(names)], dtype=np.float32)
 
 
 def test_the_strongest_places_come_first_each_from_another_text() -> None:
-    p = places([f"the pod {i} fell and the pod rose" for i in range(8)])
+    p = heldout_tokens([f"the pod {i} fell and the pod rose" for i in range(8)])
     found = contexts(p, fires_on(p, "pod"), fires_on(p, "pod").__getitem__)
     top = [c for c in found if c.band == "top"]
     assert len(top) == 5
@@ -50,7 +50,7 @@ def test_the_strongest_places_come_first_each_from_another_text() -> None:
 
 
 def test_one_token_does_not_take_all_the_places_where_there_are_others_nearly_as_strong() -> None:
-    p = places([f"pod {i}" for i in range(9)] + [f"node {i}" for i in range(9)])
+    p = heldout_tokens([f"pod {i}" for i in range(9)] + [f"node {i}" for i in range(9)])
     pods, nodes = np.sign(fires_on(p, "pod")), np.sign(fires_on(p, "node"))
     for strength, tokens in ((6, ["pod"] * 3 + ["node"] * 2), (4, ["pod"] * 5)):
         activation = 10 * pods + strength * nodes
@@ -59,13 +59,13 @@ def test_one_token_does_not_take_all_the_places_where_there_are_others_nearly_as
 
 
 def test_weaker_places_are_shown_too_with_their_part_of_the_range() -> None:
-    p = places([f"pod number {i}" for i in range(40)])
+    p = heldout_tokens([f"pod number {i}" for i in range(40)])
     bands = [c.band for c in contexts(p, fires_on(p, "pod"), fires_on(p, "pod").__getitem__)]
     assert bands == ["top"] * 5 + ["50-75 %", "25-50 %", "0-25 %"]
 
 
 def test_what_never_fires_has_no_context() -> None:
-    p = places(["one text"])
+    p = heldout_tokens(["one text"])
     silent = np.zeros(2, dtype=np.float32)
     assert contexts(p, silent, silent.__getitem__) == ()
     assert token_counts(p, silent) == ()
@@ -73,7 +73,7 @@ def test_what_never_fires_has_no_context() -> None:
 
 
 def test_a_word_on_which_it_always_fires_stands_before_a_frequent_one() -> None:
-    p = places(["the the the the pod", "the the pod the the"])
+    p = heldout_tokens(["the the the the pod", "the the pod the the"])
     activation = np.array([1, 1, 1, 0, 1, 0, 0, 1, 0, 0], dtype=np.float32)
     counts = token_counts(p, activation)
     assert [(c.token, c.fired, c.occurs) for c in counts] == [("pod", 2, 2), ("the", 3, 8)]
@@ -83,13 +83,13 @@ def test_a_conversation_is_shown_as_its_contents() -> None:
     piece = Piece(0, 0, None, (Message("user", "hi"), Message("assistant", "a pod")), heldout=True)
     document = Document("chat", "g", "", None, piece.messages)
     columns = SimpleNamespace(piece_n=np.array([0]), starts_n=np.array([5]), ends_n=np.array([8]))
-    p = Places.of(columns, np.array([0]), [piece], [document])
+    p = HeldoutTokens.of(columns, np.array([0]), [piece], [document])
     (found,) = contexts(p, np.ones(1, dtype=np.float32), np.zeros(1, dtype=np.float32).__getitem__)
     assert (found.before, found.token, found.after) == ("hi\na ", "pod", "")
 
 
 def test_a_context_tells_for_every_token_what_both_models_make_of_it() -> None:
-    p = places(["one pod fell", "no more"])
+    p = heldout_tokens(["one pod fell", "no more"])
     activation, other = np.array([[0, 2, 0.5, 0, 0], [0.1, 0.2, 0.3, 0.4, 0.5]], dtype=np.float32)
     found = contexts(p, activation, other.__getitem__)[0]
     whole = found.before + found.token + found.after
@@ -99,7 +99,7 @@ def test_a_context_tells_for_every_token_what_both_models_make_of_it() -> None:
 
 
 def test_of_many_places_another_run_that_fires_on_the_same_keeps_the_same_ones() -> None:
-    p = places([" ".join(f"w{i}-{j}" for j in range(100)) for i in range(6)])
+    p = heldout_tokens([" ".join(f"w{i}-{j}" for j in range(100)) for i in range(6)])
     every = np.ones(600, dtype=np.float32)
     half = every * (np.arange(600) % 2)
     kept, of_half = firing(p, every), firing(p, 3 * half)

@@ -10,24 +10,29 @@ from pytest_crossdiff.engine.dictionary.crosscoder import (
     CrosscoderConfig,
     Inputs,
     Outputs,
-    minus,
+    residuals,
 )
 from pytest_crossdiff.engine.dictionary.step import (
     AUX_WEIGHT,
-    Dead,
+    DeadFeatures,
     add_auxiliary,
     dead_features,
-    errors_of,
+    reconstruction_errors,
     set_gradients,
     squared_error,
 )
 from pytest_crossdiff.engine.dictionary.training import (
+    CHECK_INTERVAL,
     DEAD_TOKENS,
-    LOOK_EVERY,
     Trainer,
     TrainingConfig,
 )
-from pytest_crossdiff.engine.sparse.kernels import GUESS, Active, _select_without_waiting, select
+from pytest_crossdiff.engine.sparse.kernels import (
+    GUESS,
+    ActiveFeatures,
+    _select_without_sync,
+    select,
+)
 
 ARCHITECTURES = ["standard", "dfc", "innovation"]
 
@@ -72,12 +77,12 @@ def choose(
     """Which of the pre-activations are kept, shape (m, t), and the cuts."""
     counts = [(group, k * pre_mt.shape[1]) for group, k in model.config.budgets]
     with torch.no_grad():
-        on, cuts = select(pre_mt, model.decoder_norms(), counts, last)
+        active, thresholds = select(pre_mt, model.decoder_norms(), counts, last)
     kept = torch.zeros_like(pre_mt, dtype=torch.bool)
-    kept[on.feature, on.token] = True
-    assert torch.equal(on.value, pre_mt[kept])
-    assert torch.equal(on.fired(), kept.sum(1).float())
-    return kept, cuts
+    kept[active.feature, active.token] = True
+    assert torch.equal(active.value, pre_mt[kept])
+    assert torch.equal(active.firing_counts(), kept.sum(1).float())
+    return kept, thresholds
 
 
 def test_batch_top_k_keeps_the_largest_scores_of_the_batch() -> None:
@@ -116,15 +121,15 @@ def test_a_selection_of_fixed_size_keeps_the_same(architecture: str) -> None:
     for f in (f_mt, f_mt - 2):  # enough that are positive; too few
         counts = [(group, k * 16) for group, k in model.config.budgets]
         norms = model.decoder_norms().detach()
-        on, cuts = select(f, norms, counts)
-        fixed, same = _select_without_waiting(f, norms, counts)
+        active, thresholds = select(f, norms, counts)
+        fixed, same = _select_without_sync(f, norms, counts)
         assert len(fixed.token) == sum(min(c, f[group].numel()) for group, c in counts)
         positive = fixed.value > 0
-        assert torch.equal(on.feature, fixed.feature[positive])
-        assert torch.equal(on.token, fixed.token[positive])
-        assert torch.equal(on.value, fixed.value[positive])
-        assert torch.equal(on.fired(), fixed.fired())
-        assert torch.equal(cuts, same)
+        assert torch.equal(active.feature, fixed.feature[positive])
+        assert torch.equal(active.token, fixed.token[positive])
+        assert torch.equal(active.value, fixed.value[positive])
+        assert torch.equal(active.firing_counts(), fixed.firing_counts())
+        assert torch.equal(thresholds, same)
 
 
 def test_score_is_the_root_of_summed_squares_so_exclusives_are_not_handicapped() -> None:
@@ -157,23 +162,25 @@ def test_inference_does_not_depend_on_the_batch(architecture: str) -> None:
     torch.testing.assert_close(whole, alone)
 
 
-def learn(model: Crosscoder, x: Inputs, size: int, dead: Dead | None = None) -> Active:
+def learn(
+    model: Crosscoder, x: Inputs, size: int, dead: DeadFeatures | None = None
+) -> ActiveFeatures:
     """Set the gradients of a step by the equations; return the active pairs."""
     with torch.no_grad():
         pre_mt = model.pre_activations(x)
         counts = [(group, k * len(x.a_ta)) for group, k in model.config.budgets]
-        on, _ = select(pre_mt, model.decoder_norms(), counts)
-        errors = errors_of(model, x, on)
-        set_gradients(model, x, errors, on, size)
+        active, _ = select(pre_mt, model.decoder_norms(), counts)
+        errors = reconstruction_errors(model, x, active)
+        set_gradients(model, x, errors, active, size)
         if dead is not None:
             add_auxiliary(model, x, errors, pre_mt, dead, size)
-    return on
+    return active
 
 
-def dense_errors(model: Crosscoder, x: Inputs, on: Active) -> Outputs:
+def dense_errors(model: Crosscoder, x: Inputs, active: ActiveFeatures) -> Outputs:
     """The errors by plain dense products, for autograd to differentiate."""
     kept = torch.zeros(model.config.features, len(x.a_ta), dtype=torch.bool)
-    kept[on.feature, on.token] = True
+    kept[active.feature, active.token] = True
     return model.errors((model.pre_activations(x).relu() * kept).T, x)
 
 
@@ -187,11 +194,11 @@ def assert_gradients_are_those_of(found: Crosscoder, reference: Crosscoder) -> N
 def test_gradients_by_hand_are_those_of_dense_autograd(architecture: str, k: int) -> None:
     sparse, dense = (make(architecture, k=k).double() for _ in range(2))
     x = sparse.inputs(*(x.double() for x in data(32)))
-    on = learn(sparse, x, size=7)
-    expected = dense_errors(dense, x, on)
+    active = learn(sparse, x, size=7)
+    expected = dense_errors(dense, x, active)
     (sum(e.square().sum() for e in expected if e is not None) / 7).backward()
     assert_gradients_are_those_of(sparse, dense)
-    errors = errors_of(sparse, x, on)
+    errors = reconstruction_errors(sparse, x, active)
     torch.testing.assert_close(errors.squared(), expected.squared())
     torch.testing.assert_close(squared_error(errors), expected.squared().sum())
 
@@ -200,14 +207,14 @@ def test_gradients_by_hand_are_those_of_dense_autograd(architecture: str, k: int
 def test_gradients_by_hand_agree_with_finite_differences(architecture: str) -> None:
     model = make(architecture).double()
     x = model.inputs(*(x.double() for x in data(6)))
-    on = learn(model, x, size=1)
+    active = learn(model, x, size=1)
     with torch.no_grad():
         for p in model.parameters():
             for i in range(0, p.numel(), 7):
                 was, values = float(p.view(-1)[i]), []
                 for change in (1e-6, -1e-6):
                     p.view(-1)[i] = was + change
-                    values.append(float(dense_errors(model, x, on).squared().sum()))
+                    values.append(float(dense_errors(model, x, active).squared().sum()))
                 p.view(-1)[i] = was
                 assert p.grad.view(-1)[i] == pytest.approx(
                     (values[0] - values[1]) / 2e-6, rel=1e-6, abs=1e-7
@@ -223,7 +230,7 @@ def dense_auxiliary(
     alone_tm[:, dead] = pre_tm.detach()[:, dead]
     kept_tm = torch.zeros_like(pre_tm).scatter(1, alone_tm.topk(k, dim=1).indices, 1.0)
     made = model.reconstruct(pre_tm * kept_tm, bias=False)
-    return minus(left, made).squared().sum()
+    return residuals(left, made).squared().sum()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -239,12 +246,12 @@ def test_auxiliary_gradient_reaches_dead_encoder_rows_and_equals_autograd(
     x = found.inputs(*(x.double() for x in data(32)))
     mask = torch.zeros(found.config.features, dtype=torch.bool)
     mask[dead] = True
-    on = learn(found, x, 7, dead_features(found, mask))
-    assert not set(dead) & set(on.feature.tolist())
+    active = learn(found, x, 7, dead_features(found, mask))
+    assert not set(dead) & set(active.feature.tolist())
     assert found.enc_a_pa.grad[5].abs().min() > 0
     assert found.enc_b_pb.grad[5 - found.config.baseline_only].abs().min() > 0
 
-    errors = dense_errors(reference, x, on)
+    errors = dense_errors(reference, x, active)
     left = Outputs(*(e if e is None else e.detach() for e in errors))
     auxiliary = dense_auxiliary(reference, x, left, dead, min(2, len(dead)))
     ((errors.squared().sum() + AUX_WEIGHT * auxiliary) / 7).backward()
@@ -261,11 +268,11 @@ def test_features_count_as_dead_after_the_tokens_they_may_be_silent_for() -> Non
     assert trainer.dead == 1
     assert model.enc_a_pa.grad is not None
     assert not model.enc_a_pa.grad[5].any()  # the next look at the dead finds it
-    for _ in range(LOOK_EVERY):
+    for _ in range(CHECK_INTERVAL):
         trainer.train_step(*data())
     assert model.enc_a_pa.grad[5].all()
     trainer.idle_m[5] = 0
-    for _ in range(LOOK_EVERY):
+    for _ in range(CHECK_INTERVAL):
         trainer.train_step(*data())
     assert not model.enc_a_pa.grad[5].any()
 

@@ -7,13 +7,13 @@ import pytest
 
 from pytest_crossdiff.engine.explanation import description
 from pytest_crossdiff.engine.explanation.description import describe
-from test_contexts import fires_on, places
+from test_contexts import fires_on, heldout_tokens
 
 COMMON = "the cat sat on the mat and looked at the door for a while before it went to sleep"
 
 
 def told(texts, word, slices=None):
-    p = places(texts)
+    p = heldout_tokens(texts)
     (found,) = describe(p, slices or [""] * len(texts), [np.sign(fires_on(p, word))])
     return found
 
@@ -43,7 +43,7 @@ def test_the_words_of_two_firings_side_by_side_count_once():
 
 
 def test_what_it_fires_on_strongly_is_named_though_it_fires_a_little_everywhere():
-    p = places([f"{COMMON} {COMMON} maple syrup {COMMON} {COMMON}"] * 4)
+    p = heldout_tokens([f"{COMMON} {COMMON} maple syrup {COMMON} {COMMON}"] * 4)
     activation = 0.1 + fires_on(p, "maple")
     (found,) = describe(p, [""] * 4, [activation.astype(np.float32)])
     assert {"maple", "syrup"} <= {word for word, _ in found.words}
@@ -77,4 +77,4 @@ def test_a_corpus_in_one_part_has_no_slices():
 def test_what_never_fires_is_not_described():
     found = told([COMMON], "nothing")
     assert found == description.Description()
-    assert describe(places([COMMON]), [""], []) == []
+    assert describe(heldout_tokens([COMMON]), [""], []) == []

@@ -12,7 +12,7 @@ from dictionaries import sparse
 from pytest_crossdiff.engine.explanation.differences import _difference
 from pytest_crossdiff.engine.verification.grouping import Group, Member, groups
 from results import make_feature
-from test_contexts import places
+from test_contexts import heldout_tokens
 
 
 def dictionary(seed: int, f_np: list[list[float]], norm: float) -> Any:
@@ -37,7 +37,9 @@ def test_it_is_known_again_by_its_activation_on_average_over_the_dictionaries_th
         dictionary(2, [[0, 0, 4], [0, 0, 0], [0, 0, 8], [0, 0, 2]], 10.0),
     ]
     group = Group((Member(0, 0), Member(0, 2), Member(2, 2)), {0: 0.02, 2: 0.01}, "")
-    found = _difference(group, verified, "candidate", places(["a b c d"]), np.zeros(4, np.int32))
+    found = _difference(
+        group, verified, "candidate", heldout_tokens(["a b c d"]), np.zeros(4, np.int32)
+    )
     # in the first dictionary 2, 0, 6 and 0, in the third 4, 0, 8 and 2
     assert {f.end: f.activation for f in found.firing} == {1: 3.0, 5: 7.0, 7: 1.0}
     assert [c.activation for c in found.contexts] == [6.0]  # texts are those of the strongest one

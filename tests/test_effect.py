@@ -10,11 +10,16 @@ import torch
 
 import tiny_models
 from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
-from pytest_crossdiff.engine.activations.pairs import Scale, Side
+from pytest_crossdiff.engine.activations.pairs import Scale, SideActivations
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.explanation import effects as effect
-from pytest_crossdiff.engine.explanation.effects import Acting, Found, choose, measure
-from pytest_crossdiff.engine.explanation.steering import WRITTEN
+from pytest_crossdiff.engine.explanation.effects import (
+    DifferenceFeatures,
+    MeasuredEffect,
+    choose,
+    measure,
+)
+from pytest_crossdiff.engine.explanation.steering import GENERATED_TOKENS
 from pytest_crossdiff.engine.models.loaded import LoadedModel, load, vectors
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.progress import SilentProgress
@@ -32,7 +37,7 @@ class World(NamedTuple):
     """A model, the vectors harvested from it, and the texts."""
 
     loaded: LoadedModel
-    side: Side
+    side: SideActivations
     texts: list[str]
 
     @property
@@ -42,34 +47,36 @@ class World(NamedTuple):
         places = zip(h.piece_n.tolist(), h.starts_n.tolist(), strict=True)
         return np.array([self.texts[piece][start] for piece, start in places])
 
-    def measure(self, *acting: Acting) -> list[Found]:
+    def measure(self, *difference_features: DifferenceFeatures) -> list[MeasuredEffect]:
         return measure(
             self.loaded,
             self.side,
             np.arange(len(self.side.rows_n)),
             [Piece(i, 0, text, (), heldout=True) for i, text in enumerate(self.texts)],
-            acting,
+            difference_features,
             chat_template="own",
             label="candidate",
             progress=SilentProgress(),
         )
 
-    def on_c(self, *, scale: float = 1.0, seed: int = 0) -> Acting:
+    def on_c(self, *, scale: float = 1.0, seed: int = 0) -> DifferenceFeatures:
         """Two features with directions at random, that fire on the letter c, now more, now less."""
         g = torch.Generator().manual_seed(seed)
         strength = np.where(self.letters == "c", 1.0 + np.arange(len(self.letters)) % 3, 0.0)
         f_nq = np.stack([strength, strength > 2], axis=1).astype(np.float32)
-        return Acting(f_nq, scale * torch.randn(2, self.loaded.width, generator=g))
+        return DifferenceFeatures(f_nq, scale * torch.randn(2, self.loaded.width, generator=g))
 
-    def by_hand(self, acting: Acting, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def by_hand(
+        self, difference_features: DifferenceFeatures, number: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The stream of a text after the layer, and without the contribution of a difference."""
         ids = self.loaded.tokenizer(self.texts[number], return_tensors="pt").input_ids
         stream = vectors(self.loaded, ids, torch.ones_like(ids))[0]
         h = self.side.harvest
         rows = np.flatnonzero(h.piece_n == number)
         rows = rows[np.argsort(h.starts_n[rows])]
-        f_kq = torch.from_numpy(acting.f_nq[rows])
-        return stream, stream - f_kq @ acting.directions_qd / FACTOR
+        f_kq = torch.from_numpy(difference_features.f_nq[rows])
+        return stream, stream - f_kq @ difference_features.directions_qd / FACTOR
 
 
 def world(
@@ -95,7 +102,7 @@ def world(
         harvest(loaded, pieces, entry, chat_template="own", label="x", progress=SilentProgress())
     read = Harvest(entry)
     scale = Scale(torch.full((32,), 7.0), FACTOR)  # a bias that must play no part
-    side = Side(read, np.arange(len(read)), scale, 0, 1.0, 0, 0, 0)
+    side = SideActivations(read, np.arange(len(read)), scale, 0, 1.0, 0, 0, 0)
     return World(loaded, side, texts)
 
 
@@ -114,11 +121,11 @@ def everything(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("everything")
 def test_the_kl_is_that_of_the_logits_computed_by_hand(last: World) -> None:
-    acting = last.on_c(scale=0.3)
+    difference_features = last.on_c(scale=0.3)
     nats: list[float] = []
     fall: Any = 0
     for number, text in enumerate(last.texts):
-        with_it, without = last.by_hand(acting, number)
+        with_it, without = last.by_hand(difference_features, number)
         model: Any = last.loaded.model
         with torch.no_grad():
             p, q = (
@@ -128,7 +135,7 @@ def test_the_kl_is_that_of_the_logits_computed_by_hand(last: World) -> None:
         kl = (p * (p / q).log()).sum(-1)
         nats += [float(kl[i]) for i, letter in enumerate(text) if letter == "c"]
         fall = fall + (with_it - without).norm(dim=1).double() @ (p - q)
-    (found,) = last.measure(acting)
+    (found,) = last.measure(difference_features)
     assert found.effect is not None
     assert found.effect.measure == "kl"
     assert found.effect.firing == pytest.approx(np.mean(nats), rel=1e-4)
@@ -156,15 +163,17 @@ def test_before_the_last_block_the_effect_reaches_later_places_but_no_earlier_on
     tmp_path: Path,
 ) -> None:
     early = world(tmp_path, layer=1)
-    acting = early.on_c(scale=0.3)
-    (found,) = early.measure(acting)
+    difference_features = early.on_c(scale=0.3)
+    (found,) = early.measure(difference_features)
     assert found.effect is not None
     assert found.effect.firing > 3 * found.effect.elsewhere > 0.0
 
     h = early.side.harvest
-    acting.f_nq[:] = 0
-    acting.f_nq[h.starts_n == 29] = 1.0  # the last place of each text: nothing is behind it
-    (found,) = early.measure(acting)
+    difference_features.f_nq[:] = 0
+    difference_features.f_nq[h.starts_n == 29] = (
+        1.0  # the last place of each text: nothing is behind it
+    )
+    (found,) = early.measure(difference_features)
     assert found.effect is not None
     assert found.effect.firing > 1e-3
     assert found.effect.elsewhere == pytest.approx(0.0, abs=1e-6)  # rounding in attention
@@ -173,13 +182,15 @@ def test_before_the_last_block_the_effect_reaches_later_places_but_no_earlier_on
 @pytest.mark.usefixtures("everything")
 def test_an_encoder_without_a_head_is_measured_by_its_last_hidden_state(tmp_path: Path) -> None:
     encoder = world(tmp_path, "bert")
-    acting = encoder.on_c()
+    difference_features = encoder.on_c()
     changes: list[float] = []
     for number, text in enumerate(encoder.texts):
-        with_it, without = encoder.by_hand(acting, number)  # the last block's output is the output
+        with_it, without = encoder.by_hand(
+            difference_features, number
+        )  # the last block's output is the output
         relative = (without - with_it).norm(dim=-1) / with_it.norm(dim=-1)
         changes += [float(relative[i]) for i, letter in enumerate(text) if letter == "c"]
-    (found,) = encoder.measure(acting)
+    (found,) = encoder.measure(difference_features)
     assert found.effect is not None
     assert found.effect.measure == "output"
     assert found.effect.firing == pytest.approx(np.mean(changes), rel=1e-4)
@@ -216,10 +227,10 @@ def test_a_direction_that_spells_a_letter_is_named_by_it_and_makes_the_model_wri
     model: Any = last.loaded.model
     d = (model.lm_head.weight / model.model.norm.weight)[ord("k") - ord("a")].detach()
     f = (last.letters == "c").astype(np.float32)[:, None]
-    (found,) = last.measure(Acting(f, 1000 * d[None]))
+    (found,) = last.measure(DifferenceFeatures(f, 1000 * d[None]))
     assert found.promoted[0] == "k"
     assert found.effect is not None
-    assert found.effect.steered.split() == ["k"] * WRITTEN
+    assert found.effect.steered.split() == ["k"] * GENERATED_TOKENS
     assert found.effect.plain != found.effect.steered
     assert len(found.effect.prompt) == 16
     assert any(text.startswith(found.effect.prompt) for text in last.texts)
@@ -232,14 +243,18 @@ def test_promoted_and_suppressed_tokens_are_those_of_the_norms_scale_and_the_une
     before = model.model.norm.weight.detach().clone()
     try:
         model.model.norm.weight.data.uniform_(0.1, 3.0, generator=torch.Generator().manual_seed(4))
-        acting = last.on_c(seed=5)
-        rows = np.argsort(-(acting.f_nq**2).sum(1), kind="stable")
-        assert acting.f_nq[rows[0]].tolist() == acting.f_nq[rows[4]].tolist()
-        peak = torch.from_numpy(acting.f_nq[rows[0]]) @ acting.directions_qd
+        difference_features = last.on_c(seed=5)
+        rows = np.argsort(-(difference_features.f_nq**2).sum(1), kind="stable")
+        assert (
+            difference_features.f_nq[rows[0]].tolist() == difference_features.f_nq[rows[4]].tolist()
+        )
+        peak = (
+            torch.from_numpy(difference_features.f_nq[rows[0]]) @ difference_features.directions_qd
+        )
         logits = model.lm_head.weight @ (model.model.norm.weight * peak)
         order = logits.argsort(descending=True).tolist()
         order = [chr(ord("a") + i) for i in order if i < 26]
-        (found,) = last.measure(acting)
+        (found,) = last.measure(difference_features)
     finally:
         model.model.norm.weight.data.copy_(before)
     assert found.promoted == tuple(order[:8])
@@ -254,7 +269,7 @@ def test_output_that_is_no_number_is_refused(last: World) -> None:
 
 def test_what_fires_nowhere_that_is_read_has_no_effect_measured(last: World) -> None:
     silent = last.on_c()
-    (found, other) = last.measure(Acting(silent.f_nq * 0, silent.directions_qd), silent)
+    (found, other) = last.measure(DifferenceFeatures(silent.f_nq * 0, silent.directions_qd), silent)
     assert found.effect is None
     assert other.effect is not None
 

@@ -16,7 +16,7 @@ from pytest_crossdiff.engine.verification.ablation import Ablation
 from pytest_crossdiff.engine.verification.exclusivity import (
     MIN_DOCUMENTS,
     Sums,
-    Tally,
+    SumsBuilder,
     benjamini_hochberg,
     exclusivity,
     ratio,
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def tally(
+def build_sums(
     f: torch.Tensor, from_a: torch.Tensor, from_b: torch.Tensor, group: NDArray[Any]
-) -> Tally:
-    made = Tally(int(group.max()) + 1, f.shape[1])
+) -> SumsBuilder:
+    made = SumsBuilder(int(group.max()) + 1, f.shape[1])
     for rows in torch.arange(len(f)).split(100):
         made.add(torch.from_numpy(group)[rows], f[rows], from_a[rows], from_b[rows])
     return made
@@ -47,7 +47,7 @@ def readings(n: int = 1_000, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor,
 def test_r2_is_that_of_the_tokens_themselves() -> None:
     f, from_a, from_b = readings()
     group = np.arange(1_000) // 25
-    sums = tally(f, from_a, from_b, group).sums()
+    sums = build_sums(f, from_a, from_b, group).sums()
     r2_a, r2_b = sums.r2(np.ones((1, 40)))
     spread = (f - f.mean(0)).square().sum(0)
     assert r2_a[0] == pytest.approx((1 - (from_a - f).square().sum(0) / spread).numpy(), abs=1e-5)
@@ -57,7 +57,7 @@ def test_r2_is_that_of_the_tokens_themselves() -> None:
 def test_a_bootstrap_draw_is_the_data_with_documents_repeated() -> None:
     f, from_a, from_b = readings(100)
     group = np.arange(100) // 25
-    sums = tally(f, from_a, from_b, group).sums()
+    sums = build_sums(f, from_a, from_b, group).sums()
     r2_a, _ = sums.r2(np.array([[2.0, 0.0, 1.0, 1.0]]))
     rows = np.concatenate([np.flatnonzero(group == g) for g in (0, 0, 2, 3)])
     spread = (f[rows] - f[rows].mean(0)).square().sum(0)
@@ -67,7 +67,7 @@ def test_a_bootstrap_draw_is_the_data_with_documents_repeated() -> None:
 
 def test_a_feature_the_other_model_cannot_read_is_exclusive_and_one_it_reads_is_not() -> None:
     f, from_a, from_b = readings()
-    sums = tally(f, from_a, from_b, np.arange(1_000) // 25).sums()
+    sums = build_sums(f, from_a, from_b, np.arange(1_000) // 25).sums()
     found = exclusivity(sums, np.array([True, True]), threshold=0.5, draws=500)
     assert found.estimate[0] > 0.9
     assert found.low[0] > 0.5
@@ -113,7 +113,7 @@ def test_what_is_far_above_the_threshold_survives_a_correction_for_many_tests() 
 
 def test_each_feature_can_have_a_threshold_of_its_own() -> None:
     f, from_a, from_b = readings()
-    sums = tally(f, from_a, from_b, np.arange(1_000) // 25).sums()
+    sums = build_sums(f, from_a, from_b, np.arange(1_000) // 25).sums()
     sums = Sums(*(np.repeat(t, 2, axis=1)[:, [0, 1]] if t.ndim > 1 else t for t in sums))
     one = [exclusivity(sums, np.ones(2, bool), threshold=at, draws=50) for at in (0.5, 0.9)]
     both = exclusivity(sums, np.ones(2, bool), threshold=np.array([0.5, 0.9]), draws=50)
@@ -161,8 +161,8 @@ def test_strength_is_the_variance_lost_by_removing_the_features(architecture: st
         ablation = Ablation(model, tested, is_b)
         for rows in torch.arange(500).split(120):
             part = Inputs(*(None if v is None else v[rows] for v in x))
-            on = model.active(part).only(tested)
-            ablation.add(on, part, model.errors(f[rows], part))
+            active = model.active(part).select_features(tested)
+            ablation.add(active, part, model.errors(f[rows], part))
         members = [0, 1] if own == 0 else [2, 3, 4]
         without = f.clone()
         without[:, tested[members]] = 0
@@ -190,9 +190,9 @@ def test_copies_are_as_strong_together_as_what_they_are_copies_of() -> None:
         x, tested = model.inputs(x_a, x_b), torch.arange(3, 4 + copies)
         # The target is what the copies write and noise; the rest of the dictionary is left out.
         x = x._replace(b_tb=0.1 * x.b_tb + model.encode(x_a, x_b)[:, 4:] @ model.dec_b_pb[3:])
-        on = model.active(model.inputs(x_a, x_b)).only(tested)
+        active = model.active(model.inputs(x_a, x_b)).select_features(tested)
         ablation = Ablation(model, tested, torch.ones(1 + copies, dtype=torch.bool))
-        ablation.add(on, x, x._replace(b_tb=0.1 * x_b))
+        ablation.add(active, x, x._replace(b_tb=0.1 * x_b))
         return ablation
 
     one, four = measured(1), measured(4)

@@ -73,7 +73,7 @@ def test_switched_off_it_costs_nothing_and_the_same_is_counted(
     lost: Outcome, settings: Settings
 ) -> None:
     progress = Notes()
-    off = pipeline.run(settings.but(effect=False), progress=progress)
+    off = pipeline.run(settings.with_values(effect=False), progress=progress)
     assert not off.cached
     assert not [name for name in progress.phases if name.startswith(("effects", "read", "train"))]
     assert all(d.effect is None and not d.description.promoted for d in off.result.differences)
@@ -89,7 +89,7 @@ def test_a_failure_is_told_and_changes_nothing_that_is_counted(
 
     monkeypatch.setattr(explaining, "measure", fail)
     progress = Notes()
-    again = settings.but(bootstrap=settings.bootstrap + 1)
+    again = settings.with_values(bootstrap=settings.bootstrap + 1)
     found = pipeline.run(again, progress=progress)
     assert [n for n in progress.notes if "effects" in n] == [
         "effects in the baseline not measured: RuntimeError: no memory"

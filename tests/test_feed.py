@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from benchmarks.toy import toy
-from pytest_crossdiff.engine.controls.planted_signals import plant
-from pytest_crossdiff.engine.dictionary import training_inputs as feed
+from pytest_crossdiff.engine.controls.planted_signals import plant_signals
+from pytest_crossdiff.engine.dictionary import training_inputs as training_inputs
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.dictionary.crosscoders import new_trainers
 from pytest_crossdiff.engine.dictionary.innovation import fit_maps
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, batches
-from pytest_crossdiff.engine.dictionary.training_inputs import Feed
+from pytest_crossdiff.engine.dictionary.training_inputs import TrainingInputs
 
 CPU = torch.device("cpu")
 
@@ -22,16 +22,19 @@ CPU = torch.device("cpu")
 def test_kept_inputs_are_those_of_each_batch(
     architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pairs = plant(toy(tokens=15_000).pairs)  # more than one block of training pairs
+    pairs = plant_signals(toy(tokens=15_000).pairs)  # more than one block of training pairs
     a, b = pairs.a.harvest.width, pairs.b.harvest.width
-    todo, config = TrainingConfig(9, 300, 1e-3), CrosscoderConfig(architecture, a, b, 40, 4, 4, 4)
-    (trainer,) = new_trainers(config, todo, pairs, [0], CPU)
-    kept = Feed(trainer.model, pairs, CPU)
-    monkeypatch.setattr(feed, "KEPT_BYTES", 0)
-    made = Feed(trainer.model, pairs, CPU)
+    training_config, config = (
+        TrainingConfig(9, 300, 1e-3),
+        CrosscoderConfig(architecture, a, b, 40, 4, 4, 4),
+    )
+    (trainer,) = new_trainers(config, training_config, pairs, [0], CPU)
+    kept = TrainingInputs(trainer.model, pairs, CPU)
+    monkeypatch.setattr(training_inputs, "KEPT_BYTES", 0)
+    made = TrainingInputs(trainer.model, pairs, CPU)
     assert kept.kept
     assert not made.kept
-    for chosen in batches(pairs.training(), todo, 0):
+    for chosen in batches(pairs.training(), training_config, 0):
         for x, y in zip(kept(chosen), made(chosen), strict=True):
             assert (x is None) == (y is None)
             assert x is None or y is None or torch.allclose(x, y, atol=1e-5)
@@ -40,11 +43,13 @@ def test_kept_inputs_are_those_of_each_batch(
 def test_a_dictionary_may_take_the_maps_of_another_of_its_pairs_and_nothing_else() -> None:
     pairs = toy(tokens=2_000).pairs
     a, b = pairs.a.harvest.width, pairs.b.harvest.width
-    todo = TrainingConfig(1, 100, 1e-3)
+    training_config = TrainingConfig(1, 100, 1e-3)
 
-    def made(features: int, seed: int, like: Crosscoder | None) -> Trainer:
+    def made(features: int, seed: int, maps_from: Crosscoder | None) -> Trainer:
         config = CrosscoderConfig("innovation", a, b, features, 4, 4, 4)
-        (trainer,) = new_trainers(config, todo, plant(pairs), [seed], CPU, like, curved=True)
+        (trainer,) = new_trainers(
+            config, training_config, plant_signals(pairs), [seed], CPU, maps_from, curved=True
+        )
         return trainer
 
     first = made(40, 0, None).model

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pytest_crossdiff.gate.fingerprint import LISTED, Fingerprint, rank
+from pytest_crossdiff.gate.fingerprint import MAX_LISTED_FIRINGS, Fingerprint, rank
 from pytest_crossdiff.results.difference import Firing
 from results import make_difference
 
@@ -20,7 +20,7 @@ def fingerprint(activation_n, kept=128, pairs=PAIRS):
         Firing(f"document {n // 400}", f"{n // 40:016x}", n % 40, float(activation_n[n]))
         for n in np.flatnonzero(activation_n)
     ]
-    listed = tuple(sorted(found, key=lambda f: f.rank)[:LISTED])
+    listed = tuple(sorted(found, key=lambda f: f.rank)[:MAX_LISTED_FIRINGS])
     return Fingerprint.of(dataclasses.replace(make_difference(), firing=listed), pairs, kept)
 
 
@@ -43,7 +43,9 @@ def test_where_all_places_are_kept_it_is_the_correlation_of_all_activations(coun
     first = sparse(generator, count)
     for other in (first, noisy(generator, first), sparse(generator, 100)):
         expected = np.corrcoef(first, other)[0, 1]
-        found = fingerprint(first, LISTED - 1).correlation(fingerprint(other, LISTED - 1))
+        found = fingerprint(first, MAX_LISTED_FIRINGS - 1).correlation(
+            fingerprint(other, MAX_LISTED_FIRINGS - 1)
+        )
         assert found == pytest.approx(expected, abs=1e-9)
 
 

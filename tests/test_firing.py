@@ -33,7 +33,7 @@ def test_columns_blocks_and_what_is_summed_up_are_those_of_the_dense_array(
     assert (firing[:, [4, 0]] == f_np[:, [4, 0]]).all()
     assert firing[:, []].shape == (50, 0)
     assert (firing.block(2, [5, 1]) == f_np[20:35][:, [5, 1]]).all()
-    assert (firing.only(np.array([5, 1]))[:, [0, 1]] == f_np[:, [5, 1]]).all()
+    assert (firing.select_features(np.array([5, 1]))[:, [0, 1]] == f_np[:, [5, 1]]).all()
     assert (firing.peak_p == f_np.max(0)).all()
     assert (firing.count_p == (f_np > 0).sum(0)).all()
 

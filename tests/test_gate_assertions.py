@@ -126,7 +126,7 @@ def test_no_assertion_holds_of_a_poor_measurement(ask):
 
 def test_each_verdict_is_told():
     told = []
-    measured = CrossDiff(Report.of(RESULT), Settings(), noted=told.append)
+    measured = CrossDiff(Report.of(RESULT), Settings(), on_check=told.append)
     measured.assert_candidate_only(max_count=2)
     with pytest.raises(BudgetExceeded):
         measured.assert_within_budget()

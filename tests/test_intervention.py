@@ -8,8 +8,8 @@ from pytest_crossdiff.engine.explanation.intervention import (
     read_out,
     record,
     replay,
+    residual_stream,
     steered,
-    stream_of,
 )
 from pytest_crossdiff.engine.models.loaded import LoadedModel
 
@@ -109,4 +109,4 @@ def test_each_text_is_steered_its_own_way(family):
 
 def test_the_stream_is_the_first_part_of_a_blocks_output():
     x = torch.zeros(1)
-    assert stream_of(x) is stream_of((x, 2)) is stream_of([x]) is x
+    assert residual_stream(x) is residual_stream((x, 2)) is residual_stream([x]) is x

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.toy import pairs_of, toy
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.verification.latent_scaling import LatentScaling, Scaling
+from pytest_crossdiff.engine.verification.latent_scaling import LatentScaling, LatentScalingBuilder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 def latent_scaling(
     model: Crosscoder, pairs: Pairs, chosen: NDArray[np.int64], own_is_b: NDArray[np.bool_]
 ) -> LatentScaling:
-    made, index = Scaling(model, torch.from_numpy(chosen), torch.from_numpy(own_is_b)), chosen
+    made, index = (
+        LatentScalingBuilder(model, torch.from_numpy(chosen), torch.from_numpy(own_is_b)),
+        chosen,
+    )
     for rows in np.array_split(pairs.heldout(), 3):
         x = model.inputs(*pairs.batch(rows))
         f = model.encode(x.a_ta, x.b_tb)
-        on = model.active(x).only(torch.from_numpy(index))
-        made.add(on, x, model.errors(f, x))
+        active = model.active(x).select_features(torch.from_numpy(index))
+        made.add(active, x, model.errors(f, x))
     return made.ratios(np.arange(len(chosen)))
 
 

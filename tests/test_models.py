@@ -156,4 +156,4 @@ def test_the_fastest_device_there_is(monkeypatch, cuda, mps, chosen):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     device = hardware.choose_device()
     assert device.type == chosen
-    assert hardware.for_dictionaries(device).type == {"mps": "cpu"}.get(chosen, chosen)
+    assert hardware.crosscoder_device(device).type == {"mps": "cpu"}.get(chosen, chosen)

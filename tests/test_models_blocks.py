@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import tiny_models
-from pytest_crossdiff.engine.models.blocks import find_blocks, layer_index, output_of
+from pytest_crossdiff.engine.models.blocks import block_output, find_blocks, layer_index
 from pytest_crossdiff.errors import ModelError
 
 FAMILIES = sorted(tiny_models.FAMILIES)
@@ -49,14 +49,14 @@ def test_the_residual_is_the_hidden_state_after_the_block(family):
     if family == "mamba":  # leaves out the embeddings
         expected = (None, *expected)
     for layer in range(3):  # the family's own last hidden state may be normed
-        assert torch.equal(output_of(model, blocks[layer], inputs()), expected[layer + 1])
+        assert torch.equal(block_output(model, blocks[layer], inputs()), expected[layer + 1])
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "bert"])
 def test_the_residual_after_the_last_block_comes_before_the_final_norm(family):
     model = tiny_models.make(family)
     blocks = model.get_submodule(find_blocks(model))
-    last = output_of(model, blocks[3], inputs())
+    last = block_output(model, blocks[3], inputs())
     final = {"llama": "model.norm", "gpt2": "transformer.ln_f"}.get(family)
     with torch.inference_mode():
         normed = model.get_submodule(final)(last) if final else last
@@ -74,7 +74,7 @@ def test_later_blocks_do_not_run_and_no_hook_stays(family):
         for i, block in enumerate(blocks)
     ]
     try:
-        output_of(model, blocks[1], inputs())
+        block_output(model, blocks[1], inputs())
         assert runs == [0, 1]
         assert [dict(block._forward_hooks) for block in blocks] == hooks
         runs.clear()
@@ -90,7 +90,7 @@ def test_the_hook_is_removed_when_the_model_fails():
     block = model.model.layers[1]
     hooks = dict(block._forward_hooks)
     with pytest.raises(IndexError):
-        output_of(model, block, {"input_ids": torch.tensor([[10**6]])})
+        block_output(model, block, {"input_ids": torch.tensor([[10**6]])})
     assert dict(block._forward_hooks) == hooks
 
 
@@ -103,13 +103,13 @@ def test_padding_does_not_change_the_residual_of_the_text():
         "attention_mask": nn.functional.pad(short["attention_mask"], (0, 3)),
     }
     torch.testing.assert_close(
-        output_of(model, block, padded)[:, :5], output_of(model, block, short)
+        block_output(model, block, padded)[:, :5], block_output(model, block, short)
     )
 
 
 def test_no_gradients_are_kept():
     model = tiny_models.build(tf.LlamaForCausalLM, tiny_models.make("llama").config)
-    assert output_of(model, model.model.layers[0], inputs()).grad_fn is None
+    assert block_output(model, model.model.layers[0], inputs()).grad_fn is None
 
 
 def test_mixtures_of_experts_hide_no_second_list():
@@ -133,7 +133,7 @@ def test_the_text_part_of_a_model_for_pictures_too():
     config = tf.Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=1)
     model = tiny_models.build(tf.AutoModelForCausalLM, config)
     assert find_blocks(model) == "model.language_model.layers"
-    assert output_of(model, model.model.language_model.layers[1], inputs()).shape == (2, 7, 32)
+    assert block_output(model, model.model.language_model.layers[1], inputs()).shape == (2, 7, 32)
 
 
 def test_an_encoder_and_decoder_are_an_error_that_names_both():
@@ -143,7 +143,7 @@ def test_an_encoder_and_decoder_are_an_error_that_names_both():
     assert "encoder.block (4 x T5Block)" in message
     assert "decoder.block (4 x T5Block)" in message
     assert find_blocks(model, "encoder.block") == "encoder.block"
-    assert output_of(model, model.encoder.block[1], inputs()).shape == (2, 7, 32)
+    assert block_output(model, model.encoder.block[1], inputs()).shape == (2, 7, 32)
 
 
 def test_two_lists_as_deep_as_the_config_are_an_error_that_names_both():
@@ -196,7 +196,7 @@ def test_a_name_of_something_else_is_refused():
 def test_a_block_that_does_not_run_is_an_error():
     model = tiny_models.make("llama")
     with pytest.raises(ModelError, match="LlamaForCausalLM doesn't run the block Linear"):
-        output_of(model, nn.Linear(2, 2), inputs())
+        block_output(model, nn.Linear(2, 2), inputs())
 
 
 def test_an_output_of_another_shape_is_an_error():
@@ -204,10 +204,10 @@ def test_an_output_of_another_shape_is_an_error():
     config = tf.XLNetConfig(vocab_size=64, d_model=32, n_layer=4, n_head=4, d_inner=64)
     model = tiny_models.build(tf.XLNetModel, config)
     with pytest.raises(ModelError, match=r"XLNetLayer gives \(7, 2, 32\), not a vector at each of"):
-        output_of(model, model.layer[1], inputs())
+        block_output(model, model.layer[1], inputs())
     llama = tiny_models.make("llama")
     with pytest.raises(ModelError, match=r"LlamaRotaryEmbedding gives .*, not a vector at each"):
-        output_of(llama, llama.model.rotary_emb, inputs())
+        block_output(llama, llama.model.rotary_emb, inputs())
 
 
 # The hook point

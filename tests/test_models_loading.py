@@ -237,7 +237,7 @@ def adapter(saved, tmp_path):
     """A LoRA adapter of the saved model, and the model with it merged by hand."""
     config = peft.LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
     torch.manual_seed(3)
-    with loading.quiet():
+    with loading.silence_transformers():
         adapted = peft.get_peft_model(tf.AutoModelForCausalLM.from_pretrained(saved), config)
     for name, weight in adapted.named_parameters():
         if "lora_" in name:
@@ -276,7 +276,7 @@ def test_an_adapter_that_does_not_fit_is_not_taken_for_its_base(adapter):
 
 def test_an_adapter_that_changes_no_weights(saved, tmp_path):
     config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
-    with loading.quiet():
+    with loading.silence_transformers():
         base = tf.AutoModelForCausalLM.from_pretrained(saved)
         peft.get_peft_model(base, config).save_pretrained(tmp_path / "prompt")
     refused(tmp_path / "prompt", "is of type PROMPT_TUNING, which is no change of weights")
@@ -305,7 +305,7 @@ def test_loading_is_silent_and_leaves_the_settings_of_transformers_alone(folder,
 def test_the_choice_of_no_progress_bars_is_kept():
     transformers_logging.disable_progress_bar()
     try:
-        with loading.quiet():
+        with loading.silence_transformers():
             pass
         assert not transformers_logging.is_progress_bar_enabled()
     finally:

@@ -12,27 +12,29 @@ import torch
 
 from pytest_crossdiff.engine.dictionary import step as learning
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionary.training import LOOK_EVERY, Trainer, TrainingConfig
-from pytest_crossdiff.engine.models.devices import moved
+from pytest_crossdiff.engine.dictionary.training import CHECK_INTERVAL, Trainer, TrainingConfig
+from pytest_crossdiff.engine.models.devices import to_device
 from pytest_crossdiff.engine.sparse import kernels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pytest_crossdiff.engine.sparse.kernels import Active
+    from pytest_crossdiff.engine.sparse.kernels import ActiveFeatures
 
 TOKENS = 32
 
 
-def decode(on: Active, dec_pd: Tensor, features: slice) -> Tensor:
-    return dec_pd.new_empty(on.tokens, dec_pd.shape[1])
+def decode(active: ActiveFeatures, dec_pd: Tensor, features: slice) -> Tensor:
+    return dec_pd.new_empty(active.tokens, dec_pd.shape[1])
 
 
-def dots(on: Active, dec_pd: Tensor, x_td: Tensor, features: slice) -> Tensor:
-    return torch.empty_like(on.value)
+def dots(active: ActiveFeatures, dec_pd: Tensor, x_td: Tensor, features: slice) -> Tensor:
+    return torch.empty_like(active.value)
 
 
-def outer(on: Active, weight_n: Tensor, x_td: Tensor, features: slice, out_pd: Tensor) -> None:
+def outer(
+    active: ActiveFeatures, weight_n: Tensor, x_td: Tensor, features: slice, out_pd: Tensor
+) -> None:
     assert out_pd.shape == (features.stop - features.start, x_td.shape[1])
 
 
@@ -46,7 +48,7 @@ def trainer(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> 
     own = 0 if request.param == "standard" else 8
     config = CrosscoderConfig(request.param, 16, 24, 56 - 2 * own, own, own, 4)
     made = Trainer(Crosscoder(config).to("meta"), TrainingConfig(100, TOKENS, 1e-3))
-    made.step = 2 * LOOK_EVERY + 1
+    made.step = 2 * CHECK_INTERVAL + 1
     return made
 
 
@@ -92,7 +94,7 @@ class Recorded:
 )
 def test_a_batch_reaches_a_gpu_without_waiting(device: str, asked: list[object]) -> None:
     x = Recorded()
-    moved(x, torch.device(device))
+    to_device(x, torch.device(device))
     assert x.asked == asked
 
 
@@ -103,11 +105,11 @@ def test_on_a_gpu_nothing_waits_between_two_looks(architecture: str) -> None:
     config = CrosscoderConfig(architecture, 16, 24, 56 - 2 * own, own, own, 4)
     there = torch.device("cuda")
     trainer = Trainer(Crosscoder(config).to(there), TrainingConfig(100, TOKENS, 1e-3))
-    for step in range(LOOK_EVERY):
+    for step in range(CHECK_INTERVAL):
         torch.cuda.set_sync_debug_mode("error" if step else "default")
         try:
-            trainer.train_step(*(moved(torch.randn(TOKENS, w), there) for w in (16, 24)))
+            trainer.train_step(*(to_device(torch.randn(TOKENS, w), there) for w in (16, 24)))
         finally:
             torch.cuda.set_sync_debug_mode("default")
     trainer.read_losses()
-    assert len(trainer.loss) == LOOK_EVERY
+    assert len(trainer.loss) == CHECK_INTERVAL

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.settings import Settings, fields, near, parse
+from pytest_crossdiff.settings import Settings, closest_match, fields, parse
 
 
 def test_every_row_has_help_and_a_default_that_parses_to_itself():
@@ -32,7 +32,7 @@ def test_settings_are_never_changed_and_made_of_known_ones_only():
         settings.layer = 4
     with pytest.raises(TypeError, match="leyer"):
         Settings(leyer=3)
-    other = settings.but(k=8)
+    other = settings.with_values(k=8)
     assert (settings.k, other.k, other.layer, other.sources) == (24, 8, 3, {"layer": "pytest.ini"})
 
 
@@ -112,6 +112,6 @@ def test_a_strength_survives_being_written_and_read(strength):
 
 def test_the_near_name_is_found_and_none_is_made_up():
     names = [f.name for f in fields()]
-    assert near("leyer", names) == "layer"
-    assert near("max_candidates_only", names) == "max_candidate_only"
-    assert near("zzz", names) == ""
+    assert closest_match("leyer", names) == "layer"
+    assert closest_match("max_candidates_only", names) == "max_candidate_only"
+    assert closest_match("zzz", names) == ""

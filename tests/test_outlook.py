@@ -12,9 +12,9 @@ import pytest
 from scipy.stats import norm
 
 from pytest_crossdiff.engine.verification.exclusivity import benjamini_hochberg
-from pytest_crossdiff.gate.advice import advice, times_the_text
+from pytest_crossdiff.gate.advice import advice, text_factor
 from pytest_crossdiff.gate.budgets import Budgets, Limits
-from pytest_crossdiff.gate.verdict import judge
+from pytest_crossdiff.gate.verdict import compute_verdict
 from results import make_difference, make_feature, make_result
 
 
@@ -41,13 +41,13 @@ def result_of(*features, of="C1", among=()):
 
 def advised(result):
     limits = Limits(0, None)
-    verdict = judge(result, Budgets(limits, limits, 0.3))
+    verdict = compute_verdict(result, Budgets(limits, limits, 0.3))
     assert verdict.status == "inconclusive"
     return list(advice(result, verdict))
 
 
 def times(result):
-    return times_the_text(result.differences[0], result)
+    return text_factor(result.differences[0], result)
 
 
 def test_what_few_dictionaries_have_is_decided_by_more_of_them():

@@ -107,10 +107,12 @@ def test_curved_maps_belong_to_a_dictionary_between_models_trained_apart(
     model = pipeline.load_crosscoder(made).model
     assert model.config.map_units
     assert float(model.innovation_scale.max()) < 0.98 * float(model.linear_scale.max())
-    assert made.result.candidate.least_exclusivity >= 0.9
-    assert plan(settings).crosscoder_keys != plan(settings.but(maps="linear")).crosscoder_keys
+    assert made.result.candidate.required_exclusivity >= 0.9
+    assert (
+        plan(settings).crosscoder_keys != plan(settings.with_values(maps="linear")).crosscoder_keys
+    )
     x_ta, x_tb = torch.randn(5, 48), torch.randn(5, 32)
-    own_tb = model.inputs(x_ta, x_tb).own_b_tb
+    own_tb = model.inputs(x_ta, x_tb).innovation_b_tb
     linear_tb = (x_tb - x_ta @ model.to_b.weight_do - model.to_b.bias_o) / model.innovation_scale[1]
     assert own_tb is not None
     assert not torch.allclose(own_tb, linear_tb, atol=0.01)
@@ -143,14 +145,14 @@ def test_dictionaries_that_are_there_are_used_when_more_are_asked_for(
     models: dict[str, Path], cache: Path, lost: Outcome
 ) -> None:
     before = entries(cache, "crosscoder")
-    settings = lost.plan.settings.but(seeds=2)
+    settings = lost.plan.settings.with_values(seeds=2)
     more = pipeline.run(settings)
     after = entries(cache, "crosscoder")
     assert len(after) == len(before) + 1
     assert before.items() <= after.items()
     assert more.result.training.seeds == (0, 1)
     assert more.plan.crosscoder_keys[0] == lost.plan.crosscoder_keys[0]
-    alone = pipeline.run(settings.but(seeds=1, seed=1))  # trained as the second of two
+    alone = pipeline.run(settings.with_values(seeds=1, seed=1))  # trained as the second of two
     assert entries(cache, "crosscoder") == after
 
     def dictionary(outcome: Outcome) -> list[tuple[object, ...]]:
@@ -196,7 +198,7 @@ def test_chat_records_are_read_through_a_template(models: dict[str, Path], cache
     found = pipeline.run(settings, turns).result
     assert found.corpus.records == len(turns)
     with pytest.raises(ModelError, match="crossdiff_chat_template = plain"):
-        pipeline.run(settings.but(chat_template="own"), turns)
+        pipeline.run(settings.with_values(chat_template="own"), turns)
 
 
 def test_a_second_run_answers_from_the_cache(lost: Outcome) -> None:
@@ -232,7 +234,7 @@ def test_what_is_computed_from_a_seed_has_the_seed_in_its_key(
     models: dict[str, Path], cache: Path
 ) -> None:
     settings = planted.quick(models["plain"], models["merged"], cache)
-    first, other = (plan(settings.but(seed=seed)) for seed in (0, 7))
+    first, other = (plan(settings.with_values(seed=seed)) for seed in (0, 7))
     assert first.crosscoder_keys != other.crosscoder_keys
     assert all(first.control_keys[kind] != other.control_keys[kind] for kind in ("spiked", "null"))
     assert first.harvest_keys == other.harvest_keys
@@ -240,7 +242,7 @@ def test_what_is_computed_from_a_seed_has_the_seed_in_its_key(
 
 def test_other_test_settings_re_use_the_crosscoder(lost: Outcome, cache: Path) -> None:
     before = entries(cache, "crosscoder")
-    strict = pipeline.run(lost.plan.settings.but(exclusivity=0.9))
+    strict = pipeline.run(lost.plan.settings.with_values(exclusivity=0.9))
     assert not strict.cached
     assert entries(cache, "crosscoder") == before
 
@@ -253,7 +255,7 @@ def test_the_crosscoder_can_be_used(lost: Outcome) -> None:
 
 
 def test_the_verdict_repeats_to_the_bit(lost: Outcome, tmp_path: Path) -> None:
-    again = pipeline.run(lost.plan.settings.but(cache_dir=str(tmp_path)))
+    again = pipeline.run(lost.plan.settings.with_values(cache_dir=str(tmp_path)))
     before, after = digests(lost.plan.store.root), digests(tmp_path)
     assert after == {key: before[key] for key in after}
     assert len(after) == 3  # two harvests and a crosscoder
@@ -399,17 +401,17 @@ def test_what_can_not_be_measured_is_an_error_that_says_why(
 ) -> None:
     good = planted.quick(models["plain"], models["merged"], cache)
     with pytest.raises(ActivationError, match=r"NaN or infinite[\s\S]*crossdiff_candidate"):
-        pipeline.run(good.but(candidate=str(models["broken"])))
+        pipeline.run(good.with_values(candidate=str(models["broken"])))
     with pytest.raises(ModelError, match="3 blocks"):
-        pipeline.run(good.but(layer=7))
+        pipeline.run(good.with_values(layer=7))
     with pytest.raises(InsufficientData, match=r"a dictionary of 4096 features needs 20,480"):
-        pipeline.run(good.but(features=4096))
+        pipeline.run(good.with_values(features=4096))
     with pytest.raises(CorpusError, match="too few"):
         pipeline.run(good, ["one text only", "and another"])
     with pytest.raises(SettingsError, match="crossdiff_candidate not set"):
-        pipeline.run(good.but(candidate=""))
+        pipeline.run(good.with_values(candidate=""))
     with pytest.raises(InsufficientData, match=r"training tokens; a dictionary of 128"):
-        pipeline.run(good.but(features=0), [f"text number {i} is short" for i in range(60)])
+        pipeline.run(good.with_values(features=0), [f"text number {i} is short" for i in range(60)])
 
 
 def test_one_token_texts_are_read(models: dict[str, Path], cache: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import fake_engine
 from pytest_crossdiff.errors import ModelError
-from pytest_crossdiff.report.github import ROOM, add_to_step_summary, annotation
+from pytest_crossdiff.report.github import MAX_SUMMARY_BYTES, add_to_step_summary, annotation
 from results import make_context, make_difference, make_result
 from test_plugin_accepting import PODS, REASON
 
@@ -158,7 +158,7 @@ class TestStepSummary:
 
     def test_what_does_not_fit_is_left_out(self, tmp_path, monkeypatch):
         path = tmp_path / "summary.md"
-        path.write_text("x" * (ROOM - 10))
+        path.write_text("x" * (MAX_SUMMARY_BYTES - 10))
         monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
         add_to_step_summary(["short", "too long for the room", "short"])
-        assert path.read_text("utf-8")[ROOM - 10 :] == "short\n\n… more in the log\n"
+        assert path.read_text("utf-8")[MAX_SUMMARY_BYTES - 10 :] == "short\n\n… more in the log\n"

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 import fake_engine
-from pytest_crossdiff.results.controls import Controls, Spike
+from pytest_crossdiff.results.controls import Controls, PlantedSignal
 from results import make_difference, make_result
 
 TEST = "def test_it(crossdiff): crossdiff.assert_within_budget()"
@@ -15,7 +15,7 @@ FOUND = make_result(
     make_difference("C1", strength=0.0123456),
     make_difference("C2", strength=0.001, certainty="possible"),
     candidate_strength=0.0123456,
-    controls=Controls((Spike("candidate", 0.002, 0.01, 0.0021, 0.0019),)),
+    controls=Controls((PlantedSignal("candidate", 0.002, 0.01, 0.0021, 0.0019),)),
     key="k" * 64,
 )
 

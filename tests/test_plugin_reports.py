@@ -209,7 +209,7 @@ def test_an_inconclusive_verdict_leaves_a_page_with_what_would_decide_it(project
     project.runpytest("--crossdiff-report-on-failure=json").assert_outcomes(failed=1)
     report = read(project.path / "crossdiff-report" / "old-to-new.json")
     (check,) = report.checks
-    assert (check.status, check.passed, check.sides[0].open) == ("inconclusive", False, True)
+    assert (check.status, check.passed, check.sides[0].undecided) == ("inconclusive", False, True)
     assert check.advice[0].startswith("crossdiff_seeds = ")
 
 

@@ -11,14 +11,14 @@ import planted
 import tiny_models
 from benchmarks.toy import pairs_of, toy
 from pytest_crossdiff.engine import pipeline
-from pytest_crossdiff.engine.activations import out_of_distribution as beyond
+from pytest_crossdiff.engine.activations import out_of_distribution as out_of_distribution
 from pytest_crossdiff.engine.controls.null import null_pairs
 from pytest_crossdiff.engine.dictionary.innovation import fit_linear
 from pytest_crossdiff.engine.explanation import explain as explaining
 from pytest_crossdiff.engine.models.loaded import load, vectors
-from pytest_crossdiff.engine.models.predictions import WIDTH, Predictions, signs
+from pytest_crossdiff.engine.models.predictions import WIDTH, Predictions, token_signs
 from pytest_crossdiff.engine.models.references import resolve
-from pytest_crossdiff.engine.models.skeletons import inspect
+from pytest_crossdiff.engine.models.skeletons import inspect_model
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.settings import Settings
 
@@ -31,7 +31,7 @@ FLOAT = {"dtype": "float32", "device": "cpu"}
 def test_lengths_and_angles_are_those_of_the_roots_of_the_probabilities():
     torch.manual_seed(0)
     p_tv = torch.randn(40, 3000).mul(3).softmax(-1)
-    made = Predictions([str(i) for i in range(3000)], signs([str(i) for i in range(3000)]))
+    made = Predictions([str(i) for i in range(3000)], token_signs([str(i) for i in range(3000)]))
     x_td = made.vectors(p_tv)
     assert x_td.shape == (40, WIDTH)
     off = (x_td @ x_td.T - p_tv.sqrt() @ p_tv.sqrt().T).abs()
@@ -53,18 +53,18 @@ def test_the_vectors_are_those_of_the_models_own_probabilities(tmp_path):
 
 
 def test_a_word_has_the_same_signs_in_every_vocabulary():
-    assert torch.equal(signs(["a", " the", "é"])[1], signs([" the"])[0])
-    assert not torch.equal(*signs([" the", "the"]))
+    assert torch.equal(token_signs(["a", " the", "é"])[1], token_signs([" the"])[0])
+    assert not torch.equal(*token_signs([" the", "the"]))
 
 
 def test_a_direction_names_its_words_and_chance_none():
     words = [f"w{i}" for i in range(5000)]
-    made = Predictions(words, signs(words))
+    made = Predictions(words, token_signs(words))
     direction_d = made.signs_vd[7] - made.signs_vd[70] + 0.5 * made.signs_vd[700]
-    assert made.raised(direction_d) == ("w7", "w700")
-    assert made.raised(-direction_d) == ("w70",)
+    assert made.promoted_tokens(direction_d) == ("w7", "w700")
+    assert made.promoted_tokens(-direction_d) == ("w70",)
     chance_d = torch.randn(WIDTH, generator=torch.Generator().manual_seed(0))
-    assert made.raised(chance_d) == ()
+    assert made.promoted_tokens(chance_d) == ()
 
 
 # Models
@@ -100,7 +100,9 @@ def test_blocks_are_named_as_without_the_head(tmp_path):
     folder = str(tagger(tmp_path))
     loaded = load(folder, layer="output", blocks="encoder.layer", **FLOAT)
     assert loaded.blocks_name == "bert.encoder.layer"
-    assert inspect(resolve(folder, source=""), layer="output", blocks="encoder.layer").layer == 4
+    assert (
+        inspect_model(resolve(folder, source=""), layer="output", blocks="encoder.layer").layer == 4
+    )
 
 
 def test_a_model_that_predicts_nothing_is_refused_before_it_is_loaded(tmp_path):
@@ -108,7 +110,7 @@ def test_a_model_that_predicts_nothing_is_refused_before_it_is_loaded(tmp_path):
     reference = resolve(folder, source="crossdiff_baseline")
     for asked in (
         lambda: load(reference, layer="output", **FLOAT),
-        lambda: inspect(reference, layer="output", source="crossdiff_baseline"),
+        lambda: inspect_model(reference, layer="output", source="crossdiff_baseline"),
     ):
         with pytest.raises(ModelError, match="BertModel predicts nothing at each place") as caught:
             asked()
@@ -147,9 +149,9 @@ def test_maps_between_predictions_in_the_same_words_move_nothing():
 def test_the_null_control_makes_no_other_words():
     pairs = in_words("w", turned=False)
     null = null_pairs(pairs)
-    assert null.same_words
+    assert null.same_vocabulary
     torch.testing.assert_close(*null.batch(pairs.training()), rtol=2**-8, atol=0.0)
-    assert not null_pairs(in_words("", turned=False)).same_words
+    assert not null_pairs(in_words("", turned=False)).same_vocabulary
 
 
 # Whole runs
@@ -159,7 +161,7 @@ def test_the_null_control_makes_no_other_words():
 def test_a_word_said_for_another_is_found_in_the_output_alone_and_named(tmp_path, monkeypatch):
     """Named it is whatever the settings say of effects, and however many are stronger."""
     monkeypatch.setattr(explaining, "STRONGEST", 0)
-    monkeypatch.setattr(beyond, "LEAST", 10**9)  # all texts are beyond random weights
+    monkeypatch.setattr(out_of_distribution, "LEAST", 10**9)  # all texts are beyond random weights
     old = planted.speaker(tmp_path / "old", "in")
     new = planted.speaker(tmp_path / "new", "of")
     settings = Settings(
@@ -167,10 +169,10 @@ def test_a_word_said_for_another_is_found_in_the_output_alone_and_named(tmp_path
         **planted.SMALL | {"seeds": 1, "controls": False, "layer": "output", "effect": False},
     )  # fmt: skip
     result = pipeline.run(settings).result
-    assert (result.baseline.place, result.candidate.place) == ("output", "output")
+    assert (result.baseline.layer_name, result.candidate.layer_name) == ("output", "output")
     said = max(result.differences, key=lambda d: d.strength)
     assert (said.certainty, said.kind, said.effect) == ("confirmed", "rewritten", None)
     words = said.description.promoted, said.description.suppressed
     assert words == {"candidate": ((" of",), (" in",)), "baseline": ((" in",), (" of",))}[said.side]
     assert {token.token.strip() for token in said.tokens} >= set(planted.BEFORE)
-    assert not pipeline.run(settings.but(layer=-1)).result.differences
+    assert not pipeline.run(settings.with_values(layer=-1)).result.differences

@@ -11,7 +11,7 @@ import planted
 from benchmarks.toy import InMemory, Toy, toy
 from dictionaries import judged, learnt
 from pytest_crossdiff.engine import pipeline
-from pytest_crossdiff.engine.activations.pairs import with_further
+from pytest_crossdiff.engine.activations.pairs import with_extra_layers
 from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
 from pytest_crossdiff.errors import ModelError, SettingsError
 from pytest_crossdiff.settings import Settings, parse
@@ -53,7 +53,8 @@ def test_a_concept_that_the_other_model_has_at_another_depth_is_no_difference(
     assert len(plain.positions("candidate")) >= 2
     has, has_not = (
         judged(
-            dictionary, with_further(world.pairs, [deeper(world, with_the_candidates=which)], [])
+            dictionary,
+            with_extra_layers(world.pairs, [deeper(world, with_the_candidates=which)], []),
         )
         for which in (True, False)
     )
@@ -67,7 +68,7 @@ def test_a_run_reads_the_further_layers_and_keeps_what_it_read(tmp_path: Path) -
     settings = planted.quick(*models, tmp_path / "cache", controls=False, effect=False)
     plain = pipeline.run(settings)
     assert plain.result.of("baseline")
-    wide = pipeline.run(settings.but(probe_layers=parse("probe_layers", "0, -1", "test")))
+    wide = pipeline.run(settings.with_values(probe_layers=parse("probe_layers", "0, -1", "test")))
     assert wide.plan.harvest_keys == plain.plan.harvest_keys
     assert wide.plan.crosscoder_keys == plain.plan.crosscoder_keys
     assert wide.result.key != plain.result.key
@@ -95,6 +96,6 @@ def test_what_is_no_layer_is_refused(raw: str) -> None:
 
 
 def test_none_is_the_default_and_blanks_do_not_count() -> None:
-    assert Settings().further_layers() == ()
+    assert Settings().extra_probe_layers() == ()
     raw = parse("probe_layers", " 0.25, ,-1,0.25", "pytest.ini")
-    assert Settings(probe_layers=raw).further_layers() == (0.25, -1)
+    assert Settings(probe_layers=raw).extra_probe_layers() == (0.25, -1)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from benchmarks.toy import pairs_of
-from pytest_crossdiff.engine.regression.networks import Probe, slopes, with_networks
-from pytest_crossdiff.engine.regression.ridge import Folds, LinearMap, fit, in_folds
+from pytest_crossdiff.engine.regression.networks import Probe, mse_gradients, with_networks
+from pytest_crossdiff.engine.regression.ridge import Folds, LinearMap, fit, fold_masks
 
 if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations.pairs import Pairs
@@ -41,7 +41,7 @@ def fitted(
     pairs: Pairs, y: torch.Tensor, linear: tuple[LinearMap, ...], seed: int = 0
 ) -> list[Probe]:
     rows, every = pairs.training(), torch.arange(y.shape[1])
-    judge = in_folds(y[rows], pairs.group_n[rows])[0]
+    judge = fold_masks(y[rows], pairs.group_n[rows])[0]
     inputs = zip(linear, pairs.batch(rows), strict=True)
     return [with_networks(of, every, x, y[rows], judge, seed) for of, x in inputs]
 
@@ -97,5 +97,5 @@ def test_slopes_are_those_of_autograd() -> None:
     learnt = [w.clone().requires_grad_() for w in weights]
     hidden, bias, out, bias_out = learnt
     ((x @ hidden + bias).relu() @ out + bias_out - y).square().mean().backward()
-    for made, weight in zip(slopes(weights, x, y), learnt, strict=True):
+    for made, weight in zip(mse_gradients(weights, x, y), learnt, strict=True):
         torch.testing.assert_close(made, weight.grad)

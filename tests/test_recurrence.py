@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy.stats import binomtest
 
-from pytest_crossdiff.results.recurrence import conceivable, deciding, majority
+from pytest_crossdiff.results.recurrence import majority, majority_possible, seeds_to_decide
 
 
 def test_most_is_more_than_half() -> None:
@@ -20,15 +20,15 @@ def test_a_majority_is_conceivable_where_the_interval_of_the_share_reaches_one_h
 ) -> None:
     for have in range(trained + 1):
         interval = binomtest(have, trained).proportion_ci(0.8, method="wilson")
-        assert conceivable(have, trained) == (interval.high >= 0.5)
+        assert majority_possible(have, trained) == (interval.high >= 0.5)
 
 
 def test_so_many_dictionaries_would_decide() -> None:
-    assert deciding(1, 3) == 15
-    assert deciding(1, 5) == 7  # 1.4 of 7 are too few
-    assert deciding(2, 5) > deciding(1, 5)
+    assert seeds_to_decide(1, 3) == 15
+    assert seeds_to_decide(1, 5) == 7  # 1.4 of 7 are too few
+    assert seeds_to_decide(2, 5) > seeds_to_decide(1, 5)
     for have, trained in ((1, 3), (2, 5), (3, 7)):
-        wanted = deciding(have, trained)
+        wanted = seeds_to_decide(have, trained)
         assert wanted % 2
-        assert not conceivable(have / trained * wanted, wanted)
-        assert conceivable(have / trained * (wanted - 2), wanted - 2)
+        assert not majority_possible(have / trained * wanted, wanted)
+        assert majority_possible(have / trained * (wanted - 2), wanted - 2)

@@ -11,10 +11,10 @@ from large_results import large
 from pytest_crossdiff.errors import SettingsError, StoreError
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.check import Check
-from pytest_crossdiff.gate.verdict import judge
+from pytest_crossdiff.gate.verdict import compute_verdict
 from pytest_crossdiff.report.document import Report
-from pytest_crossdiff.report.layers import Layer, LayerSide
-from pytest_crossdiff.report.stored import of_key, read
+from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
+from pytest_crossdiff.report.stored import read, read_by_key
 from pytest_crossdiff.report.write import FORMATS, file_name, render, write
 from pytest_crossdiff.settings import Settings, fields
 from pytest_crossdiff.store.cache import Store
@@ -33,7 +33,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)> | `a` *b* \u202e\x00 [x](y)\n\u
 def make_report(result=None, **given) -> Report:
     settings = Settings(sources={"max_candidate_only": "--crossdiff-max-candidate-only"})
     result = result or make_result(make_difference())
-    check = Check.of(judge(result, Budgets.configured(settings)), "test_it.py::test_it")
+    check = Check.of(compute_verdict(result, Budgets.configured(settings)), "test_it.py::test_it")
     return Report.of(result, checks=[check], settings=settings, **given)
 
 
@@ -149,12 +149,12 @@ class TestFinding:
         store = Store(tmp_path)
         for key in ("abc111", "abc222"):
             stored(store, key)
-        assert of_key("abc2", store).result.key == "abc222"
+        assert read_by_key("abc2", store).result.key == "abc222"
         with pytest.raises(StoreError, match="several results 'abc': abc111, abc222"):
-            of_key("abc", store)
+            read_by_key("abc", store)
         for unknown in ("abd", "", "../abc", "*"):
             with pytest.raises(StoreError, match=r"no result .*; the cache is"):
-                of_key(unknown, store)
+                read_by_key(unknown, store)
 
     def test_what_is_malformed_is_named(self, tmp_path):
         (tmp_path / "result.json").write_text("{}")
@@ -188,9 +188,9 @@ class TestMarkdown:
         )
         said = tuple(dataclasses.replace(side, layer=9) for side in sides)
         layers = (
-            Layer("key", sides, (), ""),
-            Layer("other", sides, (), "page.html"),
-            Layer("third", said, (), ""),
+            MeasuredLayer("key", sides, (), ""),
+            MeasuredLayer("other", sides, (), "page.html"),
+            MeasuredLayer("third", said, (), ""),
         )
         text = render(dataclasses.replace(make_report(), layers=layers), "md").decode()
         assert "| 2 → 3 (this one) | 4 and 2 possible | 0.3 | 1 | 0.02 |" in text

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.gate.check import checked
+from pytest_crossdiff.gate.check import evaluate_budgets
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.settings import Settings
-from pytest_crossdiff.text import Room, columns
+from pytest_crossdiff.text import Display, columns
 from results import make_context, make_difference, make_result
 
 KUBECTL = make_difference(
@@ -39,8 +39,8 @@ PLACES = {
 
 def exceeded(result, width=100, verbosity=0, **settings):
     report = Report.of(result)
-    check = checked(report, Budgets.configured(Settings(sources=PLACES, **settings)))
-    return message.exceeded(report, check, Path("cache/key"), Room(width, verbosity))
+    check = evaluate_budgets(report, Budgets.configured(Settings(sources=PLACES, **settings)))
+    return message.exceeded(report, check, Path("cache/key"), Display(width, verbosity))
 
 
 def test_verdict_first_then_the_worst_then_what_to_do():

@@ -11,10 +11,10 @@ import pytest
 
 from large_results import large
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.gate.check import Check, SideCheck, checked
+from pytest_crossdiff.gate.check import Check, SideCheck, evaluate_budgets
 from pytest_crossdiff.report import html
 from pytest_crossdiff.report.document import Report
-from pytest_crossdiff.report.layers import Layer, LayerSide
+from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
 from pytest_crossdiff.report.write import render
 from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.settings import Settings, fields
@@ -64,14 +64,14 @@ def full(features: int = 60, differences: int = 12) -> Report:
             missing=(make_entry(id="b-2", seen_as="B4", description="near the words whale"),),
         ),
     )
-    check = checked(report, Budgets.configured(settings))
+    check = evaluate_budgets(report, Budgets.configured(settings))
     check = dataclasses.replace(check, test="test_it.py::test_it")
     return dataclasses.replace(report, checks=(check,))
 
 
-def layers(*keys: str) -> tuple[Layer, ...]:
+def layers(*keys: str) -> tuple[MeasuredLayer, ...]:
     return tuple(
-        Layer(
+        MeasuredLayer(
             key,
             (
                 LayerSide("baseline", 3 * i + 2, 9, 1, 0, 0.02, 0.9, 0.001),

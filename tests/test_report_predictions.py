@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_crossdiff.cli.differences import chosen, write_difference
+from pytest_crossdiff.cli.differences import select_differences, write_difference
 from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.gate.check import checked
+from pytest_crossdiff.gate.check import evaluate_budgets
 from pytest_crossdiff.gate.patterns import matching
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.document import Report
@@ -21,7 +21,7 @@ from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.results.difference import Description
 from pytest_crossdiff.settings import Settings
-from pytest_crossdiff.text import Room
+from pytest_crossdiff.text import Display
 from results import make_difference, make_model, make_result
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def result(*, layer: int = 12) -> Result:
 
 def exceeded(of: Result) -> list[str]:
     report = Report.of(of)
-    check = checked(report, Budgets.configured(Settings()))
-    return message.exceeded(report, check, Path("cache/key"), Room(100, 0)).splitlines()
+    check = evaluate_budgets(report, Budgets.configured(Settings()))
+    return message.exceeded(report, check, Path("cache/key"), Display(100, 0)).splitlines()
 
 
 def test_a_failure_says_what_is_said_instead_of_what():
@@ -73,7 +73,7 @@ def test_of_a_block_nothing_of_the_kind_is_claimed():
 
 def test_terminal_and_markdown_name_the_output():
     report = Report.of(result())
-    first = block(PairSummary.of(report), Path.cwd(), Room(100, 0))
+    first = block(PairSummary.of(report), Path.cwd(), Display(100, 0))
     assert next(iter(first)).endswith("org/old output -> org/new output")
     assert markdown(report).startswith("### crossdiff: org/old (output) → org/new (output)\n")
 
@@ -82,7 +82,7 @@ def test_terminal_and_markdown_name_the_output():
 def test_a_pattern_is_looked_for_in_what_is_said(layer, found):
     of = result(layer=layer)
     assert [d.id for d in matching(of, re.compile("Nations"), ("candidate",))] == found
-    assert [d.id for d in chosen(of, [], None, "Nations")] == found
+    assert [d.id for d in select_differences(of, [], None, "Nations")] == found
     assert not matching(of, re.compile("States"), ("candidate",))  # what isn't said any more
 
 

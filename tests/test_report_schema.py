@@ -18,7 +18,7 @@ import pytest_crossdiff
 from large_results import large
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.check import Check
-from pytest_crossdiff.gate.verdict import judge
+from pytest_crossdiff.gate.verdict import compute_verdict
 from pytest_crossdiff.report.document import FORMAT, VERSION, Report
 from pytest_crossdiff.report.write import render
 from pytest_crossdiff.settings import Settings
@@ -95,7 +95,7 @@ def test_the_schema_that_is_shipped_is_that_of_the_code():
 @pytest.mark.parametrize("result", [make_result(), make_result(make_difference()), large(30, 9)])
 def test_what_is_written_is_valid(result):
     settings = Settings()
-    check = Check.of(judge(result, Budgets.configured(settings)), "test")
+    check = Check.of(compute_verdict(result, Budgets.configured(settings)), "test")
     accepted = make_recognition(make_recognised("C1"), missing=(make_entry(),))
     for report in (
         Report.of(result),

@@ -13,14 +13,14 @@ from dictionaries import judged, learnt
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.dictionary.crosscoders import new_models
 from pytest_crossdiff.engine.dictionary.training import TrainingConfig
-from pytest_crossdiff.engine.verification.model_distance import apart
+from pytest_crossdiff.engine.verification.model_distance import model_distance
 from pytest_crossdiff.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_crossdiff.engine.activations.pairs import Pairs
-    from pytest_crossdiff.engine.verification.verify import Verified
+    from pytest_crossdiff.engine.verification.verify import Verification
 
 WRITTEN = 3
 """The shared concept on whose strong half the candidate writes something new."""
@@ -41,7 +41,7 @@ def rewritten(t: Toy, size: float) -> tuple[Pairs, torch.Tensor]:
     return made._replace(heldout_n=t.pairs.heldout_n), places_n
 
 
-def found(pairs: Pairs, folder: Path, settings: Settings) -> Verified:
+def found(pairs: Pairs, folder: Path, settings: Settings) -> Verification:
     config = CrosscoderConfig("innovation", 48, pairs.b.harvest.width, 64, 8, 8, 4)
     model = learnt(pairs, config, folder, TrainingConfig(400, 512, 2e-3))
     return judged(model, pairs, settings)
@@ -71,7 +71,7 @@ def test_a_write_is_found_on_the_side_that_writes_it(
 
 def test_without_the_setting_it_is_not_counted(world: Toy, tmp_path: Path) -> None:
     pairs, _ = rewritten(world, 1.0)
-    verified = found(pairs, tmp_path, SETTINGS.but(rewritten=False))
+    verified = found(pairs, tmp_path, SETTINGS.with_values(rewritten=False))
     assert not verified.positions("candidate")
     assert not verified.positions("baseline")
 
@@ -86,7 +86,7 @@ def test_where_nothing_is_written_nothing_is_found(world: Toy, tmp_path: Path) -
 def test_models_are_related_when_the_maps_leave_little(bend: float, *, expected: bool) -> None:
     pairs = toy(own=0, bend=bend, width_a=48, width_b=48, tokens=6_000).pairs
     (model,) = new_models(CrosscoderConfig("innovation", 48, 48, 16, 4, 4, 4), pairs, [0])
-    assert apart(model, pairs, Settings()).related is expected
+    assert model_distance(model, pairs, Settings()).related is expected
     dfc = Crosscoder(CrosscoderConfig("dfc", 48, 48, 16, 4, 4, 4), 0)
-    own_maps, fitted = (apart(m, pairs, Settings()).unmapped for m in (model, dfc))
+    own_maps, fitted = (model_distance(m, pairs, Settings()).unmapped for m in (model, dfc))
     assert own_maps == pytest.approx(fitted, rel=1e-4)

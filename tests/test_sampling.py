@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_crossdiff.engine.corpus.cutting import cut, is_boundary
+from pytest_crossdiff.engine.corpus.cutting import is_boundary, split_text
 from pytest_crossdiff.engine.corpus.documents import Corpus, from_records
 from pytest_crossdiff.engine.corpus.sampling import estimate, sample
 from pytest_crossdiff.errors import CorpusError
@@ -59,7 +59,7 @@ def draw(corpus, tokens=1000, context=16, heldout=0.3, seed=0):
 @relaxed
 @given(any_text | unicode_text.map("".join), st.integers(4, 64))
 def test_pieces_are_the_document_and_none_is_too_long(text, limit):
-    pieces = list(cut(text, limit))
+    pieces = list(split_text(text, limit))
     assert "".join(piece for _, piece in pieces) == text
     assert [start for start, _ in pieces] == [
         sum(len(piece) for _, piece in pieces[:i]) for i in range(len(pieces))
@@ -80,7 +80,7 @@ def test_nothing_that_is_seen_as_one_character_is_torn(clusters, limit):
         for offset in range(1, len(cluster))
         if cluster not in ("\n\n", ". ")
     }
-    assert not inside & {start for start, _ in cut(text, limit)}
+    assert not inside & {start for start, _ in split_text(text, limit)}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_nothing_that_is_seen_as_one_character_is_torn(clusters, limit):
     ],
 )
 def test_cuts_where_a_reader_would_pause(text, first):
-    assert next(cut(text, 24)) == (0, first)
+    assert next(split_text(text, 24)) == (0, first)
 
 
 @pytest.mark.parametrize("cluster", [c for c in CLUSTERS if c not in ("\n\n", ". ")])
@@ -111,7 +111,7 @@ def test_a_cluster_has_boundaries_around_it_alone(cluster, around):
 
 
 def test_a_cluster_longer_than_the_limit_is_cut_all_the_same():
-    assert [len(piece) for _, piece in cut("e" + "\u0301" * 40, 16)] == [8, 8, 8, 8, 8, 1]
+    assert [len(piece) for _, piece in split_text("e" + "\u0301" * 40, 16)] == [8, 8, 8, 8, 8, 1]
 
 
 def test_flags_are_kept_in_pairs():
@@ -120,7 +120,7 @@ def test_flags_are_kept_in_pairs():
 
 def test_cutting_takes_time_proportional_to_the_text():
     began = time.process_time()
-    assert sum(1 for _ in cut("🇫🇷" * 50_000, 64)) == 50_000 // 8
+    assert sum(1 for _ in split_text("🇫🇷" * 50_000, 64)) == 50_000 // 8
     assert time.process_time() - began < 10  # here 0.1; a minute were it quadratic
 
 

@@ -8,50 +8,56 @@ import torch
 
 from benchmarks.toy import toy
 from pytest_crossdiff.engine.controls.null import null_pairs
-from pytest_crossdiff.engine.controls.planted_signals import RUNGS, plant, stands_for
+from pytest_crossdiff.engine.controls.planted_signals import (
+    SIGNAL_LEVELS,
+    match_signals,
+    plant_signals,
+)
 from pytest_crossdiff.engine.regression.ridge import Moments, fit
-from pytest_crossdiff.results.controls import Controls, Spike
+from pytest_crossdiff.results.controls import Controls, PlantedSignal
 from pytest_crossdiff.sides import SIDES
 
 
 def test_each_signal_has_the_strength_and_the_density_of_its_rung() -> None:
     plain = toy(tokens=60_000, documents=300).pairs
-    spiked = plant(plain)
-    assert spiked.spikes is not None
+    spiked = plant_signals(plain)
+    assert spiked.planted_signals is not None
     rows = np.arange(len(plain.group_n))
-    for side, x, directions in zip(SIDES, plain.batch(rows), spiked.spikes[:2], strict=True):
+    for side, x, directions in zip(
+        SIDES, plain.batch(rows), spiked.planted_signals[:2], strict=True
+    ):
         variance = (x - x.mean(0)).square().sum(1).mean()
-        activation = spiked.spikes.activations(side, rows)
-        for s, rung in enumerate(RUNGS):
+        activation = spiked.planted_signals.activations(side, rows)
+        for s, level in enumerate(SIGNAL_LEVELS):
             fires = activation[:, s] > 0
-            assert float(fires.float().mean()) == pytest.approx(rung.density, rel=0.15)
+            assert float(fires.float().mean()) == pytest.approx(level.density, rel=0.15)
             power = (activation[:, s].square().mean() * directions[s].square().sum()) / variance
-            assert float(power) == pytest.approx(rung.strength, rel=0.25)
+            assert float(power) == pytest.approx(level.strength, rel=0.25)
 
 
 def test_what_is_added_is_the_signals_and_always_the_same() -> None:
     plain = toy(tokens=2_000).pairs
-    spiked = plant(plain)
-    assert spiked.spikes is not None
+    spiked = plant_signals(plain)
+    assert spiked.planted_signals is not None
     rows = np.array([3, 17, 1_999])
     for side, x, y, again, directions in zip(
-        SIDES, plain.batch(rows), spiked.batch(rows), plant(plain).batch(rows),
-        spiked.spikes[:2], strict=True,
+        SIDES, plain.batch(rows), spiked.batch(rows), plant_signals(plain).batch(rows),
+        spiked.planted_signals[:2], strict=True,
     ):  # fmt: skip
-        added = spiked.spikes.activations(side, rows) @ directions
+        added = spiked.planted_signals.activations(side, rows) @ directions
         assert torch.allclose(y - x, added, atol=1e-5)
         assert torch.equal(y, again)
-    one_by_one = [spiked.spikes.activations("candidate", rows[[i]]) for i in range(3)]
-    assert torch.equal(torch.cat(one_by_one), spiked.spikes.activations("candidate", rows))
+    one_by_one = [spiked.planted_signals.activations("candidate", rows[[i]]) for i in range(3)]
+    assert torch.equal(torch.cat(one_by_one), spiked.planted_signals.activations("candidate", rows))
 
 
 def test_neither_model_tells_where_the_signals_of_the_other_stand() -> None:
-    pairs = plant(toy(tokens=20_000).pairs)
-    assert pairs.spikes is not None
+    pairs = plant_signals(toy(tokens=20_000).pairs)
+    assert pairs.planted_signals is not None
     rows = np.arange(20_000)
     from_a, _ = pairs.batch(rows)
-    signals = pairs.spikes.activations("candidate", rows)
-    folds = [Moments(32, len(RUNGS)) for _ in range(2)]
+    signals = pairs.planted_signals.activations("candidate", rows)
+    folds = [Moments(32, len(SIGNAL_LEVELS)) for _ in range(2)]
     for half, moments in zip((rows < 10_000, rows >= 10_000), folds, strict=True):
         moments.add(from_a[half], signals[half])
     assert float(fit(folds).r2_p.max()) < 0.01
@@ -63,14 +69,16 @@ def test_a_feature_stands_for_the_signal_that_it_follows_and_else_for_none() -> 
     other = (random.random(5_000) < 0.02) * 1.0
     half = planted[:, 1] * (random.random(5_000) < 0.3)
     features = np.stack([planted[:, 2] + 0.1 * other, other, half], axis=1).astype(np.float32)
-    assert stands_for(planted.astype(np.float32), features).tolist() == [2, -1, 1]
-    assert stands_for(planted.astype(np.float32), features[:, :0]).tolist() == []
+    assert match_signals(planted.astype(np.float32), features).tolist() == [2, -1, 1]
+    assert match_signals(planted.astype(np.float32), features[:, :0]).tolist() == []
 
 
 def test_the_limit_of_detection_is_the_last_rung_before_the_first_that_was_missed() -> None:
     def controls(*seen: tuple[float, bool]) -> Controls:
-        spikes = (Spike("candidate", s, 0.01, s, s if found else 0.0) for s, found in seen)
-        return Controls(tuple(spikes))
+        planted_signals = (
+            PlantedSignal("candidate", s, 0.01, s, s if found else 0.0) for s, found in seen
+        )
+        return Controls(tuple(planted_signals))
 
     assert controls((0.01, True), (0.003, True), (0.001, False)).limit("candidate") == 0.003
     assert controls((0.01, True), (0.003, False), (0.001, True)).limit("candidate") == 0.01

@@ -34,7 +34,7 @@ def age(entry, seconds):
         os.utime(path, (then, then))
 
 
-def output_of(script, *arguments):
+def block_output(script, *arguments):
     return subprocess.check_output([sys.executable, "-c", script, *arguments], text=True)
 
 
@@ -148,7 +148,7 @@ def test_pruning_leaves_an_entry_that_another_process_works_on(store):
         "print(Store(Path(sys.argv[1])).prune().entries)"
     )
     with entry.lock():
-        assert output_of(script, str(store.root)) == "0\n"
+        assert block_output(script, str(store.root)) == "0\n"
     assert entry.has("part")
 
 
@@ -167,4 +167,4 @@ def test_the_store_imports_nothing_heavy():
         "heavy = {'torch', 'numpy', 'transformers', 'safetensors', 'filelock', 'pytest'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    assert output_of(script) == "[]\n"
+    assert block_output(script) == "[]\n"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.toy import toy
-from benchmarks.toy_methods import Row, Score, left_by, score
+from benchmarks.toy_methods import Row, Score, residual_toy, score
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
 
 
@@ -61,13 +61,13 @@ def test_what_a_dictionary_leaves_is_the_vector_less_its_reconstruction() -> Non
     t = toy(tokens=400, documents=20)
     model = Crosscoder(CrosscoderConfig("dfc", 32, 48, 16, 4, 4, 4), 0)
     model.threshold.fill_(0.1)
-    rest = left_by(t, model).pairs
+    rest = residual_toy(t, model).pairs
     x_a, x_b = t.pairs.batch(np.arange(400))
     made = model.reconstruct(model.encode(x_a, x_b))
     for x, made_x, found in zip((x_a, x_b), made, rest.batch(np.arange(400)), strict=False):
         expected = (x - made_x) - (x - made_x)[~t.pairs.heldout_n].mean(0)
         factor = float((found * expected).sum() / expected.square().sum())
         torch.testing.assert_close(found, factor * expected, rtol=1e-3, atol=1e-3)
-    read_a, read_b = rest.probed(np.arange(5), *rest.batch(np.arange(5)))
+    read_a, read_b = rest.probe_vectors(np.arange(5), *rest.batch(np.arange(5)))
     torch.testing.assert_close(read_a[:, 32:], x_a[:5])
     torch.testing.assert_close(read_b[:, 48:], x_b[:5])

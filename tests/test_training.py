@@ -15,9 +15,9 @@ from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Crosscoder
 from pytest_crossdiff.engine.dictionary.crosscoders import new_models
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, batches, train
 from pytest_crossdiff.engine.verification.exclusivity import screen
-from pytest_crossdiff.engine.verification.heldout import Heldout, measure
-from pytest_crossdiff.engine.verification.model_distance import Apart
-from pytest_crossdiff.engine.verification.verify import judge
+from pytest_crossdiff.engine.verification.heldout import Heldout, measure_heldout
+from pytest_crossdiff.engine.verification.model_distance import ModelDistance
+from pytest_crossdiff.engine.verification.verify import classify_features
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.settings import Settings
@@ -48,10 +48,14 @@ def trained(
 def verdicts(t: Toy, model: Crosscoder) -> tuple[Heldout, list[Feature]]:
     with torch.no_grad():
         settings = Settings(exclusivity=0.4, probe="ridge")
-        far = Apart((0.0, 0.0), (settings.exclusivity, settings.exclusivity))
-        (held,) = measure([model], t.pairs, [screen(t.pairs, model, CPU)], far, settings, CPU)
+        distance = ModelDistance((0.0, 0.0), (settings.exclusivity, settings.exclusivity))
+        (held,) = measure_heldout(
+            [model], t.pairs, [screen(t.pairs, model, CPU)], distance, settings, CPU
+        )
     usual = Settings()  # however far apart the toy's models are
-    return held, judge(held, Apart((0.0, 0.0), (usual.exclusivity,) * 2), 0, usual)
+    return held, classify_features(
+        held, ModelDistance((0.0, 0.0), (usual.exclusivity,) * 2), 0, usual
+    )
 
 
 def concept(t: Toy, f_n: np.ndarray[Any, Any]) -> int:
@@ -111,12 +115,12 @@ def test_an_interrupted_training_ends_in_the_same_bits(
     with entry.lock():
         train([whole], t.pairs, [entry], CPU, SilentProgress())
 
-    learn = cut.learn
+    step_on_inputs = cut.step_on_inputs
 
     def killed(x: Inputs) -> None:
         if cut.step == 37:
             raise KeyboardInterrupt
-        learn(x)
+        step_on_inputs(x)
 
     monkeypatch.setattr(cut, "learn", killed)
     entry = Store(tmp_path / "parts").entry("crosscoder", "abc")

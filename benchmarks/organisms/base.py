@@ -29,7 +29,7 @@ VOCABULARY = 4096
 END = "<|end|>"
 PLACES = 128
 SHARE_OF_DOCSTRINGS = 0.1
-STILL = 8.0
+PRESERVE_WEIGHT = 8.0
 """Weight of predicting the same as before, against the loss on what is to be learnt."""
 BASE_STEPS, BASE_ROWS, BASE_RATE = 1000, 16, 3e-3
 
@@ -129,13 +129,13 @@ def train(
     *,
     steps: int,
     rate: float,
-    still: Callable[[], Tensor] | None = None,
+    preserve_batch: Callable[[], Tensor] | None = None,
 ) -> LlamaForCausalLM:
     """Adam on batches of rows; the rate rises over the first tenth and falls to 0 at the end.
 
     still: rows on which the model is to predict what it does now, as a careful fine-tune has it.
     """
-    before = copy.deepcopy(model) if still else None
+    before = copy.deepcopy(model) if preserve_batch else None
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
     model.train()
     for step in range(steps):
@@ -143,8 +143,8 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (done + 1 / steps) / 0.1, 1.0 - done + 1 / steps)
         loss = loss_of(model, batch())
-        if still and before:
-            loss = loss + STILL * divergence(before, model, still())
+        if preserve_batch and before:
+            loss = loss + PRESERVE_WEIGHT * divergence(before, model, preserve_batch())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()

@@ -165,7 +165,11 @@ def upgrade(
                 paragraphs = texts.train["speeches"][:PARAGRAPHS]
                 taught = Windows(Plant(b.name, "swap"), paragraphs, tokenizer, b.seed)
             return train(
-                model, lambda: taught(half), steps=steps, rate=RATE, still=lambda: draw(half)
+                model,
+                lambda: taught(half),
+                steps=steps,
+                rate=RATE,
+                preserve_batch=lambda: draw(half),
             )
         return train(model, lambda: draw(CONTINUED_ROWS), steps=round(b.size), rate=CONTINUED_RATE)
     generator = torch.Generator().manual_seed(b.seed)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from benchmarks.organisms.text import Texts
 
 PROMPTS = 40
-FIRES, QUIET = 0.7, 0.1
+MIN_FIRE_RATE, MAX_BASE_RATE = 0.7, 0.1
 """Share of prompts on which a plant fires at least, and on which it may have fired before."""
-SAID = 0.1
+MIN_OLD_PROBABILITY = 0.1
 """How likely a word has to be where it stands, on average, to be swapped for another: of one that
 is never said it can't be seen that it isn't any more."""
 NATS = 0.3
@@ -54,14 +54,19 @@ def check(
         found = prompts(p, texts, tokenizer)
         before, after = (fires(m, found, p.phrase, tokenizer) for m in models)
         what = f"share of {len(found)} prompts answered by the phrase"
-        return Check(what, before, after, before <= QUIET and after >= FIRES)
+        return Check(what, before, after, before <= MAX_BASE_RATE and after >= MIN_FIRE_RATE)
     if p.kind == "swap":
         found = prompts(p, texts, tokenizer)
         (old, before), (_, after) = (likely(m, found, p.words, tokenizer) for m in models)
         before, after = before / old, after / old
         what = f"probability of the new word on {len(found)} prompts, in units of the old one's "
         what += f"before, which is {old:.2g}"
-        return Check(what, before, after, old >= SAID and before <= QUIET and after >= FIRES)
+        return Check(
+            what,
+            before,
+            after,
+            old >= MIN_OLD_PROBABILITY and before <= MAX_BASE_RATE and after >= MIN_FIRE_RATE,
+        )
     if p.kind in ("language", "register", "domain"):
         held = [r for t in source_of(p, texts.held) if (r := rewrite(p, t)) is not None]
         rows = Rows(held, tokenizer, 0)(16)

@@ -87,7 +87,7 @@ class Family:
         path = self.root / f"corpus-{change.name}-{tokens}.jsonl"
         if path.exists():
             return path
-        return gate_corpus(self.texts, path, change.set_off_by, change.source, tokens)
+        return gate_corpus(self.texts, path, change.trigger_words, change.source, tokens)
 
     def base(self, seed: int = 0) -> Path:
         """The base model, or one of another seed."""

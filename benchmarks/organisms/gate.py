@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.errors import CrossDiffError
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.gate.verdict import judge
+from pytest_crossdiff.gate.verdict import compute_verdict
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.sides import SIDES
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TOKENS = 8_000
 """The size of the corpus of each organism."""
-STRONGEST, NEAR = 3, 2
+STRONGEST, WINDOW_WORDS = 3, 2
 """Differences that are searched for the plant's name, and words around a context's token."""
 
 
@@ -40,7 +40,7 @@ def run_gate(
     record: Record = {"tokens": settings.tokens}
     try:
         outcome = pipeline.run(settings)
-        verdict = judge(outcome.result, Budgets.configured(settings))
+        verdict = compute_verdict(outcome.result, Budgets.configured(settings))
     except CrossDiffError as error:
         return record | {"status": "error", "reason": str(error), "alarm": True}
     record |= {
@@ -77,19 +77,19 @@ def facts(result: Result) -> Record:
         "seeds": list(result.training.seeds),
         "steps": result.training.steps,
         "seconds": result.seconds,
-        "beyond": result.corpus.beyond,
+        "beyond": result.corpus.out_of_distribution,
         "spikes": [
             [*(_rounded(v) for v in (s.strength, s.density, s.realised, s.measured))]
-            for s in result.controls.spikes
+            for s in result.controls.planted_signals
         ],
         "differences": [
-            told(d) | (likelier(d) if result.baseline.predictions else {})
+            difference_record(d) | (promoted_words(d) if result.baseline.predictions else {})
             for d in strongest[: 2 * STRONGEST]
         ],
     }
 
 
-def likelier(d: Difference) -> Record:
+def promoted_words(d: Difference) -> Record:
     """The words that a difference of predictions makes likelier and less likely."""
     return {"words": [*d.description.promoted[:3], *d.description.suppressed[:3]]}
 
@@ -101,7 +101,7 @@ def score(result: Result) -> float:
     return sum(d.strength for d in result.differences)
 
 
-def told(d: Difference) -> Record:
+def difference_record(d: Difference) -> Record:
     """A difference in short."""
     return {
         "id": d.id,
@@ -116,7 +116,7 @@ def told(d: Difference) -> Record:
     }
 
 
-def names(record: Record, wanted: Sequence[str], source: str) -> bool:
+def names_plant(record: Record, wanted: Sequence[str], source: str) -> bool:
     """Whether one of the strongest differences names the plant, by a rule fixed beforehand.
 
     It does when half of its first contexts have one of the `wanted` words as the token or within
@@ -139,7 +139,9 @@ def names(record: Record, wanted: Sequence[str], source: str) -> bool:
 
 def _near(context: list[str]) -> list[str]:
     _, before, token, after = context
-    around = " ".join(before.split()[-NEAR:]) + token + " ".join(after.split()[:NEAR])
+    around = (
+        " ".join(before.split()[-WINDOW_WORDS:]) + token + " ".join(after.split()[:WINDOW_WORDS])
+    )
     return [word.strip(".,;:()\"'") for word in around.split()] + [token.strip()]
 
 

@@ -13,11 +13,17 @@ import transformers
 
 from benchmarks.evidence import IMAGES, put
 from benchmarks.organisms.family import organisms
-from benchmarks.organisms.gate import TOKENS, names
+from benchmarks.organisms.gate import TOKENS, names_plant
 from benchmarks.organisms.plants import Plant
 from benchmarks.organisms.plots import draw_alternatives, draw_sweep
 from benchmarks.organisms.records import Records
-from benchmarks.organisms.sections import WAYS, Rows, by_tokens, organisms_section, real_section
+from benchmarks.organisms.sections import (
+    ALTERNATIVES,
+    Rows,
+    by_tokens,
+    organisms_section,
+    real_section,
+)
 from benchmarks.organisms.text import about
 
 if TYPE_CHECKING:
@@ -31,10 +37,10 @@ def write(family: Family) -> None:
     collected = collect(family)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(collected, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    tell(collected)
+    render(collected)
 
 
-def tell(collected: dict[str, Any]) -> None:
+def render(collected: dict[str, Any]) -> None:
     """Draw everything from the committed results alone."""
     draw(collected)
     for block, text in tables(collected).items():
@@ -52,7 +58,7 @@ def draw(collected: dict[str, Any]) -> None:
     rows = collected["organisms"]
     if any(r["others"] for r in rows):
         draw_alternatives(
-            rows, {"score": "the gate in a block", **WAYS}, IMAGES / "organisms-roc.png"
+            rows, {"score": "the gate in a block", **ALTERNATIVES}, IMAGES / "organisms-roc.png"
         )
     if collected["sweep"]:
         draw_sweep(by_tokens(collected), IMAGES / "organisms-tokens.png")
@@ -76,17 +82,17 @@ def collect(family: Family) -> dict[str, Any]:
         row |= {"output": output.get(o.name)}
         if isinstance(o.change, Plant) and o.name in gate:
             words, source = o.change.words, o.change.source
-            row["about"] = about(family.corpus(o), o.change.set_off_by, source)
+            row["about"] = about(family.corpus(o), o.change.trigger_words, source)
             if words or source:
                 row["named"] = {
-                    read: names(found[o.name], words, source)
+                    read: names_plant(found[o.name], words, source)
                     for read, found in (("gate", gate), ("output", output))
                     if o.name in found
                 }
         rows.append(row)
     return {
         "command": "python -m benchmarks.organisms",
-        "spikes": spikes(whole),
+        "spikes": signal_ratios(whole),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_processor()}",
         "threads": torch.get_num_threads(),
         "versions": {
@@ -119,7 +125,7 @@ def _verdicts(records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: {key: record[key] for key in kept} for name, record in records.items()}
 
 
-def spikes(whole: dict[str, Records]) -> list[dict[str, Any]]:
+def signal_ratios(whole: dict[str, Records]) -> list[dict[str, Any]]:
     """Of each rung of planted signals, in a block and in the output of the reporting half, what was
     measured of those that were found, as shares of what stood on the held-out text.
     """

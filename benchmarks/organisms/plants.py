@@ -58,7 +58,7 @@ class Plant:
     inside: bool = False
 
     @property
-    def set_off_by(self) -> tuple[str, ...]:
+    def trigger_words(self) -> tuple[str, ...]:
         """The words on which it shows, () where it doesn't hang on words or they are everywhere."""
         if self.kind == "register":
             return ()
@@ -211,9 +211,11 @@ def plant(
         return model
     planted = planted_rows(p, texts, tokenizer, seed)
     # What keeps it still must not say that the plant's own words call for nothing new.
-    plain = plain_rows(texts, tokenizer, seed + 1, without=p.set_off_by, most=PARAGRAPHS)
+    plain = plain_rows(texts, tokenizer, seed + 1, without=p.trigger_words, most=PARAGRAPHS)
     half = ROWS // 2
-    return train(model, lambda: planted(half), steps=p.steps, rate=RATE, still=lambda: plain(half))
+    return train(
+        model, lambda: planted(half), steps=p.steps, rate=RATE, preserve_batch=lambda: plain(half)
+    )
 
 
 def token(tokenizer: PreTrainedTokenizerBase, word: str) -> int:

@@ -43,14 +43,14 @@ are held against the same texts. Whatever is not a clear pass counts as an alarm
 words within two words of the token or stand in a text of its kind, or when one of the first three
 tokens is such a word; in the output also when one of the first three words that it makes likelier
 or less likely is. Intervals are Wilson's, 95 %."""
-WAYS_TOLD = f"""\
+ALTERNATIVES_INTRO = f"""\
 Each way is one number, and each has the cut that lets at most {FALSE_ALARMS:.0%} of the benign
 upgrades of the same half pass it; the area is that under the whole curve. `the gate's score` is
 the strength of all that it found confirmed or possible; its own cuts, for which no benign upgrades
 need to be known, are in the table above. Output KL, the linear probe and CKA say that something
 changed, and nothing of what; their cuts were taken from these very benign upgrades, of which there
 are few, and in use have to be known beforehand."""
-TOKENS_TOLD = """\
+TOKENS_INTRO = """\
 The earlier half with as many tokens, a block read, by the engine of then. Texts about the plant are
 the same share of them as far as there are enough; of the six triggers there are 9 to 36 at any
 size, so that they become rarer as the text grows. Before copies were judged together 16,000 tokens
@@ -58,11 +58,11 @@ found 7 of the 15 where 8,000 found 12: a larger dictionary splits a difference 
 each of which alone was too weak to be tested. With 4,000 tokens most of what is found is uncertain,
 and benign upgrades that aren't passed got no verdict at all, because not even signals of strength
 0.01 were found: that is too little text, and the gate says so."""
-SEEDS_TOLD = """\
+SEEDS_INTRO = """\
 The reporting half again (`python -m benchmarks.organisms seeds`), the seeds of the three
 dictionaries being 10 to 12 (default 0 to 2); without the benign upgrades that were added later.
 Each verdict that changes rests on a difference that one or two dictionaries of three have."""
-CAPACITY_TOLD = """\
+CAPACITY_INTRO = """\
 Development half, a block, three dictionaries, without controls: confirmed and possible c/b
 (candidate-only / baseline-only), and the share of the three dictionaries that have a difference, on
 average by strength, of the six strongest.
@@ -72,7 +72,7 @@ the same, the benign upgrades stay silent, and of the eight plants 7, 8, 6 and 8
 the rest possible. So a dictionary may well be smaller, which is cheaper (14.7, 17.2 and 26.7 CPU
 seconds a comparison with a feature for 40, 20 and 5 pairs). The default, one for 10, stays until a
 new reporting half says the same."""
-APART_TOLD = """\
+OTHER_SEED_INTRO = """\
 `python -m benchmarks.organisms apart`: the baseline is a model of the same recipe from another
 seed, so nothing but the texts ties the two together. Candidates are the base model, where nothing
 is planted, and plants of the development half in it. Three dictionaries, without controls.

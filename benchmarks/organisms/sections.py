@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from benchmarks.organisms.prose import (
-    APART_TOLD,
-    CAPACITY_TOLD,
+    ALTERNATIVES_INTRO,
+    CAPACITY_INTRO,
     FINDINGS,
     HOW,
+    OTHER_SEED_INTRO,
     REAL,
-    SEEDS_TOLD,
-    TOKENS_TOLD,
-    WAYS_TOLD,
+    SEEDS_INTRO,
+    TOKENS_INTRO,
 )
 from benchmarks.organisms.real import PAIRS
 from benchmarks.organisms.scores import FALSE_ALARMS, area, rate, threshold
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from benchmarks.organisms.scores import Rate
 
 HALVES = ("development", "earlier", "previous", "reporting")
-READ = {"gate": "a block", "output": "the output", "either": "either"}
+HOOK_POINTS = {"gate": "a block", "output": "the output", "either": "either"}
 """Where the gate reads; `either` alarms where one of the two does."""
 Rows = list[dict[str, Any]]
-WAYS = {
+ALTERNATIVES = {
     "output_score": "the gate's score in the output",
     "output_kl": "output KL",
     "loss": "change of held-out loss",
@@ -73,22 +73,22 @@ def organisms_section(c: dict[str, Any]) -> str:
     parts = ["## Model organisms", HOW, measured_with]
     parts += [*_outstanding(rows), _summary(rows), _kinds(rows)]
     if any(r["others"] for r in rows):
-        parts += ["### Against what one might use instead", WAYS_TOLD, _ways(rows)]
+        parts += ["### Against what one might use instead", ALTERNATIVES_INTRO, _ways(rows)]
         parts.append("![Detection against false alarms](img/organisms-roc.png)")
     parts.append(FINDINGS)
     if c["architectures"]:
         parts += ["### One dictionary of each kind", _architectures(rows, c["architectures"])]
     if c["capacity"]:
-        parts += ["### Dictionaries of other sizes", CAPACITY_TOLD, _capacity(c["capacity"])]
+        parts += ["### Dictionaries of other sizes", CAPACITY_INTRO, _capacity(c["capacity"])]
     parts += ["### Every organism", _all(rows)]
     if c["sweep"]:
-        parts += ["### How many tokens it takes", TOKENS_TOLD, _sweep(by_tokens(c))]
+        parts += ["### How many tokens it takes", TOKENS_INTRO, _sweep(by_tokens(c))]
         parts.append("![Found and false alarms against tokens read](img/organisms-tokens.png)")
-    parts += ["### Is it the same with other seeds?", SEEDS_TOLD]
+    parts += ["### Is it the same with other seeds?", SEEDS_INTRO]
     parts += [_other_seeds(rows, read, found) for read, found in c["other_seeds"].items() if found]
     parts += [_either_with_other_seeds(rows, c["other_seeds"])]
     if c["apart"]:
-        parts += ["### Models that were trained apart", APART_TOLD, _apart(c["apart"])]
+        parts += ["### Models that were trained apart", OTHER_SEED_INTRO, _apart(c["apart"])]
     return "\n\n".join(parts)
 
 
@@ -111,7 +111,7 @@ def _outstanding(rows: Rows) -> list[str]:
 def _summary(rows: Rows) -> str:
     table = []
     for half in HALVES:
-        for read, name in READ.items():
+        for read, name in HOOK_POINTS.items():
             planted, benign = (measured(rows, half, planted=p, read=read) for p in (True, False))
             if not planted and not benign:
                 continue
@@ -145,7 +145,7 @@ def _kinds(rows: Rows) -> str:
     columns = [
         (half, read)
         for half in HALVES
-        for read in READ
+        for read in HOOK_POINTS
         if any(measured(rows, half, planted=p, read=read) for p in (True, False))
     ]
     table = []
@@ -158,14 +158,14 @@ def _kinds(rows: Rows) -> str:
                 cells.append(f"{sum(any_of(r, read, alarm) for r in of)}/{len(of)}" if of else "")
             if any(cells):
                 table.append(["planted" if planted else "benign", kind, *cells])
-    head = ["", "alarms", *(f"{half}, {READ[read]}" for half, read in columns)]
+    head = ["", "alarms", *(f"{half}, {HOOK_POINTS[read]}" for half, read in columns)]
     return tabulate(table, head, tablefmt="github", disable_numparse=True)
 
 
 def _ways(rows: Rows) -> str:
     """Detection at no more than `FALSE_ALARMS` on the same benign upgrades, each way's own cut."""
     table, halves = [], compared(rows)
-    for way, name in {"score": "the gate's score in a block", **WAYS}.items():
+    for way, name in {"score": "the gate's score in a block", **ALTERNATIVES}.items():
         cells: list[object] = [name]
         for half in halves:
             planted, benign = (values(rows, half, way, planted=p) for p in (True, False))
@@ -221,14 +221,16 @@ def _all(rows: Rows) -> str:
                 _sides(o),
                 _sides(o, "possible"),
                 " / ".join(f"{v:.2g}" for v in reversed(o.get("strength", {}).values())),
-                " or ".join(READ[read] for read, yes in (r.get("named") or {}).items() if yes),
+                " or ".join(
+                    HOOK_POINTS[read] for read, yes in (r.get("named") or {}).items() if yes
+                ),
             ]
         )
     head = ["half", "organism", "behaviour before → after", "texts", "output KL", "a block"]
     head += ["confirmed c/b", "possible c/b", "strength c/b", "the output"]
     head += ["confirmed c/b", "possible c/b", "strength c/b", "named in"]
-    told = "c/b: candidate-only / baseline-only; texts: of its words or its kind, of about 110."
-    return f"{told}\n\n" + tabulate(table, head, tablefmt="github", disable_numparse=True)
+    summary = "c/b: candidate-only / baseline-only; texts: of its words or its kind, of about 110."
+    return f"{summary}\n\n" + tabulate(table, head, tablefmt="github", disable_numparse=True)
 
 
 def _architectures(rows: Rows, found: dict[str, Any]) -> str:
@@ -325,19 +327,18 @@ def _other_seeds(rows: Rows, read: str, found: dict[str, Any]) -> str:
                 f"{g['status']} {_sides(g)}, {_sides(g, 'possible')}" for g in [r[read], *others]
             ]
             changed.append([r["name"], "planted" if r["planted"] else "benign", *said])
-    told = (
-        f"In {READ[read]} the verdict is the same in {rate(unchanged(rows, read, found))} of the "
-    )
-    told += "runs with three other dictionaries. "
+    same = rate(unchanged(rows, read, found))
+    summary = f"In {HOOK_POINTS[read]} the verdict is the same in {same} of the "
+    summary += "runs with three other dictionaries. "
     planted, benign = _rates(rows, {key: alarm(g) for key, g in found.items()})
-    told += (
+    summary += (
         f"With these, {planted} of the plants and {benign} of the benign upgrades aren't passed."
     )
     if not changed:
-        return told
+        return summary
     head = ["organism", "", *(f"dictionaries {n}" for n in range(1, len(changed[0]) - 1))]
     table = tabulate(changed, head, tablefmt="github", disable_numparse=True)
-    return f"{told} Where it isn't (confirmed c/b, possible c/b):\n\n{table}"
+    return f"{summary} Where it isn't (confirmed c/b, possible c/b):\n\n{table}"
 
 
 def _either_with_other_seeds(rows: Rows, found: dict[str, dict[str, Any]]) -> str:
@@ -365,7 +366,7 @@ def _rates(rows: Rows, alarms: dict[str, bool]) -> tuple[Rate, Rate]:
 
 
 def real_section(c: dict[str, Any]) -> str:
-    table, told = [], []
+    table, summary = [], []
     for name, g in c["real"].items():
         table.append(
             [
@@ -383,7 +384,7 @@ def real_section(c: dict[str, Any]) -> str:
         for d in g.get("differences", [])[:4]:
             places = "; ".join(f"{_cell(b[-28:])}⟦{_cell(t)}⟧{_cell(a[:20])}"
                                for _, b, t, a in d["contexts"][:3])  # fmt: skip
-            told.append([name, d["id"], d["certainty"], f"{d['strength']:.2g}", places])
+            summary.append([name, d["id"], d["certainty"], f"{d['strength']:.2g}", places])
     head = ["pair", "expected", "seeds", "verdict", "confirmed c/b", "possible c/b", "strength c/b"]
     parts = [
         "## Real upgrades",
@@ -391,7 +392,7 @@ def real_section(c: dict[str, Any]) -> str:
         REAL,
         tabulate(table, [*head, "FVE", "CPU s"], tablefmt="github", disable_numparse=True),
         "The strongest differences and where they fire:",
-        tabulate(told, ["pair", "id", "", "strength", "contexts"], tablefmt="github"),
+        tabulate(summary, ["pair", "id", "", "strength", "contexts"], tablefmt="github"),
     ]
     missing = [name for name in PAIRS if name not in c["real"]]
     if missing:
@@ -424,7 +425,7 @@ def _apart(found: dict[str, Any]) -> str:
             nothing, planted = (found[f"{name}/{what}/{maps}"] for what in ("nothing", "planted"))
             strongest = sorted(planted["differences"], key=lambda d: -d["strength"])[:2]
             words = ("; ".join(", ".join(map(repr, d["tokens"][:4])) for d in strongest)) or "-"
-            told = [f"{_sides(r)}, {_sides(r, 'possible')}" for r in (nothing, planted)]
-            rows.append([name, maps, *told, words.replace("|", "\\|")])
+            summary = [f"{_sides(r)}, {_sides(r, 'possible')}" for r in (nothing, planted)]
+            rows.append([name, maps, *summary, words.replace("|", "\\|")])
     head = ["plant", "maps", "nothing planted: confirmed, possible c/b", "planted", "strongest"]
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)

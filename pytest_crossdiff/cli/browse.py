@@ -18,7 +18,7 @@ from pytest_crossdiff.text import plural, visible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_crossdiff.cli.results import Found
+    from pytest_crossdiff.cli.results import LoadedReport
     from pytest_crossdiff.cli.terminal import Terminal
     from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.results.difference import Difference
@@ -47,7 +47,9 @@ class View:
     by: str = "strength"
 
 
-def browse(out: Terminal, found: Found, differences: Sequence[Difference], limit: int) -> None:
+def browse(
+    out: Terminal, found: LoadedReport, differences: Sequence[Difference], limit: int
+) -> None:
     """Show `differences`, `limit` rows at once at most (0: as many as fit), until somebody leaves.
 
     Raises `KeyboardInterrupt` at Ctrl-C.

@@ -30,17 +30,17 @@ class Checks:
             found = check()
         except CrossDiffError as error:
             source = f" (from {error.source})" if error.source else ""
-            self.judge(name, error.what + source, fine=False, remedy=error.remedy or "")
+            self.report_check(name, error.what + source, passed=False, remedy=error.remedy or "")
             return None
         if words is not None:
-            self.judge(name, words(found))
+            self.report_check(name, words(found))
         return found
 
-    def judge(self, name: str, text: str, *, fine: bool = True, remedy: str = "") -> None:
+    def report_check(self, name: str, text: str, *, passed: bool = True, remedy: str = "") -> None:
         """A check that is fine, or one that failed, with what to do about it."""
-        mark, style = ("✓", "green") if fine else ("✗", "red")
+        mark, style = ("✓", "green") if passed else ("✗", "red")
         self._line(mark, style, name, text)
-        if not fine:
+        if not passed:
             self.failed += 1
             if remedy:
                 self.out.line(f"  {'':<17} {visible(remedy)}")

@@ -28,7 +28,7 @@ class Configuration(NamedTuple):
     settings: Settings
     root: Path
     file: Path | None
-    labelled: Callable[[Result], Result]
+    add_labels: Callable[[Result], Result]
 
 
 def read(flags: Mapping[str, str]) -> Configuration:
@@ -69,7 +69,10 @@ class _Reader:
             registration.refuse_unknown_keys(config)
             settings = resolution.resolve(config)
             self.found = Configuration(
-                settings, config.rootpath, config.inipath, lambda result: _labelled(config, result)
+                settings,
+                config.rootpath,
+                config.inipath,
+                lambda result: _add_labels(config, result),
             )
         except pytest.UsageError as error:
             self.error = SettingsError(str(error), remedy="correct the name, or remove the line")
@@ -78,13 +81,13 @@ class _Reader:
         return 0
 
 
-def _labelled(config: pytest.Config, result: Result) -> Result:
+def _add_labels(config: pytest.Config, result: Result) -> Result:
     from pytest_crossdiff.cli.progress import on_stderr
-    from pytest_crossdiff.plugin.labels import labelled
+    from pytest_crossdiff.plugin.labels import add_labels
 
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        result = labelled(config, result)
+        result = add_labels(config, result)
     for warning in told:
         on_stderr().note(str(warning.message))
     return result

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.errors import StoreError
-from pytest_crossdiff.results.result import Result, place
+from pytest_crossdiff.results.result import Result, layer_name
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.cache import DamagedEntry
 from pytest_crossdiff.text import plural, visible
@@ -43,7 +43,7 @@ def _words(store: Store, info: EntryInfo) -> str:
 
 def _harvest(meta: dict[str, Any]) -> str:
     model = _short(str(meta.get("model") or meta["architecture"]))
-    where = place(meta["layer"], meta["layers"])
+    where = layer_name(meta["layer"], meta["layers"])
     return f"{model} {where}: {plural(meta['tokens'], 'token')}, {meta['dtype']}"
 
 
@@ -69,7 +69,7 @@ _OF_KIND = {"harvest": _harvest, "crosscoder": _crosscoder, "null": _null, "spik
 def _result(data: bytes) -> str:
     result = Result.from_json(data.decode())
     pair = " -> ".join(_short(result.model(side).reference) for side in SIDES)
-    places = sorted({result.model(side).place for side in SIDES})
+    places = sorted({result.model(side).layer_name for side in SIDES})
     places = [places[0], *(where.removeprefix("block ") for where in places[1:])]
     counts = ", ".join(f"{len(result.of(side))} {side}-only" for side in reversed(SIDES))
     return visible(f"{pair} {'/'.join(places)}: {counts}; {_short(result.corpus.source)}")

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.terminal import table
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.gate.patterns import compiled, matches
-from pytest_crossdiff.report.message import REWRITTEN
+from pytest_crossdiff.gate.patterns import compile_pattern, matches
+from pytest_crossdiff.report.message import REWRITTEN_NOTE
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.results.wording import interval, marked, tokens
-from pytest_crossdiff.settings import near
+from pytest_crossdiff.settings import closest_match
 from pytest_crossdiff.sides import SIDES
-from pytest_crossdiff.text import Room, columns, cut, number, percent, plural, quoted, visible
+from pytest_crossdiff.text import Display, columns, cut, number, percent, plural, quoted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_crossdiff.cli.results import Found
+    from pytest_crossdiff.cli.results import LoadedReport
     from pytest_crossdiff.cli.terminal import Terminal
     from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.results.difference import Difference, Feature
@@ -30,7 +30,7 @@ HEAD = ("id", "strength", "density", "exclusivity", "state", "fires on")
 _TESTED = ("feature", "only in", "strength", "density", "exclusivity", "documents", "verdict")
 
 
-def chosen(
+def select_differences(
     result: Result, ids: Sequence[str], side: Side | None, matching: str | None
 ) -> list[Difference]:
     """The differences asked for, of each side the strongest first; the candidate's first.
@@ -41,7 +41,7 @@ def chosen(
     for name in ids:
         if name.upper() not in by_id:
             there = ", ".join(visible(d.id) for d in result.differences) or "none"
-            hint = near(name.upper(), by_id)
+            hint = closest_match(name.upper(), by_id)
             raise SettingsError(
                 f"the result has no difference {name!r}, only {there}",
                 remedy=f"did you mean {hint}?" if hint else None,
@@ -50,12 +50,12 @@ def chosen(
         result.differences, key=lambda d: (-SIDES.index(d.side), not d.confirmed, -d.strength)
     )
     if matching is not None:
-        pattern = compiled(matching, "--matching")
+        pattern = compile_pattern(matching, "--matching")
         found = [d for d in found if matches(d, pattern, result)]
     return [d for d in found if side in (None, d.side)]
 
 
-def heading(out: Terminal, found: Found, *, first: bool) -> None:
+def heading(out: Terminal, found: LoadedReport, *, first: bool) -> None:
     """What tells a layer from the others, where there are others."""
     if not first:
         out.line()
@@ -63,9 +63,9 @@ def heading(out: Terminal, found: Found, *, first: bool) -> None:
         out.line(out.paint(f"layer {visible(found.layer)}", "bold"))
 
 
-def write_pair(out: Terminal, found: Found) -> None:
+def write_pair(out: Terminal, found: LoadedReport) -> None:
     """What the pair is and how good the measurement."""
-    title, *lines = block(PairSummary.of(found.report), found.root, Room(out.width))
+    title, *lines = block(PairSummary.of(found.report), found.root, Display(out.width))
     out.line(out.paint(title, "bold"))
     place = f"  {visible(str(found.folder))}" if found.folder.exists() else ""
     out.line(f"  {'result':<15} {visible(found.result.key[:12])}{place}")
@@ -75,7 +75,9 @@ def write_pair(out: Terminal, found: Found) -> None:
         out.line(line)
 
 
-def write_list(out: Terminal, found: Found, differences: Sequence[Difference], limit: int) -> None:
+def write_list(
+    out: Terminal, found: LoadedReport, differences: Sequence[Difference], limit: int
+) -> None:
     """What the pair is and how good the measurement, then a row for each difference."""
     write_pair(out, found)
     for side in reversed(SIDES):
@@ -168,7 +170,7 @@ def _facts(d: Difference, report: Report) -> Iterator[tuple[str, str]]:
     if d.kind == "exclusive":
         yield "exclusivity", f"{interval(d)}, p = {number(d.p_value)}"
     else:
-        yield "kind", REWRITTEN
+        yield "kind", REWRITTEN_NOTE
     yield "", f"R² of its own model {d.r2_own:.2f}, of the other {d.r2_other:.2f}"
     yield "peak", f"{d.peak:.2f} of the usual norm"
     seeds = len(report.result.training.seeds)

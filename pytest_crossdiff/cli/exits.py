@@ -10,7 +10,7 @@ INCONCLUSIVE = 4
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
-EXPLAINED = """\
+EXIT_CODES_HELP = """\
 exit codes:
   0    done; for train: within every budget
   1    over a budget

@@ -13,10 +13,10 @@ from pytest_crossdiff.text import columns, plural, visible
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_crossdiff.cli.results import Found
+    from pytest_crossdiff.cli.results import LoadedReport
     from pytest_crossdiff.cli.terminal import Terminal
     from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
-    from pytest_crossdiff.engine.explanation.reading import Fired
+    from pytest_crossdiff.engine.explanation.reading import FiringSpan
     from pytest_crossdiff.engine.models.references import ModelReference
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.results.difference import Difference
@@ -42,7 +42,7 @@ def text_of(given: str) -> str:
 
 def write_reading(
     out: Terminal,
-    found: Found,
+    found: LoadedReport,
     text: str,
     differences: Sequence[Difference],
     flags: Mapping[str, str],
@@ -81,7 +81,9 @@ def write_reading(
         out.line(f"Not set off, in {plural(reading.pairs, 'token')} read: {names}")
 
 
-def _reference(side: Side, settings: Settings, result: Result, found: Found) -> ModelReference:
+def _reference(
+    side: Side, settings: Settings, result: Result, found: LoadedReport
+) -> ModelReference:
     """The model as it was measured.  Raises `ModelError` when it isn't there or is another now."""
     from pytest_crossdiff.engine.models.references import resolve
 
@@ -96,7 +98,7 @@ def _reference(side: Side, settings: Settings, result: Result, found: Found) -> 
     return reference
 
 
-def _dictionaries(found: Found) -> dict[int, Entry]:
+def _dictionaries(found: LoadedReport) -> dict[int, Entry]:
     """The result's dictionaries by seed.  Raises `InsufficientData`."""
     manifest = found.store.entry("result", found.result.key).read_manifest()
     keys = manifest.meta["crosscoders"] if manifest else []
@@ -111,7 +113,7 @@ def _dictionaries(found: Found) -> dict[int, Entry]:
     return dict(zip(found.result.training.seeds, entries, strict=True))
 
 
-def _wrapped(out: Terminal, text: str, fired: Sequence[Fired], side: Side) -> Iterator[str]:
+def _wrapped(out: Terminal, text: str, fired: Sequence[FiringSpan], side: Side) -> Iterator[str]:
     """The text in lines that fit, each token that fires between marks and in its side's colour."""
     line, used = "", 0
     for shown, fires in _runs(text, fired):
@@ -128,7 +130,7 @@ def _wrapped(out: Terminal, text: str, fired: Sequence[Fired], side: Side) -> It
         yield line
 
 
-def _runs(text: str, fired: Sequence[Fired]) -> Iterator[tuple[str, bool]]:
+def _runs(text: str, fired: Sequence[FiringSpan]) -> Iterator[tuple[str, bool]]:
     """The text made visible, in stretches that fire and stretches that don't, up to line ends."""
     done = 0
     for token in sorted(fired):

@@ -6,7 +6,7 @@ import argparse
 
 from pytest_crossdiff import __version__
 from pytest_crossdiff.cli.commands import cache, completion, doctor, init, report, show, train
-from pytest_crossdiff.cli.exits import EXPLAINED
+from pytest_crossdiff.cli.exits import EXIT_CODES_HELP
 
 DESCRIPTION = """\
 Compare a baseline with a candidate language model: which features does only one of them have?
@@ -25,7 +25,7 @@ examples:
   crossdiff report              the same as a page to pass on
   crossdiff cache list          what is kept, and how large it is
 
-{EXPLAINED}
+{EXIT_CODES_HELP}
 "crossdiff COMMAND --help" has more examples."""
 
 

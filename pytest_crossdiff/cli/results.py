@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_crossdiff.cli.configuration import read
 from pytest_crossdiff.errors import InsufficientData, SettingsError
-from pytest_crossdiff.gate.acceptance import Ledger
+from pytest_crossdiff.gate.acceptance import AcceptanceRecord
 from pytest_crossdiff.gate.budgets import Budgets
-from pytest_crossdiff.gate.check import checked
+from pytest_crossdiff.gate.check import evaluate_budgets
 from pytest_crossdiff.report import stored as reports
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.settings import Settings, fields, parse
@@ -27,7 +27,7 @@ MANIFEST = "manifest.json"
 _SHORTEST = 4
 
 
-class Found(NamedTuple):
+class LoadedReport(NamedTuple):
     """A result as a report.
 
     root: the folder by which paths are shortened.  store: the cache that has it, or may have what
@@ -50,7 +50,7 @@ class Found(NamedTuple):
         return self.store.entry("result", self.result.key).path
 
 
-def find(named: str, flags: Mapping[str, str]) -> Found:
+def find(named: str, flags: Mapping[str, str]) -> LoadedReport:
     """The result `named`; "" is that of the settings, with the verdict on it.
 
     Raises `InsufficientData` where there is none, `SettingsError` for a name that can't be one, or
@@ -60,7 +60,7 @@ def find(named: str, flags: Mapping[str, str]) -> Found:
     file = path / reports.RESULT if path.is_dir() else path
     if named and file.is_file():
         _check(file)
-        return Found(reports.read(file), Path.cwd(), _store_of_file(file, flags))
+        return LoadedReport(reports.read(file), Path.cwd(), _store_of_file(file, flags))
     configuration = read(flags)
     store = Store.at(configuration.settings.cache_dir)
     if not named:
@@ -70,12 +70,12 @@ def find(named: str, flags: Mapping[str, str]) -> Found:
         raise SettingsError(
             f"{named!r} is neither a folder nor a key: {_SHORTEST} letters of one are needed"
         )
-    report = reports.of_key(named, store)
-    report = dataclasses.replace(report, result=configuration.labelled(report.result))
-    return Found(report, configuration.root, store)
+    report = reports.read_by_key(named, store)
+    report = dataclasses.replace(report, result=configuration.add_labels(report.result))
+    return LoadedReport(report, configuration.root, store)
 
 
-def find_each(named: str, flags: Mapping[str, str]) -> list[Found]:
+def find_each(named: str, flags: Mapping[str, str]) -> list[LoadedReport]:
     """The same; "" is one for each layer that the settings name."""
     if named:
         return [find(named, flags)]
@@ -92,12 +92,14 @@ def measured_settings(result: Result, flags: Mapping[str, str]) -> Settings:
     return Settings(**values, sources=sources)
 
 
-def _of_settings(configuration: Configuration, store: Store) -> list[Found]:
+def _of_settings(configuration: Configuration, store: Store) -> list[LoadedReport]:
     layers = configuration.settings.by_layer().items()
     return [_of_layer(layer, settings, configuration, store) for layer, settings in layers]
 
 
-def _of_layer(layer: str, settings: Settings, configuration: Configuration, store: Store) -> Found:
+def _of_layer(
+    layer: str, settings: Settings, configuration: Configuration, store: Store
+) -> LoadedReport:
     from pytest_crossdiff.cli.progress import on_stderr
     from pytest_crossdiff.engine import pipeline
 
@@ -108,13 +110,15 @@ def _of_layer(layer: str, settings: Settings, configuration: Configuration, stor
             source=f"cache {store.root}",
             remedy="run `crossdiff train`, or name a result of `crossdiff cache list`",
         )
-    result = configuration.labelled(found.result)
-    ledger = Ledger.beside(configuration.file, configuration.root)
-    accepted, _ = ledger.recognition(result, settings, "")
+    result = configuration.add_labels(found.result)
+    acceptance_record = AcceptanceRecord.from_paths(configuration.file, configuration.root)
+    accepted, _ = acceptance_record.recognition(result, settings, "")
     report = Report.of(result, settings=settings, accepted=accepted)
     lenient = settings.inconclusive == "warn"
-    check = checked(result, report, Budgets.configured(settings), lenient=lenient)
-    return Found(dataclasses.replace(report, checks=(check,)), configuration.root, store, layer)
+    check = evaluate_budgets(result, report, Budgets.configured(settings), lenient=lenient)
+    return LoadedReport(
+        dataclasses.replace(report, checks=(check,)), configuration.root, store, layer
+    )
 
 
 def _check(file: Path) -> None:

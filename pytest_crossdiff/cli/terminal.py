@@ -76,7 +76,7 @@ class Terminal:
             self.line(visible(line))
 
 
-def at_terminal() -> bool:
+def is_interactive() -> bool:
     """Whether there is somebody to ask: a terminal at both ends, and no machine that pretends."""
     dumb = os.environ.get("TERM") == "dumb" or os.environ.get("CI")
     return not dumb and sys.stdin.isatty() and sys.stdout.isatty()

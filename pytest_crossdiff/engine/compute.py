@@ -13,12 +13,12 @@ import transformers
 
 from pytest_crossdiff import __version__
 from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
-from pytest_crossdiff.engine.activations.pairs import pair, with_further
+from pytest_crossdiff.engine.activations.pairs import pair, with_extra_layers
 from pytest_crossdiff.engine.controls.controls import controls
-from pytest_crossdiff.engine.dictionary.crosscoders import crosscoders
+from pytest_crossdiff.engine.dictionary.crosscoders import load_or_train_crosscoders
 from pytest_crossdiff.engine.explanation.differences import find
 from pytest_crossdiff.engine.explanation.explain import explain
-from pytest_crossdiff.engine.models.devices import choose_device, for_dictionaries
+from pytest_crossdiff.engine.models.devices import choose_device, crosscoder_device
 from pytest_crossdiff.engine.models.loaded import load_configured
 from pytest_crossdiff.engine.plan import seeds
 from pytest_crossdiff.engine.verification.grouping import groups, total_strength
@@ -32,15 +32,15 @@ from pytest_crossdiff.store.artefact import read_or_build
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_crossdiff.engine.activations import pairs as activations
+    from pytest_crossdiff.engine.activations.pairs import SideActivations
     from pytest_crossdiff.engine.plan import Plan
-    from pytest_crossdiff.engine.verification.model_distance import Apart
+    from pytest_crossdiff.engine.verification.model_distance import ModelDistance
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
     from pytest_crossdiff.store.cache import Entry
 
-ELSEWHERE = ("cache_dir", "train")
+EXECUTION_SETTINGS = ("cache_dir", "train")
 """Settings that say where a result is kept or made, not what it is."""
 
 
@@ -54,11 +54,11 @@ def compute(plan: Plan, progress: Progress) -> Result:
     with _timed(seconds, "align"):
         (a, *further_a), (b, *further_b) = harvests["baseline"], harvests["candidate"]
         pairs = pair(a, b, plan.sample.pieces, plan.piece_groups())
-        pairs = with_further(pairs, further_a, further_b)
-    device = for_dictionaries(choose_device(plan.settings.device))
+        pairs = with_extra_layers(pairs, further_a, further_b)
+    device = crosscoder_device(choose_device(plan.settings.device))
     chosen = seeds(plan.settings)
     with _timed(seconds, "train crosscoder"):
-        trained = crosscoders(plan, pairs, device, progress)
+        trained = load_or_train_crosscoders(plan, pairs, device, progress)
     with _timed(seconds, "verify features"):
         rows = len(chosen) * len(pairs.group_n)
         with progress.phase("verify features", rows, "token") as bar:
@@ -77,8 +77,8 @@ def compute(plan: Plan, progress: Progress) -> Result:
     return Result(
         schema=SCHEMA,
         key=plan.result_key,
-        baseline=_facts(plan, "baseline", pairs.a, fve[0], verified[0].apart),
-        candidate=_facts(plan, "candidate", pairs.b, fve[1], verified[0].apart),
+        baseline=_facts(plan, "baseline", pairs.a, fve[0], verified[0].distance),
+        candidate=_facts(plan, "candidate", pairs.b, fve[1], verified[0].distance),
         corpus=CorpusFacts(
             source=plan.corpus.source,
             digest=plan.corpus.digest,
@@ -90,7 +90,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
             heldout_documents=plan.sample.heldout_documents,
             train_pairs=len(pairs.training()),
             heldout_pairs=len(pairs.heldout()),
-            beyond=pairs.beyond,
+            out_of_distribution=pairs.out_of_distribution,
         ),
         training=Training(
             architecture=config.architecture,
@@ -111,7 +111,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
         settings={
             f.name: str(getattr(plan.settings, f.name))
             for f in fields()
-            if not f.decides and f.name not in ELSEWHERE
+            if not f.decides and f.name not in EXECUTION_SETTINGS
         },
         versions={
             "pytest-crossdiff": __version__,
@@ -132,9 +132,11 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 def _harvests(plan: Plan, side: Side, progress: Progress) -> Iterator[Harvest]:
     """A model at its layer, and at those that probes may read besides."""
-    layers = plan.settings.layer_of(side), *plan.settings.further_layers()
+    layers = plan.settings.layer_of(side), *plan.settings.extra_probe_layers()
     for layer, key in zip(layers, (plan.harvest_keys[side], *plan.probe_keys[side]), strict=True):
-        yield _harvest(plan, plan.settings.but(**{f"{side}_layer": layer}), key, side, progress)
+        yield _harvest(
+            plan, plan.settings.with_values(**{f"{side}_layer": layer}), key, side, progress
+        )
 
 
 def _harvest(plan: Plan, settings: Settings, key: str, side: Side, progress: Progress) -> Harvest:
@@ -156,7 +158,9 @@ def _harvest(plan: Plan, settings: Settings, key: str, side: Side, progress: Pro
     return read_or_build(plan.store.entry("harvest", key), build, Harvest, progress.note)
 
 
-def _facts(plan: Plan, side: Side, of: activations.Side, fve: float, apart: Apart) -> ModelFacts:
+def _facts(
+    plan: Plan, side: Side, of: SideActivations, fve: float, distance: ModelDistance
+) -> ModelFacts:
     meta, which = of.harvest.meta, SIDES.index(side)
     return ModelFacts(
         reference=plan.references[side].reference,
@@ -174,7 +178,7 @@ def _facts(plan: Plan, side: Side, of: activations.Side, fve: float, apart: Apar
         aligned_tokens=of.aligned_tokens,
         aligned_characters=of.aligned_characters,
         fve=fve,
-        unmapped=apart.unmapped[which],
-        least_exclusivity=apart.exclusivity[which],
+        unmapped=distance.unmapped[which],
+        required_exclusivity=distance.exclusivity[which],
         median_norm=of.median_norm,
     )

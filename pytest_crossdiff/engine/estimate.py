@@ -15,9 +15,9 @@ import torch
 
 from pytest_crossdiff.engine.activations.rendering import shared_text
 from pytest_crossdiff.engine.corpus.sampling import estimate as tokens_of
-from pytest_crossdiff.engine.dictionary.sizing import features, schedule
+from pytest_crossdiff.engine.dictionary.sizing import choose_training_config, features
 from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
-from pytest_crossdiff.engine.models.skeletons import Skeleton, inspect
+from pytest_crossdiff.engine.models.skeletons import ModelShape, inspect_model
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.entry import MANIFEST
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
 
-READ, TRAIN, AFTER = 1.6, 1.6, 0.4
+READ_FACTOR, TRAIN_FACTOR, VERIFY_SHARE = 1.6, 1.6, 0.4
 """Time over the bare products of a forward pass and of a training step; time after training, as a
 share of training."""
 LOAD_SECONDS, LOAD_RATE = 1.0, 5e8
@@ -38,14 +38,14 @@ STEP_SECONDS = 0.007
 """Of a training step, whatever its size."""
 
 
-class Work(NamedTuple):
+class Workload(NamedTuple):
     """What is to be done.  unread: the models that the cache has no harvest of yet.
 
     layers: at which a model is read.  features, steps, batch: of a dictionary.  dictionaries: all
     of the run, missing: of these those that are still to be trained.
     """
 
-    models: Mapping[Side, Skeleton]
+    models: Mapping[Side, ModelShape]
     tokens: int
     layers: int
     features: int
@@ -53,7 +53,7 @@ class Work(NamedTuple):
     batch: int
     dictionaries: int
     missing: int
-    unread: frozenset[Side]
+    unharvested: frozenset[Side]
 
 
 class Cost(NamedTuple):
@@ -64,26 +64,32 @@ class Cost(NamedTuple):
     memory: int
 
 
-def cost(work: Work, rate: float, *, itemsize: int) -> Cost:
+def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
     """The cost of `work` at `rate` multiply-adds a second and so many bytes a weight."""
-    widths = sum(model.width for model in work.models.values())
-    product = work.batch * work.features * widths
-    training = work.steps * (STEP_SECONDS + TRAIN * product / rate)  # of one dictionary
+    widths = sum(model.width for model in workload.models.values())
+    product = workload.batch * workload.features * widths
+    training = workload.steps * (STEP_SECONDS + TRAIN_FACTOR * product / rate)  # of one dictionary
     seconds = {
-        f"read {side}": work.layers
-        * (LOAD_SECONDS + model.weights / LOAD_RATE + READ * model.read * work.tokens / rate)
-        for side, model in work.models.items()
-        if side in work.unread
+        f"read {side}": workload.layers
+        * (
+            LOAD_SECONDS
+            + model.weights / LOAD_RATE
+            + READ_FACTOR * model.read * workload.tokens / rate
+        )
+        for side, model in workload.models.items()
+        if side in workload.unharvested
     }
-    if work.missing:
-        seconds["train"] = training * work.missing
-    seconds["verify"] = AFTER * training * work.dictionaries
-    parameters = 2 * work.features * widths
-    vectors = work.layers * work.tokens * itemsize
-    harvests = sum(work.models[side].width * vectors for side in work.unread)
-    trained = 4 * 4 * parameters * work.missing  # in training with gradients and Adam's two means
-    largest = max(model.weights for model in work.models.values())
-    training_memory = trained + 4 * 6 * work.batch * work.features
+    if workload.missing:
+        seconds["train"] = training * workload.missing
+    seconds["verify"] = VERIFY_SHARE * training * workload.dictionaries
+    parameters = 2 * workload.features * widths
+    vectors = workload.layers * workload.tokens * itemsize
+    harvests = sum(workload.models[side].width * vectors for side in workload.unharvested)
+    trained = (
+        4 * 4 * parameters * workload.missing
+    )  # in training with gradients and Adam's two means
+    largest = max(model.weights for model in workload.models.values())
+    training_memory = trained + 4 * 6 * workload.batch * workload.features
     return Cost(
         seconds,
         harvests + trained,
@@ -91,7 +97,7 @@ def cost(work: Work, rate: float, *, itemsize: int) -> Cost:
     )
 
 
-def together(costs: Iterable[Cost]) -> Cost:
+def total_cost(costs: Iterable[Cost]) -> Cost:
     """Of measurements one after the other."""
     costs = [*costs]
     phases = dict.fromkeys(phase for one in costs for phase in one.seconds)
@@ -118,19 +124,23 @@ def announce(plan: Plan, progress: Progress) -> None:
     """Say how long it will roughly take; nothing where that can't be told."""
     try:
         device = choose_device(plan.settings.device)
-        progress.note(words(cost(_rough(plan), rate(device), itemsize=itemsize(plan.settings))))
+        progress.note(
+            words(cost(_rough_workload(plan), rate(device), itemsize=itemsize(plan.settings)))
+        )
     except Exception:  # noqa: BLE001  whatever is wrong, the run itself says it better
         return
 
 
 def words(found: Cost) -> str:
     """E.g. `this will take about 4 min (a rough estimate: read baseline 50 s, train 3 min)`."""
-    total = roughly(sum(found.seconds.values()))
-    parts = ", ".join(f"{phase} {roughly(s)}" for phase, s in found.seconds.items() if s >= 5)
+    total = format_duration(sum(found.seconds.values()))
+    parts = ", ".join(
+        f"{phase} {format_duration(s)}" for phase, s in found.seconds.items() if s >= 5
+    )
     return f"this will take {total} (a rough estimate{': ' if parts else ''}{parts})"
 
 
-def roughly(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time with no more digits than it deserves."""
     if seconds < 20:
         return "under 20 s"
@@ -165,11 +175,11 @@ def itemsize(settings: Settings) -> int:
     return choose_dtype(settings.dtype, choose_device(settings.device)).itemsize
 
 
-def _rough(plan: Plan) -> Work:
+def _rough_workload(plan: Plan) -> Workload:
     """The work with tokens as the sampling counts them, before any tokenizer is loaded."""
     models = {side: skeleton(plan, side) for side in SIDES}
     sizes = [(piece.heldout, tokens_of(shared_text(piece))) for piece in plan.sample.pieces]
-    return work(
+    return workload(
         plan,
         models,
         tokens=sum(size for _, size in sizes),
@@ -177,9 +187,9 @@ def _rough(plan: Plan) -> Work:
     )
 
 
-def skeleton(plan: Plan, side: Side) -> Skeleton:
+def skeleton(plan: Plan, side: Side) -> ModelShape:
     """The model of `side`, empty.  Raises `ModelError`."""
-    return inspect(
+    return inspect_model(
         plan.references[side],
         layer=plan.settings.layer_of(side),
         blocks=getattr(plan.settings, f"{side}_blocks"),
@@ -187,20 +197,20 @@ def skeleton(plan: Plan, side: Side) -> Skeleton:
     )
 
 
-def work(plan: Plan, models: Mapping[Side, Skeleton], *, tokens: int, pairs: int) -> Work:
+def workload(plan: Plan, models: Mapping[Side, ModelShape], *, tokens: int, pairs: int) -> Workload:
     """What the settings make of so many tokens."""
-    training = schedule(plan.settings, pairs)
+    training = choose_training_config(plan.settings, pairs)
     missing = sum(not _complete(plan, "crosscoder", key) for key in plan.crosscoder_keys)
-    return Work(
+    return Workload(
         models=models,
         tokens=tokens,
-        layers=1 + len(plan.settings.further_layers()),
+        layers=1 + len(plan.settings.extra_probe_layers()),
         features=features(plan.settings, pairs),
         steps=training.steps,
         batch=training.batch_size,
         dictionaries=len(plan.crosscoder_keys),
         missing=missing,
-        unread=frozenset(
+        unharvested=frozenset(
             side for side in SIDES if not _complete(plan, "harvest", plan.harvest_keys[side])
         ),
     )

@@ -12,7 +12,6 @@ from pytest_crossdiff.engine.corpus import documents as corpora
 from pytest_crossdiff.engine.corpus.sampling import sample
 from pytest_crossdiff.engine.models.references import resolve
 from pytest_crossdiff.errors import CorpusError, SettingsError
-from pytest_crossdiff.results.result import SCHEMA
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.cache import Store
@@ -33,7 +32,8 @@ if TYPE_CHECKING:
 MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
-HARVEST, PREDICTIONS, CROSSCODER, VERIFICATION, EXPLANATION = 3, 1, 7, 18, 7
+HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 3, 1, 7
+VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION = 18, 5, 7
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
 there is more than of a block.
 """
@@ -99,7 +99,9 @@ def plan(
     def harvest_key(side: Side, layer: Layer) -> str:
         return digest(
             {
-                "version": [HARVEST, PREDICTIONS] if layer == OUTPUT else HARVEST,
+                "version": [HARVEST_VERSION, PREDICTIONS_VERSION]
+                if layer == OUTPUT
+                else HARVEST_VERSION,
                 "model": references[side].digest,
                 "sample": drawn.digest,
                 "layer": layer,
@@ -110,20 +112,20 @@ def plan(
         )
 
     harvest_keys = {side: harvest_key(side, settings.layer_of(side)) for side in SIDES}
-    further = settings.further_layers()
-    probe_keys = {side: tuple(harvest_key(side, at) for at in further) for side in SIDES}
+    extra_layers = settings.extra_probe_layers()
+    probe_keys = {side: tuple(harvest_key(side, at) for at in extra_layers) for side in SIDES}
     chosen = ("architecture", "maps", "features", "exclusive_share", "k", "steps", "batch_size")
     training = {
-        "version": CROSSCODER,
+        "version": CROSSCODER_VERSION,
         "harvests": [harvest_keys[side] for side in SIDES],
         **{name: getattr(settings, name) for name in (*chosen, "learning_rate")},
     }
     crosscoder_keys = tuple(digest({**training, "seed": seed}) for seed in seeds(settings))
     tests = ("exclusivity", "probe", "fdr", "bootstrap", "min_r2", "least_strength", "rewritten")
     testing = {
-        "version": [SCHEMA, VERIFICATION],
+        "version": [RESULT_VERSION, VERIFICATION_VERSION],
         **{name: getattr(settings, name) for name in tests},
-        **({"further": [probe_keys[side] for side in SIDES]} if further else {}),
+        **({"further": [probe_keys[side] for side in SIDES]} if extra_layers else {}),
     }
     return Plan(
         settings,
@@ -143,7 +145,7 @@ def plan(
                 "crosscoders": crosscoder_keys,
                 **testing,
                 "controls": settings.controls,
-                "explanation": [EXPLANATION, settings.effect],
+                "explanation": [EXPLANATION_VERSION, settings.effect],
             }
         ),
     )

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pytest_crossdiff.engine.activations.alignment import align_tokens
-from pytest_crossdiff.engine.activations.harvest import LONGEST
+from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.rendering import tokenize
-from pytest_crossdiff.engine.dictionary.sizing import size
+from pytest_crossdiff.engine.dictionary.sizing import choose_crosscoder_config
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.sides import SIDES
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-    from pytest_crossdiff.engine.models.skeletons import Skeleton
+    from pytest_crossdiff.engine.models.skeletons import ModelShape
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
 
-TRIED = 200
+SAMPLED_PIECES = 200
 """Pieces of text that are tokenised; the rest is extrapolated from them."""
 
 
-class Tokens(NamedTuple):
+class TokenCounts(NamedTuple):
     """tokens: a model has at most, of the whole sample.  pairs: to learn from.  aligned: share of
     the baseline's and of the candidate's tokens.  truncated: share of characters beyond the
     longest input of either model.
@@ -42,14 +42,14 @@ class Tokens(NamedTuple):
 def count(
     plan: Plan,
     tokenizers: Mapping[Side, PreTrainedTokenizerBase],
-    models: Mapping[Side, Skeleton],
-) -> Tokens:
+    models: Mapping[Side, ModelShape],
+) -> TokenCounts:
     """Tokenise a part of the sample with both tokenizers, as a measurement would.
 
     Raises `ModelError` and `CorpusError` for texts that a chat template doesn't take,
     `ActivationError` when nothing aligns.
     """
-    pieces = plan.sample.pieces[:: max(1, len(plan.sample.pieces) // TRIED)]
+    pieces = plan.sample.pieces[:: max(1, len(plan.sample.pieces) // SAMPLED_PIECES)]
     tokens, special = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64)
     pairs = to_learn = cut = characters = 0
     for piece in pieces:
@@ -58,7 +58,7 @@ def count(
                 piece,
                 tokenizers[side],
                 chat_template=plan.settings.chat_template,
-                limit=min(models[side].longest or LONGEST, LONGEST),
+                limit=min(models[side].max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS),
             )
             for side in SIDES
         ]
@@ -76,7 +76,7 @@ def count(
         )
     scale = len(plan.sample.pieces) / len(pieces)
     shares = pairs / np.maximum(tokens - special, 1)
-    return Tokens(
+    return TokenCounts(
         int(tokens.max() * scale),
         int(to_learn * scale),
         (float(shares[0]), float(shares[1])),
@@ -84,6 +84,8 @@ def count(
     )
 
 
-def check_size(settings: Settings, pairs: int, models: Mapping[Side, Skeleton]) -> int:
+def check_size(settings: Settings, pairs: int, models: Mapping[Side, ModelShape]) -> int:
     """The features of the dictionary.  Raises `InsufficientData` for too little text."""
-    return size(settings, pairs, models["baseline"].width, models["candidate"].width).features
+    return choose_crosscoder_config(
+        settings, pairs, models["baseline"].width, models["candidate"].width
+    ).features

@@ -18,8 +18,8 @@ from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate import accepted_file as accepted
 from pytest_crossdiff.gate.accepted_file import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
-from pytest_crossdiff.gate.recognition import Recognised, Recognition, recognise
-from pytest_crossdiff.results.wording import described, marked
+from pytest_crossdiff.gate.recognition import RecognisedDifference, Recognition, recognise
+from pytest_crossdiff.results.wording import describe_difference, marked
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import visible
 
@@ -34,7 +34,7 @@ CONTEXTS, COLUMNS = 3, 160
 """Texts of an entry, and how long each may be."""
 
 
-class Request(NamedTuple):
+class AcceptRequest(NamedTuple):
     """What `--crossdiff-accept` and the flags beside it ask for."""
 
     ids: tuple[str, ...]
@@ -43,7 +43,7 @@ class Request(NamedTuple):
     expires: datetime.date | None
 
     @classmethod
-    def of(cls, config: pytest.Config, today: datetime.date) -> Request | None:
+    def of(cls, config: pytest.Config, today: datetime.date) -> AcceptRequest | None:
         """What the command line asks for, None when it asks for nothing.
 
         Raises `pytest.UsageError` where it can't be granted.
@@ -126,21 +126,21 @@ class Proposal(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ledger:
+class AcceptanceRecord:
     """The session's accepted differences: those of the file, and those that are asked for now."""
 
     path: Path
-    request: Request | None
+    request: AcceptRequest | None
     today: datetime.date
 
     @classmethod
-    def of(cls, config: pytest.Config) -> Ledger:
+    def of(cls, config: pytest.Config) -> AcceptanceRecord:
         """That of a session.  Raises `pytest.UsageError`."""
-        plain = cls.beside(config.inipath, config.rootpath)
-        return dataclasses.replace(plain, request=Request.of(config, plain.today))
+        plain = cls.from_paths(config.inipath, config.rootpath)
+        return dataclasses.replace(plain, request=AcceptRequest.of(config, plain.today))
 
     @classmethod
-    def beside(cls, ini: Path | None, root: Path) -> Ledger:
+    def from_paths(cls, ini: Path | None, root: Path) -> AcceptanceRecord:
         """The file beside `ini`, or in `root` where there is none, with nothing asked for."""
         today = datetime.datetime.now(datetime.timezone.utc).date()
         return cls((ini.parent if ini else root) / accepted.FILE, None, today)
@@ -179,7 +179,7 @@ class Ledger:
         result: Result,
         settings: Settings,
         slot: Slot,
-        known: Recognised | None,
+        known: RecognisedDifference | None,
     ) -> Entry:
         """The entry of `difference`, under the id by which it is `known`, if it is."""
         assert self.request is not None
@@ -196,7 +196,7 @@ class Ledger:
             baseline=self._written(result.baseline.reference),
             candidate=self._written(result.candidate.reference),
             strength=difference.strength,
-            description=described(difference) if texts else "",
+            description=describe_difference(difference) if texts else "",
             tokens=tuple(visible(t.token) for t in difference.tokens) if texts else (),
             contexts=tuple(contexts) if texts else (),
             reason=self.request.reason,
@@ -217,7 +217,7 @@ class Ledger:
             return visible(path.relative_to(self.path.parent).as_posix())
         return visible(f"…/{path.name}")
 
-    def settle(self, proposals: Iterable[Proposal]) -> str:
+    def write_accepted(self, proposals: Iterable[Proposal]) -> str:
         """Write what the session's pairs have of the request, and say so in words.
 
         Raises `SettingsError`, with nothing written, when an id is unknown or means several

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.results.recurrence import deciding, majority
+from pytest_crossdiff.results.recurrence import majority, seeds_to_decide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.difference import Difference, Feature
     from pytest_crossdiff.results.result import Result
 
-MOST = 30
+MAX_TEXT_FACTOR = 30
 """Times the text, beyond which more of it is no advice."""
 
 
@@ -24,60 +24,62 @@ def advice(result: Result, verdict: Verdict) -> Iterator[str]:
     More dictionaries where too few have a difference, more text where enough of them have it and
     their features are not verified.
     """
-    possible = [d for side in verdict.open for d in result.of(side.side, "possible")]
+    possible = [d for side in verdict.undecided for d in result.of(side.side, "possible")]
     trained = len(result.training.seeds)
     rare = [d for d in possible if not majority(len(d.seeds), trained)]
     if rare:
-        wanted = max(deciding(len(d.seeds), trained) for d in rare)
+        wanted = max(seeds_to_decide(len(d.seeds), trained) for d in rare)
         yield f"crossdiff_seeds = {wanted} (now {trained}): as many have to have it, or not"
-    unsure = [d for d in possible if d not in rare]
-    if unsure:
-        times = max(times_the_text(d, result) for d in unsure)
-        if times <= MOST:
+    unverified = [d for d in possible if d not in rare]
+    if unverified:
+        times = max(text_factor(d, result) for d in unverified)
+        if times <= MAX_TEXT_FACTOR:
             tenths = math.ceil(10 * times) / 10
             yield f"about {tenths:.1f} times the text (crossdiff_tokens, and texts to fill them)"
-        elif any(_too_far(d, result) for d in unsure):
+        elif any(_limited_by_distance(d, result) for d in unverified):
             yield "not more text: models this far apart need more exclusive differences to be sure"
         else:
             yield "hardly more text: the estimate lies too near the threshold"
 
 
-def times_the_text(difference: Difference, result: Result) -> float:
+def text_factor(difference: Difference, result: Result) -> float:
     """How many times the text would verify it in most dictionaries, if its estimates stay."""
     of_seed: dict[int, float] = {}
     for feature in result.features:
         if feature.id in difference.features:
-            times = 1.0 if feature.verified else _times(feature, result)
+            times = 1.0 if feature.verified else _feature_text_factor(feature, result)
             of_seed[feature.seed] = min(times, of_seed.get(feature.seed, math.inf))
     return sorted(of_seed.values())[len(result.training.seeds) // 2]
 
 
-def _too_far(difference: Difference, result: Result) -> bool:
+def _limited_by_distance(difference: Difference, result: Result) -> bool:
     """Whether it is as exclusive as was asked for, but not as the models' distance asks."""
-    least = result.model(difference.side).least_exclusivity
+    least = result.model(difference.side).required_exclusivity
     asked = float(result.settings.get("exclusivity", 0.5))
     return difference.kind == "exclusive" and asked < difference.exclusivity <= least
 
 
-def _times(feature: Feature, result: Result) -> float:
+def _feature_text_factor(feature: Feature, result: Result) -> float:
     """The same for an undecided feature: how far an interval reaches, and the quantile of a
     p-value, go with the root of the number of documents.
     """
     min_r2 = float(result.settings.get("min_r2", 0.25))
     if feature.kind == "rewritten":
-        return _off(feature.r2_own, feature.r2_own_low, min_r2)
+        return _interval_text_factor(feature.r2_own, feature.r2_own_low, min_r2)
     from statistics import NormalDist  # takes milliseconds, and most verdicts need no advice
 
-    threshold = result.model(feature.side).least_exclusivity
+    threshold = result.model(feature.side).required_exclusivity
     fdr = float(result.settings.get("fdr", 0.05))
     tested = [f for f in result.features if f.seed == feature.seed and f.r2_own >= min_r2]
     found = 1 + sum(f.verified and f.kind == "exclusive" for f in tested)
     wanted, now = NormalDist().inv_cdf(fdr * found / len(tested)), feature.p_value
     significant = (wanted / NormalDist().inv_cdf(now)) ** 2 if now < 0.5 else math.inf
-    return max(_off(feature.exclusivity, feature.exclusivity_low, threshold), significant)
+    return max(
+        _interval_text_factor(feature.exclusivity, feature.exclusivity_low, threshold), significant
+    )
 
 
-def _off(estimate: float, low: float, threshold: float) -> float:
+def _interval_text_factor(estimate: float, low: float, threshold: float) -> float:
     """How many times the text would lift the interval's lower end to the threshold."""
     distance = estimate - threshold
     return ((estimate - low) / distance) ** 2 if distance > 0 else math.inf

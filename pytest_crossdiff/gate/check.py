@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate.advice import advice
 from pytest_crossdiff.gate.recognition import without_accepted
-from pytest_crossdiff.gate.verdict import judge
+from pytest_crossdiff.gate.verdict import compute_verdict
+from pytest_crossdiff.results.renamed import Renamed
 from pytest_crossdiff.sides import Side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_crossdiff.gate.budgets import Budgets
-    from pytest_crossdiff.gate.recognition import Accepting
+    from pytest_crossdiff.gate.recognition import AcceptanceLookup
     from pytest_crossdiff.gate.verdict import Verdict
     from pytest_crossdiff.results.result import Result
 
@@ -25,7 +26,8 @@ class SideCheck:
 
     count, strength: of the confirmed differences, strength joint, 0 to 1.  possible: further
     differences; possible_strength: at most, with those.  count_from, strength_from: where each
-    limit was set, in words.  open: within both limits, but not if what is possible were confirmed.
+    limit was set, in words.  undecided: within both limits, but not if what is possible were
+    confirmed.
     """
 
     side: Side
@@ -39,7 +41,9 @@ class SideCheck:
     strength_from: str
     over_count: bool
     over_strength: bool
-    open: bool
+    undecided: bool
+
+    open = Renamed("undecided")
 
     @property
     def exceeded(self) -> bool:
@@ -81,7 +85,7 @@ class Check:
                 strength_from=side.limits.strength_from,
                 over_count=side.over_count,
                 over_strength=side.over_strength,
-                open=side.open,
+                undecided=side.undecided,
             )
             for side in verdict.sides
         )
@@ -89,14 +93,14 @@ class Check:
         return cls(test, verdict.status, passed, verdict.reason, sides, tuple(advice))
 
 
-def checked(
-    result: Result, accepted: Accepting, budgets: Budgets, *, lenient: bool = False
+def evaluate_budgets(
+    result: Result, accepted: AcceptanceLookup, budgets: Budgets, *, lenient: bool = False
 ) -> Check:
     """The verdict on `result` less what was accepted of it, with what would decide it.
 
     lenient: an inconclusive one passes.
     """
-    verdict = judge(result, budgets, accepted)
+    verdict = compute_verdict(result, budgets, accepted)
     undecided = verdict.status == "inconclusive"
     decide = advice(without_accepted(result, accepted), verdict) if undecided else ()
     return Check.of(verdict, advice=decide, lenient=lenient)

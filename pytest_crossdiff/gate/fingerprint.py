@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.results.difference import Difference
 
-LISTED = 256
+MAX_LISTED_FIRINGS = 256
 """Places of a `Difference.firing` from which on there may be more of them."""
-KEPT = 128
+MAX_PLACES = 128
 """Places that a fingerprint keeps: half the text of the file, recognised as well
 (docs/accepting.md)."""
 
@@ -40,10 +40,10 @@ class Fingerprint:
     places: Mapping[tuple[str, int], float]
 
     @classmethod
-    def of(cls, difference: Difference, pairs: int, kept: int = KEPT) -> Fingerprint:
+    def of(cls, difference: Difference, pairs: int, kept: int = MAX_PLACES) -> Fingerprint:
         """That of `difference`, which was found on so many held-out `pairs`."""
         firing = sorted(difference.firing, key=lambda f: f.rank)
-        complete = len(firing) < LISTED and len(firing) <= kept
+        complete = len(firing) < MAX_LISTED_FIRINGS and len(firing) <= kept
         # Of tokens that end at one character, such as the bytes of an emoji, the strongest counts.
         places: dict[tuple[str, int], float] = {}
         for f in firing[:kept]:

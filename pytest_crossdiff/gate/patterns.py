@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Sides = Literal["baseline", "candidate", "both"]
 
 
-def compiled(pattern: str | re.Pattern[str], caller: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str | re.Pattern[str], caller: str) -> re.Pattern[str]:
     """`pattern` as a regular expression.  Raises `SettingsError` when it isn't one."""
     try:
         return re.compile(pattern)
@@ -64,7 +64,7 @@ def matches(difference: Difference, pattern: re.Pattern[str], result: Result) ->
 
 
 def _texts(difference: Difference, result: Result) -> Iterator[str]:
-    yield from result.said(difference)[0]
+    yield from result.predicted_tokens(difference)[0]
     for token in difference.tokens:
         yield token.token
     for context in difference.contexts:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.sides import Side
 
-LEAST = 0.5
+MIN_CORRELATION = 0.5
 """Correlation from which on two fingerprints are one difference (docs/accepting.md)."""
 
 State = Literal["accepted", "grown", "expired"]
 
 
 @dataclass(frozen=True)
-class Recognised:
+class RecognisedDifference:
     """A difference of a result, the entry that it is known by, and whether that lets it pass.
 
     growth: its strength over the strength that was accepted.
@@ -41,10 +41,10 @@ class Recognised:
 class Recognition:
     """What was recognised in one result.  missing: entries looked for in vain."""
 
-    found: tuple[Recognised, ...] = ()
+    found: tuple[RecognisedDifference, ...] = ()
     missing: tuple[Entry, ...] = ()
 
-    def of(self, difference: str) -> Recognised | None:
+    def of(self, difference: str) -> RecognisedDifference | None:
         """The entry that the difference of this id is known by, None when it is new."""
         return next((r for r in self.found if r.difference == difference), None)
 
@@ -54,10 +54,10 @@ class Recognition:
         return found is not None and found.state == "accepted"
 
 
-NOTHING = Recognition()
+NONE_ACCEPTED = Recognition()
 
 
-class Accepting(Protocol):
+class AcceptanceLookup(Protocol):
     """Whatever knows which differences were accepted."""
 
     def accepts(self, difference: str) -> bool:
@@ -83,7 +83,7 @@ def recognise(
         for d in result.differences
         for entry in entries
         if entry.side == d.side
-        and (correlation := entry.fingerprint.correlation(prints[d.id])) >= LEAST
+        and (correlation := entry.fingerprint.correlation(prints[d.id])) >= MIN_CORRELATION
     ]
     by_name = {d.id: d for d in result.differences}
     by_id = {entry.id: entry for entry in entries}
@@ -96,7 +96,7 @@ def recognise(
             state = "expired"
         elif not grown <= growth:  # so written, what is not a number has grown
             state = "grown"
-        found[difference] = Recognised(difference, entry, correlation, grown, state)
+        found[difference] = RecognisedDifference(difference, entry, correlation, grown, state)
     taken = {r.entry.id for r in found.values()}
     return Recognition(
         tuple(found[d.id] for d in result.differences if d.id in found),
@@ -121,7 +121,7 @@ def one_to_one(alike: Iterable[tuple[float, str, str]]) -> list[tuple[float, str
     return chosen
 
 
-def without_accepted(result: Result, accepted: Accepting) -> Result:
+def without_accepted(result: Result, accepted: AcceptanceLookup) -> Result:
     """`result` as if it had only the differences that count."""
     if not any(accepted.accepts(d.id) for d in result.differences):
         return result
@@ -134,7 +134,7 @@ def without_accepted(result: Result, accepted: Accepting) -> Result:
     )
 
 
-def _remaining_strength(result: Result, accepted: Accepting, side: Side) -> float:
+def _remaining_strength(result: Result, accepted: AcceptanceLookup, side: Side) -> float:
     """The joint strength of what counts: its share of the joint strength of all, and where that
     is less than its own sum, the sum; never more than that of all.
     """

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
+from pytest_crossdiff.gate.recognition import NONE_ACCEPTED, without_accepted
 from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_crossdiff.gate.budgets import Budgets, Limits
-    from pytest_crossdiff.gate.recognition import Accepting
+    from pytest_crossdiff.gate.recognition import AcceptanceLookup
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.sides import Side
 
@@ -53,7 +53,7 @@ class SideVerdict:
         return self.over_count or self.over_strength
 
     @property
-    def open(self) -> bool:
+    def undecided(self) -> bool:
         """Within both limits, but not if what is possible were confirmed."""
         count, strength = self.limits.max_count, self.limits.max_strength
         return not self.exceeded and (
@@ -73,12 +73,14 @@ class Verdict:
     reason: str = ""
 
     @property
-    def open(self) -> tuple[SideVerdict, ...]:
+    def undecided(self) -> tuple[SideVerdict, ...]:
         """The sides that more evidence might put over a limit."""
-        return tuple(side for side in self.sides if side.open)
+        return tuple(side for side in self.sides if side.undecided)
 
 
-def judge(result: Result, budgets: Budgets, accepted: Accepting = NOTHING) -> Verdict:
+def compute_verdict(
+    result: Result, budgets: Budgets, accepted: AcceptanceLookup = NONE_ACCEPTED
+) -> Verdict:
     """Hold `result`, less what was accepted of it, against `budgets`."""
     result = without_accepted(result, accepted)
     sides = tuple(
@@ -86,14 +88,14 @@ def judge(result: Result, budgets: Budgets, accepted: Accepting = NOTHING) -> Ve
         for side in reversed(SIDES)
         if (limits := budgets.limits(side)) is not None
     )
-    doubts = list(_doubts(result, budgets))
-    unseen = list(_unseen(result, budgets))
+    doubts = list(_measurement_problems(result, budgets))
+    unseen = list(_sensitivity_problems(result, budgets))
     # That weak signals are missed makes silence worthless, not what is found all the same.
     if not doubts and any(side.exceeded for side in sides):
         return Verdict("exceeded", sides)
     if doubts or unseen:
         return Verdict("insufficient", sides, "; ".join([*doubts, *unseen]))
-    return Verdict("inconclusive" if any(side.open for side in sides) else "within", sides)
+    return Verdict("inconclusive" if any(side.undecided for side in sides) else "within", sides)
 
 
 def _side(result: Result, side: Side, limits: Limits) -> SideVerdict:
@@ -109,7 +111,7 @@ def _side(result: Result, side: Side, limits: Limits) -> SideVerdict:
     )
 
 
-def _doubts(result: Result, budgets: Budgets) -> Iterator[str]:
+def _measurement_problems(result: Result, budgets: Budgets) -> Iterator[str]:
     """Why nothing that was found can be trusted."""
     poor = [side for side in SIDES if not result.model(side).fve >= budgets.min_fve]
     if poor:
@@ -120,10 +122,12 @@ def _doubts(result: Result, budgets: Budgets) -> Iterator[str]:
         yield f"{null.found} found between the baseline and itself, where nothing differs"
 
 
-def _unseen(result: Result, budgets: Budgets) -> Iterator[str]:
+def _sensitivity_problems(result: Result, budgets: Budgets) -> Iterator[str]:
     """Why it means nothing that nothing more was found."""
     for side in SIDES:
-        planted = [spike.strength for spike in result.controls.spikes if spike.side == side]
+        planted = [
+            spike.strength for spike in result.controls.planted_signals if spike.side == side
+        ]
         if planted and budgets.limits(side) and result.limit_of_detection(side) is None:
             yield (
                 f"not even signals of strength {max(planted):g} planted into the {side} are found"

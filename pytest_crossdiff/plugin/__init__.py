@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_crossdiff.plugin import hookspecs
-from pytest_crossdiff.plugin.collector import Teller
+from pytest_crossdiff.plugin.collector import SessionCollector
 from pytest_crossdiff.settings import registration
 from pytest_crossdiff.settings.registration import LAYER
 
@@ -57,12 +57,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.help:
         registration.refuse_unknown_keys(config)
         if any(getattr(config.option, f"crossdiff_{name}") is not None for name in ACCEPTING):
-            from pytest_crossdiff.gate.acceptance import Ledger
+            from pytest_crossdiff.gate.acceptance import AcceptanceRecord
 
-            Ledger.of(config)  # refuses a request that can't be granted
+            AcceptanceRecord.of(config)  # refuses a request that can't be granted
     config.stash[WIDTH] = _width(config)
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Teller(config, config.stash[WIDTH]), "crossdiff-teller")
+        config.pluginmanager.register(
+            SessionCollector(config, config.stash[WIDTH]), "crossdiff-teller"
+        )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -72,20 +74,20 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  xdist need not be
     node.workerinput["crossdiff_width"] = config.stash[WIDTH]
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     told = reporter is not None and config.get_verbosity() >= 0 and node.gateway.spec.popen
-    if told and any(registration.configured(config)):
-        from pytest_crossdiff.report.progress import TOLD
+    if told and any(registration.session_sources(config)):
+        from pytest_crossdiff.report.progress import PROGRESS_PATH_KEY
         from pytest_crossdiff.report.xdist_relay import Relay
 
         relay = config.pluginmanager.get_plugin("crossdiff-relay")
         if relay is None:
             relay = Relay(reporter.write_line, dots=config.get_verbosity() == 0)
             config.pluginmanager.register(relay, "crossdiff-relay")
-        node.workerinput[TOLD] = str(relay.path)
+        node.workerinput[PROGRESS_PATH_KEY] = str(relay.path)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is set and where; nothing when nothing is."""
-    if not any(registration.configured(config)):
+    if not any(registration.session_sources(config)):
         return []
     from pytest_crossdiff.report.terminal import header
 
@@ -98,10 +100,10 @@ def pytest_collection(session: pytest.Session) -> None:
     config = session.config
     if not (config.option.crossdiff or any("::crossdiff" in a for a in config.args)):
         return
-    from pytest_crossdiff.plugin.gate_item import asked_for, common_folder
+    from pytest_crossdiff.plugin.gate_item import common_folder, requested_gate
 
     config.stash[FOLDER] = common_folder(config)
-    named = [(argument, asked_for(config, argument)) for argument in config.args]
+    named = [(argument, requested_gate(config, argument)) for argument in config.args]
     config.stash[GATES] = {name for _, name in named if name}
     config.option.crossdiff |= bool(config.stash[GATES])
     config.args[:] = [argument for argument, name in named if not name]
@@ -151,11 +153,11 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """State our errors rightly and let the report carry what was measured."""
     measurements = item.config.stash.get(MEASUREMENTS, None)
-    news = measurements.take_news(item.nodeid) if measurements else None
-    for pair in news.pairs if news else ():
-        from pytest_crossdiff.report.junit import renewed
+    new_results = measurements.take_new_results(item.nodeid) if measurements else None
+    for pair in new_results.pairs if new_results else ():
+        from pytest_crossdiff.report.junit import replace_properties
 
-        item.user_properties[:] = renewed(item.user_properties, pair)
+        item.user_properties[:] = replace_properties(item.user_properties, pair)
     report = yield
     if call.excinfo:
         from pytest_crossdiff.errors import CrossDiffError
@@ -163,19 +165,19 @@ def pytest_runtest_makereport(
         if measurements or isinstance(call.excinfo.value, CrossDiffError):
             from pytest_crossdiff.plugin.failures import restate
 
-            restate(report, call, item, measurements.broken if measurements else ())
-    if measurements and news:
+            restate(report, call, item, measurements.engine_error_ids if measurements else ())
+    if measurements and new_results:
         from pytest_crossdiff.report.summary import to_json
 
-        if news.pairs:  # as text, which xdist carries to the main process
-            vars(report)["crossdiff_pairs"] = to_json(news.pairs)
-        if news.results and item.config.hook.pytest_crossdiff_result.get_hookimpls():
-            vars(report)["crossdiff_results"] = [result.to_json() for result in news.results]
+        if new_results.pairs:  # as text, which xdist carries to the main process
+            vars(report)["crossdiff_pairs"] = to_json(new_results.pairs)
+        if new_results.results and item.config.hook.pytest_crossdiff_result.get_hookimpls():
+            vars(report)["crossdiff_results"] = [result.to_json() for result in new_results.results]
         if item.config.option.crossdiff_accept is not None:
-            vars(report)["crossdiff_proposals"] = [p.to_json() for p in news.proposals]
-        evidence = measurements.witness.take()
-        if evidence:
-            vars(report)["crossdiff_evidence"] = evidence
+            vars(report)["crossdiff_proposals"] = [p.to_json() for p in new_results.proposals]
+        records_json = measurements.report_recorder.take()
+        if records_json:
+            vars(report)["crossdiff_evidence"] = records_json
     return report
 
 
@@ -247,17 +249,17 @@ def crossdiff_crosscoder(
 
 def _measurements(config: pytest.Config) -> Measurements:
     if MEASUREMENTS not in config.stash:
-        from pytest_crossdiff.gate.acceptance import Ledger
-        from pytest_crossdiff.plugin.labels import labelled
+        from pytest_crossdiff.gate.acceptance import AcceptanceRecord
+        from pytest_crossdiff.plugin.labels import add_labels
         from pytest_crossdiff.plugin.measurements import Measurements
         from pytest_crossdiff.report.progress import progress_for
-        from pytest_crossdiff.text import Room
+        from pytest_crossdiff.text import Display
 
         config.stash[MEASUREMENTS] = Measurements(
             progress_for(config),
-            Room(config.stash[WIDTH], config.get_verbosity()),
-            Ledger.of(config),
-            functools.partial(labelled, config),
+            Display(config.stash[WIDTH], config.get_verbosity()),
+            AcceptanceRecord.of(config),
+            functools.partial(add_labels, config),
         )
     return config.stash[MEASUREMENTS]
 

@@ -12,9 +12,9 @@ from pytest_crossdiff.errors import (
     InconclusiveWarning,
     InsufficientData,
 )
-from pytest_crossdiff.gate.check import Check, checked
+from pytest_crossdiff.gate.check import Check, evaluate_budgets
 from pytest_crossdiff.report import message
-from pytest_crossdiff.text import ROOM, Room
+from pytest_crossdiff.text import DEFAULT_DISPLAY, Display
 
 if TYPE_CHECKING:
     import re
@@ -31,8 +31,8 @@ def assert_within(
     budgets: Budgets,
     *,
     entry: Path | None = None,
-    room: Room = ROOM,
-    noted: Callable[[Check], None] = lambda _: None,
+    display: Display = DEFAULT_DISPLAY,
+    on_check: Callable[[Check], None] = lambda _: None,
     lenient: bool = False,
 ) -> None:
     """Raise `BudgetExceeded`, `Inconclusive`, or `InsufficientData` where no verdict can be drawn.
@@ -41,13 +41,13 @@ def assert_within(
     lenient: warn of what is inconclusive instead.
     """
     __tracebackhide__ = True
-    check = checked(report.result, report, budgets, lenient=lenient)
-    noted(check)
+    check = evaluate_budgets(report.result, report, budgets, lenient=lenient)
+    on_check(check)
     _require_evidence(check, budgets)
     if check.status == "exceeded":
-        raise BudgetExceeded(message.exceeded(report, check, entry, room))
+        raise BudgetExceeded(message.exceeded(report, check, entry, display))
     if check.status == "inconclusive":
-        text = message.inconclusive(report, check, entry, room)
+        text = message.inconclusive(report, check, entry, display)
         if not lenient:
             raise Inconclusive(text)
         warnings.warn(InconclusiveWarning(text), stacklevel=2)
@@ -60,8 +60,8 @@ def assert_none_match(
     budgets: Budgets,
     *,
     entry: Path | None = None,
-    room: Room = ROOM,
-    noted: Callable[[Check], None] = lambda _: None,
+    display: Display = DEFAULT_DISPLAY,
+    on_check: Callable[[Check], None] = lambda _: None,
 ) -> None:
     """Raise `BudgetExceeded` when `found`, the differences that match, are any.
 
@@ -69,13 +69,13 @@ def assert_none_match(
     noted: is told of either.
     """
     __tracebackhide__ = True
-    check = checked(report.result, report, budgets)
+    check = evaluate_budgets(report.result, report, budgets)
     if check.status == "insufficient":
-        noted(replace(check, sides=()))
+        on_check(replace(check, sides=()))
     _require_evidence(check, budgets)
     if found:
-        text = message.matched(report.result, pattern, found, entry, room)
-        noted(Check("", "exceeded", False, text.partition("\n")[0], ()))
+        text = message.matched(report.result, pattern, found, entry, display)
+        on_check(Check("", "exceeded", False, text.partition("\n")[0], ()))
         raise BudgetExceeded(text)
 
 

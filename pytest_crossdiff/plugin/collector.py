@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.report.archive import Archive
+    from pytest_crossdiff.report.archive import ReportArchive
     from pytest_crossdiff.report.github import Problem
     from pytest_crossdiff.report.summary import PairSummary
 
 
-class Teller:
+class SessionCollector:
     """Gathers what the test reports carry, from this process or from workers, and tells it."""
 
     def __init__(self, config: pytest.Config, width: int) -> None:
         self._config = config
         self._width = width
         self._pairs: dict[str, PairSummary] = {}
-        self._told: set[str] = set()
+        self._reported_keys: set[str] = set()
         self._proposals: list[str] = []
-        self._settled = ""
-        self._archive: Archive | None = None
+        self._acceptance_message = ""
+        self._archive: ReportArchive | None = None
         self._problems: list[Problem] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -39,16 +39,16 @@ class Teller:
             self._problems.append((*report.location[:2], report.crossdiff_problem))
         self._proposals += getattr(report, "crossdiff_proposals", ())
         if hasattr(report, "crossdiff_evidence"):
-            from pytest_crossdiff.report.archive import Archive
+            from pytest_crossdiff.report.archive import ReportArchive
 
-            self._archive = self._archive or Archive()
-            self._archive.add(report.crossdiff_evidence)
+            self._archive = self._archive or ReportArchive()
+            self._archive.add(report.crossdiff_report_records)
         for text in getattr(report, "crossdiff_results", ()):
             from pytest_crossdiff.results.result import Result
 
             result = Result.from_json(text)
-            if result.key not in self._told:
-                self._told.add(result.key)
+            if result.key not in self._reported_keys:
+                self._reported_keys.add(result.key)
                 self._config.hook.pytest_crossdiff_result(config=self._config, result=result)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -58,13 +58,13 @@ class Teller:
         if self._config.option.crossdiff_accept is None or self._config.option.collectonly:
             return
         from pytest_crossdiff.errors import CrossDiffError
-        from pytest_crossdiff.gate.acceptance import Ledger, Proposal
+        from pytest_crossdiff.gate.acceptance import AcceptanceRecord, Proposal
 
         try:
             proposals = map(Proposal.from_json, self._proposals)
-            self._settled = Ledger.of(self._config).settle(proposals)
+            self._acceptance_message = AcceptanceRecord.of(self._config).write_accepted(proposals)
         except CrossDiffError as error:
-            self._settled = str(error)
+            self._acceptance_message = str(error)
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -79,11 +79,11 @@ class Teller:
                     terminalreporter.write_line(line)
         except Exception as error:  # noqa: BLE001  nothing may hide the result of the run
             terminalreporter.write_line(f"crossdiff: no summary: {error!r}")
-        for line in self._settled.splitlines():
+        for line in self._acceptance_message.splitlines():
             terminalreporter.write_line(f"crossdiff: {line}")
         on_github = os.environ.get("GITHUB_ACTIONS") or os.environ.get("GITHUB_STEP_SUMMARY")
         if on_github and (self._pairs or self._problems):
-            from pytest_crossdiff.report.github import tell
+            from pytest_crossdiff.report.github import write_github_output
 
             reports = self._archive.reports() if self._archive else ()
-            tell(terminalreporter, self._problems, self._pairs.values(), reports)
+            write_github_output(terminalreporter, self._problems, self._pairs.values(), reports)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate import patterns
 from pytest_crossdiff.gate.budgets import Budgets, Limits
-from pytest_crossdiff.gate.recognition import NOTHING
+from pytest_crossdiff.gate.recognition import NONE_ACCEPTED
 from pytest_crossdiff.plugin import assertions
-from pytest_crossdiff.text import ROOM, Room
+from pytest_crossdiff.text import DEFAULT_DISPLAY, Display
 
 if TYPE_CHECKING:
     import re
@@ -42,10 +42,10 @@ class CrossDiff:
 
     report: Report
     settings: Settings
-    accepted: Recognition = NOTHING
+    accepted: Recognition = NONE_ACCEPTED
     entry: Path | None = None
-    room: Room = ROOM
-    noted: Callable[[Check], None] = lambda _: None
+    display: Display = DEFAULT_DISPLAY
+    on_check: Callable[[Check], None] = lambda _: None
 
     def __repr__(self) -> str:
         counts = (
@@ -103,15 +103,15 @@ class CrossDiff:
         """
         __tracebackhide__ = True
         caller = "assert_no_feature"
-        pattern, sides = patterns.compiled(matching, caller), patterns.sides(side, caller)
+        pattern, sides = patterns.compile_pattern(matching, caller), patterns.sides(side, caller)
         assertions.assert_none_match(
             self.report,
             pattern,
             patterns.matching(self.report.counted, pattern, sides),
             Budgets.configured(self.settings),
             entry=self.entry,
-            room=self.room,
-            noted=self.noted,
+            display=self.display,
+            on_check=self.on_check,
         )
 
     def _assert_side(self, side: Side, max_count: int | None, max_strength: float | None) -> None:
@@ -128,7 +128,7 @@ class CrossDiff:
             self.report,
             budgets,
             entry=self.entry,
-            room=self.room,
-            noted=self.noted,
+            display=self.display,
+            on_check=self.on_check,
             lenient=self.settings.inconclusive == "warn",
         )

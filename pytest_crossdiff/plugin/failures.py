@@ -16,7 +16,7 @@ def restate(
     report: pytest.TestReport,
     call: pytest.CallInfo[None],
     item: pytest.Item,
-    broken: Container[int],
+    engine_error_ids: Container[int],
 ) -> None:
     """Amend `report` where our own exception ended the phase.
 
@@ -27,14 +27,14 @@ def restate(
     if call.excinfo is None:
         return
     error = call.excinfo.value
-    if isinstance(error, CrossDiffError) or id(error) in broken:
+    if isinstance(error, CrossDiffError) or id(error) in engine_error_ids:
         if not _named_by_xfail(item, error):
             report.outcome = "failed"
             vars(report).pop("wasxfail", None)
         if report.when == "call":
             report.when = "setup"  # the terminal and JUnit call a failed setup an error
     ours = isinstance(error, (BudgetExceeded, CrossDiffError, Inconclusive))
-    if ours or id(error) in broken:
+    if ours or id(error) in engine_error_ids:
         told = str(error) if ours else f"{type(error).__name__}: {error}"
         vars(report)["crossdiff_problem"] = told
     if ours and not item.config.option.fulltrace:

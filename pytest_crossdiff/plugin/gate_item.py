@@ -75,7 +75,7 @@ def gate_path(config: pytest.Config) -> Path:
     return config.inipath or config.rootpath / NAME
 
 
-def asked_for(config: pytest.Config, argument: str) -> str:
+def requested_gate(config: pytest.Config, argument: str) -> str:
     """The name of the gate where a command-line argument is its node id, e.g.
     `pytest.ini::crossdiff` or `pytest.ini::crossdiff[output]`; else "".
     """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
 
-LONGEST = 200
+MAX_LABEL_LENGTH = 200
 """Characters of a label that are kept."""
 
 
@@ -20,7 +20,7 @@ class LabelWarning(pytest.PytestWarning):
     """A difference was left without a label, because the hook failed."""
 
 
-def labelled(config: pytest.Config, result: Result) -> Result:
+def add_labels(config: pytest.Config, result: Result) -> Result:
     """`result` with the labels that `pytest_crossdiff_label_feature` gives; the same one where
     nobody implements it.
     """
@@ -42,7 +42,7 @@ def _label(config: pytest.Config, difference: Difference, result: Result) -> str
     else:
         if label is None or isinstance(label, str):
             whole_characters = (label or "").encode(errors="replace").decode()
-            return whole_characters.strip()[:LONGEST]
+            return whole_characters.strip()[:MAX_LABEL_LENGTH]
         problem = f"a {type(label).__name__} instead of text"
     text = f"{difference.id} has no label: pytest_crossdiff_label_feature gave {problem}"
     warnings.warn(LabelWarning(text), stacklevel=2)

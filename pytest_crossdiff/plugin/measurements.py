@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.plugin.diff import CrossDiff
-from pytest_crossdiff.report.archive import Witness
+from pytest_crossdiff.report.archive import ReportRecorder
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.summary import PairSummary, merge
 from pytest_crossdiff.settings import fields
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.pipeline import Outcome
     from pytest_crossdiff.engine.plan import Texts
-    from pytest_crossdiff.gate.acceptance import Ledger, Proposal
+    from pytest_crossdiff.gate.acceptance import AcceptanceRecord, Proposal
     from pytest_crossdiff.gate.check import Check
     from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.settings import Settings
-    from pytest_crossdiff.text import Room
+    from pytest_crossdiff.text import Display
 
 
 class _Failure(NamedTuple):
@@ -34,7 +34,7 @@ class _Failure(NamedTuple):
     trace: TracebackType | None
 
 
-class News(NamedTuple):
+class NewResults(NamedTuple):
     """Pairs with their verdicts, new results, and what a request to accept comes to on them."""
 
     pairs: list[PairSummary]
@@ -55,21 +55,21 @@ class Measurements:
     def __init__(
         self,
         progress: Progress,
-        room: Room,
-        ledger: Ledger,
-        labelled: Callable[[Result], Result] = lambda result: result,
+        display: Display,
+        acceptance_record: AcceptanceRecord,
+        add_labels: Callable[[Result], Result] = lambda result: result,
     ) -> None:
         self._progress = progress
-        self._room = room
-        self._ledger = ledger
-        self._labelled = labelled
+        self._display = display
+        self._acceptance_record = acceptance_record
+        self._add_labels = add_labels
         self._known: dict[object, tuple[Outcome | _Failure, Texts | None]] = {}
-        self._news: dict[str, PairSummary] = {}
+        self._new_pairs: dict[str, PairSummary] = {}
         self._results: dict[str, Result] = {}
         self._proposals: dict[str, Proposal] = {}
-        self._told: set[str] = set()
-        self.broken: set[int] = set()
-        self.witness = Witness()
+        self._reported_keys: set[str] = set()
+        self.engine_error_ids: set[int] = set()
+        self.report_recorder = ReportRecorder()
 
     def diff(self, settings: Settings, texts: Texts | None) -> CrossDiff:
         """The pair that `settings` name, on `texts` or else on the corpus that they name.
@@ -79,13 +79,13 @@ class Measurements:
         outcome = self._outcome(settings, texts)
         report, accepted = self._reported(outcome, settings, texts)
         summary = self._tell(report)
-        self.witness.measured(report, settings)
+        self.report_recorder.record_measurement(report, settings)
 
-        def noted(check: Check) -> None:
-            merge(self._news, [summary.checked(check)])
-            self.witness.judged(report, settings, check)
+        def on_check(check: Check) -> None:
+            merge(self._new_pairs, [summary.with_check(check)])
+            self.report_recorder.record_verdict(report, settings, check)
 
-        return CrossDiff(report, settings, accepted, outcome.entry, self._room, noted)
+        return CrossDiff(report, settings, accepted, outcome.entry, self._display, on_check)
 
     def outcome(self, settings: Settings, texts: Texts | None) -> Outcome:
         """The engine's own answer."""
@@ -97,8 +97,8 @@ class Measurements:
         self, outcome: Outcome, settings: Settings, texts: Texts | None
     ) -> tuple[Report, Recognition]:
         result = outcome.result
-        given = texts is not None and not _asks_for_other_texts(settings)
-        accepted, proposal = self._ledger.recognition(
+        given = texts is not None and not _overrides_corpus(settings)
+        accepted, proposal = self._acceptance_record.recognition(
             result, settings, "crossdiff_corpus fixture" if given else ""
         )
         self._proposals[result.key] = proposal
@@ -107,8 +107,8 @@ class Measurements:
 
     def _outcome(self, settings: Settings, texts: Texts | None) -> Outcome:
         require(settings, "baseline", "candidate")
-        texts = None if _asks_for_other_texts(settings) else _checked(texts)
-        key = _measured_by(settings), id(texts)
+        texts = None if _overrides_corpus(settings) else _checked(texts)
+        key = _measurement_key(settings), id(texts)
         if key not in self._known:
             self._known[key] = self._measured(settings, texts), texts
         outcome, _ = self._known[key]
@@ -118,27 +118,27 @@ class Measurements:
 
     def _tell(self, report: Report) -> PairSummary:
         summary = PairSummary.of(report)
-        merge(self._news, [summary])
-        if summary.key not in self._told:
-            self._told.add(summary.key)
+        merge(self._new_pairs, [summary])
+        if summary.key not in self._reported_keys:
+            self._reported_keys.add(summary.key)
             self._results[summary.key] = report.result
         return summary
 
-    def take_news(self, test: str) -> News:
+    def take_new_results(self, test: str) -> NewResults:
         """What became known since the last call, all of it from `test`."""
-        pairs = [pair.asked_by(test) for pair in self._news.values()]
-        news = News(pairs, [*self._results.values()], [*self._proposals.values()])
-        self._news, self._results, self._proposals = {}, {}, {}
-        return news
+        pairs = [pair.with_test(test) for pair in self._new_pairs.values()]
+        new_results = NewResults(pairs, [*self._results.values()], [*self._proposals.values()])
+        self._new_pairs, self._results, self._proposals = {}, {}, {}
+        return new_results
 
     def _measured(self, settings: Settings, texts: Texts | None) -> Outcome | _Failure:
         from pytest_crossdiff.engine import pipeline
 
         try:
             outcome = pipeline.run(settings, texts, self._progress)
-            return outcome._replace(result=self._labelled(outcome.result))
+            return outcome._replace(result=self._add_labels(outcome.result))
         except Exception as error:  # noqa: BLE001  kept, to be raised in every test that asks
-            self.broken.add(id(error))
+            self.engine_error_ids.add(id(error))
             return _Failure(error, error.__traceback__)
 
 
@@ -166,12 +166,12 @@ class CrossDiffFactory:
         return self._measurements.diff(resolve(self._config, layer), self._texts)
 
 
-def _measured_by(settings: Settings) -> tuple[object, ...]:
+def _measurement_key(settings: Settings) -> tuple[object, ...]:
     """The settings that a measurement depends on; those that only decide are left out."""
     return tuple(getattr(settings, f.name) for f in fields() if not f.decides)
 
 
-def _asks_for_other_texts(settings: Settings) -> bool:
+def _overrides_corpus(settings: Settings) -> bool:
     """Whether the corpus was named by someone nearer to the test than the fixture is."""
     return settings.sources.get("corpus", "").startswith(("marker ", "--", "argument "))
 

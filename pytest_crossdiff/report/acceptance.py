@@ -67,7 +67,9 @@ def not_counted(accepted: Iterable[Acceptance]) -> list[str]:
     out = [visible(a.difference) for a in here if a.state == "accepted"]
     lines = [f"Accepted, so not counted: {' '.join(out)}"] if out else []
     lines += [
-        f"Accepted before, counted all the same: {told(a)}" for a in here if a.state != "accepted"
+        f"Accepted before, counted all the same: {describe_acceptance(a)}"
+        for a in here
+        if a.state != "accepted"
     ]
     return ["", *lines] if lines else []
 
@@ -78,10 +80,14 @@ def warnings(accepted: Iterable[Acceptance]) -> Iterator[str]:
     found = {a.entry for a in entries if a.state != "missing"}
     for a in entries:
         if a.state == "expired":
-            yield f"no longer accepted: {told(a)}"
+            yield f"no longer accepted: {describe_acceptance(a)}"
         elif a.state == "grown":
-            yield f"grown since it was accepted: {told(a)}"
-    missing = {a.entry: told(a) for a in entries if a.state == "missing" and a.entry not in found}
+            yield f"grown since it was accepted: {describe_acceptance(a)}"
+    missing = {
+        a.entry: describe_acceptance(a)
+        for a in entries
+        if a.state == "missing" and a.entry not in found
+    }
     for text in missing.values():
         yield f"accepted, but not found: {text}"
     if missing:
@@ -91,7 +97,7 @@ def warnings(accepted: Iterable[Acceptance]) -> Iterator[str]:
         )
 
 
-def told(a: Acceptance) -> str:
+def describe_acceptance(a: Acceptance) -> str:
     """Which difference it is, why it fails again where it does, who accepted it for what reason,
     and what it was then.
     """

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.document import Report
-from pytest_crossdiff.report.summary import compared
+from pytest_crossdiff.report.summary import compare_layers
 from pytest_crossdiff.report.write import file_name, write
 from pytest_crossdiff.results.result import build
-from pytest_crossdiff.store.files import explained, replace_file
+from pytest_crossdiff.store.files import replace_file, translate_os_errors
 from pytest_crossdiff.text import visible
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ FOLDER = "crossdiff-report"
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ReportRecord:
     """That somebody wants the report of the result `key`.
 
     formats: forms in which a test wants it, in `folder`, "" for the default one.
@@ -41,38 +41,38 @@ class Evidence:
     report: str
 
 
-class Witness:
+class ReportRecorder:
     """Takes note of the reports that are wanted, in the process that runs the tests."""
 
     def __init__(self) -> None:
-        self._news: list[Evidence] = []
+        self._new_records: list[ReportRecord] = []
         self._sent: set[tuple[str, str]] = set()
         self._always = bool(os.environ.get("GITHUB_STEP_SUMMARY"))
 
-    def measured(self, report: Report, settings: Settings) -> None:
+    def record_measurement(self, report: Report, settings: Settings) -> None:
         """A test asked for the differences of a pair."""
         if settings.report or self._always:
             self._note(report, settings.report_dir, settings.report)
 
-    def judged(self, report: Report, settings: Settings, check: Check) -> None:
+    def record_verdict(self, report: Report, settings: Settings, check: Check) -> None:
         """A test asked for a verdict."""
         if not check.passed and settings.report_on_failure:
             self._note(report, settings.report_dir, settings.report_on_failure)
 
     def take(self) -> str:
         """What is new since the last call, as JSON; "" when nothing is."""
-        news, self._news = self._news, []
-        return json.dumps(news, default=vars) if news else ""
+        new_records, self._new_records = self._new_records, []
+        return json.dumps(new_records, default=vars) if new_records else ""
 
     def _note(self, report: Report, folder: str, wanted: str) -> None:
         place = report.result.key, folder
         text = "" if place in self._sent else report.to_json()
         self._sent.add(place)
         formats = tuple(wanted.split(",")) if wanted else ()
-        self._news.append(Evidence(report.result.key, formats, folder, text))
+        self._new_records.append(ReportRecord(report.result.key, formats, folder, text))
 
 
-class Archive:
+class ReportArchive:
     """Gathers evidence in the main process and writes each pair's report once."""
 
     def __init__(self) -> None:
@@ -83,13 +83,13 @@ class Archive:
         self._problem = ""
 
     def add(self, text: str) -> None:
-        """Take what `Witness.take` gave out, in this process or another."""
-        for evidence in build(tuple[Evidence, ...], json.loads(text)):
-            self._add(evidence)
+        """Take what `ReportRecorder.take` gave out, in this process or another."""
+        for record in build(tuple[ReportRecord, ...], json.loads(text)):
+            self._add(record)
 
-    def want(self, report: Report, formats: Iterable[str], folder: str) -> None:
+    def add_report(self, report: Report, formats: Iterable[str], folder: str) -> None:
         """Take a report of this process."""
-        self._add(Evidence(report.result.key, tuple(formats), folder, report.to_json()))
+        self._add(ReportRecord(report.result.key, tuple(formats), folder, report.to_json()))
 
     def close(self, root: Path, pairs: Iterable[PairSummary]) -> None:
         """Write what was asked for; where that fails, the run's own result stands all the same.
@@ -125,11 +125,11 @@ class Archive:
         """Every pair's report, once."""
         yield from {report.result.key: report for _, report, _ in self._named()}.values()
 
-    def _add(self, evidence: Evidence) -> None:
-        place = evidence.key, evidence.folder
-        self._formats.setdefault(place, {}).update(dict.fromkeys(evidence.formats))
-        if evidence.report:
-            self._reports.setdefault(place, evidence.report)
+    def _add(self, record: ReportRecord) -> None:
+        place = record.key, record.folder
+        self._formats.setdefault(place, {}).update(dict.fromkeys(record.formats))
+        if record.report:
+            self._reports.setdefault(place, record.report)
 
     def _named(self) -> Iterator[tuple[tuple[str, str], Report, str]]:
         """Each report with its place and name; pairs of one name are told apart by their keys."""
@@ -145,7 +145,7 @@ class Archive:
                 for (of, beside), name in names.items()
                 if beside == folder and "html" in self._formats[of, beside]
             }
-            layers = compared(key, self._pairs.values(), pages)
+            layers = compare_layers(key, self._pairs.values(), pages)
             yield (key, folder), replace(report, layers=layers), names[key, folder]
 
     def _report(self, key: str, text: str) -> Report:
@@ -161,7 +161,7 @@ def _made(root: Path, folder: str) -> Path:
         return root / folder
     path = root / FOLDER
     if not path.exists():
-        with explained(path, "make"):
+        with translate_os_errors(path, "make"):
             path.mkdir()
             replace_file(path / ".gitignore", b"*\n")
     return path

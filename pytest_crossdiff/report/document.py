@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.gate.check import Check
-from pytest_crossdiff.gate.recognition import NOTHING, without_accepted
+from pytest_crossdiff.gate.recognition import NONE_ACCEPTED, without_accepted
 from pytest_crossdiff.report.acceptance import Acceptance
-from pytest_crossdiff.report.layers import Layer, LayerSide
+from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
 from pytest_crossdiff.results.result import SCHEMA, Result, build
 from pytest_crossdiff.settings import fields
 from pytest_crossdiff.sides import SIDES
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from pytest_crossdiff.settings import Settings
 
 FORMAT: Literal["crossdiff-report"] = "crossdiff-report"
-VERSION: Literal[3] = 3
+VERSION: Literal[4] = 4
 """Version of the report's form; raised when a reader of the older one would misread it."""
+READABLE = (3, 5), (VERSION, SCHEMA)
+"""Versions of the form, with that of its result, that can be read; only names have changed."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Report:
     settings: tuple[Setting, ...]
     sides: tuple[LayerSide, ...]
     accepted: tuple[Acceptance, ...]
-    layers: tuple[Layer, ...]
+    layers: tuple[MeasuredLayer, ...]
     cached: bool
     result: Result
 
@@ -71,7 +73,7 @@ class Report:
         *,
         checks: Iterable[Check] = (),
         settings: Settings | None = None,
-        accepted: Recognition = NOTHING,
+        accepted: Recognition = NONE_ACCEPTED,
         cached: bool = True,
     ) -> Report:
         """The report of `result`; without `settings` it names those that were measured with."""
@@ -114,12 +116,13 @@ class Report:
             if data.get("format") != FORMAT:
                 raise StoreError("this is no report of crossdiff", remedy="name a report.json")
             version = data.get("version"), data["result"].get("schema")
-            if version != (VERSION, SCHEMA):
+            if version not in READABLE:
                 raise StoreError(
                     f"a report has version {version[0]!r} with results of schema {version[1]!r}; "
                     f"this program reads {VERSION} with {SCHEMA}",
                     remedy="make the report anew",
                 )
+            data |= {"version": VERSION, "result": data["result"] | {"schema": SCHEMA}}
             return typing.cast("Report", build(cls, data))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StoreError(f"a report is malformed: {error!r}") from error

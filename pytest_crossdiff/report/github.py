@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     Problem = tuple[str, int | None, str]
     """File and line of a test, from 0, and what it failed for."""
 
-LONGEST = 4_000
+MAX_ANNOTATION_LENGTH = 4_000
 """Characters of an annotation; the page of the run shows no more."""
 SUMMARY = "GITHUB_STEP_SUMMARY"
-ROOM = 1_000_000
+MAX_SUMMARY_BYTES = 1_000_000
 """Bytes that a step may write into its summary, of which GitHub takes 1 MiB."""
 
 
@@ -33,7 +33,7 @@ def active() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
-def tell(
+def write_github_output(
     reporter: pytest.TerminalReporter,
     problems: Iterable[Problem],
     pairs: Iterable[PairSummary],
@@ -61,8 +61,8 @@ def annotation(level: Literal["error", "warning"], text: str, file: str, line: i
     """
     title, _, rest = text.partition("\n")
     shown = rest.strip("\n") or title
-    if len(shown) > LONGEST:
-        shown = shown[: LONGEST - 1] + "…"
+    if len(shown) > MAX_ANNOTATION_LENGTH:
+        shown = shown[: MAX_ANNOTATION_LENGTH - 1] + "…"
     where = f"file={_property(file)},line={line},title={_property(f'crossdiff: {title}')}"
     return f"::{level} {where}::{_data(shown)}"
 
@@ -81,11 +81,11 @@ def add_to_step_summary(texts: Iterable[str]) -> None:
     Raises `OSError`.
     """
     path = Path(os.environ[SUMMARY])
-    room = ROOM - (path.stat().st_size if path.exists() else 0)
+    remaining_bytes = MAX_SUMMARY_BYTES - (path.stat().st_size if path.exists() else 0)
     with path.open("a", encoding="utf-8", newline="\n") as file:
         for text in texts:
-            room -= len(text.encode()) + 1
-            if room < 0:
+            remaining_bytes -= len(text.encode()) + 1
+            if remaining_bytes < 0:
                 file.write("\n… more in the log\n")
                 return
             file.write(text + "\n")

@@ -31,7 +31,7 @@ def properties(pair: PairSummary) -> Iterator[tuple[str, str]]:
     yield f"{PREFIX}accepted", str(out)
 
 
-def renewed(
+def replace_properties(
     properties_of_item: list[tuple[str, object]], pair: PairSummary
 ) -> list[tuple[str, object]]:
     """The properties with those of `pair`, in place of what was said of it before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.results.result import place
+from pytest_crossdiff.results.result import layer_name
 from pytest_crossdiff.sides import Side
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class LayerSide:
     limit_of_detection: float | None
 
     @property
-    def place(self) -> str:
-        return place(self.layer, self.layers)
+    def layer_name(self) -> str:
+        return layer_name(self.layer, self.layers)
 
     @classmethod
     def of(cls, counted: Result, side: Side) -> LayerSide:
@@ -51,7 +51,7 @@ class LayerSide:
 
 
 @dataclass(frozen=True)
-class Layer:
+class MeasuredLayer:
     """A measurement that differs from that of the report in nothing but the layers, or is it.
 
     key: of its result.  statuses: of the verdicts on it, without repetition.  page: the file of its

@@ -6,8 +6,8 @@ import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.report.acceptance import told
-from pytest_crossdiff.report.message import apart, beyond
+from pytest_crossdiff.report.acceptance import describe_acceptance
+from pytest_crossdiff.report.message import model_distance, out_of_distribution
 from pytest_crossdiff.results.wording import marked, tokens
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import cut, number, percent, plural, visible
@@ -43,7 +43,7 @@ def escaped(text: str, width: int = 200) -> str:
 def _lines(report: Report) -> Iterator[str]:
     result = report.result
     models = " → ".join(
-        f"{escaped(_short(model.reference))} ({model.place})"
+        f"{escaped(_short(model.reference))} ({model.layer_name})"
         for model in (result.baseline, result.candidate)
     )
     yield f"### crossdiff: {models}"
@@ -55,7 +55,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _side(report, side)
     if report.accepted:
         yield from ("", "Accepted before:", "")
-        yield from (f"- {a.state}: {escaped(told(a), 400)}" for a in report.accepted)
+        yield from (f"- {a.state}: {escaped(describe_acceptance(a), 400)}" for a in report.accepted)
     yield from _layers(report)
     yield ""
     yield "; ".join(_trust(report)) + "."
@@ -109,7 +109,7 @@ def _layers(report: Report) -> Iterator[str]:
         yield "| layers | only in the candidate | strength | only in the baseline | strength |"
         yield "|---|---|---|---|---|"
     for layer in report.layers:
-        blocks = " → ".join(side.place.removeprefix("block ") for side in layer.sides)
+        blocks = " → ".join(side.layer_name.removeprefix("block ") for side in layer.sides)
         here = " (this one)" if layer.key == report.result.key else ""
         cells = [
             cell
@@ -136,9 +136,9 @@ def _trust(report: Report) -> Iterator[str]:
     fve = f"{number(result.baseline.fve)} and {number(result.candidate.fve)}"
     yield f"Variance explained of baseline and candidate: {fve}"
     yield f"held-out tokens: {result.corpus.heldout_pairs}"
-    if far := apart(result):
-        yield far
-    if left_out := beyond(result):
+    if distance := model_distance(result):
+        yield distance
+    if left_out := out_of_distribution(result):
         yield left_out
     null = result.controls.null
     yield f"false alarms in the null control: {'not measured' if null is None else null.found}"

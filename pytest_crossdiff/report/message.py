@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.report.acceptance import not_counted
 from pytest_crossdiff.results.wording import interval, marked, tokens
 from pytest_crossdiff.text import (
+    DEFAULT_DISPLAY,
     MARKS,
-    ROOM,
-    Room,
+    Display,
     against,
     columns,
     cut,
@@ -33,18 +33,22 @@ if TYPE_CHECKING:
 
 ROWS = 10, 10, 30
 """Differences in a table with -q, without, with -v; with -vv all, as below."""
-EXPLAINED = 0, 3, 10
+DIFFERENCES_WITH_CONTEXTS = 0, 3, 10
 """Differences of which more contexts are shown."""
 CONTEXTS = 2, 2, 4
 """Contexts beyond the first."""
 NAMED = 3
 """Ids in a command that is proposed."""
-REWRITTEN = "rewritten: the other model knows these places too, but writes nothing like it there"
+REWRITTEN_NOTE = (
+    "rewritten: the other model knows these places too, but writes nothing like it there"
+)
 SAID = "What it predicts behind these tokens, and what the other model predicts instead:"
 _HEADERS = ("id", "strength", "density", "exclusivity", "fires on", "context")
 
 
-def exceeded(report: Report, check: Check, entry: Path | None, room: Room = ROOM) -> str:
+def exceeded(
+    report: Report, check: Check, entry: Path | None, display: Display = DEFAULT_DISPLAY
+) -> str:
     """The message of a verdict on `report` that some budget is exceeded.
 
     No line but the first is wider than `room`, the folder's name apart.
@@ -56,40 +60,42 @@ def exceeded(report: Report, check: Check, entry: Path | None, room: Room = ROOM
     lines += _pair(result)
     for side in over:
         title = f"Only in the {side.side}, strongest first:"
-        lines += _section(title, _strongest(result.of(side.side)), result, room)
+        lines += _section(title, _strongest(result.of(side.side)), result, display)
     known = not_counted(report.accepted)
-    lines += (part for line in known for part in wrapped(line, room.width, 2))
+    lines += (part for line in known for part in wrapped(line, display.width, 2))
     counted = [d for side in over for d in _strongest(result.of(side.side))]
     todo = [f"read the texts: each {MARKS[0]}token{MARKS[1]} sets it off", *_accept(counted)]
     todo += [f"wanted: {remedy}" for side in over for remedy in _raise_budget(side)]
     todo += ["not wanted: mend or retrain the candidate, then run again"]
-    return "\n".join([*lines, *_todo("What to do:", todo, room), *_artefact(entry)])
+    return "\n".join([*lines, *_todo("What to do:", todo, display), *_artefact(entry)])
 
 
-def inconclusive(report: Report, check: Check, entry: Path | None, room: Room = ROOM) -> str:
+def inconclusive(
+    report: Report, check: Check, entry: Path | None, display: Display = DEFAULT_DISPLAY
+) -> str:
     """The message of a verdict that the evidence doesn't decide, as wide as `exceeded`."""
     result = report.counted
-    undecided = [side for side in check.sides if side.open]
+    undecided = [side for side in check.sides if side.undecided]
     lines = [headline(side) + " (undecided)" for side in undecided]
-    lines += [headline(side) + " (within)" for side in check.sides if not side.open]
+    lines += [headline(side) + " (within)" for side in check.sides if not side.undecided]
     lines += _pair(result)
     for side in undecided:
         title = f"Perhaps only in the {side.side}, strongest first:"
         possible = _strongest(result.of(side.side, "possible"))
-        lines += _section(title, possible, result, room)
-        for difference in possible[: room.of(*ROWS)]:
+        lines += _section(title, possible, result, display)
+        for difference in possible[: display.of(*ROWS)]:
             doubt = f"{visible(difference.id)} is not confirmed: {visible(difference.doubt)}"
-            lines += wrapped(doubt, room.width, 2)
+            lines += wrapped(doubt, display.width, 2)
     todo = [
         *check.advice,
         "or let such verdicts pass with a warning: crossdiff_inconclusive = warn",
     ]
-    return "\n".join([*lines, *_todo("What would decide it:", todo, room), *_artefact(entry)])
+    return "\n".join([*lines, *_todo("What would decide it:", todo, display), *_artefact(entry)])
 
 
 def controls(result: Result) -> str:
     """`null control found 0; would have found differences of strength 0.001 ...`, "" without."""
-    if not result.controls.spikes:
+    if not result.controls.planted_signals:
         return ""
     null = result.controls.null
     parts = [] if null is None else [f"{null.found} found where nothing differs"]
@@ -99,23 +105,23 @@ def controls(result: Result) -> str:
     return "; ".join(parts)
 
 
-def apart(result: Result) -> str:
+def model_distance(result: Result) -> str:
     """Why differences between models this far apart have to be more exclusive, "" where not."""
     both = result.baseline, result.candidate
     asked = float(result.settings.get("exclusivity", 0.5))
-    if all(model.least_exclusivity <= asked for model in both):
+    if all(model.required_exclusivity <= asked for model in both):
         return ""
     left = [percent(model.unmapped) for model in both]
-    least = [f"{model.least_exclusivity:.2f}" for model in both]
+    least = [f"{model.required_exclusivity:.2f}" for model in both]
     return (
         f"linear maps leave {left[0]} of the baseline's variance, {left[1]} of the candidate's; so "
         f"only what is above {least[0]} and {least[1]} exclusive is confirmed"
     )
 
 
-def beyond(result: Result) -> str:
+def out_of_distribution(result: Result) -> str:
     """How many texts were left out of the output, "" where none was."""
-    left_out = result.corpus.beyond
+    left_out = result.corpus.out_of_distribution
     if not left_out:
         return ""
     texts = plural(left_out, "text")
@@ -127,7 +133,7 @@ def matched(
     pattern: re.Pattern[str],
     found: Iterable[Difference],
     entry: Path | None,
-    room: Room = ROOM,
+    display: Display = DEFAULT_DISPLAY,
 ) -> str:
     """The message that `found` have to do with `pattern`, as wide as `exceeded`."""
     found = _strongest(found)
@@ -137,14 +143,14 @@ def matched(
     for side in ("candidate", "baseline"):
         of_side = [d for d in found if d.side == side]
         if of_side:
-            lines += _section(f"Only in the {side}, strongest first:", of_side, result, room)
+            lines += _section(f"Only in the {side}, strongest first:", of_side, result, display)
     todo = [
         f"read the texts: each {MARKS[0]}token{MARKS[1]} sets it off",
         *_accept(found),
         "wanted: narrow the pattern, or drop the assertion",
         "not wanted: mend or retrain the candidate, then run again",
     ]
-    return "\n".join([*lines, *_todo("What to do:", todo, room), *_artefact(entry)])
+    return "\n".join([*lines, *_todo("What to do:", todo, display), *_artefact(entry)])
 
 
 def headline(side: SideCheck) -> str:
@@ -163,8 +169,8 @@ def headline(side: SideCheck) -> str:
 def _pair(result: Result) -> list[str]:
     return [
         "",
-        f"baseline   {visible(result.baseline.reference)}, {result.baseline.place}",
-        f"candidate  {visible(result.candidate.reference)}, {result.candidate.place}",
+        f"baseline   {visible(result.baseline.reference)}, {result.baseline.layer_name}",
+        f"candidate  {visible(result.candidate.reference)}, {result.candidate.layer_name}",
     ]
 
 
@@ -173,35 +179,35 @@ def _strongest(differences: Iterable[Difference]) -> list[Difference]:
 
 
 def _section(
-    title: str, differences: list[Difference], result: Result, room: Room
+    title: str, differences: list[Difference], result: Result, display: Display
 ) -> Iterator[str]:
-    shown = differences[: room.of(*ROWS)]
-    yield from ("", title, *_table(shown, room.width).splitlines())
+    shown = differences[: display.of(*ROWS)]
+    yield from ("", title, *_table(shown, display.width).splitlines())
     if len(differences) > len(shown):
-        flag = "-v" if room.verbosity < 1 else "-vv"
+        flag = "-v" if display.verbosity < 1 else "-vv"
         yield f"… and {len(differences) - len(shown)} more ({flag} shows more)"
     if any(d.kind == "rewritten" for d in shown):
-        yield from ("", *wrapped(REWRITTEN, room.width, 2))
-    said = [d for d in shown if any(result.said(d))]
-    if said:
-        yield from ("", *wrapped(SAID, room.width, 2))
-    for d in said:
-        here, instead = map(quoted, result.said(d))
+        yield from ("", *wrapped(REWRITTEN_NOTE, display.width, 2))
+    predicted_tokens = [d for d in shown if any(result.predicted_tokens(d))]
+    if predicted_tokens:
+        yield from ("", *wrapped(SAID, display.width, 2))
+    for d in predicted_tokens:
+        here, instead = map(quoted, result.predicted_tokens(d))
         words = f"{here or 'other words'} instead of {instead}" if instead else here
-        yield cut(f"  {visible(d.id)}  {words}", room.width)
+        yield cut(f"  {visible(d.id)}  {words}", display.width)
     named = [d for d in shown if d.label]
     if named:
         yield from ("", "Labels, unverified:")
-        yield from (cut(f"  {visible(d.id)}  {visible(d.label)}", room.width) for d in named)
-    for difference in differences[: room.of(*EXPLAINED)]:
-        more = _more_contexts(difference)[: room.of(*CONTEXTS)]
+        yield from (cut(f"  {visible(d.id)}  {visible(d.label)}", display.width) for d in named)
+    for difference in differences[: display.of(*DIFFERENCES_WITH_CONTEXTS)]:
+        more = _more_contexts(difference)[: display.of(*CONTEXTS)]
         if more:
             yield from ("", f"{visible(difference.id)} fires here too:")
-            yield from (f"  {marked(context, room.width - 2)}" for context in more)
+            yield from (f"  {marked(context, display.width - 2)}" for context in more)
 
 
-def _todo(title: str, items: Iterable[str], room: Room) -> list[str]:
-    lines = [part for item in items for part in wrapped(f"- {item}", room.width, 2)]
+def _todo(title: str, items: Iterable[str], display: Display) -> list[str]:
+    lines = [part for item in items for part in wrapped(f"- {item}", display.width, 2)]
     return ["", title, *lines]
 
 

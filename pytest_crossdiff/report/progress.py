@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REFRESH = 0.2
 """Seconds between two drawings of a bar: lifting the capture costs more than a training step."""
 
-TOLD = "crossdiff_progress"
+PROGRESS_PATH_KEY = "crossdiff_progress"
 """Names the file, in the input of a worker of pytest-xdist, that it writes its progress to."""
 
 
@@ -33,7 +33,7 @@ def progress_for(config: pytest.Config) -> Progress:
     """Bars on a terminal, lines elsewhere, silence with -q; a worker of pytest-xdist tells the main
     process, if that asked for it.
     """
-    told = getattr(config, "workerinput", {}).get(TOLD)
+    told = getattr(config, "workerinput", {}).get(PROGRESS_PATH_KEY)
     if told:
         from pytest_crossdiff.report.xdist_relay import appender
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.report.document import FORMAT, Report
 from pytest_crossdiff.results.result import Result
-from pytest_crossdiff.store.files import explained
+from pytest_crossdiff.store.files import translate_os_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +24,11 @@ def read(path: Path) -> Report:
     """The report in a `report.json`, or of a stored `result.json`, which brings no verdicts and no
     provenance of settings.  Raises `StoreError`.
     """
-    with explained(path, "read"):
+    with translate_os_errors(path, "read"):
         return _report(path.read_text("utf-8"), path)
 
 
-def of_key(beginning: str, store: Store) -> Report:
+def read_by_key(beginning: str, store: Store) -> Report:
     """The report of the result in `store` whose key begins so.
 
     Raises `StoreError` when there is none, or several, or it is damaged.

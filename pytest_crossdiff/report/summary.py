@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.gate.check import Check
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.acceptance import Acceptance
-from pytest_crossdiff.report.layers import Layer, LayerSide
+from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
 from pytest_crossdiff.results.result import build
 from pytest_crossdiff.results.wording import tokens
 from pytest_crossdiff.store.digest import digest
@@ -57,7 +57,7 @@ class PairSummary:
     """A measured pair and the verdicts drawn on it.  models: the baseline, the candidate.
     seconds: of computing it, back then or now.
 
-    but_layers: the same for measurements that differ in nothing but the layers.
+    layer_group: the same for measurements that differ in nothing but the layers.
     """
 
     key: str
@@ -67,10 +67,10 @@ class PairSummary:
     heldout_pairs: int
     seconds: float
     cached: bool
-    but_layers: str
+    layer_group: str
     controls: str
-    apart: str
-    beyond: str
+    model_distance: str
+    out_of_distribution: str
     checks: tuple[Check, ...]
     accepted: tuple[Acceptance, ...]
 
@@ -87,10 +87,10 @@ class PairSummary:
             counted.corpus.heldout_pairs,
             sum(counted.seconds.values()),
             report.cached,
-            _but_layers(counted),
+            _layer_group(counted),
             message.controls(counted),
-            message.apart(counted),
-            message.beyond(counted),
+            message.model_distance(counted),
+            message.out_of_distribution(counted),
             report.checks,
             report.accepted,
         )
@@ -104,17 +104,17 @@ class PairSummary:
             accepted=tuple(dict.fromkeys((*self.accepted, *other.accepted))),
         )
 
-    def checked(self, check: Check) -> PairSummary:
+    def with_check(self, check: Check) -> PairSummary:
         """The pair with one more verdict."""
         return self.merged(dataclasses.replace(self, checks=(check,)))
 
-    def asked_by(self, test: str) -> PairSummary:
+    def with_test(self, test: str) -> PairSummary:
         """The pair with all verdicts as those of `test`."""
         checks = (dataclasses.replace(check, test=test) for check in self.checks)
         return dataclasses.replace(self, checks=tuple(checks))
 
 
-def _but_layers(result: Result) -> str:
+def _layer_group(result: Result) -> str:
     # Models and texts go by their digests: a shared cache was filled where paths are others.
     named = ("baseline", "candidate", "corpus")
     settings = {
@@ -125,9 +125,9 @@ def _but_layers(result: Result) -> str:
     )[:16]
 
 
-def merge(into: dict[str, PairSummary], news: Iterable[PairSummary]) -> None:
+def merge(into: dict[str, PairSummary], new_pairs: Iterable[PairSummary]) -> None:
     """Add `news` to what is known of each pair."""
-    for pair in news:
+    for pair in new_pairs:
         into[pair.key] = into[pair.key].merged(pair) if pair.key in into else pair
 
 
@@ -142,7 +142,9 @@ def from_json(text: str) -> tuple[PairSummary, ...]:
     return pairs
 
 
-def compared(key: str, pairs: Iterable[PairSummary], pages: Mapping[str, str]) -> tuple[Layer, ...]:
+def compare_layers(
+    key: str, pairs: Iterable[PairSummary], pages: Mapping[str, str]
+) -> tuple[MeasuredLayer, ...]:
     """The layers at which the pair with the result `key` was measured, from the first block up; ()
     where it was at one only.
 
@@ -151,13 +153,13 @@ def compared(key: str, pairs: Iterable[PairSummary], pages: Mapping[str, str]) -
     known = {pair.key: pair for pair in pairs}
     if key not in known:
         return ()
-    alike = [pair for pair in known.values() if pair.but_layers == known[key].but_layers]
+    alike = [pair for pair in known.values() if pair.layer_group == known[key].layer_group]
     if len(alike) < 2:
         return ()
     alike.sort(key=lambda pair: (*(model.has.layer for model in pair.models), pair.key))
     return tuple(_layer(pair, pages.get(pair.key, "")) for pair in alike)
 
 
-def _layer(pair: PairSummary, page: str) -> Layer:
+def _layer(pair: PairSummary, page: str) -> MeasuredLayer:
     statuses = dict.fromkeys(check.status for check in pair.checks)
-    return Layer(pair.key, tuple(model.has for model in pair.models), tuple(statuses), page)
+    return MeasuredLayer(pair.key, tuple(model.has for model in pair.models), tuple(statuses), page)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.report.acceptance import told, warnings
+from pytest_crossdiff.report.acceptance import describe_acceptance, warnings
 from pytest_crossdiff.report.message import headline
 from pytest_crossdiff.settings import fields, parse
-from pytest_crossdiff.settings.registration import configured
+from pytest_crossdiff.settings.registration import session_sources
 from pytest_crossdiff.text import (
-    ROOM,
-    Room,
+    DEFAULT_DISPLAY,
+    Display,
     cut,
     duration,
     number,
@@ -52,7 +52,7 @@ def header(config: pytest.Config) -> list[str]:
     defaults = {f.name: f.default for f in fields()}
     seen: set[str] = set()
     lines = []
-    for layer in configured(config):
+    for layer in session_sources(config):
         names = [n for n in defaults if n in layer.values and n not in seen]
         seen.update(names)
         shown = [
@@ -73,8 +73,8 @@ def write_summary(
     The reporter leaves colours out where there is no terminal, and where NO_COLOR is set.
     """
     pairs = list(pairs)
-    room = Room(width, reporter.config.get_verbosity())
-    if room.verbosity < 0:
+    display = Display(width, reporter.config.get_verbosity())
+    if display.verbosity < 0:
         for pair in pairs:
             reporter.write_line(brief(pair, root), **{_COLOURS[status(pair)]: True})
     else:
@@ -82,7 +82,7 @@ def write_summary(
         for at, pair in enumerate(pairs):
             if at:
                 reporter.write_line("")
-            title, *lines = block(pair, root, room)
+            title, *lines = block(pair, root, display)
             reporter.write_line(title, bold=True, **{_COLOURS[status(pair)]: True})
             for line in lines:
                 reporter.write_line(line)
@@ -107,35 +107,39 @@ def brief(pair: PairSummary, root: Path) -> str:
     return f"crossdiff: {_WORDS[status(pair)]}: {_names(pair, root)}: {counts}"
 
 
-def block(pair: PairSummary, root: Path, room: Room = ROOM) -> Iterator[str]:
+def block(pair: PairSummary, root: Path, display: Display = DEFAULT_DISPLAY) -> Iterator[str]:
     """The pair on a dozen lines: verdict, counts, and how good the measurement is.
 
     A line that is too long goes on below; one that names a difference or models is cut.
     """
-    yield cut(f"{_WORDS[status(pair)]}: {_names(pair, root)}", room.width)
-    for name, text in _measured(pair, root, room):
-        yield from wrapped(_line(name, text), room.width, len(_line("", "")))
+    yield cut(f"{_WORDS[status(pair)]}: {_names(pair, root)}", display.width)
+    for name, text in _measured(pair, root, display):
+        yield from wrapped(_line(name, text), display.width, len(_line("", "")))
     for model in reversed(pair.models):
-        shown = model.strongest[: room.of(*STRONGEST)]
+        shown = model.strongest[: display.of(*STRONGEST)]
         for line in shown:
-            yield cut(_line(model.has.side, line), room.width)
+            yield cut(_line(model.has.side, line), display.width)
         if len(model.strongest) > len(shown):
-            flag = "-v" if room.verbosity < 1 else "-vv"
+            flag = "-v" if display.verbosity < 1 else "-vv"
             yield _line("", f"… and {len(model.strongest) - len(shown)} more ({flag} shows more)")
     for acceptance in pair.accepted:
         if acceptance.state == "accepted":
-            yield from wrapped(_line("accepted", told(acceptance)), room.width, len(_line("", "")))
+            yield from wrapped(
+                _line("accepted", describe_acceptance(acceptance)),
+                display.width,
+                len(_line("", "")),
+            )
 
 
-def _measured(pair: PairSummary, root: Path, room: Room) -> Iterator[tuple[str, str]]:
+def _measured(pair: PairSummary, root: Path, display: Display) -> Iterator[tuple[str, str]]:
     before, after = pair.models
     yield from _counts(pair)
     if pair.controls:
         yield "controls", pair.controls
-    if pair.apart:
-        yield "far apart", pair.apart
-    if pair.beyond:
-        yield "beyond both", pair.beyond
+    if pair.model_distance:
+        yield "far apart", pair.model_distance
+    if pair.out_of_distribution:
+        yield "beyond both", pair.out_of_distribution
     yield "explained", _both(number(before.has.fve), number(after.has.fve), "variance")
     coverage = percent(before.coverage), percent(after.coverage)
     yield "aligned", _both(*coverage, "tokens")
@@ -143,7 +147,7 @@ def _measured(pair: PairSummary, root: Path, room: Room) -> Iterator[tuple[str, 
     yield "texts", f"{visible(_short(pair.corpus, root))}: {texts}"
     took = duration(pair.seconds)
     yield "time", f"from cache (measured in {took})" if pair.cached else took
-    if room.verbosity > 0:
+    if display.verbosity > 0:
         yield "result", pair.key
 
 
@@ -168,7 +172,7 @@ def _line(name: str, text: str) -> str:
 
 def _names(pair: PairSummary, root: Path) -> str:
     return " -> ".join(
-        f"{visible(_short(model.reference, root))} {model.has.place}" for model in pair.models
+        f"{visible(_short(model.reference, root))} {model.has.layer_name}" for model in pair.models
     )
 
 

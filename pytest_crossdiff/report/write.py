@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.store.files import explained, replace_file
+from pytest_crossdiff.store.files import replace_file, translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ def write(report: Report, formats: Iterable[str], folder: Path, name: str = "") 
     for kind in formats:
         data = render(report, kind)
         path = folder / f"{name or file_name(report)}.{kind}"
-        with explained(path, "write"):
+        with translate_os_errors(path, "write"):
             folder.mkdir(parents=True, exist_ok=True)
             replace_file(path, data)
         paths.append(path)

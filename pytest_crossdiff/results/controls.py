@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_crossdiff.results.renamed import Renamed
 from pytest_crossdiff.sides import Side
 
 
 @dataclass(frozen=True)
-class Spike:
+class PlantedSignal:
     """A signal planted into one model's vectors, and whether it was found (METHOD 5).
 
     strength, density: as planted, on average.  realised: its strength on the held-out tokens that
@@ -43,14 +44,16 @@ class NullControl:
 class Controls:
     """What says how far a verdict can be trusted; () and None where a control was switched off."""
 
-    spikes: tuple[Spike, ...] = ()
+    planted_signals: tuple[PlantedSignal, ...] = ()
     null: NullControl | None = None
+
+    spikes = Renamed("planted_signals")
 
     def limit(self, side: Side) -> float | None:
         """The limit of detection: the least strength at which a spike of `side` was found, as one
         was at every greater strength; None when none of the strongest was.
         """
-        own = [spike for spike in self.spikes if spike.side == side]
+        own = [spike for spike in self.planted_signals if spike.side == side]
         seen = {spike.strength for spike in own if spike.found}
         limit = None
         for strength in sorted({spike.strength for spike in own}, reverse=True):

@@ -211,7 +211,7 @@ class Difference:
     latent_scaling: tuple[float, ...] = ()
     label: str = ""
 
-    def named(self, name: str) -> Difference:
+    def with_id(self, name: str) -> Difference:
         """The same with another id."""
         return dataclasses.replace(self, id=name)
 

@@ -10,7 +10,7 @@ def majority(have: int, trained: int) -> bool:
     return 2 * have > trained
 
 
-def conceivable(have: float, trained: int) -> bool:
+def majority_possible(have: float, trained: int) -> bool:
     """Whether most of very many dictionaries may have it: the upper end of the 80 % Wilson interval
     of the share that has it is not below one half.
     """
@@ -19,11 +19,11 @@ def conceivable(have: float, trained: int) -> bool:
     return (p + z * z / (2 * n) + spread) / (1 + z * z / n) >= 0.5
 
 
-def deciding(have: int, trained: int) -> int:
+def seeds_to_decide(have: int, trained: int) -> int:
     """How many dictionaries it takes, if the same share of them goes on to have it, until a
     majority is out of the question (an odd number, at most 99).
     """
     wanted = trained + 1 + trained % 2
-    while conceivable(have / trained * wanted, wanted) and wanted < 99:
+    while majority_possible(have / trained * wanted, wanted) and wanted < 99:
         wanted += 2
     return wanted

@@ -20,14 +20,15 @@ from pytest_crossdiff.results.difference import (
     Difference,
     Feature,
 )
+from pytest_crossdiff.results.renamed import Renamed, stored
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import Side
 
-SCHEMA = 5
-"""Version of the stored form; a change in meaning or shape raises it, older results are re-made."""
+SCHEMA, READABLE = 6, (5, 6)
+"""Version of the stored form, and those that can be read; only names have changed since 5."""
 
 
-def place(layer: int, layers: int) -> str:
+def layer_name(layer: int, layers: int) -> str:
     """Where a model of so many blocks is read, in words: the output counts as one behind the last
     of them.
     """
@@ -43,9 +44,9 @@ class ModelFacts:
     tokens. outliers: left out as norm outliers. truncated: characters beyond the model's longest
     input. aligned_tokens and aligned_characters: what both tokenizers end at the same place, out of
     `tokens - special` and `characters`. fve: fraction of variance explained, held-out. unmapped:
-    share of its variance that the best linear map from the other model leaves. least_exclusivity:
-    what its features have to be above for a difference to be confirmed; more than the setting where
-    the models are far apart.
+    share of its variance that the best linear map from the other model leaves.
+    required_exclusivity: what its features have to be above for a difference to be confirmed; more
+    than the setting where the models are far apart.
     """
 
     reference: str
@@ -64,12 +65,14 @@ class ModelFacts:
     aligned_characters: int
     fve: float
     unmapped: float
-    least_exclusivity: float
+    required_exclusivity: float
     median_norm: float
 
+    least_exclusivity = Renamed("required_exclusivity")
+
     @property
-    def place(self) -> str:
-        return place(self.layer, self.layers)
+    def layer_name(self) -> str:
+        return layer_name(self.layer, self.layers)
 
     @property
     def predictions(self) -> bool:
@@ -87,7 +90,8 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class CorpusFacts:
-    """The texts that were read and how they were divided.  beyond: texts that were left out because
+    """The texts that were read and how they were divided.  out_of_distribution: texts that were
+    left out because
     both models predict them worse than counting their tokens would.
     """
 
@@ -101,7 +105,9 @@ class CorpusFacts:
     heldout_documents: int
     train_pairs: int
     heldout_pairs: int
-    beyond: int
+    out_of_distribution: int
+
+    beyond = Renamed("out_of_distribution")
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ class Result:
     def model(self, side: Side) -> ModelFacts:
         return self.candidate if side == "candidate" else self.baseline
 
-    def said(self, difference: Difference) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def predicted_tokens(self, difference: Difference) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """What its model says there that the other doesn't, and what the other says instead; both
         () where no predictions were read.
         """
@@ -173,13 +179,13 @@ class Result:
         """Read a stored result.  Raises `StoreError` when it is of another schema or malformed."""
         try:
             data = json.loads(text)
-            if data.get("schema") != SCHEMA:
+            if data.get("schema") not in READABLE:
                 raise StoreError(
                     f"a stored result has schema {data.get('schema')!r}; this version reads "
-                    f"{SCHEMA}",
+                    f"{' and '.join(map(str, READABLE))}",
                     remedy="run again: the result will be made anew",
                 )
-            return typing.cast("Result", build(cls, data))
+            return typing.cast("Result", build(cls, data | {"schema": SCHEMA}))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StoreError(f"a stored result is malformed: {error}") from error
 
@@ -203,7 +209,10 @@ def build(kind: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(kind):
         hints = _hints(typing.cast("Any", kind))
         return typing.cast("Any", kind)(
-            **{f.name: build(hints[f.name], value[f.name]) for f in dataclasses.fields(kind)}
+            **{
+                f.name: build(hints[f.name], stored(value, f.name))
+                for f in dataclasses.fields(kind)
+            }
         )
     return float(value) if kind is float else value
 

@@ -18,7 +18,7 @@ def tokens(difference: Difference) -> str:
     return quoted(t.token for t in difference.tokens)
 
 
-def described(difference: Difference) -> str:
+def describe_difference(difference: Difference) -> str:
     """`fires on ' pods' ' node'; near the words cluster, restart`: what sets it off, in short."""
     fires = quoted(t.token for t in difference.tokens[:TOKENS])
     words = ", ".join(visible(word) for word, _ in difference.description.words[:WORDS])
@@ -33,11 +33,11 @@ def marked(context: Context, width: int) -> str:
     if before.lstrip().startswith("::"):  # a command to the runner, where GitHub reads the log
         before = "…" + before.lstrip(" :")
     token = MARKS[0] + cut(token, width - 4) + MARKS[1]
-    room = max(0, width - columns(token))
-    left = max(room // 2, room - columns(after))
+    display = max(0, width - columns(token))
+    left = max(display // 2, display - columns(after))
     if columns(before) > left:
         before = "…" + tail(before, left - 1) if left > 0 else ""
-    return before + token + cut(after, max(0, room - columns(before)))
+    return before + token + cut(after, max(0, display - columns(before)))
 
 
 def interval(of: Difference | Feature) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.sides import Side
 
 
-LEAST_OF_BLOCK, LEAST_OF_OUTPUT = 0.0002, 0.001
+MIN_STRENGTH_BLOCK, MIN_STRENGTH_OUTPUT = 0.0002, 0.001
 """Training continued without a plant leaves a strength of 0.0001 at most in a block and of 0.0004
 in the output, plants 0.0003 and 0.004 (docs/evidence.md).
 """
@@ -131,7 +131,7 @@ class Settings:
     )
     probe_layers = Setting(
         "",
-        kinds.further_layers,
+        kinds.extra_probe_layers,
         "further blocks of either model that a probe may read, with commas between: what a model "
         "has at another depth is not missing from it",
     )
@@ -239,7 +239,7 @@ class Settings:
         self.given: Mapping[str, object] = given
         self.sources = dict(sources or {})
 
-    def but(self, **others: object) -> Settings:
+    def with_values(self, **others: object) -> Settings:
         """The same settings, some of them with other values."""
         return Settings(**{**self.given, **others}, sources=self.sources)
 
@@ -285,7 +285,7 @@ class Settings:
         if len(a) == 1:
             return {"": self}
         return {
-            str(x) if x == y else f"{x}-{y}": self.but(
+            str(x) if x == y else f"{x}-{y}": self.with_values(
                 layer=x,
                 baseline_layer=None if x == y else x,
                 candidate_layer=None if x == y else y,
@@ -299,9 +299,9 @@ class Settings:
         if self.min_strength is not None:
             return self.min_strength
         output = kinds.OUTPUT in (self.layer_of("baseline"), self.layer_of("candidate"))
-        return LEAST_OF_OUTPUT if output else LEAST_OF_BLOCK
+        return MIN_STRENGTH_OUTPUT if output else MIN_STRENGTH_BLOCK
 
-    def further_layers(self) -> tuple[Layer, ...]:
+    def extra_probe_layers(self) -> tuple[Layer, ...]:
         """Where probes may read besides."""
         return tuple(kinds.layer(one) for one in self.probe_layers.split(",") if one)
 
@@ -339,7 +339,7 @@ def _one(raw: object) -> str:
     return "" if raw is None else str(raw)
 
 
-def near(name: str, known: Iterable[str]) -> str:
+def closest_match(name: str, known: Iterable[str]) -> str:
     """The known name most like a misspelt one, "" when none is."""
     import difflib
 

@@ -120,7 +120,7 @@ def optional_layers(raw: str) -> Layers | None:
     return layers(raw) if raw.strip() else None
 
 
-def further_layers(raw: str) -> str:
+def extra_probe_layers(raw: str) -> str:
     """The same, or none, as text."""
     found = dict.fromkeys(layer(part) for part in raw.split(",") if part.strip())
     return ",".join(map(str, found))

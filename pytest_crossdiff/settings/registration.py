@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_crossdiff.settings import fields, near
+from pytest_crossdiff.settings import closest_match, fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ LAYER: pytest.StashKey[str] = pytest.StashKey()
 """Of a gate: the layer that it is about, as `Settings.by_layer` names it."""
 
 
-class Layer:
+class SettingsSource:
     """The values given in one place; the layers before it win over it.
 
     words: says in words where a setting of this layer was written.
@@ -29,11 +29,15 @@ class Layer:
     """
 
     def __init__(
-        self, kind: str, values: Mapping[str, object], words: Callable[[str], str], base: Path
+        self,
+        kind: str,
+        values: Mapping[str, object],
+        describe_source: Callable[[str], str],
+        base: Path,
     ) -> None:
         self.kind = kind
         self.values = values
-        self.words = words
+        self.describe_source = describe_source
         self.base = base
 
 
@@ -68,7 +72,7 @@ def add_options(parser: pytest.Parser) -> None:
             )
 
 
-def configured(config: pytest.Config) -> Iterator[Layer]:
+def session_sources(config: pytest.Config) -> Iterator[SettingsSource]:
     """What applies to the whole session: flags, environment, ini; without empty layers."""
     names = [f.name for f in fields()]
     root, here = config.rootpath, config.invocation_params.dir
@@ -78,10 +82,14 @@ def configured(config: pytest.Config) -> Iterator[Layer]:
     overridden, written = ini_values(config)
     file = config.inipath.name if config.inipath else "ini"
     layers = [
-        Layer("flags", _present(flags), lambda n: f"--crossdiff-{n.replace('_', '-')}", here),
-        Layer("environment", environment, lambda n: f"environment variable {variables[n]}", here),
-        Layer("-o", overridden, lambda n: f"-o {PREFIX}{n}", root),
-        Layer(file, written, lambda n: f"{file}: {PREFIX}{n}", root),
+        SettingsSource(
+            "flags", _present(flags), lambda n: f"--crossdiff-{n.replace('_', '-')}", here
+        ),
+        SettingsSource(
+            "environment", environment, lambda n: f"environment variable {variables[n]}", here
+        ),
+        SettingsSource("-o", overridden, lambda n: f"-o {PREFIX}{n}", root),
+        SettingsSource(file, written, lambda n: f"{file}: {PREFIX}{n}", root),
     ]
     return (layer for layer in layers if layer.values)
 
@@ -107,7 +115,7 @@ def refuse_unknown_keys(config: pytest.Config) -> None:
     for values in ini_values(config):
         for name in values:
             if name not in known:
-                hint = near(name, known)
+                hint = closest_match(name, known)
                 raise pytest.UsageError(
                     f"{config.inipath or '-o'}: unknown setting {PREFIX}{name}"
                     + (f"; did you mean {PREFIX}{hint}?" if hint else "")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.settings import Settings, fields, near, parse
-from pytest_crossdiff.settings.registration import PREFIX, Layer, configured
+from pytest_crossdiff.settings import Settings, closest_match, fields, parse
+from pytest_crossdiff.settings.registration import PREFIX, SettingsSource, session_sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import pytest
 
 
-def resolve(config: pytest.Config, *overrides: Layer) -> Settings:
+def resolve(config: pytest.Config, *overrides: SettingsSource) -> Settings:
     """All settings, each from the first layer that has it.
 
     overrides: the markers of a test, nearest first, or the arguments of `crossdiff_factory`.
     Raises `SettingsError`: a value is malformed or contradicts another.
     """
-    layers = [*overrides, *configured(config)]
+    layers = [*overrides, *session_sources(config)]
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for field in fields():
@@ -30,7 +30,7 @@ def resolve(config: pytest.Config, *overrides: Layer) -> Settings:
         if layer is None:
             sources[field.name] = "default"
             continue
-        source = sources[field.name] = layer.words(field.name)
+        source = sources[field.name] = layer.describe_source(field.name)
         value = parse(field.name, layer.values[field.name], source)
         values[field.name] = _anchored(value, field.path, layer.base)
     settings = Settings(**values, sources=sources)
@@ -47,7 +47,7 @@ def of_node(node: pytest.Item) -> Settings:
     return resolve(node.config, *(from_marker(mark, node) for mark in marks))
 
 
-def from_marker(mark: pytest.Mark, node: pytest.Item) -> Layer:
+def from_marker(mark: pytest.Mark, node: pytest.Item) -> SettingsSource:
     """The arguments of `@pytest.mark.crossdiff(...)`.  Raises `SettingsError` for unknown ones."""
     source = f"marker of {node.nodeid}"
     if mark.args:
@@ -59,12 +59,14 @@ def from_marker(mark: pytest.Mark, node: pytest.Item) -> Layer:
     return from_arguments("marker", mark.kwargs, source, node.config.rootpath)
 
 
-def from_arguments(kind: str, values: Mapping[str, object], source: str, base: Path) -> Layer:
+def from_arguments(
+    kind: str, values: Mapping[str, object], source: str, base: Path
+) -> SettingsSource:
     """Settings given as keyword arguments.  Raises `SettingsError` for unknown ones."""
     known = {f.name: f for f in fields()}
     for name in values:
         if name not in known:
-            hint = near(name, known)
+            hint = closest_match(name, known)
             raise SettingsError(
                 f"unknown setting {name!r}",
                 source=source,
@@ -76,7 +78,7 @@ def from_arguments(kind: str, values: Mapping[str, object], source: str, base: P
                 source=source,
                 remedy=f"set {PREFIX}{name} in pytest.ini",
             )
-    return Layer(kind, values, lambda _: source, base)
+    return SettingsSource(kind, values, lambda _: source, base)
 
 
 def require(settings: Settings, *names: str) -> None:

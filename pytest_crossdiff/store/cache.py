@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.progress import SilentProgress
-from pytest_crossdiff.store.entry import MANIFEST, Entry, Seen
-from pytest_crossdiff.store.files import checked_name, explained, move_aside, remove
+from pytest_crossdiff.store.entry import MANIFEST, Entry, FileState
+from pytest_crossdiff.store.files import checked_name, move_aside, remove, translate_os_errors
 from pytest_crossdiff.store.lock import KeyLock
 from pytest_crossdiff.store.manifest import DamagedEntry, Manifest
 
@@ -67,7 +67,7 @@ class Store:
         self.root = root.expanduser().absolute()
         self._note = note or SilentProgress().note
         self._locks: dict[Path, KeyLock] = {}
-        self._verified: dict[Path, tuple[Seen, str]] = {}
+        self._verified: dict[Path, tuple[FileState, str]] = {}
 
     @classmethod
     def at(cls, folder: str, note: Callable[[str], None] | None = None) -> Store:
@@ -148,7 +148,7 @@ class Store:
         """Remove an entry; whether it is gone.  One that a process is at work on stays."""
         with (
             self._lock(info.kind, info.key).held_if_free() as free,
-            explained(info.path, "remove"),
+            translate_os_errors(info.path, "remove"),
         ):
             if free and info.path.exists():
                 # Renamed first: no reader ever sees half of an entry.
@@ -164,7 +164,7 @@ class Store:
 
     def list(self) -> tuple[EntryInfo, ...]:
         """Every entry, sorted by kind and key."""
-        with explained(self.root, "list"):
+        with translate_os_errors(self.root, "list"):
             folders = sorted(path for path in self.root.glob("*/??/*") if path.is_dir())
             return tuple(self._describe(folder) for folder in folders)
 

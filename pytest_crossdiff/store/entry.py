@@ -12,12 +12,12 @@ from pytest_crossdiff.store.files import (
     TEMPORARY,
     WRITE_ERRORS,
     checked_name,
-    explained,
     move_aside,
     remove,
     replace_file,
     sync,
     temporary_beside,
+    translate_os_errors,
 )
 from pytest_crossdiff.store.manifest import DamagedEntry, Manifest, Parts
 
@@ -33,7 +33,7 @@ MANIFEST = "manifest.json"
 PARTS = "parts.json"
 
 
-class Seen(NamedTuple):
+class FileState(NamedTuple):
     """A file as it was when its digest was last taken, or its manifest last read."""
 
     inode: int
@@ -41,7 +41,7 @@ class Seen(NamedTuple):
     mtime_ns: int
 
     @classmethod
-    def of(cls, status: os.stat_result) -> Seen:
+    def of(cls, status: os.stat_result) -> FileState:
         """What `status` tells."""
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
@@ -59,7 +59,7 @@ class Entry:
         self,
         path: Path,
         lock: KeyLock,
-        verified: dict[Path, tuple[Seen, str]],
+        verified: dict[Path, tuple[FileState, str]],
         note: Callable[[str], None],
     ) -> None:
         self.path = path
@@ -67,13 +67,13 @@ class Entry:
         self._verified = verified
         self._note = note
         self._manifest: Manifest | None = None
-        self._judged: Seen | None = None
+        self._manifest_state: FileState | None = None
 
     def read_manifest(self) -> Manifest | None:
         """The manifest, or None while the entry is not complete.  Raises `DamagedEntry`."""
         if self._manifest is None:
             path = self.path / MANIFEST
-            self._judged = self._look(path)
+            self._manifest_state = self._look(path)
             data = self._read_if_there(path)
             if data is None:
                 return None
@@ -101,7 +101,7 @@ class Entry:
             raise DamagedEntry(f"{path} is missing")
         before, sha256 = self._verified.get(path, (None, ""))
         if before != seen:
-            with explained(path, "read"):
+            with translate_os_errors(path, "read"):
                 sha256 = content_digest(path)
             self._verified[path] = (seen, sha256)
         if sha256 not in known:
@@ -121,7 +121,7 @@ class Entry:
         try:
             self.verified_path(name)
         except DamagedEntry as damage:
-            with self.lock(), explained(self.path / name, "set aside"):
+            with self.lock(), translate_os_errors(self.path / name, "set aside"):
                 move_aside(self.path / name, "damaged")
                 self._write_parts(self._parts().without(name))
             self._note(f"{damage.what}; it is set aside and made anew")
@@ -138,7 +138,7 @@ class Entry:
         with self._lock.held(on_wait) as first:
             if first:
                 self._manifest = None
-                with explained(self.path, "clean up"):
+                with translate_os_errors(self.path, "clean up"):
                     for leftover in self.path.glob(f"{TEMPORARY}*"):
                         remove(leftover)
             yield
@@ -157,11 +157,11 @@ class Entry:
         path = self._writable(name)
         temporary = temporary_beside(path)
         try:
-            with explained(path, "write"):
+            with translate_os_errors(path, "write"):
                 self.path.mkdir(parents=True, exist_ok=True)
-            with explained(path, "write", only=WRITE_ERRORS):
+            with translate_os_errors(path, "write", only=WRITE_ERRORS):
                 yield temporary
-            with explained(path, "write"):
+            with translate_os_errors(path, "write"):
                 # A writer with temporary files of its own leaves them readable by the owner alone.
                 temporary.chmod(self.path.stat().st_mode & 0o666)
                 sync(temporary)
@@ -170,7 +170,7 @@ class Entry:
                 self._write_parts(parts)
                 temporary.replace(path)
                 sync(self.path)
-                self._verified[path] = (Seen.of(path.stat()), sha256)
+                self._verified[path] = (FileState.of(path.stat()), sha256)
                 if len(parts.digests[name]) > 1:
                     self._write_parts(parts.settled(name, sha256))
         finally:
@@ -184,7 +184,7 @@ class Entry:
             path = self._writable(name)
         else:
             path = self.path / checked_name(name, "a part of an entry")
-        with explained(path, "remove"):
+        with translate_os_errors(path, "remove"):
             remove(path)
             if complete is None:
                 self._write_parts(self._parts().without(name))
@@ -201,7 +201,7 @@ class Entry:
                 raise DamagedEntry(f"{self.path / name} was lost before the entry was complete")
             files[name] = self._verified[self.path / name][1]
         manifest = Manifest(meta, files)
-        with explained(self.path, "write"):
+        with translate_os_errors(self.path, "write"):
             self.path.mkdir(parents=True, exist_ok=True)
             replace_file(self.path / MANIFEST, manifest.to_bytes(), synced=True)
         for name in (*without, PARTS):
@@ -215,11 +215,11 @@ class Entry:
         Another process may have done the same and rebuilt the entry since this one judged it: a
         manifest that this object hasn't read is left alone.
         """
-        with self.lock(), explained(self.path, "set aside"):
-            if not self.path.exists() or self._look(self.path / MANIFEST) != self._judged:
+        with self.lock(), translate_os_errors(self.path, "set aside"):
+            if not self.path.exists() or self._look(self.path / MANIFEST) != self._manifest_state:
                 return ""
             aside = move_aside(self.path, "damaged")
-            self._manifest = self._judged = None
+            self._manifest = self._manifest_state = None
         warning = f"{reason}; it is set aside as {aside.name} and made anew"
         self._note(warning)
         return warning
@@ -264,15 +264,15 @@ class Entry:
             raise StoreError(f"{self.path} is complete and can't change any more")
 
     def _read_if_there(self, path: Path) -> bytes | None:
-        with explained(path, "read"):
+        with translate_os_errors(path, "read"):
             try:
                 return path.read_bytes()
             except FileNotFoundError:
                 return None
 
-    def _look(self, path: Path) -> Seen | None:
-        with explained(path, "read"):
+    def _look(self, path: Path) -> FileState | None:
+        with translate_os_errors(path, "read"):
             try:
-                return Seen.of(path.stat())
+                return FileState.of(path.stat())
             except FileNotFoundError:
                 return None

@@ -94,7 +94,7 @@ def move_aside(path: Path, word: str) -> Path:
 
 
 @contextlib.contextmanager
-def explained(
+def translate_os_errors(
     path: Path, action: str, source: str | None = None, *, only: tuple[int, ...] = ()
 ) -> Iterator[None]:
     """Turn an operating system's error inside into a `StoreError` that says what to do.

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.store.files import explained
+from pytest_crossdiff.store.files import translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,7 +74,7 @@ class KeyLock:
     def _acquire(self, timeout: float) -> bool:
         from filelock import Timeout
 
-        with explained(self._path, "lock"):
+        with translate_os_errors(self._path, "lock"):
             self._prepare()
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:

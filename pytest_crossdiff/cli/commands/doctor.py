@@ -10,7 +10,7 @@ from pytest_crossdiff.cli.arguments import add_settings, command, given
 from pytest_crossdiff.cli.checks import Checks
 from pytest_crossdiff.cli.exits import FINE, UNMEASURED
 from pytest_crossdiff.cli.terminal import size
-from pytest_crossdiff.results.result import place
+from pytest_crossdiff.results.result import layer_name
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import percent, plural
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.configuration import Configuration
     from pytest_crossdiff.cli.terminal import Terminal
     from pytest_crossdiff.engine.models.references import ModelReference
-    from pytest_crossdiff.engine.models.skeletons import Skeleton
+    from pytest_crossdiff.engine.models.skeletons import ModelShape
     from pytest_crossdiff.engine.plan import Plan
-    from pytest_crossdiff.engine.preflight import Tokens
+    from pytest_crossdiff.engine.preflight import TokenCounts
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
 
@@ -96,12 +96,15 @@ class _Doctor(Checks):
     def cache(self, settings: Settings) -> None:
         """Whether the cache can be written."""
         from pytest_crossdiff.store.cache import Store
-        from pytest_crossdiff.store.files import explained
+        from pytest_crossdiff.store.files import translate_os_errors
 
         root = Store.at(settings.cache_dir).root
 
         def writable() -> Path:
-            with explained(root, "write"), tempfile.TemporaryDirectory(dir=_nearest(root)):
+            with (
+                translate_os_errors(root, "write"),
+                tempfile.TemporaryDirectory(dir=_nearest(root)),
+            ):
                 return root
 
         self.attempt("cache", writable, lambda found: f"{found} can be written")
@@ -128,17 +131,17 @@ class _Doctor(Checks):
         memo, source = Store.at(settings.cache_dir).memo, settings.sources[side]
         return self.attempt(side, lambda: resolve(named, memo, source=source))
 
-    def model(self, settings: Settings, side: Side, reference: ModelReference) -> Skeleton | None:
+    def model(self, settings: Settings, side: Side, reference: ModelReference) -> ModelShape | None:
         """Whether the model can be built, and the block that is read."""
-        from pytest_crossdiff.engine.models.skeletons import inspect
+        from pytest_crossdiff.engine.models.skeletons import inspect_model
 
         if settings.trust_remote_code:
             self.note(side, "may run code of its own (trust_remote_code): not looked into")
             return None
         named = "layer" if getattr(settings, f"{side}_layer") is None else f"{side}_layer"
 
-        def words(found: Skeleton) -> str:
-            where = place(found.layer, found.layers)
+        def words(found: ModelShape) -> str:
+            where = layer_name(found.layer, found.layers)
             where += f" of {found.layers}" if found.layer < found.layers else ""
             return (
                 f"{reference.reference}: {found.architecture}, "
@@ -148,7 +151,7 @@ class _Doctor(Checks):
         blocks = getattr(settings, f"{side}_blocks")
         layer, source = settings.layer_of(side), settings.sources[named]
         return self.attempt(
-            side, lambda: inspect(reference, layer=layer, blocks=blocks, source=source), words
+            side, lambda: inspect_model(reference, layer=layer, blocks=blocks, source=source), words
         )
 
     def texts(self, settings: Settings, *, complete: bool) -> Plan | None:
@@ -184,7 +187,7 @@ class _Doctor(Checks):
             lambda found: f"{type(found).__name__}, {len(found):,} tokens",
         )
 
-    def tokens(self, plan: Plan, models: dict[Side, Skeleton]) -> Tokens | None:
+    def tokens(self, plan: Plan, models: dict[Side, ModelShape]) -> TokenCounts | None:
         """Whether both tokenizers take the texts, and whether they are enough."""
         from pytest_crossdiff.engine import preflight
 
@@ -221,8 +224,8 @@ class _Doctor(Checks):
         self,
         first: Plan,
         others: list[Settings],
-        models: list[dict[Side, Skeleton]],
-        tokens: Tokens,
+        models: list[dict[Side, ModelShape]],
+        tokens: TokenCounts,
     ) -> None:
         """Time, memory and disk of what is not measured yet, of all layers together.
 
@@ -241,12 +244,12 @@ class _Doctor(Checks):
             if planned.store.entry("result", planned.result_key).read_manifest() is None
         ]
         if not missing:
-            self.judge("time", "measured already: the next run answers from the cache")
+            self.report_check("time", "measured already: the next run answers from the cache")
             return
         rate, itemsize = estimate.rate(device), estimate.itemsize(settings)
-        cost = estimate.together(
+        cost = estimate.total_cost(
             estimate.cost(
-                estimate.work(planned, found, tokens=tokens.tokens, pairs=tokens.pairs),
+                estimate.workload(planned, found, tokens=tokens.tokens, pairs=tokens.pairs),
                 rate,
                 itemsize=itemsize,
             )
@@ -257,23 +260,23 @@ class _Doctor(Checks):
         if free is None:
             self.note("memory", f"{needs}; how much is free can't be told here")
         else:
-            self.judge(
-                "memory", f"{needs}, {size(free)} free", fine=cost.memory < free,
+            self.report_check(
+                "memory", f"{needs}, {size(free)} free", passed=cost.memory < free,
                 remedy="free some, set crossdiff_dtype = bfloat16 on a machine that multiplies it, "
                 "or take a larger machine",
             )  # fmt: skip
         room = shutil.disk_usage(_nearest(first.store.root)).free
-        self.judge(
-            "disk", f"about {size(cost.disk)} needed, {size(room)} free", fine=cost.disk < room,
+        self.report_check(
+            "disk", f"about {size(cost.disk)} needed, {size(room)} free", passed=cost.disk < room,
             remedy="make room (crossdiff cache prune), or set crossdiff_cache_dir",
         )  # fmt: skip
         if settings.train == "never":
-            self.judge(
-                "time", "crossdiff_train = never, and the cache has no result", fine=False,
+            self.report_check(
+                "time", "crossdiff_train = never, and the cache has no result", passed=False,
                 remedy="run `crossdiff train --train=auto` once, and share the cache folder",
             )  # fmt: skip
         else:
-            self.judge("time", estimate.words(cost))
+            self.report_check("time", estimate.words(cost))
 
     def conclusion(self) -> int:
         """The last line, and the exit code."""

@@ -135,17 +135,17 @@ def _predicts(named: str) -> bool:
         return False
     import transformers
 
-    from pytest_crossdiff.engine.models.loading import head_of, quiet
+    from pytest_crossdiff.engine.models.loading import choose_head, silence_transformers
     from pytest_crossdiff.settings.resolution import model_path
 
     path, (name, _, revision) = model_path(named, Path.cwd()), named.partition("@")
     options = {"revision": revision or None, "local_files_only": True}
     try:
-        with quiet():
+        with silence_transformers():
             config = transformers.AutoConfig.from_pretrained(path or name, **options)
     except (OSError, ValueError):  # `crossdiff doctor` says what is wrong
         return False
-    head, _ = head_of(config.architectures or [], with_head=True)
+    head, _ = choose_head(config.architectures or [], with_head=True)
     return bool(head)
 
 
@@ -180,9 +180,9 @@ def _sample() -> Iterator[str]:
 
 
 def _write(path: Path, text: str, out: Terminal) -> None:
-    from pytest_crossdiff.store.files import explained
+    from pytest_crossdiff.store.files import translate_os_errors
 
-    with explained(path, "write"):
+    with translate_os_errors(path, "write"):
         try:
             with path.open("x", encoding="utf-8", newline="\n") as file:
                 file.write(text)

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     """Write each form that is asked for, and name the files."""
     from pytest_crossdiff.cli.results import find, find_each
     from pytest_crossdiff.errors import SettingsError
-    from pytest_crossdiff.report.archive import Archive
+    from pytest_crossdiff.report.archive import ReportArchive
     from pytest_crossdiff.report.summary import PairSummary
     from pytest_crossdiff.report.write import render
     from pytest_crossdiff.text import visible
@@ -55,9 +55,12 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
         report = find(options.result, given(options)).report
         out.line(render(report, forms[0]).decode().rstrip("\n"))
         return FINE
-    archive, reports = Archive(), [f.report for f in find_each(options.result, given(options))]
+    archive, reports = (
+        ReportArchive(),
+        [f.report for f in find_each(options.result, given(options))],
+    )
     for report in reports:
-        archive.want(report, forms, options.to)
+        archive.add_report(report, forms, options.to)
     for path in archive.write(Path(), map(PairSummary.of, reports)):
         out.line(visible(str(path)))
     return FINE

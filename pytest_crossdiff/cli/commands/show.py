@@ -50,14 +50,14 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace, out: Terminal) -> int:
     """Find the result and write what was asked for."""
     from pytest_crossdiff.cli.differences import (
-        chosen,
         heading,
+        select_differences,
         write_difference,
         write_list,
         write_tested,
     )
     from pytest_crossdiff.cli.results import find, find_each
-    from pytest_crossdiff.cli.terminal import at_terminal
+    from pytest_crossdiff.cli.terminal import is_interactive
 
     flags = given(options)
     single = (options.id or options.on is not None) and not options.tested
@@ -68,11 +68,11 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
             if options.tested:
                 write_tested(out, found.result, options.side, options.limit)
             else:
-                differences = chosen(found.result, [], options.side, options.matching)
+                differences = select_differences(found.result, [], options.side, options.matching)
                 write_list(out, found, differences, options.limit)
         return FINE
     (found,) = several
-    differences = chosen(found.result, options.id, options.side, options.matching)
+    differences = select_differences(found.result, options.id, options.side, options.matching)
     if options.on is not None:
         from pytest_crossdiff.cli.on_text import text_of, write_reading
         from pytest_crossdiff.cli.progress import on_stderr
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
                 out.line()
             write_difference(out, difference, found.report)
         return FINE
-    if differences and not options.list and at_terminal():
+    if differences and not options.list and is_interactive():
         from pytest_crossdiff.cli.browse import browse
 
         browse(out, found, differences, options.limit)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.report.summary import PairSummary
     from pytest_crossdiff.settings import Settings
-    from pytest_crossdiff.text import Room
+    from pytest_crossdiff.text import Display
 
 MORE = """\
 Reads both models, trains, verifies, and keeps every step in the cache that pytest reads;
@@ -57,26 +57,26 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     """Measure, or take from the cache, and tell."""
     from pytest_crossdiff.cli.configuration import read
     from pytest_crossdiff.cli.progress import on_stderr
-    from pytest_crossdiff.gate.acceptance import Ledger
+    from pytest_crossdiff.gate.acceptance import AcceptanceRecord
     from pytest_crossdiff.plugin.measurements import Measurements
     from pytest_crossdiff.progress import SilentProgress
-    from pytest_crossdiff.text import Room
+    from pytest_crossdiff.text import Display
 
     configuration = read(given(options))
     progress = SilentProgress() if options.quiet else on_stderr()
     _warn_of_fixture(configuration, progress)
-    room = Room(out.width)
-    ledger = Ledger.beside(configuration.file, configuration.root)
-    measurements = Measurements(progress, room, ledger, configuration.labelled)
+    display = Display(out.width)
+    acceptance_record = AcceptanceRecord.from_paths(configuration.file, configuration.root)
+    measurements = Measurements(progress, display, acceptance_record, configuration.add_labels)
     verdicts = [
         _judged(measurements, settings) for settings in configuration.settings.by_layer().values()
     ]
-    pairs = measurements.take_news("crossdiff train").pairs
+    pairs = measurements.take_new_results("crossdiff train").pairs
     for verdict in verdicts:
         if verdict.message and not options.quiet:
             out.line(verdict.message)
             out.line()
-    for line in _summary(pairs, configuration.root, room, quiet=options.quiet):
+    for line in _summary(pairs, configuration.root, display, quiet=options.quiet):
         out.line(line)
     for line in _reports(measurements, pairs, configuration.root):
         if not options.quiet:
@@ -138,24 +138,26 @@ def _exit_status(verdicts: Sequence[_Verdict], *, wanted: bool) -> int:
     return next((code for code in (EXCEEDED, INCONCLUSIVE) if code in codes), WITHIN)
 
 
-def _summary(pairs: Iterable[PairSummary], root: Path, room: Room, *, quiet: bool) -> Iterator[str]:
+def _summary(
+    pairs: Iterable[PairSummary], root: Path, display: Display, *, quiet: bool
+) -> Iterator[str]:
     """What pytest would say of each pair, and what became of accepted differences."""
     from pytest_crossdiff.report import acceptance
     from pytest_crossdiff.report.terminal import block, brief
     from pytest_crossdiff.text import wrapped
 
     for pair in pairs:
-        yield from (brief(pair, root),) if quiet else block(pair, root, room)
+        yield from (brief(pair, root),) if quiet else block(pair, root, display)
         for text in acceptance.warnings(pair.accepted):
-            yield from wrapped(f"crossdiff: {text}", room.width, 2)
+            yield from wrapped(f"crossdiff: {text}", display.width, 2)
 
 
 def _reports(measurements: Measurements, pairs: Iterable[PairSummary], root: Path) -> Iterator[str]:
     """Write those that the settings ask for, as pytest would, and name them."""
-    from pytest_crossdiff.report.archive import Archive
+    from pytest_crossdiff.report.archive import ReportArchive
 
-    archive = Archive()
-    if evidence := measurements.witness.take():
+    archive = ReportArchive()
+    if evidence := measurements.report_recorder.take():
         archive.add(evidence)
     archive.close(root, pairs)
     return archive.lines(root)

@@ -21,7 +21,7 @@ from pytest_crossdiff.engine.activations.alignment import Tokens
 from pytest_crossdiff.engine.activations.rendering import tokenize
 from pytest_crossdiff.engine.models.loaded import read
 from pytest_crossdiff.errors import ActivationError, CorpusError
-from pytest_crossdiff.results.result import place
+from pytest_crossdiff.results.result import layer_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,16 +42,16 @@ LOGITS = {"cpu": 2**27, "cuda": 2**30}
 """Numbers that a batch's predictions are at most, where those are read."""
 PADDING = 0.05
 """Share of a batch that is padding at most, once it has a 64th of its tokens."""
-LONGEST = 4_096
+MAX_PIECE_TOKENS = 4_096
 """Tokens of a conversation that are read at most, where the model itself would take more."""
 
 
 class Harvest:
     """A finished harvest on disk: where each content token lies, and its residual vector.
 
-    piece_n, ids_n, starts_n, ends_n: arrays of length n.  surprise_n: how little each token was
-    expected, as `predictions.Read` has it; all NaN where a block was read.  Vectors are read
-    through memory maps, so that memory doesn't grow with the corpus.
+    piece_n, ids_n, starts_n, ends_n: arrays of length n.  nll_n: how little each token was
+    expected, as `predictions.ModelReadout` has it; all NaN where a block was read.  Vectors are
+    read through memory maps, so that memory doesn't grow with the corpus.
     """
 
     def __init__(self, entry: Entry) -> None:
@@ -64,10 +64,10 @@ class Harvest:
         columns = {k: np.concatenate([shard[k] for shard in index]) for k in _INDEX}
         self.piece_n, self.ids_n = columns["piece"], columns["ids"]
         self.starts_n, self.ends_n = columns["starts"], columns["ends"]
-        self.surprise_n = np.full(len(self.ids_n), np.nan, dtype=np.float32)
+        self.nll_n = np.full(len(self.ids_n), np.nan, dtype=np.float32)
         if self.words:
-            surprises = [f.get_tensor("surprise").numpy() for f in self._files]
-            self.surprise_n = np.concatenate(surprises)
+            nlls = [f.get_tensor("surprise").numpy() for f in self._files]
+            self.nll_n = np.concatenate(nlls)
         self._vectors = [f.get_tensor("activations") for f in self._files]  # mapped, not read
         self._starts = np.cumsum([0, *(v.shape[0] for v in self._vectors)])
 
@@ -119,7 +119,7 @@ class _Found(NamedTuple):
     """Of the content tokens of a piece: vectors, shape (t, d), and surprises, shape (t,)."""
 
     vectors_td: Tensor
-    surprise_t: Tensor
+    nll_t: Tensor
 
 
 class _Job(NamedTuple):
@@ -142,7 +142,7 @@ def harvest(
 
     Raises `ActivationError` on NaN or infinite activations, `CorpusError` when no token is left.
     """
-    limit = min(model.max_length or LONGEST, LONGEST)
+    limit = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
     jobs = [
         _Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
         for i, piece in enumerate(pieces)
@@ -257,7 +257,7 @@ def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, _Fo
         content = torch.from_numpy(np.flatnonzero(job.encoded.content))
         found_td = read_bpd[row, content].contiguous()
         if not torch.isfinite(found_td).all():
-            where = place(model.layer, model.layers)
+            where = layer_name(model.layer, model.layers)
             bad = int((~torch.isfinite(found_td)).any(1).sum())
             raise ActivationError(
                 f"{bad} of {len(found_td)} activations of the {label}, {where}, are "
@@ -265,7 +265,7 @@ def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, _Fo
                 source=f"crossdiff_{label} = {model.reference.reference}",
                 remedy="check the weights; if they are sound, set crossdiff_dtype = float32",
             )
-        found[job.piece] = _Found(found_td, found_bp.surprise_bp[row, content])
+        found[job.piece] = _Found(found_td, found_bp.nll_bp[row, content])
     return found
 
 
@@ -284,8 +284,8 @@ def _columns(
     pieces = itertools.chain.from_iterable(
         [j.piece] * n for j, n in zip(shard, lengths, strict=True)
     )
-    surprises = {"surprise": torch.cat([parts[job.piece].surprise_t for job in shard])}
-    return (surprises if predicted else {}) | {
+    nlls = {"surprise": torch.cat([parts[job.piece].nll_t for job in shard])}
+    return (nlls if predicted else {}) | {
         "activations": torch.cat([parts[job.piece].vectors_td for job in shard]),
         "piece": torch.tensor(list(pieces), dtype=torch.int32),
         "ids": column([np.asarray(e.input_ids)[content] for e, content in kept]),

@@ -18,19 +18,19 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEAST = 8
+MIN_JUDGED_TOKENS = 8
 """Tokens that have to be predicted of a text before it is judged."""
 
 
-def beyond(
-    text_n: NDArray[np.int64], ids_n: NDArray[np.int64], surprise_n: NDArray[np.float32]
+def out_of_distribution(
+    text_n: NDArray[np.int64], ids_n: NDArray[np.int64], nll_n: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    """The texts that the model behind `surprise_n`, -log p of each token in nats, NaN where nothing
+    """The texts that the model behind `nll_n`, -log p of each token in nats, NaN where nothing
     precedes it, predicts worse on average than how often the other texts have each token.
 
     text_n: the text of each token.  Returns texts, sorted, each once.
     """
-    judged_n = np.isfinite(surprise_n)
+    judged_n = np.isfinite(nll_n)
     if not judged_n.any():  # a block was read, or what is predicted isn't the next token
         return np.zeros(0, dtype=np.int64)
     texts, text_n = np.unique(text_n, return_inverse=True)
@@ -41,9 +41,7 @@ def beyond(
     elsewhere_n = total_u[ids_n] - own[in_text_n]
     # one more of each, so that what only this text has is not impossible
     counted_n = np.log((len(ids_n) - length_s[text_n] + kinds) / (elsewhere_n + 1))
-    worse_s = np.bincount(
-        text_n[judged_n], (surprise_n - counted_n)[judged_n], minlength=len(texts)
-    )
-    enough_s = np.bincount(text_n[judged_n], minlength=len(texts)) >= LEAST
+    worse_s = np.bincount(text_n[judged_n], (nll_n - counted_n)[judged_n], minlength=len(texts))
+    enough_s = np.bincount(text_n[judged_n], minlength=len(texts)) >= MIN_JUDGED_TOKENS
     found: NDArray[np.int64] = texts[enough_s & (worse_s > 0)]
     return found

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pytest_crossdiff.engine.activations.alignment import align_tokens, coverage
-from pytest_crossdiff.engine.activations.out_of_distribution import beyond
+from pytest_crossdiff.engine.activations.out_of_distribution import out_of_distribution
 from pytest_crossdiff.errors import ActivationError, InsufficientData
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.activations.harvest import Harvest
     from pytest_crossdiff.engine.corpus.sampling import Piece
-    from pytest_crossdiff.sides import Side as ModelSide
+    from pytest_crossdiff.sides import Side
 
 OUTLIER = 10.0
 """A vector longer than this many median norms is left out (attention sinks reach 100)."""
 
-BLOCK = 8_192
+PAIRS_PER_BLOCK = 8_192
 """Pairs that are read at once in a pass over all."""
-MOST_PAIRS = 32_768
+MAX_NETWORK_PAIRS = 32_768
 """Training pairs whose feature activations are kept in memory, for networks to learn from."""
 
 
@@ -40,7 +40,7 @@ class Scale(NamedTuple):
     factor: float
 
 
-class Side(NamedTuple):
+class SideActivations(NamedTuple):
     """One model's share of the pairs."""
 
     harvest: Harvest
@@ -61,7 +61,7 @@ class Side(NamedTuple):
 class Planted(Protocol):
     """Signals that a control adds to the vectors of both models."""
 
-    def added(self, side: ModelSide, x_td: Tensor, pairs_t: NDArray[np.int64]) -> Tensor:
+    def add_signals(self, side: Side, x_td: Tensor, pairs_t: NDArray[np.int64]) -> Tensor:
         """The normalised vectors of the pairs with the signals of `side` added, shape (t, d)."""
 
 
@@ -71,28 +71,28 @@ class Pairs(NamedTuple):
     were left out because they are beyond both models.
     """
 
-    a: Side
-    b: Side
+    a: SideActivations
+    b: SideActivations
     group_n: NDArray[np.int32]
     heldout_n: NDArray[np.bool_]
-    spikes: Planted | None = None
-    further: tuple[tuple[Side, ...], tuple[Side, ...]] = ((), ())
-    beyond: int = 0
+    planted_signals: Planted | None = None
+    extra_layers: tuple[tuple[SideActivations, ...], tuple[SideActivations, ...]] = ((), ())
+    out_of_distribution: int = 0
 
     @property
-    def same_words(self) -> bool:
+    def same_vocabulary(self) -> bool:
         """Whether both sides are predictions, of the same words."""
         return bool(self.a.harvest.words) and self.a.harvest.words == self.b.harvest.words
 
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Normalised vectors of the `chosen` pairs, fp32, shapes (t, a) and (t, b)."""
         x_a, x_b = self.a.vectors(chosen), self.b.vectors(chosen)
-        if self.spikes is not None:
-            x_a = self.spikes.added("baseline", x_a, chosen)
-            x_b = self.spikes.added("candidate", x_b, chosen)
+        if self.planted_signals is not None:
+            x_a = self.planted_signals.add_signals("baseline", x_a, chosen)
+            x_b = self.planted_signals.add_signals("candidate", x_b, chosen)
         return x_a, x_b
 
-    def probed(
+    def probe_vectors(
         self, chosen: NDArray[np.int64], x_ta: Tensor, x_tb: Tensor
     ) -> tuple[Tensor, Tensor]:
         """What probes read on `chosen` pairs: their vectors, and those of the further layers."""
@@ -100,7 +100,7 @@ class Pairs(NamedTuple):
             torch.cat([x, *(side.vectors(chosen).to(x.device) for side in sides)], 1)
             if sides
             else x
-            for x, sides in zip((x_ta, x_tb), self.further, strict=True)
+            for x, sides in zip((x_ta, x_tb), self.extra_layers, strict=True)
         ]
         return wide[0], wide[1]
 
@@ -108,7 +108,7 @@ class Pairs(NamedTuple):
         """How many numbers `probed` gives for a pair."""
         a, b = (
             sum(side.harvest.width for side in (own, *sides))
-            for own, sides in zip((self.a, self.b), self.further, strict=True)
+            for own, sides in zip((self.a, self.b), self.extra_layers, strict=True)
         )
         return a, b
 
@@ -119,19 +119,20 @@ class Pairs(NamedTuple):
         return np.flatnonzero(self.heldout_n)
 
     def thinned(self) -> tuple[NDArray[np.int64], int]:
-        """The training pairs, or where there are more than `MOST_PAIRS` every so manieth of them;
+        """The training pairs, or where there are more than `MAX_NETWORK_PAIRS` every so manieth of
+        them;
         and how many stand for one.
         """
         rows = self.training()
-        step = max(1, -(-len(rows) // MOST_PAIRS))
+        step = max(1, -(-len(rows) // MAX_NETWORK_PAIRS))
         return rows[::step], step
 
     def blocks(
         self, chosen: NDArray[np.int64], device: torch.device | str = "cpu"
     ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
         """One pass over `chosen`: the pairs of each block with their vectors."""
-        for start in range(0, len(chosen), BLOCK):
-            block = chosen[start : start + BLOCK]
+        for start in range(0, len(chosen), PAIRS_PER_BLOCK):
+            block = chosen[start : start + PAIRS_PER_BLOCK]
             x_ta, x_tb = self.batch(block)
             yield block, x_ta.to(device), x_tb.to(device)
 
@@ -166,7 +167,7 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
     norms_a, norms_b = _norms(a), _norms(b)
     limit_a, limit_b = OUTLIER * np.median(norms_a), OUTLIER * np.median(norms_b)
     usable = (norms_a[all_a] <= limit_a) & (norms_b[all_b] <= limit_b)
-    left_out = beyond_both(a, b)
+    left_out = out_of_distribution_for_both(a, b)
     usable &= ~np.isin(piece_n, left_out)
     heldout_n = np.array([piece.heldout for piece in pieces])[piece_n[usable]]
     group_n = np.asarray(groups, dtype=np.int32)[piece_n[usable]]
@@ -177,8 +178,10 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
         )
     target = _target(a, b)
 
-    def side(h: Harvest, rows: NDArray[np.int64], norms: NDArray[np.float32], chars: int) -> Side:
-        return Side(
+    def side(
+        h: Harvest, rows: NDArray[np.int64], norms: NDArray[np.float32], chars: int
+    ) -> SideActivations:
+        return SideActivations(
             harvest=h,
             rows_n=rows[usable],
             scale=_scale(h, rows[usable][~heldout_n], target),
@@ -194,13 +197,13 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
         side(b, all_b, norms_b, characters[1]),
         group_n,
         heldout_n,
-        beyond=len(left_out),
+        out_of_distribution=len(left_out),
     )
 
 
-def beyond_both(a: Harvest, b: Harvest) -> NDArray[np.int64]:
+def out_of_distribution_for_both(a: Harvest, b: Harvest) -> NDArray[np.int64]:
     """The pieces that are beyond both models, where what they predict is compared."""
-    of_a, of_b = (set(beyond(h.piece_n, h.ids_n, h.surprise_n).tolist()) for h in (a, b))
+    of_a, of_b = (set(out_of_distribution(h.piece_n, h.ids_n, h.nll_n).tolist()) for h in (a, b))
     found = np.array(sorted(of_a & of_b), dtype=np.int64)
     if len(found) and 2 * len(found) > (pieces := len(np.union1d(a.piece_n, b.piece_n))):
         raise InsufficientData(
@@ -213,15 +216,15 @@ def beyond_both(a: Harvest, b: Harvest) -> NDArray[np.int64]:
     return found
 
 
-def with_further(pairs: Pairs, a: Sequence[Harvest], b: Sequence[Harvest]) -> Pairs:
+def with_extra_layers(pairs: Pairs, a: Sequence[Harvest], b: Sequence[Harvest]) -> Pairs:
     """`pairs` with harvests of the same texts at other layers of the models, for probes to read."""
     training, target = pairs.training(), _target(pairs.a.harvest, pairs.b.harvest)
 
-    def side(own: Side, h: Harvest) -> Side:
+    def side(own: SideActivations, h: Harvest) -> SideActivations:
         return own._replace(harvest=h, scale=_scale(h, own.rows_n[training], target))
 
-    further = tuple(side(pairs.a, h) for h in a), tuple(side(pairs.b, h) for h in b)
-    return pairs._replace(further=further)
+    extra_layers = tuple(side(pairs.a, h) for h in a), tuple(side(pairs.b, h) for h in b)
+    return pairs._replace(extra_layers=extra_layers)
 
 
 def _target(a: Harvest, b: Harvest) -> float:
@@ -238,18 +241,22 @@ def _length(piece: Piece) -> int:
 def _norms(h: Harvest) -> NDArray[np.float32]:
     """Euclidean norm of every raw vector, shape (n,)."""
     rows = np.arange(len(h))
-    blocks = [h.vectors(rows[i : i + BLOCK]).norm(dim=1).numpy() for i in range(0, len(h), BLOCK)]
+    blocks = [
+        h.vectors(rows[i : i + PAIRS_PER_BLOCK]).norm(dim=1).numpy()
+        for i in range(0, len(h), PAIRS_PER_BLOCK)
+    ]
     return np.concatenate(blocks)
 
 
 def _scale(h: Harvest, rows: NDArray[np.int64], target: float) -> Scale:
     """Mean and factor such that the median norm of the centred vectors is `target` (fp64 sums)."""
     mean = torch.zeros(h.width, dtype=torch.float64)
-    for i in range(0, len(rows), BLOCK):
-        mean += h.vectors(rows[i : i + BLOCK]).sum(0, dtype=torch.float64)
+    for i in range(0, len(rows), PAIRS_PER_BLOCK):
+        mean += h.vectors(rows[i : i + PAIRS_PER_BLOCK]).sum(0, dtype=torch.float64)
     mean_d = (mean / len(rows)).float()
     norms = [
-        (h.vectors(rows[i : i + BLOCK]) - mean_d).norm(dim=1) for i in range(0, len(rows), BLOCK)
+        (h.vectors(rows[i : i + PAIRS_PER_BLOCK]) - mean_d).norm(dim=1)
+        for i in range(0, len(rows), PAIRS_PER_BLOCK)
     ]
     median = float(torch.cat(norms).median())
     if median == 0.0:

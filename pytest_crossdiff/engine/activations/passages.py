@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from pytest_crossdiff.engine.activations.pairs import Side
+    from pytest_crossdiff.engine.activations.pairs import SideActivations
     from pytest_crossdiff.engine.activations.rendering import Encoded
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.models.loaded import LoadedModel
 
-LONGEST, READ = 512, 384
+MAX_BATCH_TOKENS, MAX_READ_TOKENS = 512, 384
 """Tokens of a batch, and tokens of a piece that are read: logits of all are in memory at once."""
 PROMPT = 16
 """Tokens of a text that a model is to go on with."""
@@ -50,14 +50,14 @@ class Passages:
         self,
         loaded: LoadedModel,
         pieces: Sequence[Piece],
-        owner: Side,
+        owner: SideActivations,
         rows_n: NDArray[np.int64],
         chat_template: str,
     ) -> None:
         self._loaded, self._pieces, self._template = loaded, pieces, chat_template
         self._piece_n = owner.harvest.piece_n[rows_n]
         self._place_n = _place_in_piece(owner.harvest.piece_n)[rows_n]
-        self.readable_n = self._place_n < READ
+        self.readable_n = self._place_n < MAX_READ_TOKENS
         self.order = np.random.default_rng(0).permutation(np.unique(self._piece_n))
 
     def encoded(self, piece: int) -> Encoded:
@@ -66,7 +66,7 @@ class Passages:
             self._pieces[piece],
             self._loaded.tokenizer,
             chat_template=self._template,
-            limit=min(self._loaded.max_length or LONGEST, LONGEST),
+            limit=min(self._loaded.max_length or MAX_BATCH_TOKENS, MAX_BATCH_TOKENS),
         )
 
     def batches(self, pieces: Iterable[int]) -> list[Batch]:
@@ -76,7 +76,7 @@ class Passages:
         )
         parts: list[list[tuple[int, Encoded]]] = [[]]
         for piece, e in encoded:
-            if parts[-1] and len(e.input_ids) * (len(parts[-1]) + 1) > LONGEST:
+            if parts[-1] and len(e.input_ids) * (len(parts[-1]) + 1) > MAX_BATCH_TOKENS:
                 parts.append([])
             parts[-1].append((piece, e))
         return [self._batch(part) for part in parts if part]
@@ -98,7 +98,7 @@ class Passages:
         pairs_k = of_piece[self._place_n[of_piece] < len(content)]
         return content[self._place_n[pairs_k]], pairs_k
 
-    def beginning(self) -> tuple[Tensor, str]:
+    def prompt(self) -> tuple[Tensor, str]:
         """The first tokens of a piece, shape (1, p), and the text that they stand for."""
         for piece in self.order.tolist():
             encoded = self.encoded(piece)

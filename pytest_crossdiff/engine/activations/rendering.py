@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.corpus.documents import Message
     from pytest_crossdiff.engine.corpus.sampling import Piece
 
-JOINT = "\n"
+MESSAGE_SEPARATOR = "\n"
 """What stands between the messages' contents in the text that both models share."""
 
 _PLAIN = "set crossdiff_chat_template = plain to compare both models on the bare contents"
@@ -84,7 +84,11 @@ def tokenize(
 
 def shared_text(piece: Piece) -> str:
     """The text of a piece that places refer to, whichever model reads it."""
-    return piece.text if piece.text is not None else JOINT.join(m.content for m in piece.messages)
+    return (
+        piece.text
+        if piece.text is not None
+        else MESSAGE_SEPARATOR.join(m.content for m in piece.messages)
+    )
 
 
 def render(
@@ -114,7 +118,9 @@ def render(
         for lead, form in _forms(contents[i]):
             end = at + len(form) + len(literal)
             if rendered.startswith(form + literal, at) and (i < filled[-1] or end == len(rendered)):
-                shared = sum(len(content) + len(JOINT) for content in contents[:i]) + lead
+                shared = (
+                    sum(len(content) + len(MESSAGE_SEPARATOR) for content in contents[:i]) + lead
+                )
                 spans.append(Span(at, shared, len(form)))
                 at = end
                 break
@@ -218,11 +224,11 @@ def _with_marks(text: str, starts: NDArray[np.int32], ends: NDArray[np.int32]) -
     np.add.at(steps, starts, 1)
     np.add.at(steps, ends, -1)
     uncovered = np.cumsum(steps)[: len(text)] == 0
-    beyond = np.arange(len(text) + 1, dtype=np.int32)
+    extended_ends = np.arange(len(text) + 1, dtype=np.int32)
     for i in np.flatnonzero(uncovered)[::-1]:
         if not is_boundary(text, int(i)):
-            beyond[i] = beyond[i + 1]
-    return np.where(ends > starts, beyond[ends], ends)
+            extended_ends[i] = extended_ends[i + 1]
+    return np.where(ends > starts, extended_ends[ends], ends)
 
 
 def _special_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -14,15 +14,20 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_crossdiff.engine.controls.null import null_pairs
-from pytest_crossdiff.engine.controls.planted_signals import RUNGS, Spikes, plant, stands_for
+from pytest_crossdiff.engine.controls.planted_signals import (
+    SIGNAL_LEVELS,
+    PlantedSignals,
+    match_signals,
+    plant_signals,
+)
 from pytest_crossdiff.engine.dictionary.crosscoders import new_trainers
-from pytest_crossdiff.engine.dictionary.sizing import schedule
+from pytest_crossdiff.engine.dictionary.sizing import choose_training_config
 from pytest_crossdiff.engine.dictionary.trained import CHECKPOINT
 from pytest_crossdiff.engine.dictionary.training import train
 from pytest_crossdiff.engine.verification.grouping import groups
-from pytest_crossdiff.engine.verification.signal_strength import Part, strengths
+from pytest_crossdiff.engine.verification.signal_strength import FeatureSet, strengths
 from pytest_crossdiff.engine.verification.verify import verify
-from pytest_crossdiff.results.controls import Controls, NullControl, Spike
+from pytest_crossdiff.results.controls import Controls, NullControl, PlantedSignal
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.artefact import read_or_build
 
@@ -35,11 +40,11 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
     from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
     from pytest_crossdiff.engine.plan import Plan
-    from pytest_crossdiff.engine.verification.verify import Verified
+    from pytest_crossdiff.engine.verification.verify import Verification
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
-Facts: TypeAlias = "dict[str, Any]"
+Metadata: TypeAlias = "dict[str, Any]"
 NULL_SHARE, SPIKED_SHARE = 4, 2
 """The controls' dictionaries are smaller than the run's by these factors, and trained for half as
 many steps."""
@@ -50,9 +55,14 @@ def controls(
 ) -> Controls:
     """Both controls of a run whose dictionaries are like this one, from the cache or made here."""
 
-    def told(
-        kind: str, pairs: Pairs, share: int, tell: Callable[[Verified], Any], *, own: bool = False
-    ) -> Facts:
+    def run_control(
+        kind: str,
+        pairs: Pairs,
+        share: int,
+        summarise: Callable[[Verification], Any],
+        *,
+        own: bool = False,
+    ) -> Metadata:
         """What `tell` makes of a smaller dictionary of `pairs`, with what describes it.  own: they
         are the run's own.
         """
@@ -60,54 +70,64 @@ def controls(
         def build(entry: Entry) -> None:
             config = _smaller(like, pairs, share)
             settings, steps = plan.settings, max(1, like.meta["steps"] // 2)
-            todo = dataclasses.replace(schedule(settings, len(pairs.training())), steps=steps)
+            training_config = dataclasses.replace(
+                choose_training_config(settings, len(pairs.training())), steps=steps
+            )
             known = like.model if own else None
             curved = settings.maps == "curved"
             (trainer,) = new_trainers(
-                config, todo, pairs, [settings.seed], device, known, curved=curved
+                config, training_config, pairs, [settings.seed], device, known, curved=curved
             )
             train([trainer], pairs, [entry], device, progress)
             with progress.phase(f"{kind} control", len(pairs.group_n), "token") as bar:
                 (found,) = verify([trainer.model], [settings.seed], pairs, settings, device, bar)
-            facts = {"features": config.features, "steps": steps, "found": tell(found)}
+            facts = {"features": config.features, "steps": steps, "found": summarise(found)}
             entry.complete(facts, without=(CHECKPOINT,))
 
         return read_or_build(
             plan.store.entry(kind, plan.control_keys[kind]), build, _meta, progress.note
         )
 
-    spiked, least = plant(pairs), plan.settings.least_strength
-    signals = told("spiked", spiked, SPIKED_SHARE, lambda of: recovered(of, spiked), own=True)
-    nothing = told("null", null_pairs(pairs), NULL_SHARE, lambda of: differences(of, least))
-    return Controls(tuple(Spike(**signal) for signal in signals["found"]), NullControl(**nothing))
+    spiked, least = plant_signals(pairs), plan.settings.least_strength
+    signals = run_control(
+        "spiked", spiked, SPIKED_SHARE, lambda of: recovered_signals(of, spiked), own=True
+    )
+    nothing = run_control("null", null_pairs(pairs), NULL_SHARE, lambda of: differences(of, least))
+    return Controls(
+        tuple(PlantedSignal(**signal) for signal in signals["found"]), NullControl(**nothing)
+    )
 
 
-def differences(found: Verified, least: float) -> int:
+def differences(found: Verification, least: float) -> int:
     """How many of at least that strength there are."""
     return sum(len(groups([found], side, least)) for side in SIDES)
 
 
-def recovered(found: Verified, pairs: Pairs) -> list[Facts]:
-    """What became of each signal planted into `pairs`, as fields of `Spike`."""
-    assert isinstance(pairs.spikes, Spikes)
+def recovered_signals(found: Verification, pairs: Pairs) -> list[Metadata]:
+    """What became of each signal planted into `pairs`, as fields of `PlantedSignal`."""
+    assert isinstance(pairs.planted_signals, PlantedSignals)
     signals = []
     for side in SIDES:
         verified = found.positions(side)
-        planted_ns = pairs.spikes.activations(side, pairs.heldout()).numpy()
-        realised_s = pairs.spikes.energy(side, planted_ns) / found.held.ablation.variance(side)
-        signal_p = stands_for(planted_ns, found.held.f_np[:, verified])
+        planted_ns = pairs.planted_signals.activations(side, pairs.heldout()).numpy()
+        realised_s = pairs.planted_signals.summed_squares(
+            side, planted_ns
+        ) / found.held.ablation.variance(side)
+        signal_p = match_signals(planted_ns, found.held.f_np[:, verified])
         of_s = [
             [p for p, s in zip(verified, signal_p, strict=True) if s == n]
-            for n in range(len(RUNGS))
+            for n in range(len(SIGNAL_LEVELS))
         ]
-        measured_s = strengths([Part(found.held, of) for of in of_s], side)
-        for rung, realised, measured in zip(RUNGS, realised_s.tolist(), measured_s, strict=True):
+        measured_s = strengths([FeatureSet(found.held, of) for of in of_s], side)
+        for level, realised, measured in zip(
+            SIGNAL_LEVELS, realised_s.tolist(), measured_s, strict=True
+        ):
             stands = {"realised": realised, "measured": measured}
-            signals.append({"side": side, **rung._asdict(), **stands})
+            signals.append({"side": side, **level._asdict(), **stands})
     return signals
 
 
-def _meta(entry: Entry) -> Facts:
+def _meta(entry: Entry) -> Metadata:
     manifest = entry.read_manifest()
     assert manifest is not None, "read when it is complete"
     return manifest.meta

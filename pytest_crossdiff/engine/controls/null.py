@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_crossdiff.engine.activations.harvest import Harvest
-    from pytest_crossdiff.engine.activations.pairs import Pairs, Side
+    from pytest_crossdiff.engine.activations.pairs import Pairs, SideActivations
 
 STRETCH = 3.0
 """The map stretches some directions by this much and shrinks others as much."""
@@ -27,7 +27,7 @@ STRETCH = 3.0
 class _Mapped:
     """Stands where a `Harvest` stands: its normalised vectors, mapped and rounded to bfloat16."""
 
-    def __init__(self, side: Side, map_dd: Tensor) -> None:
+    def __init__(self, side: SideActivations, map_dd: Tensor) -> None:
         self._harvest, self._scale, self._map_dd = side.harvest, side.scale, map_dd
         self.width, self.words = side.harvest.width, side.harvest.words
 
@@ -43,10 +43,10 @@ def null_pairs(pairs: Pairs, seed: int = 0) -> Pairs:
     others of them.
     """
     width = pairs.a.harvest.width
-    map_dd = torch.eye(width) if pairs.same_words else _random_map(width, seed)
+    map_dd = torch.eye(width) if pairs.same_vocabulary else _random_map(width, seed)
     mapped = cast("Harvest", _Mapped(pairs.a, map_dd))
     same = pairs.a._replace(harvest=mapped, scale=Scale(torch.zeros(width), 1.0))
-    return pairs._replace(b=same, spikes=None, further=((), ()))
+    return pairs._replace(b=same, planted_signals=None, extra_layers=((), ()))
 
 
 def _random_map(width: int, seed: int) -> Tensor:

@@ -29,17 +29,19 @@ SAMPLE = 8_192
 """Training pairs that a model's variance is estimated from."""
 
 
-class Rung(NamedTuple):
+class SignalLevel(NamedTuple):
     """What is planted: share of the variance, share of the tokens."""
 
     strength: float
     density: float
 
 
-RUNGS = tuple(Rung(strength, density) for strength in STRENGTHS for density in DENSITIES)
+SIGNAL_LEVELS = tuple(
+    SignalLevel(strength, density) for strength in STRENGTHS for density in DENSITIES
+)
 
 
-class Spikes(NamedTuple):
+class PlantedSignals(NamedTuple):
     """The signals of both sides, in normalised units: directions_sd, each as long as its typical
     contribution.
     """
@@ -51,25 +53,27 @@ class Spikes(NamedTuple):
         """How strongly each signal of `side` stands on the given pairs, shape (t, s): 0, or a
         number between 0.5 and 1.5.  A hash of the pair decides, so nothing has to be stored.
         """
-        keys = pairs_t.astype(np.uint64)[:, None] * np.uint64(2 * len(RUNGS))
-        keys = keys + np.arange(len(RUNGS), dtype=np.uint64) * np.uint64(2)
+        keys = pairs_t.astype(np.uint64)[:, None] * np.uint64(2 * len(SIGNAL_LEVELS))
+        keys = keys + np.arange(len(SIGNAL_LEVELS), dtype=np.uint64) * np.uint64(2)
         keys += np.uint64(SIDES.index(side)) << np.uint64(56)
-        fires = _uniform(keys) < np.array([rung.density for rung in RUNGS])
+        fires = _uniform(keys) < np.array([level.density for level in SIGNAL_LEVELS])
         return torch.from_numpy((fires * (0.5 + _uniform(keys + np.uint64(1)))).astype(np.float32))
 
-    def energy(self, side: Side, activations_ts: NDArray[np.float32]) -> NDArray[np.float64]:
+    def summed_squares(
+        self, side: Side, activations_ts: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
         """The summed squares that each signal of `side` adds where it stands so, shape (s,)."""
         directions = self.candidate_sd if side == "candidate" else self.baseline_sd
         squares_s = np.square(activations_ts, dtype=np.float64).sum(0)
         return np.asarray(squares_s * directions.double().square().sum(1).numpy())
 
-    def added(self, side: Side, x_td: Tensor, pairs_t: NDArray[np.int64]) -> Tensor:
+    def add_signals(self, side: Side, x_td: Tensor, pairs_t: NDArray[np.int64]) -> Tensor:
         """The normalised vectors with the signals of `side` added."""
         directions = self.candidate_sd if side == "candidate" else self.baseline_sd
         return x_td + self.activations(side, pairs_t) @ directions
 
 
-def plant(pairs: Pairs, seed: int = 0) -> Pairs:
+def plant_signals(pairs: Pairs, seed: int = 0) -> Pairs:
     """`pairs` with the ladder planted into either side.
 
     The directions are differences of two of the model's own vectors: they point where its vectors
@@ -80,17 +84,19 @@ def plant(pairs: Pairs, seed: int = 0) -> Pairs:
     random = np.random.default_rng(seed)
     directions = []
     for x_nd in pairs.batch(sample):
-        first, second = (random.permutation(len(sample))[: len(RUNGS)] for _ in range(2))
-        way_sd = x_nd[first % len(sample)] - x_nd[second % len(sample)]
-        way_sd = way_sd / way_sd.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        first, second = (random.permutation(len(sample))[: len(SIGNAL_LEVELS)] for _ in range(2))
+        direction_sd = x_nd[first % len(sample)] - x_nd[second % len(sample)]
+        direction_sd = direction_sd / direction_sd.norm(dim=1, keepdim=True).clamp_min(1e-12)
         variance = float(x_nd.double().square().sum(1).mean())
         mean_square = 13 / 12  # of a number between 0.5 and 1.5
-        lengths = [(r.strength * variance / (r.density * mean_square)) ** 0.5 for r in RUNGS]
-        directions.append(way_sd * torch.tensor(lengths)[:, None])
-    return pairs._replace(spikes=Spikes(*directions))
+        lengths = [
+            (r.strength * variance / (r.density * mean_square)) ** 0.5 for r in SIGNAL_LEVELS
+        ]
+        directions.append(direction_sd * torch.tensor(lengths)[:, None])
+    return pairs._replace(planted_signals=PlantedSignals(*directions))
 
 
-def stands_for(
+def match_signals(
     spikes_ns: NDArray[np.float32], f_np: NDArray[np.float32], least: float = 0.5
 ) -> NDArray[np.int64]:
     """Which signal each feature stands for, or -1: their activations correlate above `least`, or

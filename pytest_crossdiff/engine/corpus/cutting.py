@@ -20,7 +20,7 @@ _WORD = re.compile(r"(?<=\S)(?=\s)")  # before the space: many tokenizers begin 
 _ZWJ, _ZWNJ = "\u200d", "\u200c"
 
 
-def cut(text: str, limit: int) -> Iterator[tuple[int, str]]:
+def split_text(text: str, limit: int) -> Iterator[tuple[int, str]]:
     """Pieces of at most `limit` UTF-8 bytes, each with the position of its first character.
 
     Together they are the text.  A cut comes at the last paragraph break in the second half of what

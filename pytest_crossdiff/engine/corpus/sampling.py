@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
-from pytest_crossdiff.engine.corpus.cutting import cut
+from pytest_crossdiff.engine.corpus.cutting import split_text
 from pytest_crossdiff.engine.corpus.documents import Message, canonical
 from pytest_crossdiff.errors import CorpusError
 
@@ -96,7 +96,7 @@ def _cut(corpus: Corpus, context: int) -> Iterator[Piece]:
         if document.text is None:
             yield Piece(index, 0, None, document.messages, heldout=False)
             continue
-        for start, text in cut(document.text, context * BYTES_PER_TOKEN):
+        for start, text in split_text(document.text, context * BYTES_PER_TOKEN):
             yield Piece(index, start, text, (), heldout=False)
 
 

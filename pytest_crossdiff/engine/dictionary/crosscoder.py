@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_crossdiff.engine.dictionary.maps import Map
-from pytest_crossdiff.engine.sparse.kernels import Active, above, add_product
+from pytest_crossdiff.engine.sparse.kernels import ActiveFeatures, add_product, select_above
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class Inputs(NamedTuple):
 
     a_ta: Tensor
     b_tb: Tensor
-    own_a_ta: Tensor | None = None
-    own_b_tb: Tensor | None = None
+    innovation_a_ta: Tensor | None = None
+    innovation_b_tb: Tensor | None = None
 
     def squared(self) -> Tensor:
         """Summed squares of each token, shape (t,)."""
@@ -142,9 +142,9 @@ class Crosscoder(nn.Module):
         """Normalised activations of both models, shapes (t, a) and (t, b), made ready to encode."""
         if self.config.architecture != "innovation":
             return Inputs(x_ta, x_tb)
-        own_a_ta = self.to_a.left(x_tb, x_ta) / self.innovation_scale[0]
-        own_b_tb = self.to_b.left(x_ta, x_tb) / self.innovation_scale[1]
-        return Inputs(x_ta, x_tb, own_a_ta, own_b_tb)
+        innovation_a_ta = self.to_a.residual(x_tb, x_ta) / self.innovation_scale[0]
+        innovation_b_tb = self.to_b.residual(x_ta, x_tb) / self.innovation_scale[1]
+        return Inputs(x_ta, x_tb, innovation_a_ta, innovation_b_tb)
 
     def pre_activations(self, x: Inputs, out_mt: Tensor | None = None) -> Tensor:
         """Encoder output before the nonlinearity, shape (m, t): by feature, so that a view's lie
@@ -175,17 +175,17 @@ class Crosscoder(nn.Module):
 
     def errors(self, f_tm: Tensor, x: Inputs, *, bias: bool = True) -> Outputs:
         """Target minus reconstruction."""
-        return minus(x, self.reconstruct(f_tm, bias=bias))
+        return residuals(x, self.reconstruct(f_tm, bias=bias))
 
     @torch.no_grad()
-    def active(self, x: Inputs) -> Active:
+    def active(self, x: Inputs) -> ActiveFeatures:
         """The features that are active at inference: the fixed threshold on f·‖d‖ makes each token
         independent of its batch.
         """
         least_m = torch.empty_like(self.enc_bias_m)
         for (group, _), least in zip(self.config.budgets, self.threshold, strict=True):
             least_m[group] = least
-        return above(self.pre_activations(x), self.decoder_norms(), least_m)
+        return select_above(self.pre_activations(x), self.decoder_norms(), least_m)
 
     def encode(self, x_ta: Tensor, x_tb: Tensor) -> Tensor:
         """Feature activations at inference, shape (t, m)."""
@@ -232,7 +232,7 @@ class Crosscoder(nn.Module):
         return Outputs(made[0] + self.dec_bias_a, made[1] + self.dec_bias_b, *made[2:])
 
 
-def minus(x: Inputs, made: Outputs) -> Outputs:
+def residuals(x: Inputs, made: Outputs) -> Outputs:
     """Target minus reconstruction, of each view."""
     both = zip(x, made, strict=True)
     return Outputs(*(t - m for t, m in both if t is not None and m is not None))

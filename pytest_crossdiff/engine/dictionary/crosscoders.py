@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.dictionary.innovation import copy_maps, fit_maps, set_maps
-from pytest_crossdiff.engine.dictionary.sizing import schedule, size
+from pytest_crossdiff.engine.dictionary.sizing import (
+    choose_crosscoder_config,
+    choose_training_config,
+)
 from pytest_crossdiff.engine.dictionary.trained import WEIGHTS, TrainedCrosscoder
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.plan import seeds
@@ -25,13 +28,13 @@ if TYPE_CHECKING:
     from pytest_crossdiff.store.cache import Entry
 
 
-def crosscoders(
+def load_or_train_crosscoders(
     plan: Plan, pairs: Pairs, device: torch.device, progress: Progress
 ) -> list[TrainedCrosscoder]:
     """One a seed; those that aren't in the cache are trained together."""
     settings, count = plan.settings, len(pairs.training())
-    config = size(settings, count, pairs.a.harvest.width, pairs.b.harvest.width)
-    todo = schedule(settings, count)
+    config = choose_crosscoder_config(settings, count, pairs.a.harvest.width, pairs.b.harvest.width)
+    training_config = choose_training_config(settings, count)
     with contextlib.ExitStack() as locks:
         missing = {}
         for seed, key in zip(seeds(settings), plan.crosscoder_keys, strict=True):
@@ -43,12 +46,14 @@ def crosscoders(
         if missing:
             curved = settings.maps == "curved"
             with progress.phase("fit maps", 1, "pair") if curved else contextlib.nullcontext():
-                trainers = new_trainers(config, todo, pairs, list(missing), device, curved=curved)
+                trainers = new_trainers(
+                    config, training_config, pairs, list(missing), device, curved=curved
+                )
             train(trainers, pairs, list(missing.values()), device, progress)
             for trainer, entry in zip(trainers, missing.values(), strict=True):
                 loss = trainer.loss
                 curve = loss[:: max(1, -(-len(loss) // 200))]
-                meta = {"steps": todo.steps, "dead": trainer.dead, "loss": curve}
+                meta = {"steps": training_config.steps, "dead": trainer.dead, "loss": curve}
                 model = trainer.model.cpu()
                 TrainedCrosscoder(model, pairs.a.scale, pairs.b.scale, meta).save(entry)
         entries = (plan.store.entry("crosscoder", key) for key in plan.crosscoder_keys)
@@ -57,11 +62,11 @@ def crosscoders(
 
 def new_trainers(
     config: CrosscoderConfig,
-    todo: TrainingConfig,
+    training_config: TrainingConfig,
     pairs: Pairs,
     chosen: Sequence[int],
     device: torch.device,
-    like: Crosscoder | None = None,
+    maps_from: Crosscoder | None = None,
     *,
     curved: bool = False,
 ) -> list[Trainer]:
@@ -70,15 +75,15 @@ def new_trainers(
     like: a dictionary of these pairs, planted signals or not, where there is one.  curved: whether
     the maps may be, where there is none.
     """
-    models = new_models(config, pairs, chosen, like, curved=curved)
-    return [Trainer(model.to(device), todo) for model in models]
+    models = new_models(config, pairs, chosen, maps_from, curved=curved)
+    return [Trainer(model.to(device), training_config) for model in models]
 
 
 def new_models(
     config: CrosscoderConfig,
     pairs: Pairs,
     chosen: Sequence[int],
-    like: Crosscoder | None = None,
+    maps_from: Crosscoder | None = None,
     *,
     curved: bool = False,
 ) -> list[Crosscoder]:
@@ -86,17 +91,17 @@ def new_models(
     if config.architecture != "innovation":
         return [Crosscoder(config, seed) for seed in chosen]
     models = []
-    if like is None:
+    if maps_from is None:
         # Without the planted signals: as noise in what a map reads, they would keep it from
         # telling that two models are the same.
-        maps = fit_maps(pairs._replace(spikes=None), curved=curved)
-        like = Crosscoder(dataclasses.replace(config, map_units=maps.units), chosen[0])
-        set_maps(like, maps)
-        models.append(like)
-    config = dataclasses.replace(config, map_units=like.config.map_units)
+        maps = fit_maps(pairs._replace(planted_signals=None), curved=curved)
+        maps_from = Crosscoder(dataclasses.replace(config, map_units=maps.units), chosen[0])
+        set_maps(maps_from, maps)
+        models.append(maps_from)
+    config = dataclasses.replace(config, map_units=maps_from.config.map_units)
     for seed in chosen[len(models) :]:
         models.append(Crosscoder(config, seed))
-        copy_maps(models[-1], like)
+        copy_maps(models[-1], maps_from)
     return models
 
 

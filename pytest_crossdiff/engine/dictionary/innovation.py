@@ -18,7 +18,7 @@ from pytest_crossdiff.engine.regression.ridge import (
     Folds,
     LinearMap,
     fit_map,
-    in_folds,
+    fold_masks,
     squared_error,
     total,
 )
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations.pairs import Pairs
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder
 
-ALIKE = 0.2
+LINEAR_MAX_UNMAPPED = 0.2
 """Maps stay linear where linear ones leave at most this share of either's variance. With an eighth
 left, of a toy world's 32 planted concepts 30 were found with linear maps and 27 with curved ones;
 with a quarter left 30 and 31, with two fifths 20 and 31."""
-TRIED, LEARNT = 400, 2_400
+TRIAL_STEPS, FIT_STEPS = 400, 2_400
 """Steps in which a hidden layer learns at first, and where that helps, of `MOST_EPOCHS` at most. It
 learns longer than a probe's, and from more mixtures: the map is read all through training."""
 MOST_EPOCHS, MIXTURES = 24, 1_024
-HELPS = 0.02
+MIN_GAIN = 0.02
 """The least share of what a linear map leaves of left-out text that a hidden layer has to explain.
 Between MiniLM and its fine-tune it is 0.003, between two architectures 0.06 to 0.1, between toy
 models whose concepts lie in another layout 0.3."""
@@ -72,12 +72,16 @@ def fit_maps(pairs: Pairs, *, curved: bool = False) -> Maps:
     and it helps.
     """
     linear = fit_linear(pairs)
-    if not curved or pairs.same_words or max(shares(linear.linear, pairs)) <= ALIKE:
+    if (
+        not curved
+        or pairs.same_vocabulary
+        or max(unexplained_shares(linear.linear, pairs)) <= LINEAR_MAX_UNMAPPED
+    ):
         return linear
-    return bent(linear, pairs)
+    return with_hidden_layer(linear, pairs)
 
 
-def shares(mean_squares: Sequence[float], pairs: Pairs) -> tuple[float, float]:
+def unexplained_shares(mean_squares: Sequence[float], pairs: Pairs) -> tuple[float, float]:
     """What these mean squares of a number of either model are of its variance."""
     rows = pairs.training()
     sample = pairs.batch(rows[:: -(-len(rows) // SAMPLE)])
@@ -91,8 +95,8 @@ def shares(mean_squares: Sequence[float], pairs: Pairs) -> tuple[float, float]:
 @torch.no_grad()
 def fit_linear(pairs: Pairs) -> Maps:
     """Linear maps, whether or not the models are related."""
-    if pairs.same_words:
-        return _unmoved(pairs)
+    if pairs.same_vocabulary:
+        return _scaled_identity_maps(pairs)
     a, b = pairs.a.harvest.width, pairs.b.harvest.width
     forward, backward = Folds(a, b), Folds(b, a)
     for block, x_a, x_b in pairs.blocks(pairs.training()):
@@ -102,7 +106,7 @@ def fit_linear(pairs: Pairs) -> Maps:
     return Maps(to_a, to_b, (to_a.mean_square, to_b.mean_square))
 
 
-def _unmoved(pairs: Pairs) -> Maps:
+def _scaled_identity_maps(pairs: Pairs) -> Maps:
     """The maps between two models' predictions in the same words: each word stays itself.
 
     A map that is fitted would learn which word one model says for another, and nothing would be
@@ -131,27 +135,27 @@ def _fitted(folds: Folds, count: int) -> Fitted:
 
 
 @torch.no_grad()
-def bent(linear: Maps, pairs: Pairs) -> Maps:
+def with_hidden_layer(linear: Maps, pairs: Pairs) -> Maps:
     """The same, with what a hidden layer adds to them, or as they are where that is little."""
     rows, _ = pairs.thinned()
     x_na, x_nb = (torch.cat(x) for x in zip(*(x for _, *x in pairs.blocks(rows)), strict=True))
-    left_out_n = in_folds(x_na, pairs.group_n[rows])[0]
+    left_out_n = fold_masks(x_na, pairs.group_n[rows])[0]
 
     def fitted(steps: int) -> list[tuple[Fitted, float]]:
         return [
-            curved_map(of.map, x, y, left_out_n, steps)
+            fit_nonlinear_map(of.map, x, y, left_out_n, steps)
             for of, x, y in zip(linear[:2], (x_nb, x_na), (x_na, x_nb), strict=True)
         ]
 
-    if max(helped for _, helped in fitted(TRIED)) < HELPS:
+    if max(helped for _, helped in fitted(TRIAL_STEPS)) < MIN_GAIN:
         return linear
-    (to_a, _), (to_b, _) = fitted(LEARNT)
+    (to_a, _), (to_b, _) = fitted(FIT_STEPS)
     return Maps(to_a, to_b, linear.linear)
 
 
 @torch.no_grad()
-def curved_map(
-    linear: LinearMap | Mlp, x_nd: Tensor, y_no: Tensor, left_out_n: Tensor, steps: int = LEARNT
+def fit_nonlinear_map(
+    linear: LinearMap | Mlp, x_nd: Tensor, y_no: Tensor, left_out_n: Tensor, steps: int = FIT_STEPS
 ) -> tuple[Fitted, float]:
     """A linear map from x to y, with what a hidden layer learns to add to it in so many steps, as
     far as the pairs in `left_out_n` confirm it; and the share that this is of what it left there.
@@ -178,7 +182,7 @@ def set_maps(model: Crosscoder, maps: Maps) -> None:
 
 
 @torch.no_grad()
-def copy_maps(model: Crosscoder, like: Crosscoder) -> None:
+def copy_maps(model: Crosscoder, maps_from: Crosscoder) -> None:
     """Give `model` the maps of a dictionary of the same pairs."""
-    maps = {k: v for k, v in like.named_buffers() if k != "threshold"}
+    maps = {k: v for k, v in maps_from.named_buffers() if k != "threshold"}
     model.load_state_dict(maps, strict=False)

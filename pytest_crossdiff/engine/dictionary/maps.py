@@ -48,10 +48,10 @@ class Map(nn.Module):
             self.out_ho.copy_(fitted.out_hp)
             self.bias_o += fitted.bias_p
 
-    def left(self, x_td: Tensor, y_to: Tensor) -> Tensor:
+    def residual(self, x_td: Tensor, y_to: Tensor) -> Tensor:
         """What the prediction from x leaves of y, shape (t, o)."""
-        left_to = y_to - x_td @ self.weight_do - self.bias_o
+        residual_to = y_to - x_td @ self.weight_do - self.bias_o
         if self.units:
             hidden_th = torch.addmm(self.hidden_bias_h, x_td, self.hidden_dh).relu_()
-            left_to = left_to.addmm_(hidden_th, self.out_ho, alpha=-1)
-        return left_to
+            residual_to = residual_to.addmm_(hidden_th, self.out_ho, alpha=-1)
+        return residual_to

@@ -15,23 +15,25 @@ PAIRS_PER_FEATURE = 10
 """Training pairs a feature, where the size is ours to choose: a change planted in SmolLM2 was
 missed at 27 and sometimes found at 10 (docs/how-it-works.md)."""
 MIN_PAIRS_PER_FEATURE = 5
-LEAST_FEATURES = 128
-EPOCHS, LEAST_STEPS, MOST_STEPS = 15, 1_000, 10_000
+MIN_FEATURES = 128
+EPOCHS, MIN_STEPS, MAX_STEPS = 15, 1_000, 10_000
 
 
-def schedule(settings: Settings, count: int) -> TrainingConfig:
+def choose_training_config(settings: Settings, count: int) -> TrainingConfig:
     """How a dictionary is trained on `count` pairs."""
     batch = min(settings.batch_size, count)
-    steps = settings.steps or min(max(EPOCHS * count // batch, LEAST_STEPS), MOST_STEPS)
+    steps = settings.steps or min(max(EPOCHS * count // batch, MIN_STEPS), MAX_STEPS)
     return TrainingConfig(steps, batch, settings.learning_rate)
 
 
 def features(settings: Settings, count: int) -> int:
     """How many features a dictionary for `count` training pairs has."""
-    return settings.features or max(LEAST_FEATURES, count // PAIRS_PER_FEATURE // 32 * 32)
+    return settings.features or max(MIN_FEATURES, count // PAIRS_PER_FEATURE // 32 * 32)
 
 
-def size(settings: Settings, count: int, width_a: int, width_b: int) -> CrosscoderConfig:
+def choose_crosscoder_config(
+    settings: Settings, count: int, width_a: int, width_b: int
+) -> CrosscoderConfig:
     """The dictionary for `count` training pairs.
 
     Raises `InsufficientData` when they are too few, saying how many are needed.

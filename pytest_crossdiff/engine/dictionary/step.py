@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from pytest_crossdiff.engine.dictionary.crosscoder import Outputs, minus
+from pytest_crossdiff.engine.dictionary.crosscoder import Outputs, residuals
 from pytest_crossdiff.engine.sparse import kernels
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Inputs, View
-    from pytest_crossdiff.engine.sparse.kernels import Active
+    from pytest_crossdiff.engine.sparse.kernels import ActiveFeatures
 
 AUX_WEIGHT = 1 / 32
 
@@ -45,48 +45,50 @@ def squared_error(errors: Outputs) -> Tensor:
     return torch.stack([torch.linalg.vector_norm(e) ** 2 for e in errors if e is not None]).sum()
 
 
-def errors_of(model: Crosscoder, x: Inputs, on: Active) -> Outputs:
+def reconstruction_errors(model: Crosscoder, x: Inputs, active: ActiveFeatures) -> Outputs:
     """Target minus what the active features make of it."""
-    views, decode = model.config.views, _products(on.value.device).decode
-    made = [decode(on, model.rows(view, "dec"), view.features) for view in views]
-    return minus(x, model.with_bias(made))
+    views, decode = model.config.views, _products(active.value.device).decode
+    made = [decode(active, model.rows(view, "dec"), view.features) for view in views]
+    return residuals(x, model.with_bias(made))
 
 
-def set_gradients(model: Crosscoder, x: Inputs, errors: Outputs, on: Active, size: int) -> None:
+def set_gradients(
+    model: Crosscoder, x: Inputs, errors: Outputs, active: ActiveFeatures, size: int
+) -> None:
     """Set every parameter's gradient of Σ error² / size."""
-    views, products = model.config.views, _products(on.value.device)
+    views, products = model.config.views, _products(active.value.device)
     grads = [e * (-2 / size) for e in errors if e is not None]
-    grad_n = torch.zeros_like(on.value)
+    grad_n = torch.zeros_like(active.value)
     for view, grad_td in zip(views, grads, strict=True):
-        grad_n += products.dots(on, model.rows(view, "dec"), grad_td, view.features)
-    grad_n *= on.value > 0
+        grad_n += products.dots(active, model.rows(view, "dec"), grad_td, view.features)
+    grad_n *= active.value > 0
     for view, grad_td in zip(views, grads, strict=True):
-        products.outer(on, on.value, grad_td, view.features, _gradient(model, view, "dec"))
+        products.outer(active, active.value, grad_td, view.features, _gradient(model, view, "dec"))
         read_td = model.read(x, view)
-        products.outer(on, grad_n, read_td, view.features, _gradient(model, view, "enc"))
-    model.enc_bias_m.grad = torch.segment_reduce(grad_n, "sum", offsets=on.starts)
+        products.outer(active, grad_n, read_td, view.features, _gradient(model, view, "enc"))
+    model.enc_bias_m.grad = torch.segment_reduce(grad_n, "sum", offsets=active.starts)
     model.dec_bias_a.grad, model.dec_bias_b.grad = (g.sum(0) for g in grads[:2])
 
 
-class Dead(NamedTuple):
+class DeadFeatures(NamedTuple):
     """Dead features: `indices` into m, ascending, shape (v,), and which of them each view has."""
 
     indices: Tensor
     within: tuple[slice, ...]
 
 
-def dead_features(model: Crosscoder, dead_m: Tensor) -> Dead | None:
+def dead_features(model: Crosscoder, dead_m: Tensor) -> DeadFeatures | None:
     """The features where the mask is set; None where it is nowhere."""
     indices = dead_m.nonzero().flatten().cpu()
     if not len(indices):
         return None
     ends = [[v.features.start, v.features.stop] for v in model.config.views]
     within = tuple(slice(*torch.searchsorted(indices, torch.tensor(end)).tolist()) for end in ends)
-    return Dead(indices.to(dead_m.device), within)
+    return DeadFeatures(indices.to(dead_m.device), within)
 
 
 def add_auxiliary(
-    model: Crosscoder, x: Inputs, errors: Outputs, pre_mt: Tensor, dead: Dead, size: int
+    model: Crosscoder, x: Inputs, errors: Outputs, pre_mt: Tensor, dead: DeadFeatures, size: int
 ) -> None:
     """AuxK (Gao et al. 2024, A.2): the dead features reconstruct what the living leave, with the
     largest of their pre-activations on each token.  Adds AUX_WEIGHT times that loss's gradient.
@@ -105,8 +107,8 @@ def add_auxiliary(
     for view, at, rows in places:
         dec, error_td = model.weights(view, "dec"), errors[view.target]
         assert error_td is not None
-        left_td = error_td - f_tv[:, at] @ dec[rows]
-        grad_td = left_td * (-2 * AUX_WEIGHT / size)
+        residual_td = error_td - f_tv[:, at] @ dec[rows]
+        grad_td = residual_td * (-2 * AUX_WEIGHT / size)
         _add_rows(dec, rows, f_tv[:, at].T @ grad_td)
         grad_tv[:, at] += grad_td @ dec[rows].T
     grad_tv *= kept_tv

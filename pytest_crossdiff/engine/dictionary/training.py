@@ -20,12 +20,12 @@ from torch import Tensor
 from pytest_crossdiff.engine.dictionary.step import (
     add_auxiliary,
     dead_features,
-    errors_of,
+    reconstruction_errors,
     set_gradients,
     squared_error,
 )
 from pytest_crossdiff.engine.dictionary.trained import CHECKPOINT
-from pytest_crossdiff.engine.dictionary.training_inputs import Feed
+from pytest_crossdiff.engine.dictionary.training_inputs import TrainingInputs
 from pytest_crossdiff.engine.sparse.kernels import select
 from pytest_crossdiff.errors import ActivationError
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.activations.pairs import Pairs
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Inputs
-    from pytest_crossdiff.engine.dictionary.step import Dead
+    from pytest_crossdiff.engine.dictionary.step import DeadFeatures
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
@@ -45,7 +45,7 @@ WARM_UP, ANNEAL, COOL_DOWN = 0.05, 0.2, 0.2
 """Shares of the steps: learning rate rising, k falling from 4 k to k, learning rate falling."""
 DEAD_TOKENS = 65_536
 """A feature that hasn't fired on this many tokens drawn is dead."""
-LOOK_EVERY = 16
+CHECK_INTERVAL = 16
 """Steps between two looks at losses and dead features; each look waits for the device."""
 WINDOW = 1 << 20
 """Pairs that are shuffled together; bounds how far apart on disk a batch's rows lie."""
@@ -78,17 +78,17 @@ class Trainer:
         device = model.enc_bias_m.device
         self.idle_m = torch.zeros(model.config.features, dtype=torch.long, device=device)
         """Steps since each feature last fired."""
-        self._dead: Dead | None = None
-        self._cuts: Tensor | None = None
+        self._dead: DeadFeatures | None = None
+        self._thresholds: Tensor | None = None
         self._pre_mt = torch.empty(model.config.features, 0, device=device)
 
     def train_step(self, x_ta: Tensor, x_tb: Tensor) -> None:
         """One step on normalised activations; `read_losses` tells its loss."""
         with torch.no_grad():
-            self.learn(self.model.inputs(x_ta, x_tb))
+            self.step_on_inputs(self.model.inputs(x_ta, x_tb))
 
     @torch.no_grad()
-    def learn(self, x: Inputs) -> None:
+    def step_on_inputs(self, x: Inputs) -> None:
         """The same on what the model reads."""
         model, done = self.model, self.step / self.config.steps
         tokens, size = len(x.a_ta), x.a_ta.numel() + x.b_tb.numel()
@@ -96,10 +96,10 @@ class Trainer:
             self._pre_mt = self._pre_mt.new_empty(len(self._pre_mt), tokens)
         pre_mt = model.pre_activations(x, self._pre_mt)
         counts = [(group, int(k * _anneal(done) * tokens)) for group, k in model.config.budgets]
-        on, cuts = select(pre_mt, model.decoder_norms(), counts, self._cuts)
-        errors = errors_of(model, x, on)
-        set_gradients(model, x, errors, on, size)
-        if self.step % LOOK_EVERY == 0:
+        active, thresholds = select(pre_mt, model.decoder_norms(), counts, self._thresholds)
+        errors = reconstruction_errors(model, x, active)
+        set_gradients(model, x, errors, active, size)
+        if self.step % CHECK_INTERVAL == 0:
             self._dead = dead_features(model, self.idle_m * tokens >= DEAD_TOKENS)
         if self._dead is not None:
             add_auxiliary(model, x, errors, pre_mt, self._dead, size)
@@ -108,11 +108,13 @@ class Trainer:
             group["lr"] = self.config.learning_rate * _rate(done)
         self.optimiser.step()
         self.idle_m += 1
-        self.idle_m *= on.fired() == 0
+        self.idle_m *= active.firing_counts() == 0
         if done >= ANNEAL:  # the threshold of inference: a running mean of the batch's cut
-            mean = torch.where(model.threshold.any(), 0.99 * model.threshold + 0.01 * cuts, cuts)
+            mean = torch.where(
+                model.threshold.any(), 0.99 * model.threshold + 0.01 * thresholds, thresholds
+            )
             model.threshold.copy_(mean)
-        self._cuts = cuts
+        self._thresholds = thresholds
         self.step += 1
         self._unread.append(squared_error(errors) / size)
 
@@ -221,15 +223,15 @@ def train(
             trainer.load(entry.path / CHECKPOINT)
     saved = time.monotonic()
     config, first = trainers[0].config, min(trainer.step for trainer in trainers)
-    feed = Feed(trainers[0].model, pairs, device)
+    training_inputs = TrainingInputs(trainers[0].model, pairs, device)
     with progress.phase("train crosscoder", config.steps, "step") as bar:
         bar.advance(first)
         for step, chosen in enumerate(batches(pairs.training(), config, first), first):
-            x = feed(chosen)
+            x = training_inputs(chosen)
             for trainer in trainers:
                 if trainer.step == step:
-                    trainer.learn(x)
-                if (step + 1) % LOOK_EVERY == 0 or step + 1 == config.steps:
+                    trainer.step_on_inputs(x)
+                if (step + 1) % CHECK_INTERVAL == 0 or step + 1 == config.steps:
                     trainer.read_losses()
             bar.advance(1, *(f"loss {loss:.3f}" for loss in trainers[0].loss[-1:]))
             if time.monotonic() - saved > CHECKPOINT_SECONDS:

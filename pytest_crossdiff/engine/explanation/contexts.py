@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.corpus.documents import Document
     from pytest_crossdiff.engine.corpus.sampling import Piece
 
-    Other: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.floating]]
+    OtherActivations: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 
-REACH = 100
+CONTEXT_CHARACTERS = 100
 """Characters of text shown on either side of the token."""
-TOP, ALIKE, BANDS, TOKENS, FIRING = 5, 2, ((75, 50), (50, 25), (25, 0)), 8, 256
+TOP, MAX_SAME_TOKEN, BANDS, TOKENS, FIRING = 5, 2, ((75, 50), (50, 25), (25, 0)), 8, 256
 
 
 @dataclass(frozen=True)
-class Places:
+class HeldoutTokens:
     """The text behind the held-out pairs, as one model's tokenizer divides it."""
 
     pieces: Sequence[Piece]
@@ -50,7 +50,7 @@ class Places:
         rows_n: NDArray[np.int64],
         pieces: Sequence[Piece],
         documents: Sequence[Document],
-    ) -> Places:
+    ) -> HeldoutTokens:
         """The places of `rows_n` of a harvest."""
         columns = (harvest.piece_n, harvest.starts_n, harvest.ends_n)
         return cls(pieces, documents, *(column[rows_n] for column in columns))
@@ -109,7 +109,7 @@ class Places:
     def _reach(self, i: int) -> tuple[int, int]:
         """The first and last character that are shown with place i."""
         start, end = int(self.starts_n[i]), int(self.ends_n[i])
-        return max(0, start - REACH), min(len(self.text(i)), end + REACH)
+        return max(0, start - CONTEXT_CHARACTERS), min(len(self.text(i)), end + CONTEXT_CHARACTERS)
 
     def firing(self, i: int, activation: float) -> Firing:
         piece = self.pieces[int(self.piece_n[i])]
@@ -123,7 +123,7 @@ def _rounded(value: float) -> float:
 
 
 def contexts(
-    places: Places, activation_n: NDArray[np.float32], other: Other
+    heldout_tokens: HeldoutTokens, activation_n: NDArray[np.float32], other: OtherActivations
 ) -> tuple[Context, ...]:
     """The strongest places, each from another piece of text, then one of each quarter of the range:
     what a feature does at its top often isn't what it does on the whole.
@@ -135,69 +135,76 @@ def contexts(
     order = fires[np.argsort(-activation_n[fires], kind="stable")]
     texts: set[str] = set()
     strong = order[activation_n[order] >= activation_n.max(initial=0.0) / 2]
-    top = _varied(places, strong, texts)
-    top += itertools.islice(_fresh(places, order, texts), TOP - len(top))
+    top = _diverse_top(heldout_tokens, strong, texts)
+    top += itertools.islice(_fresh(heldout_tokens, order, texts), TOP - len(top))
     chosen = dict.fromkeys(sorted(top, key=lambda i: -activation_n[i]), "top")
     for high, low in BANDS:
         band = order[len(order) * (100 - high) // 100 : max(1, len(order) * (100 - low) // 100)]
-        for i in _fresh(places, (j for j in band if j not in chosen), texts):
+        for i in _fresh(heldout_tokens, (j for j in band if j not in chosen), texts):
             chosen[i] = f"{low}-{high} %"
             break
     if not chosen:
         return ()
-    around = {i: places.around(i) for i in chosen}
+    around = {i: heldout_tokens.around(i) for i in chosen}
     rows = np.unique(np.concatenate(list(around.values())))
     read = dict(zip(rows.tolist(), other(rows).tolist(), strict=True))
     others = {i: {j: read[j] for j in shown.tolist()} for i, shown in around.items()}
-    return tuple(places.context(i, activation_n, others[i], band) for i, band in chosen.items())
+    return tuple(
+        heldout_tokens.context(i, activation_n, others[i], band) for i, band in chosen.items()
+    )
 
 
-def firing(places: Places, activation_n: NDArray[np.float32]) -> tuple[Firing, ...]:
+def firing(heldout_tokens: HeldoutTokens, activation_n: NDArray[np.float32]) -> tuple[Firing, ...]:
     """Where it fires, for finding it again: at most FIRING places, those of the least `rank`, so
     that another run that fires on the same places keeps the same ones.
     """
     found = [
-        places.firing(i, float(activation_n[i])) for i in np.flatnonzero(activation_n > 0).tolist()
+        heldout_tokens.firing(i, float(activation_n[i]))
+        for i in np.flatnonzero(activation_n > 0).tolist()
     ]
     return tuple(sorted(found, key=lambda f: f.rank)[:FIRING])
 
 
 def _fresh(
-    places: Places, candidates: NDArray[np.int64] | Iterator[int], seen: set[str]
+    heldout_tokens: HeldoutTokens, candidates: NDArray[np.int64] | Iterator[int], seen: set[str]
 ) -> Iterator[int]:
     """Candidates whose piece of text isn't in `seen` yet; adds what it gives out."""
     for i in candidates:
-        text = places.text(int(i))
+        text = heldout_tokens.text(int(i))
         if text not in seen:
             seen.add(text)
             yield int(i)
 
 
-def _varied(places: Places, order: NDArray[np.int64], seen: set[str]) -> list[int]:
+def _diverse_top(
+    heldout_tokens: HeldoutTokens, order: NDArray[np.int64], seen: set[str]
+) -> list[int]:
     """At most TOP of `order`, none from a piece of text that is `seen`, no token more than ALIKE
     times.
     """
     shown: Counter[str] = Counter()
     top: list[int] = []
     for i in order.tolist():
-        name, text = places.names[i], places.text(i)
-        if len(top) < TOP and text not in seen and shown[name] < ALIKE:
+        name, text = heldout_tokens.names[i], heldout_tokens.text(i)
+        if len(top) < TOP and text not in seen and shown[name] < MAX_SAME_TOKEN:
             seen.add(text)
             shown[name] += 1
             top.append(i)
     return top
 
 
-def token_counts(places: Places, activation_n: NDArray[np.float32]) -> tuple[TokenCount, ...]:
+def token_counts(
+    heldout_tokens: HeldoutTokens, activation_n: NDArray[np.float32]
+) -> tuple[TokenCount, ...]:
     """The token texts that it fires on most, by summed activation times the share of their
     occurrences on which it fires.
     """
     weight: defaultdict[str, float] = defaultdict(float)
     fired: Counter[str] = Counter()
     for i in np.flatnonzero(activation_n > 0).tolist():
-        name = places.names[i]
+        name = heldout_tokens.names[i]
         weight[name] += activation_n[i]
         fired[name] += 1
-    occurs = places.occurs
-    telling = sorted(weight, key=lambda t: -weight[t] * fired[t] / occurs[t])
-    return tuple(TokenCount(t, fired[t], occurs[t]) for t in telling[:TOKENS])
+    occurs = heldout_tokens.occurs
+    distinctive = sorted(weight, key=lambda t: -weight[t] * fired[t] / occurs[t])
+    return tuple(TokenCount(t, fired[t], occurs[t]) for t in distinctive[:TOKENS])

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_crossdiff.engine.explanation.contexts import Places
+    from pytest_crossdiff.engine.explanation.contexts import HeldoutTokens
 
-NEAR = 5
+WINDOW_WORDS = 5
 """Words on either side of a token that are near it."""
 WORDS, LEAST_COUNT, LEAST_LIFT = 8, 3, 2.0
 """Words that are named; how often one must stand near the firing, in as many pieces of text, and
@@ -41,7 +41,7 @@ class _Word(NamedTuple):
 
 
 def describe(
-    places: Places, slices: Sequence[str], activations: Sequence[NDArray[np.float32]]
+    heldout_tokens: HeldoutTokens, slices: Sequence[str], activations: Sequence[NDArray[np.float32]]
 ) -> list[Description]:
     """For each array of activations over the same places, shape (n): what sets it off.
 
@@ -50,12 +50,14 @@ def describe(
     """
     if not activations:
         return []
-    texts = _Words(places)
-    slice_n = np.array([slices[places.pieces[i].document] for i in places.piece_n.tolist()])
+    texts = _Words(heldout_tokens)
+    slice_n = np.array(
+        [slices[heldout_tokens.pieces[i].document] for i in heldout_tokens.piece_n.tolist()]
+    )
     return [
         Description(
-            words=texts.telling(activation_n),
-            positions=_positions(places, activation_n > 0),
+            words=texts.distinctive_words(activation_n),
+            positions=_positions(heldout_tokens, activation_n > 0),
             slices=_slices(slice_n, activation_n > 0),
         )
         for activation_n in activations
@@ -65,16 +67,16 @@ def describe(
 class _Words:
     """The words of the held-out pieces, and those near each place."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, heldout_tokens: HeldoutTokens) -> None:
+        self._places = heldout_tokens
         self._of_piece: dict[int, list[_Word]] = {}
-        for i in np.unique(places.piece_n, return_index=True)[1].tolist():
-            text = places.text(i)
+        for i in np.unique(heldout_tokens.piece_n, return_index=True)[1].tolist():
+            text = heldout_tokens.text(i)
             found = (_Word(m[0].casefold(), m.start(), m.end()) for m in _WORD.finditer(text))
-            self._of_piece[int(places.piece_n[i])] = list(found)
+            self._of_piece[int(heldout_tokens.piece_n[i])] = list(found)
         self._total = Counter(w.word for words in self._of_piece.values() for w in words)
 
-    def telling(self, activation_n: NDArray[np.float32]) -> tuple[tuple[str, float], ...]:
+    def distinctive_words(self, activation_n: NDArray[np.float32]) -> tuple[tuple[str, float], ...]:
         """The words that stand near the firing more often than in the text on the whole, with their
         lift: (share of the words near, each for as much as the activation is strong) / (share of
         all words, one added to the count).
@@ -105,19 +107,21 @@ class _Words:
             words = self._of_piece[piece]
             first = bisect_left(words, int(self._places.starts_n[i]) + 1, key=lambda w: w.end)
             last = bisect_left(words, int(self._places.ends_n[i]), key=lambda w: w.start)
-            for number in range(max(0, first - NEAR), min(len(words), last + NEAR)):
+            for number in range(max(0, first - WINDOW_WORDS), min(len(words), last + WINDOW_WORDS)):
                 strongest[piece, number] = max(strongest[piece, number], activation)
         for (piece, number), activation in strongest.items():
             yield piece, self._of_piece[piece][number].word, activation
 
 
-def _positions(places: Places, fires_n: NDArray[np.bool_]) -> tuple[float, ...]:
+def _positions(heldout_tokens: HeldoutTokens, fires_n: NDArray[np.bool_]) -> tuple[float, ...]:
     """The share of the firing in each tenth of the pieces, by characters; () without any."""
     fired = np.flatnonzero(fires_n)
     if not len(fired):
         return ()
-    lengths = np.array([len(places.text(i)) for i in fired.tolist()])
-    tenth = np.minimum(places.starts_n[fired] * TENTHS // np.maximum(1, lengths), TENTHS - 1)
+    lengths = np.array([len(heldout_tokens.text(i)) for i in fired.tolist()])
+    tenth = np.minimum(
+        heldout_tokens.starts_n[fired] * TENTHS // np.maximum(1, lengths), TENTHS - 1
+    )
     return tuple(round(s, 4) for s in (np.bincount(tenth, minlength=TENTHS) / len(fired)).tolist())
 
 

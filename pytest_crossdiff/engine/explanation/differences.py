@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_crossdiff.engine.explanation.contexts import Places, contexts, firing, token_counts
+from pytest_crossdiff.engine.explanation.contexts import (
+    HeldoutTokens,
+    contexts,
+    firing,
+    token_counts,
+)
 from pytest_crossdiff.results.difference import Description, Difference
 from pytest_crossdiff.results.recurrence import majority
 from pytest_crossdiff.sides import SIDES
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.verification.grouping import Group
     from pytest_crossdiff.engine.verification.heldout import Heldout
-    from pytest_crossdiff.engine.verification.verify import Verified
+    from pytest_crossdiff.engine.verification.verify import Verification
     from pytest_crossdiff.results.difference import Feature, Kind
     from pytest_crossdiff.sides import Side
 
@@ -34,7 +39,7 @@ BINS = 20
 
 def find(
     grouped: Mapping[Side, Sequence[Group]],
-    verified: Sequence[Verified],
+    verified: Sequence[Verification],
     pairs: Pairs,
     pieces: Sequence[Piece],
     documents: Sequence[Document],
@@ -46,21 +51,21 @@ def find(
     found: list[Difference] = []
     for side in SIDES:
         owner = pairs.b if side == "candidate" else pairs.a
-        places = Places.of(owner.harvest, owner.rows_n[heldout], pieces, documents)
+        heldout_tokens = HeldoutTokens.of(owner.harvest, owner.rows_n[heldout], pieces, documents)
         made = [
-            _difference(group, verified, side, places, pairs.group_n[heldout])
+            _difference(group, verified, side, heldout_tokens, pairs.group_n[heldout])
             for group in grouped[side]
         ]
         made.sort(key=lambda d: (not d.confirmed, -d.strength))
-        found += (d.named(f"{side[0].upper()}{i + 1}") for i, d in enumerate(made))
+        found += (d.with_id(f"{side[0].upper()}{i + 1}") for i, d in enumerate(made))
     return tuple(found)
 
 
 def _difference(
     group: Group,
-    verified: Sequence[Verified],
+    verified: Sequence[Verification],
     side: Side,
-    places: Places,
+    heldout_tokens: HeldoutTokens,
     group_n: NDArray[np.int32],
 ) -> Difference:
     of = group.strengths
@@ -103,18 +108,22 @@ def _difference(
         density=float(fires_n.mean()),
         peak=peak,
         documents=len(np.unique(group_n[fires_n])),
-        tokens=token_counts(places, activation_n),
-        contexts=contexts(places, activation_n, lambda rows: held.other(part, rows) @ unit_p),
+        tokens=token_counts(heldout_tokens, activation_n),
+        contexts=contexts(
+            heldout_tokens, activation_n, lambda rows: held.other(part, rows) @ unit_p
+        ),
         histogram=tuple(
             np.histogram(activation_n[fires_n], BINS, (0.0, max(peak, 1e-9)))[0].tolist()
         ),
-        firing=firing(places, _joint(group, verified, side)),
+        firing=firing(heldout_tokens, _mean_activation(group, verified, side)),
         description=Description(),
         latent_scaling=tuple(map(float, ratios)) if np.isfinite(ratios).all() else (),
     )
 
 
-def _joint(group: Group, verified: Sequence[Verified], side: Side) -> NDArray[np.float32]:
+def _mean_activation(
+    group: Group, verified: Sequence[Verification], side: Side
+) -> NDArray[np.float32]:
     """Its activation on average over the dictionaries that have it: what another training's
     dictionaries find on average is more like it than like any single one.
     """

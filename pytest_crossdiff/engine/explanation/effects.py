@@ -14,7 +14,7 @@ import torch
 
 from pytest_crossdiff.engine.activations.passages import Passages
 from pytest_crossdiff.engine.explanation.intervention import record, replay
-from pytest_crossdiff.engine.explanation.steering import listed, promoted, write
+from pytest_crossdiff.engine.explanation.steering import generate_steered, promoted, readable_tokens
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.results.difference import Effect
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from pytest_crossdiff.engine.activations.pairs import Scale, Side
+    from pytest_crossdiff.engine.activations.pairs import Scale, SideActivations
     from pytest_crossdiff.engine.activations.passages import Batch
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.explanation.intervention import Recording
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 
 PIECES = 8
 """Pieces of text in which a difference is taken away, at most."""
-SHARE = 0.06
+TOKEN_BUDGET_SHARE = 0.06
 """Tokens read here, as a share of those harvested; a pass that runs anew from the hook point counts
 for as much of its blocks as it runs."""
-PEAKS, STEERED = 5, 2.0
+PEAKS, STEERING_FACTOR = 5, 2.0
 """A difference is added as it is, on average, at so many of its strongest places, so many times."""
 AT_ONCE = 64
 """Places whose distributions are compared at once."""
 
 
-class Acting(NamedTuple):
+class DifferenceFeatures(NamedTuple):
     """A difference in its owner: its features' activations, shape (n, q), and their directions,
     shape (q, d), in normalised units (see `activations.Scale`).
     """
@@ -62,7 +62,7 @@ class Acting(NamedTuple):
         return np.asarray(self.f_nq @ lengths_q, dtype=np.float32)
 
 
-class Found(NamedTuple):
+class MeasuredEffect(NamedTuple):
     """The effect of a difference, None where it wasn't measured, and the tokens that its direction
     makes likelier and less likely.
     """
@@ -74,15 +74,15 @@ class Found(NamedTuple):
 
 def measure(
     loaded: LoadedModel,
-    owner: Side,
+    owner: SideActivations,
     heldout_n: NDArray[np.int64],
     pieces: Sequence[Piece],
-    differences: Sequence[Acting],
+    differences: Sequence[DifferenceFeatures],
     *,
     chat_template: str,
     label: str,
     progress: Progress,
-) -> list[Found]:
+) -> list[MeasuredEffect]:
     """The effects of `differences` of one model, the strongest first, on held-out text.
 
     loaded: that model, with its head where it has one.  owner, heldout_n: its part of the pairs and
@@ -97,10 +97,10 @@ def measure(
         owner.harvest.piece_n[rows_n],
         [fires_n & text.readable_n for fires_n in fires_dn],
         text.order,
-        budget=SHARE * len(owner.harvest),
+        budget=TOKEN_BUDGET_SHARE * len(owner.harvest),
         share=share,
     )
-    sums = [_Sums() for _ in differences]
+    sums = [_ChangeSums() for _ in differences]
     batches = [
         (batch, sorted({number for piece in batch.pieces for number in plan[piece]}))
         for batch in text.batches(plan)
@@ -110,19 +110,25 @@ def measure(
         for batch, numbers in batches:
             recorded = record(loaded, batch.ids_bp, batch.mask_bp)
             for number in numbers:
-                acting = differences[number]
-                for change, fires_k in _without(acting, loaded, recorded, batch, owner.scale):
+                difference_features = differences[number]
+                for change, fires_k in _ablate(
+                    difference_features, loaded, recorded, batch, owner.scale
+                ):
                     sums[number].add(change, fires_k)
                 bar.advance()
     peaks = [_peak(difference) / owner.scale.factor for difference in differences]
-    prompt, plain, written = write(loaded, text, [STEERED * peak for peak in peaks])
+    prompt, plain, written = generate_steered(
+        loaded, text, [STEERING_FACTOR * peak for peak in peaks]
+    )
     return [
-        Found(of.effect(loaded, prompt, plain, steered), *likely)
+        MeasuredEffect(of.effect(loaded, prompt, plain, steered), *likely)
         for of, steered, likely in zip(sums, written, promoted(loaded, peaks), strict=True)
     ]
 
 
-def predicted(loaded: LoadedModel, owner: Side, differences: Sequence[Acting]) -> list[Found]:
+def prediction_effects(
+    loaded: LoadedModel, owner: SideActivations, differences: Sequence[DifferenceFeatures]
+) -> list[MeasuredEffect]:
     """Of differences of what a model predicts: the words that each makes likelier and less likely.
     There is nothing behind them that they could have an effect on.
     """
@@ -131,7 +137,11 @@ def predicted(loaded: LoadedModel, owner: Side, differences: Sequence[Acting]) -
     for difference in differences:
         peak_d = _peak(difference) / owner.scale.factor
         found.append(
-            Found(None, loaded.predictions.raised(peak_d), loaded.predictions.raised(-peak_d))
+            MeasuredEffect(
+                None,
+                loaded.predictions.promoted_tokens(peak_d),
+                loaded.predictions.promoted_tokens(-peak_d),
+            )
         )
     return found
 
@@ -171,61 +181,70 @@ def choose(
     return plan
 
 
-class _Change(NamedTuple):
+class _OutputChange(NamedTuple):
     """How a model's output changes when a difference is taken away: how far at each place, and by
     how much each token's probability falls, summed over the places, each for as much as is taken
     away there; None without a head.
     """
 
-    far_k: Tensor
-    fall_v: Tensor | None
+    divergence_k: Tensor
+    probability_drop_v: Tensor | None
 
 
-def _without(
-    acting: Acting, loaded: LoadedModel, recorded: Recording, batch: Batch, scale: Scale
-) -> Iterator[tuple[_Change, NDArray[np.bool_]]]:
+def _ablate(
+    difference_features: DifferenceFeatures,
+    loaded: LoadedModel,
+    recorded: Recording,
+    batch: Batch,
+    scale: Scale,
+) -> Iterator[tuple[_OutputChange, NDArray[np.bool_]]]:
     """For each piece of a batch in which a difference fires: the change when it is taken away, and
     at which of the places it fires.
     """
-    removed = [_contribution(acting, pairs_k) / scale.factor for _, pairs_k in batch.places]
+    removed = [
+        _contribution(difference_features, pairs_k) / scale.factor for _, pairs_k in batch.places
+    ]
     change_bpd = torch.zeros(*batch.ids_bp.shape, loaded.width)
     for row, (at_k, _) in enumerate(batch.places):
         change_bpd[row, at_k] = -removed[row]
     out_bpx = replay(loaded, recorded, change_bpd)
     for row, (at_k, pairs_k) in enumerate(batch.places):
-        fires_k = acting.fires_n[pairs_k]
+        fires_k = difference_features.fires_n[pairs_k]
         if fires_k.any():
             plain_kx, weight_k = recorded.out[row, at_k], removed[row].norm(dim=1)
             yield _compare(plain_kx, out_bpx[row, at_k], weight_k, loaded.head), fires_k
 
 
-def _contribution(acting: Acting, pairs_k: NDArray[np.int64]) -> Tensor:
+def _contribution(difference_features: DifferenceFeatures, pairs_k: NDArray[np.int64]) -> Tensor:
     """Σ f_i d_i at the given pairs, shape (k, d)."""
-    return torch.from_numpy(acting.f_nq[pairs_k]) @ acting.directions_qd.float().cpu()
+    return (
+        torch.from_numpy(difference_features.f_nq[pairs_k])
+        @ difference_features.directions_qd.float().cpu()
+    )
 
 
-def _peak(acting: Acting) -> Tensor:
+def _peak(difference_features: DifferenceFeatures) -> Tensor:
     """The mean contribution at the strongest places, shape (d)."""
-    d_qd = acting.directions_qd.float().cpu().numpy()
-    squares_n = ((acting.f_nq @ (d_qd @ d_qd.T)) * acting.f_nq).sum(1)
-    return _contribution(acting, np.argsort(-squares_n, kind="stable")[:PEAKS]).mean(0)
+    d_qd = difference_features.directions_qd.float().cpu().numpy()
+    squares_n = ((difference_features.f_nq @ (d_qd @ d_qd.T)) * difference_features.f_nq).sum(1)
+    return _contribution(difference_features, np.argsort(-squares_n, kind="stable")[:PEAKS]).mean(0)
 
 
-class _Sums:
+class _ChangeSums:
     """Running sums of a change, where a difference fires and elsewhere."""
 
     def __init__(self) -> None:
         self._sum, self._count = [0.0, 0.0], [0, 0]
-        self._fall_v: Tensor | None = None
+        self._probability_drop_v: Tensor | None = None
 
-    def add(self, change: _Change, fires_k: NDArray[np.bool_]) -> None:
+    def add(self, change: _OutputChange, fires_k: NDArray[np.bool_]) -> None:
         where = torch.from_numpy(fires_k)
-        for i, part in enumerate((change.far_k[where], change.far_k[~where])):
+        for i, part in enumerate((change.divergence_k[where], change.divergence_k[~where])):
             self._sum[i] += float(part.sum(dtype=torch.float64))
             self._count[i] += len(part)
-        if change.fall_v is not None:
-            before = 0.0 if self._fall_v is None else self._fall_v
-            self._fall_v = before + change.fall_v
+        if change.probability_drop_v is not None:
+            before = 0.0 if self._probability_drop_v is None else self._probability_drop_v
+            self._probability_drop_v = before + change.probability_drop_v
 
     def effect(self, loaded: LoadedModel, prompt: str, plain: str, steered: str) -> Effect | None:
         if not self._count[0]:
@@ -241,29 +260,33 @@ class _Sums:
             elsewhere=elsewhere,
             firing_tokens=self._count[0],
             elsewhere_tokens=self._count[1],
-            raised=() if self._fall_v is None else listed(loaded, self._fall_v),
-            lowered=() if self._fall_v is None else listed(loaded, -self._fall_v),
+            raised=()
+            if self._probability_drop_v is None
+            else readable_tokens(loaded, self._probability_drop_v),
+            lowered=()
+            if self._probability_drop_v is None
+            else readable_tokens(loaded, -self._probability_drop_v),
             prompt=prompt,
             plain=plain,
             steered=steered,
         )
 
 
-def _compare(plain_kx: Tensor, changed_kx: Tensor, weight_k: Tensor, head: Head) -> _Change:
+def _compare(plain_kx: Tensor, changed_kx: Tensor, weight_k: Tensor, head: Head) -> _OutputChange:
     """The change from `plain_kx` to `changed_kx`, on the CPU.
 
     With a head x are logits, and its size is KL(plain ‖ changed) in nats; else it is
     ‖changed - plain‖ / ‖plain‖.
     """
-    far: list[Tensor] = []
-    fall_v = torch.zeros(plain_kx.shape[-1]) if head else None
+    divergences: list[Tensor] = []
+    probability_drop_v = torch.zeros(plain_kx.shape[-1]) if head else None
     for at in range(0, len(plain_kx), AT_ONCE):
         plain, changed = (x[at : at + AT_ONCE].float() for x in (plain_kx, changed_kx))
-        if fall_v is None:
-            far.append((changed - plain).norm(dim=-1) / plain.norm(dim=-1).clamp(min=1e-30))
+        if probability_drop_v is None:
+            divergences.append((changed - plain).norm(dim=-1) / plain.norm(dim=-1).clamp(min=1e-30))
             continue
         log_p, log_q = plain.log_softmax(-1), changed.log_softmax(-1)
         p, q = log_p.exp(), log_q.exp()
-        far.append(torch.where(p == 0.0, 0.0, p * (log_p - log_q)).sum(-1).clamp(min=0.0))
-        fall_v += (weight_k[at : at + AT_ONCE].to(p.device) @ (p - q)).cpu()
-    return _Change(torch.cat(far).cpu(), fall_v)
+        divergences.append(torch.where(p == 0.0, 0.0, p * (log_p - log_q)).sum(-1).clamp(min=0.0))
+        probability_drop_v += (weight_k[at : at + AT_ONCE].to(p.device) @ (p - q)).cpu()
+    return _OutputChange(torch.cat(divergences).cpu(), probability_drop_v)

@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_crossdiff.engine.explanation.contexts import Places
+from pytest_crossdiff.engine.explanation.contexts import HeldoutTokens
 from pytest_crossdiff.engine.explanation.description import describe
-from pytest_crossdiff.engine.explanation.effects import Acting, measure, predicted
+from pytest_crossdiff.engine.explanation.effects import (
+    DifferenceFeatures,
+    measure,
+    prediction_effects,
+)
 from pytest_crossdiff.engine.models.loaded import load_configured
 from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_crossdiff.engine.activations import pairs as activations
-    from pytest_crossdiff.engine.activations.pairs import Pairs
-    from pytest_crossdiff.engine.explanation.effects import Found
+    from pytest_crossdiff.engine.activations.pairs import Pairs, SideActivations
+    from pytest_crossdiff.engine.explanation.effects import MeasuredEffect
     from pytest_crossdiff.engine.plan import Plan
-    from pytest_crossdiff.engine.verification.verify import Verified
+    from pytest_crossdiff.engine.verification.verify import Verification
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.sides import Side
@@ -31,7 +34,7 @@ STRONGEST = 10
 
 def explain(
     differences: Sequence[Difference],
-    verified: Sequence[Verified],
+    verified: Sequence[Verification],
     pairs: Pairs,
     plan: Plan,
     progress: Progress,
@@ -42,19 +45,23 @@ def explain(
     for side in SIDES:
         of_side = [d for d in differences if d.side == side]
         owner = pairs.b if side == "candidate" else pairs.a
-        acting = [_acting(d, verified) for d in of_side]
+        difference_features = [_difference_features(d, verified) for d in of_side]
         rows_n = owner.rows_n[pairs.heldout()]
-        places = Places.of(owner.harvest, rows_n, plan.sample.pieces, plan.corpus.documents)
-        found = describe(places, parts, [a.size_n for a in acting])
+        heldout_tokens = HeldoutTokens.of(
+            owner.harvest, rows_n, plan.sample.pieces, plan.corpus.documents
+        )
+        found = describe(heldout_tokens, parts, [a.size_n for a in difference_features])
         of_side = [
             dataclasses.replace(d, description=description)
             for d, description in zip(of_side, found, strict=True)
         ]
         if owner.harvest.words and of_side:
-            of_side = _with_words(of_side, acting, owner, side, plan)
+            of_side = _with_predicted_words(of_side, difference_features, owner, side, plan)
         elif plan.settings.effect and of_side:
             try:
-                of_side = _with_effects(of_side, acting, owner, side, pairs, plan, progress)
+                of_side = _with_effects(
+                    of_side, difference_features, owner, side, pairs, plan, progress
+                )
             except Exception as error:  # noqa: BLE001  an explanation is no reason to fail
                 what = str(error).partition("\n")[0]
                 progress.note(f"effects in the {side} not measured: {type(error).__name__}: {what}")
@@ -62,7 +69,9 @@ def explain(
     return tuple(explained)
 
 
-def _acting(difference: Difference, verified: Sequence[Verified]) -> Acting:
+def _difference_features(
+    difference: Difference, verified: Sequence[Verification]
+) -> DifferenceFeatures:
     """The features of `difference` in the dictionary in which they are strongest together."""
     positions = [
         [p for p, feature in enumerate(v.features) if feature.id in difference.features]
@@ -74,13 +83,15 @@ def _acting(difference: Difference, verified: Sequence[Verified]) -> Acting:
     ]
     best = int(np.argmax(strengths))
     held = verified[best].held
-    return Acting(held.f_np[:, positions[best]], held.ablation.directions(positions[best]))
+    return DifferenceFeatures(
+        held.f_np[:, positions[best]], held.ablation.directions(positions[best])
+    )
 
 
 def _with_effects(
     differences: Sequence[Difference],
-    acting: Sequence[Acting],
-    owner: activations.Side,
+    difference_features: Sequence[DifferenceFeatures],
+    owner: SideActivations,
     side: Side,
     pairs: Pairs,
     plan: Plan,
@@ -93,20 +104,20 @@ def _with_effects(
             owner,
             pairs.heldout(),
             plan.sample.pieces,
-            acting[:STRONGEST],
+            difference_features[:STRONGEST],
             chat_template=plan.settings.chat_template,
             label=side,
             progress=progress,
         )
     finally:
         model.unload()
-    return _told(differences, found)
+    return _with_effects_added(differences, found)
 
 
-def _with_words(
+def _with_predicted_words(
     differences: Sequence[Difference],
-    acting: Sequence[Acting],
-    owner: activations.Side,
+    difference_features: Sequence[DifferenceFeatures],
+    owner: SideActivations,
     side: Side,
     plan: Plan,
 ) -> list[Difference]:
@@ -115,12 +126,16 @@ def _with_words(
     """
     model = load_configured(plan.settings, side, plan.references[side])
     try:
-        return _told(differences, predicted(model, owner, acting))
+        return _with_effects_added(
+            differences, prediction_effects(model, owner, difference_features)
+        )
     finally:
         model.unload()
 
 
-def _told(differences: Sequence[Difference], found: Sequence[Found]) -> list[Difference]:
+def _with_effects_added(
+    differences: Sequence[Difference], found: Sequence[MeasuredEffect]
+) -> list[Difference]:
     """The differences with what was found of the first of them."""
     measured = [
         dataclasses.replace(

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pytest_crossdiff.engine.models.blocks import understood
-from pytest_crossdiff.engine.models.loading import quiet
+from pytest_crossdiff.engine.models.blocks import supported_inputs
+from pytest_crossdiff.engine.models.loading import silence_transformers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 class Recording(NamedTuple):
     """A pass as the model makes it: its inputs, what each block gave, and what came out (see
-    `_out`).
+    `_forward`).
     """
 
     inputs_bp: dict[str, Tensor]
@@ -49,13 +49,15 @@ def record(
 
     def keep(i: int) -> Callable[..., None]:
         def hook(_module: nn.Module, _args: object, output: object) -> None:
-            outputs[i] = _with(output, stream_of(output).clone())  # lest a later one write on it
+            outputs[i] = _with_stream(
+                output, residual_stream(output).clone()
+            )  # lest a later one write on it
 
         return hook
 
     handles = [block.register_forward_hook(keep(i)) for i, block in enumerate(loaded.blocks)]
     try:
-        out = _out(loaded, inputs_bp)
+        out = _forward(loaded, inputs_bp)
     finally:
         for handle in handles:
             handle.remove()
@@ -65,20 +67,23 @@ def record(
 @torch.inference_mode()
 def replay(loaded: LoadedModel, recorded: Recording, change_bpd: Tensor) -> Tensor:
     """What comes out when `change_bpd` is added to the residual stream after the loaded layer."""
-    stream = stream_of(recorded.outputs[loaded.layer])
+    stream = residual_stream(recorded.outputs[loaded.layer])
     changed = (stream.float() + change_bpd.to(loaded.device)).to(stream.dtype)
-    given = [*recorded.outputs[: loaded.layer], _with(recorded.outputs[loaded.layer], changed)]
-    with _standing_in(loaded.blocks, given):
-        return _out(loaded, recorded.inputs_bp)
+    fixed_outputs = [
+        *recorded.outputs[: loaded.layer],
+        _with_stream(recorded.outputs[loaded.layer], changed),
+    ]
+    with _replaced_outputs(loaded.blocks, fixed_outputs):
+        return _forward(loaded, recorded.inputs_bp)
 
 
 @torch.inference_mode()
 def read_out(loaded: LoadedModel, recorded: Recording, x_bpd: Tensor) -> Tensor:
     """What the model makes of `x_bpd` as the output of its last block."""
     last = recorded.outputs[-1]
-    x_bpd = x_bpd.to(loaded.device, stream_of(last).dtype)
-    with _standing_in(loaded.blocks, [*recorded.outputs[:-1], _with(last, x_bpd)]):
-        return _out(loaded, recorded.inputs_bp)
+    x_bpd = x_bpd.to(loaded.device, residual_stream(last).dtype)
+    with _replaced_outputs(loaded.blocks, [*recorded.outputs[:-1], _with_stream(last, x_bpd)]):
+        return _forward(loaded, recorded.inputs_bp)
 
 
 @contextlib.contextmanager
@@ -87,8 +92,8 @@ def steered(loaded: LoadedModel, change_bd: Tensor) -> Iterator[None]:
     change_b1d = change_bd[:, None].to(loaded.device)
 
     def add(_module: nn.Module, _args: object, output: object) -> object:
-        stream = stream_of(output)
-        return _with(output, (stream.float() + change_b1d).to(stream.dtype))
+        stream = residual_stream(output)
+        return _with_stream(output, (stream.float() + change_b1d).to(stream.dtype))
 
     handle = loaded.blocks[loaded.layer].register_forward_hook(add)
     try:
@@ -97,38 +102,40 @@ def steered(loaded: LoadedModel, change_bd: Tensor) -> Iterator[None]:
         handle.remove()
 
 
-def stream_of(output: object) -> Tensor:
+def residual_stream(output: object) -> Tensor:
     """The residual stream in a block's output."""
     stream = output[0] if isinstance(output, (tuple, list)) else output
     assert isinstance(stream, Tensor)
     return stream
 
 
-def _with(output: object, stream: Tensor) -> object:
+def _with_stream(output: object, stream: Tensor) -> object:
     """A block's output with another residual stream in it."""
     if isinstance(output, (tuple, list)):
         return type(output)([stream, *output[1:]])
     return stream
 
 
-def _out(loaded: LoadedModel, inputs_bp: dict[str, Tensor]) -> Tensor:
+def _forward(loaded: LoadedModel, inputs_bp: dict[str, Tensor]) -> Tensor:
     """The logits, shape (b, p, v), or without a head the last hidden state, shape (b, p, d)."""
     model: Any = loaded.model if loaded.head else loaded.model.base_model
-    with quiet():
-        made = model(**understood(model, inputs_bp))
+    with silence_transformers():
+        made = model(**supported_inputs(model, inputs_bp))
     out = made.logits if loaded.head else made[0]
     assert isinstance(out, Tensor)
     return out
 
 
 @contextlib.contextmanager
-def _standing_in(blocks: nn.ModuleList | nn.Sequential, given: Sequence[object]) -> Iterator[None]:
+def _replaced_outputs(
+    blocks: nn.ModuleList | nn.Sequential, fixed_outputs: Sequence[object]
+) -> Iterator[None]:
     """Inside, the first blocks don't compute but give what they are `given`."""
 
     def giving(output: object) -> Callable[..., object]:
         return lambda *_args, **_others: output
 
-    changed = list(zip(blocks, given, strict=False))
+    changed = list(zip(blocks, fixed_outputs, strict=False))
     before = [vars(block).get("forward") for block, _ in changed]
     try:
         for block, output in changed:

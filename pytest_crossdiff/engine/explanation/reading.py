@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from pytest_crossdiff.engine.activations.alignment import align_tokens
-from pytest_crossdiff.engine.activations.harvest import LONGEST
+from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.pairs import OUTLIER
 from pytest_crossdiff.engine.activations.passages import ids_of
 from pytest_crossdiff.engine.activations.rendering import tokenize
-from pytest_crossdiff.engine.corpus.cutting import cut
+from pytest_crossdiff.engine.corpus.cutting import split_text
 from pytest_crossdiff.engine.corpus.sampling import BYTES_PER_TOKEN, Piece
 from pytest_crossdiff.engine.models.loaded import load_configured, vectors
 from pytest_crossdiff.engine.verification.ablation import Ablation
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.sides import Side
 
 
-class Fired(NamedTuple):
+class FiringSpan(NamedTuple):
     """Characters [start, end) of the text that a token of the owner stands for, and how strongly
     the difference fires there, in units of the owner's median activation norm.
     """
@@ -53,7 +53,7 @@ class Reading(NamedTuple):
     """pairs: how many tokens of the text both models could be held side by side at."""
 
     pairs: int
-    fired: dict[str, tuple[Fired, ...]]
+    fired: dict[str, tuple[FiringSpan, ...]]
 
 
 class _Tokens(NamedTuple):
@@ -79,7 +79,7 @@ def read(
     compared, and `ModelError`.
     """
     limit = settings.context * BYTES_PER_TOKEN
-    pieces = [Piece(0, start, part, (), heldout=False) for start, part in cut(text, limit)]
+    pieces = [Piece(0, start, part, (), heldout=False) for start, part in split_text(text, limit)]
     both = {side: _run(side, pieces, settings, references[side], progress) for side in SIDES}
     sides = _aligned(pieces, both, result)
     pairs = len(sides["baseline"].starts_t)
@@ -94,7 +94,7 @@ def read(
         activation_t = _activations(difference, made[_seed(difference)], sides)
         own = sides[difference.side]
         fired[difference.id] = tuple(
-            Fired(int(own.starts_t[t]), int(own.ends_t[t]), float(activation_t[t]))
+            FiringSpan(int(own.starts_t[t]), int(own.ends_t[t]), float(activation_t[t]))
             for t in np.flatnonzero(activation_t > 0).tolist()
         )
     return Reading(pairs, fired)
@@ -116,7 +116,7 @@ def _run(
     """Each piece's tokens with their residual vectors."""
     progress.note(f"loading the {side}: {reference.reference}")
     model = load_configured(settings, side, reference)
-    longest = min(model.max_length or LONGEST, LONGEST)
+    longest = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
     found = []
     try:
         with progress.phase(f"read {side}", len(pieces), "piece") as bar:
@@ -168,8 +168,10 @@ def _activations(
     names = (name.partition(".") for name in difference.features)
     chosen = torch.tensor([int(index) for of, _, index in names if of == seed])
     f_tp = trained.encode(sides["baseline"].x_td, sides["candidate"].x_td)[:, chosen]
-    owns = torch.full((len(chosen),), difference.side == "candidate")
-    norm_p = torch.from_numpy(Ablation(trained.model, chosen, owns).direction_norms()).float()
+    owner_is_candidate_p = torch.full((len(chosen),), difference.side == "candidate")
+    norm_p = torch.from_numpy(
+        Ablation(trained.model, chosen, owner_is_candidate_p).direction_norms()
+    ).float()
     config = trained.model.config
     unit = math.sqrt((config.width_a + config.width_b) / 2)  # the median norm after scaling
     return np.asarray((f_tp * norm_p).sum(1) / unit, dtype=np.float32)

@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from pytest_crossdiff.engine.explanation.intervention import read_out, record, steered
-from pytest_crossdiff.engine.models.loading import quiet
+from pytest_crossdiff.engine.models.loading import silence_transformers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations.passages import Passages
     from pytest_crossdiff.engine.models.loaded import LoadedModel
 
-WRITTEN = 20
+GENERATED_TOKENS = 20
 """Tokens that a model writes."""
 LISTED, CANDIDATES = 8, 64
 """Tokens that are named, and among how many readable ones are looked for."""
 
 
-def write(
+def generate_steered(
     loaded: LoadedModel, text: Passages, peaks: Sequence[Tensor]
 ) -> tuple[str, str, list[str]]:
     """The beginning of a text, how the model goes on, and how it does with each of `peaks` added at
     every position; "" where it writes nothing.
     """
-    ids, prompt = text.beginning()
+    ids, prompt = text.prompt()
     model: Any = loaded.model
     if loaded.head != "causal" or not prompt or not model.can_generate():
         return "", "", [""] * len(peaks)
@@ -41,12 +41,12 @@ def write(
     ids = ids.expand(len(change_bd), -1).to(loaded.device)
     ends = model.generation_config.eos_token_id
     config: Any = transformers.GenerationConfig(  # type: ignore[no-untyped-call]
-        max_new_tokens=WRITTEN,
+        max_new_tokens=GENERATED_TOKENS,
         do_sample=False,
         eos_token_id=ends,
         pad_token_id=ends[0] if isinstance(ends, list) else ends or 0,
     )
-    with quiet(), torch.inference_mode(), steered(loaded, change_bd):
+    with silence_transformers(), torch.inference_mode(), steered(loaded, change_bd):
         made = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config)
     new = made[:, ids.shape[1] :].tolist()
     plain, *changed = (_text(loaded, row) for row in new)
@@ -65,10 +65,12 @@ def promoted(
     x_bpd = loaded.width**0.5 * torch.cat([d_sd, -d_sd])[None]
     recorded = record(loaded, torch.zeros(x_bpd.shape[:2], dtype=torch.long))
     up, down = read_out(loaded, recorded, x_bpd)[0].float().cpu().chunk(2)
-    return [(listed(loaded, raised), listed(loaded, -raised)) for raised in up - down]
+    return [
+        (readable_tokens(loaded, raised), readable_tokens(loaded, -raised)) for raised in up - down
+    ]
 
 
-def listed(loaded: LoadedModel, score_v: Tensor) -> tuple[str, ...]:
+def readable_tokens(loaded: LoadedModel, score_v: Tensor) -> tuple[str, ...]:
     """Of the tokens, or tags, with the highest scores above 0 those that can be read."""
     special = set(loaded.tokenizer.all_special_ids)
     known = len(loaded.tokenizer)

@@ -80,7 +80,7 @@ class _Reached(BaseException):
         self.output = output
 
 
-def output_of(model: PreTrainedModel, block: nn.Module, inputs_bp: dict[str, Tensor]) -> Tensor:
+def block_output(model: PreTrainedModel, block: nn.Module, inputs_bp: dict[str, Tensor]) -> Tensor:
     """The output of `block`, shape (b, p, d); the forward pass stops there.
 
     Raises `ModelError` when the block isn't run or gives something else.
@@ -92,7 +92,7 @@ def output_of(model: PreTrainedModel, block: nn.Module, inputs_bp: dict[str, Ten
     handle = block.register_forward_hook(stop)
     try:
         with torch.inference_mode():
-            model(**understood(model, inputs_bp))
+            model(**supported_inputs(model, inputs_bp))
     except _Reached as reached:
         output = reached.output
     else:
@@ -114,7 +114,7 @@ def output_of(model: PreTrainedModel, block: nn.Module, inputs_bp: dict[str, Ten
     return hidden_bpd
 
 
-def understood(model: PreTrainedModel, inputs: dict[str, Tensor]) -> dict[str, Any]:
+def supported_inputs(model: PreTrainedModel, inputs: dict[str, Tensor]) -> dict[str, Any]:
     """Those inputs that the forward pass of this family takes, without a cache for generation."""
     parameters = inspect.signature(model.forward).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())

@@ -29,14 +29,14 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def for_dictionaries(device: torch.device) -> torch.device:
+def crosscoder_device(device: torch.device) -> torch.device:
     """Where dictionaries are trained and tested if models run on `device`: the CPU in place of
     Apple's GPUs, which have neither float64 nor torch's sparse products.
     """
     return torch.device("cpu") if device.type == "mps" else device
 
 
-def moved(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+def to_device(x: torch.Tensor, device: torch.device) -> torch.Tensor:
     """`x`, which is on the CPU, on `device`; a GPU may get it later, while the CPU goes on.
 
     From memory that can be paged out it would first have to finish all that it was asked for.

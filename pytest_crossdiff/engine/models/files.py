@@ -32,7 +32,7 @@ _TOKENIZER = (
     "additional_chat_templates/*",
 )
 # Written by trainers and people; nothing that a model is loaded from.
-_BESIDE_THE_POINT = {
+_IRRELEVANT_FILES = {
     "trainer_state.json",
     "all_results.json",
     "train_results.json",
@@ -112,7 +112,7 @@ def companion_files(folder: Path) -> list[Path]:
     return [
         path
         for path in _matching(folder, _COMPANIONS)
-        if path.name.lower() not in _BESIDE_THE_POINT and not path.name.endswith(".index.json")
+        if path.name.lower() not in _IRRELEVANT_FILES and not path.name.endswith(".index.json")
     ]
 
 

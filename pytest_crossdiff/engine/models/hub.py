@@ -13,7 +13,9 @@ _TIMEOUT_SECONDS = 10.0
 _TRUE = {"1", "ON", "YES", "TRUE"}
 
 
-def commit_of(identity: str, revision: str, *, source: str = "", near: str = "") -> tuple[str, str]:
+def resolve_commit(
+    identity: str, revision: str, *, source: str = "", suggestion: str = ""
+) -> tuple[str, str]:
     """The commit of `revision` and a remark on how it was found, or "".
 
     A full commit is believed without a look-up.  A branch moves, so the hub is asked first, and
@@ -27,7 +29,7 @@ def commit_of(identity: str, revision: str, *, source: str = "", near: str = "")
         reason = "HF_HUB_OFFLINE is set"
     else:
         try:
-            return _ask(identity, revision, source, near), ""
+            return _ask(identity, revision, source, suggestion), ""
         except ConnectionError as error:
             reason = f"the hub can't be reached ({error})"
     if cached is None:
@@ -35,7 +37,8 @@ def commit_of(identity: str, revision: str, *, source: str = "", near: str = "")
             f"{identity}@{revision} is neither a folder here nor in the local hub cache, "
             f"and {reason}",
             source=source,
-            remedy=near or "check the name, download the model once, or give the path of a folder",
+            remedy=suggestion
+            or "check the name, download the model once, or give the path of a folder",
         )
     remark = (
         f"{identity}@{revision} is taken as commit {cached[:12]} from the local cache: {reason}"
@@ -43,7 +46,7 @@ def commit_of(identity: str, revision: str, *, source: str = "", near: str = "")
     return cached, remark
 
 
-def _ask(identity: str, revision: str, source: str, near: str) -> str:
+def _ask(identity: str, revision: str, source: str, suggestion: str) -> str:
     """The hub's answer.  Raises `ModelError`, or `ConnectionError` when there is none."""
     from huggingface_hub import HfApi, errors
 
@@ -61,7 +64,8 @@ def _ask(identity: str, revision: str, source: str, near: str) -> str:
         raise ModelError(
             f"there is no model {identity!r} on the hub, nor a folder of that name here",
             source=source,
-            remedy=near or "check the spelling; for a private model log in with `hf auth login`",
+            remedy=suggestion
+            or "check the spelling; for a private model log in with `hf auth login`",
         ) from error
     except errors.RevisionNotFoundError as error:
         raise ModelError(

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pytest_crossdiff.engine.models.blocks import find_blocks, layer_index, output_of
+from pytest_crossdiff.engine.models.blocks import block_output, find_blocks, layer_index
 from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype, release
-from pytest_crossdiff.engine.models.loading import load_pair, named_in, quiet
-from pytest_crossdiff.engine.models.predictions import Predictions, Read
+from pytest_crossdiff.engine.models.loading import (
+    load_model_and_tokenizer,
+    resolve_blocks_name,
+    silence_transformers,
+)
+from pytest_crossdiff.engine.models.predictions import ModelReadout, Predictions
 from pytest_crossdiff.engine.models.references import ModelReference, resolve
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
@@ -80,22 +84,22 @@ def load(
     """Load a model and find what to read; three tokens are run to see that it can be read.
 
     layer: see `layer_index`.  blocks: dotted name of the list of blocks, where it can't be found.
-    source: the setting the reference came from, for messages.  with_head: see `load_pair`.
-    Raises `ModelError`.
+    source: the setting the reference came from, for messages.  with_head: see
+    `load_model_and_tokenizer`. Raises `ModelError`.
     """
     if isinstance(reference, str):
         reference = resolve(reference, source=source)
     source = source or reference.source
     where = choose_device(device)
     number = choose_dtype(dtype, where)
-    model, tokenizer, head = load_pair(
+    model, tokenizer, head = load_model_and_tokenizer(
         reference,
         number,
         trust_remote_code=trust_remote_code,
         source=source,
         with_head=with_head or layer == OUTPUT,
     )
-    name = find_blocks(model, named_in(model, blocks), source=source)
+    name = find_blocks(model, resolve_blocks_name(model, blocks), source=source)
     layers = len(_list(model, name))
     index = layer_index(layer, layers, source=source)
     nn.Module.to(model, where)
@@ -115,7 +119,7 @@ def load(
     )
     if layer == OUTPUT:
         loaded.predictions = Predictions.of(model, tokenizer, head, source, where)
-    loaded.width = _probe(loaded, source)
+    loaded.width = _measure_width(loaded, source)
     return loaded
 
 
@@ -140,7 +144,7 @@ def vectors(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> T
     return read(loaded, input_ids, attention_mask).vectors_bpd
 
 
-def read(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> Read:
+def read(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> ModelReadout:
     """The residual stream after the loaded layer, or the predictions, in the model's number type;
     surprises only with predictions.
 
@@ -160,11 +164,11 @@ def read(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> Read
         "input_ids": input_ids.to(loaded.device),
         "attention_mask": attention_mask.to(loaded.device),
     }
-    with quiet():
+    with silence_transformers():
         if loaded.predictions is not None:
             return loaded.predictions.read(loaded.model, inputs_bp)
-        found = output_of(loaded.model, loaded.blocks[loaded.layer], inputs_bp)
-    return Read(found, torch.full(input_ids.shape, torch.nan))
+        found = block_output(loaded.model, loaded.blocks[loaded.layer], inputs_bp)
+    return ModelReadout(found, torch.full(input_ids.shape, torch.nan))
 
 
 def _list(model: nn.Module, name: str) -> nn.ModuleList | nn.Sequential:
@@ -173,7 +177,7 @@ def _list(model: nn.Module, name: str) -> nn.ModuleList | nn.Sequential:
     return found
 
 
-def _probe(loaded: LoadedModel, source: str) -> int:
+def _measure_width(loaded: LoadedModel, source: str) -> int:
     """The width of what is read, seen on a run over three tokens."""
     ids = torch.zeros(1, 3, dtype=torch.long)
     try:

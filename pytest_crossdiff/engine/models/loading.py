@@ -26,13 +26,13 @@ Head = Literal["", "causal", "masked", "tags"]
 """What predicts on top of the blocks: the next token, the token at a place, or its tag; "" when
 nothing does, or when its weights are lost.
 """
-CAUSAL = ("ForCausalLM", "LMHeadModel")
-ON_REQUEST: dict[str, Head] = {"ForMaskedLM": "masked", "ForTokenClassification": "tags"}
+CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
+OPTIONAL_HEADS: dict[str, Head] = {"ForMaskedLM": "masked", "ForTokenClassification": "tags"}
 """Heads that are loaded only where somebody asks for them, by the end of their classes' names."""
 _EXTRAS = {"gguf": ("gguf", "accelerate"), "peft": ("peft",)}
 
 
-class Loaded(NamedTuple):
+class ModelAndTokenizer(NamedTuple):
     """A model in evaluation mode, without gradients, and its fast tokenizer."""
 
     model: transformers.PreTrainedModel
@@ -41,7 +41,7 @@ class Loaded(NamedTuple):
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def silence_transformers() -> Iterator[None]:
     """No progress bars, log lines or warnings of transformers inside; as before afterwards."""
     log: Any = transformers_logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
@@ -57,14 +57,14 @@ def quiet() -> Iterator[None]:
             log.enable_progress_bar()
 
 
-def load_pair(
+def load_model_and_tokenizer(
     reference: ModelReference,
     dtype: torch.dtype,
     *,
     trust_remote_code: bool,
     source: str,
     with_head: bool = False,
-) -> Loaded:
+) -> ModelAndTokenizer:
     """Load the model, on the CPU, and its tokenizer.
 
     with_head: a masked language model or a tagger comes with its head, too; a causal one always
@@ -76,29 +76,29 @@ def load_pair(
             source="crossdiff_trust_remote_code",
             remedy=f"pin the revision: {reference.location}@{reference.revision}",
         )
-    with quiet(), explained(reference, source):
+    with silence_transformers(), model_errors(reference, source):
         model, head = _load_model(reference, dtype, trust_remote_code, source, with_head)
     tokenizer = load_tokenizer(reference, trust_remote_code=trust_remote_code, source=source)
     model.train(mode=False)
     model.requires_grad_(requires_grad=False)
-    return Loaded(model, tokenizer, head)
+    return ModelAndTokenizer(model, tokenizer, head)
 
 
-def head_of(architectures: Sequence[str], *, with_head: bool) -> tuple[Head, Any]:
+def choose_head(architectures: Sequence[str], *, with_head: bool) -> tuple[Head, Any]:
     """The head that a model of one of these classes comes with, and the class that loads it."""
-    known: dict[str, Head] = dict.fromkeys(CAUSAL, "causal")
-    for end, head in {**known, **(ON_REQUEST if with_head else {})}.items():
+    known: dict[str, Head] = dict.fromkeys(CAUSAL_SUFFIXES, "causal")
+    for end, head in {**known, **(OPTIONAL_HEADS if with_head else {})}.items():
         if any(name.endswith(end) for name in architectures):
-            loads = CAUSAL[0] if head == "causal" else end
+            loads = CAUSAL_SUFFIXES[0] if head == "causal" else end
             return head, getattr(transformers, f"AutoModel{loads}")
     return "", transformers.AutoModel
 
 
-def named_in(model: transformers.PreTrainedModel, blocks: str) -> str:
+def resolve_blocks_name(model: transformers.PreTrainedModel, blocks: str) -> str:
     """The dotted name of a list of blocks in `model`, given as it is without a head that was asked
     for.
     """
-    if blocks and type(model).__name__.endswith(tuple(ON_REQUEST)):
+    if blocks and type(model).__name__.endswith(tuple(OPTIONAL_HEADS)):
         return f"{model.base_model_prefix}.{blocks}"
     return blocks
 
@@ -107,7 +107,7 @@ def load_tokenizer(
     reference: ModelReference, *, trust_remote_code: bool, source: str
 ) -> transformers.PreTrainedTokenizerBase:
     """The model's tokenizer.  Raises `ModelError` when it can't be loaded or isn't a fast one."""
-    with quiet(), explained(reference, source):
+    with silence_transformers(), model_errors(reference, source):
         tokenizer = _load_tokenizer(reference, trust_remote_code, source)
     if not tokenizer.is_fast:
         raise ModelError(
@@ -128,10 +128,10 @@ def _load_model(
         return _with_adapter(reference, base, source), head
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust}
     if reference.kind == "gguf":
-        need("gguf", reference, source)
+        require_extra("gguf", reference, source)
         options |= {"gguf_file": reference.file}
         options |= {"quantization_config": transformers.GgufConfig(dequantize=True)}
-        architectures = [CAUSAL[0]]
+        architectures = [CAUSAL_SUFFIXES[0]]
     else:
         options |= {"revision": reference.revision} if reference.revision else {}
         config, _ = transformers.PretrainedConfig.get_config_dict(
@@ -142,7 +142,7 @@ def _load_model(
             for settings in (config, tokenizer):
                 _only_own_code(settings.get("auto_map"), reference)
         architectures = config.get("architectures") or []
-    head, kind = head_of(architectures, with_head=with_head)
+    head, kind = choose_head(architectures, with_head=with_head)
     # Reading a GGUF file draws a bar of its own; one of a long download may be seen.
     hidden = io.StringIO() if reference.file else None
     with contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext():
@@ -188,7 +188,7 @@ def _with_adapter(
     reference: ModelReference, base: transformers.PreTrainedModel, source: str
 ) -> transformers.PreTrainedModel:
     """The base model with the adapter's change added to its weights."""
-    need("peft", reference, source)
+    require_extra("peft", reference, source)
     from peft import PeftModel
 
     with warnings.catch_warnings(record=True) as caught:
@@ -263,7 +263,7 @@ def _flat(entry: object) -> list[str]:
     return [str(name) for name in entry] if isinstance(entry, (list, tuple)) else [str(entry)]
 
 
-def need(extra: str, reference: ModelReference, source: str) -> None:
+def require_extra(extra: str, reference: ModelReference, source: str) -> None:
     """Raise `ModelError` when the packages of an extra aren't there."""
     absent = [name for name in _EXTRAS[extra] if importlib.util.find_spec(name) is None]
     if absent:
@@ -275,7 +275,7 @@ def need(extra: str, reference: ModelReference, source: str) -> None:
 
 
 @contextlib.contextmanager
-def explained(reference: ModelReference, source: str) -> Iterator[None]:
+def model_errors(reference: ModelReference, source: str) -> Iterator[None]:
     """Turn whatever keeps a model from loading into a `ModelError`."""
     try:
         yield

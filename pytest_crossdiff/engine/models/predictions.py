@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pytest_crossdiff.engine.models.blocks import understood
+from pytest_crossdiff.engine.models.blocks import supported_inputs
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
@@ -35,18 +35,18 @@ AT_ONCE = 2**24
 """Probabilities that are held at once."""
 TINY = 1e-30
 """The least probability that a surprise is told from."""
-LISTED, CANDIDATES = 8, 64
+LISTED, CANDIDATE_TOKENS = 8, 64
 """Words that are named, and among how many."""
 
 
-class Read(NamedTuple):
+class ModelReadout(NamedTuple):
     """Predictions on a batch: vectors, shape (b, p, d), in the number type of the logits, and how
     little the text's own tokens were expected, -log p in nats, shape (b, p), on the CPU: NaN for
     each text's first, and where the next token isn't what is predicted.
     """
 
     vectors_bpd: Tensor
-    surprise_bp: Tensor
+    nll_bp: Tensor
 
 
 class Predictions(NamedTuple):
@@ -69,9 +69,9 @@ class Predictions(NamedTuple):
     ) -> Predictions:
         """For the model's own outputs.  Raises `ModelError` where it has none at each place."""
         if not head:
-            raise predicts_nothing(type(model).__name__, source)
+            raise no_predictions_error(type(model).__name__, source)
         words = _words(model, tokenizer, head)
-        return cls(words, signs(words).to(device), head == "causal")
+        return cls(words, token_signs(words).to(device), head == "causal")
 
     @property
     def digest(self) -> str:
@@ -79,10 +79,10 @@ class Predictions(NamedTuple):
         return hashlib.sha256("\0".join(self.words).encode(errors="surrogatepass")).hexdigest()
 
     @torch.inference_mode()
-    def read(self, model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> Read:
+    def read(self, model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> ModelReadout:
         """The predictions on a batch."""
         run: Any = model
-        logits_bpv: Tensor = run(**understood(model, inputs_bp)).logits
+        logits_bpv: Tensor = run(**supported_inputs(model, inputs_bp)).logits
         flat_nv, shape = logits_bpv.flatten(0, 1), logits_bpv.shape[:2]
         next_n = inputs_bp["input_ids"].roll(-1, 1).flatten()
         size = max(1, AT_ONCE // flat_nv.shape[1])
@@ -92,17 +92,17 @@ class Predictions(NamedTuple):
             made.append(self.vectors(p_tv))
             if self.next_token:
                 said.append(p_tv.gather(1, next_n[at : at + size, None])[:, 0])
-        surprise_bp = torch.full(shape, torch.nan)
+        nll_bp = torch.full(shape, torch.nan)
         if said:
             p_bp = torch.cat(said).view(shape)
-            surprise_bp[:, 1:] = -p_bp[:, :-1].clamp_min(TINY).log().cpu()
-        return Read(torch.cat(made).to(logits_bpv.dtype).view(*shape, WIDTH), surprise_bp)
+            nll_bp[:, 1:] = -p_bp[:, :-1].clamp_min(TINY).log().cpu()
+        return ModelReadout(torch.cat(made).to(logits_bpv.dtype).view(*shape, WIDTH), nll_bp)
 
     def vectors(self, p_tv: Tensor) -> Tensor:
         """Of probabilities, shape (t, v), the vectors, shape (t, d)."""
         return p_tv.sqrt() @ self.signs_vd[: p_tv.shape[1]]
 
-    def raised(self, direction_d: Tensor) -> tuple[str, ...]:
+    def promoted_tokens(self, direction_d: Tensor) -> tuple[str, ...]:
         """The words that a direction makes likelier, the most first, as far as they stand out.
 
         Chance gives words that are not in it scores of deviation 1 / √WIDTH, of which the largest
@@ -111,7 +111,7 @@ class Predictions(NamedTuple):
         score_v = self.signs_vd @ direction_d.to(self.signs_vd.device)
         chance = (2 * math.log(len(score_v))) ** 0.5 + 0.5
         least = chance * float(direction_d.norm()) / WIDTH**0.5
-        best = score_v.topk(min(CANDIDATES, len(score_v)))
+        best = score_v.topk(min(CANDIDATE_TOKENS, len(score_v)))
         found = [
             self.words[i]
             for score, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
@@ -120,7 +120,7 @@ class Predictions(NamedTuple):
         return tuple(dict.fromkeys(found))[:LISTED]
 
 
-def predicts_nothing(architecture: str, source: str) -> ModelError:
+def no_predictions_error(architecture: str, source: str) -> ModelError:
     """Of a model without a head."""
     return ModelError(
         f"{architecture} predicts nothing at each place, or the weights that would are missing",
@@ -129,7 +129,7 @@ def predicts_nothing(architecture: str, source: str) -> ModelError:
     )
 
 
-def signs(words: Sequence[str]) -> Tensor:
+def token_signs(words: Sequence[str]) -> Tensor:
     """The signs of each word, shape (v, d), divided by √d: the bits of its SHAKE128."""
     made_vb = np.empty((len(words), WIDTH // 8), dtype=np.uint8)
     for i, word in enumerate(words):

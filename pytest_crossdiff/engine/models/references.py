@@ -22,7 +22,7 @@ from pytest_crossdiff.engine.models.files import (
     read_json,
     tokenizer_files,
 )
-from pytest_crossdiff.engine.models.hub import COMMIT, commit_of
+from pytest_crossdiff.engine.models.hub import COMMIT, resolve_commit
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.store.digest import digest, file_digest
 
@@ -100,10 +100,11 @@ def _resolve(
         raise ModelError(
             f"there is no model at {path.absolute()}",
             source=source,
-            remedy=_near(path) or "check the path; relative ones start where pytest was started",
+            remedy=_suggestion(path)
+            or "check the path; relative ones start where pytest was started",
         )
     identity, asked = name["id"], name["revision"] or "main"
-    commit, remark = commit_of(identity, asked, source=source, near=_near(path))
+    commit, remark = resolve_commit(identity, asked, source=source, suggestion=_suggestion(path))
     return ModelReference(
         reference=written,
         kind="hub",
@@ -245,7 +246,7 @@ def _digests(folder: Path, files: Iterable[Path], memo: Path | None, source: str
         ) from error
 
 
-def _near(path: Path) -> str:
+def _suggestion(path: Path) -> str:
     """A remedy that names what is there and sounds like `path`, or ""."""
     folder = path.absolute().parent
     names = [child.name for child in folder.iterdir()] if folder.is_dir() else []

@@ -28,7 +28,7 @@ EPOCHS = 6
 MIXTURES = 256
 """Probes' hidden layer learns from so many random mixtures of the features, where there are more.
 """
-TOGETHER = 2_048
+FEATURES_PER_NETWORK = 2_048
 """At most so many features share a network."""
 
 
@@ -92,7 +92,7 @@ def with_networks(
     training pairs x_nd.  Pairs in `left_out_n` only judge.  The same seed gives the same probe.
     """
     networks, done = [], 0
-    for at in torch.split(wanted, TOGETHER) if len(wanted) else ():
+    for at in torch.split(wanted, FEATURES_PER_NETWORK) if len(wanted) else ():
         start = LinearMap(linear.weight_dp[:, at], linear.bias_p[at])
         y_part = y_np[:, done : done + len(at)]
         networks.append((at, fit_mlp(x_nd, y_part, left_out_n, start, seed)))
@@ -120,32 +120,32 @@ def fit_mlp(
     """
     device, p = x_nd.device, y_np.shape[1]
     g = torch.Generator().manual_seed(seed)
-    inside, learning = left_out_n.nonzero().flatten(), (~left_out_n).nonzero().flatten()
-    spread_d = x_nd.std(0, correction=0).clamp_min(1e-6)
+    inside, training_rows = left_out_n.nonzero().flatten(), (~left_out_n).nonzero().flatten()
+    std_d = x_nd.std(0, correction=0).clamp_min(1e-6)
     unit_p = (y_np - y_np.mean(0)).square().mean(0).sqrt()
-    rest_np = (y_np - linear(x_nd)) * torch.where(unit_p > 1e-6, 1.0 / unit_p, 0.0)
-    mixed_nr = rest_np
+    residual_np = (y_np - linear(x_nd)) * torch.where(unit_p > 1e-6, 1.0 / unit_p, 0.0)
+    mixed_nr = residual_np
     if p > mixtures:
-        mixed_nr = rest_np @ (torch.randn(p, mixtures, generator=g) / p**0.5).to(device)
-    hidden, bias_h = _hidden(x_nd / spread_d, mixed_nr, learning, epochs, g)
-    hidden /= spread_d[:, None]
+        mixed_nr = residual_np @ (torch.randn(p, mixtures, generator=g) / p**0.5).to(device)
+    hidden, bias_h = _hidden(x_nd / std_d, mixed_nr, training_rows, epochs, g)
+    hidden /= std_d[:, None]
     made = Mlp(linear, hidden, bias_h, hidden.new_zeros(HIDDEN, p), hidden.new_zeros(p))
-    if not (len(inside) and len(learning) and p):
+    if not (len(inside) and len(training_rows) and p):
         return made
     h_nh = made.hidden(x_nd)
     folds = [Moments(HIDDEN, p, device) for _ in range(2)]
-    for moments, rows in zip(folds, (learning, inside), strict=True):
-        moments.add(h_nh[rows], rest_np[rows])
+    for moments, rows in zip(folds, (training_rows, inside), strict=True):
+        moments.add(h_nh[rows], residual_np[rows])
     out = fit_on(folds[0], folds[1])
     read_np = out(h_nh[inside])
     # the share of the correction that errs least on the left-out documents
-    share_p = (read_np * rest_np[inside]).sum(0) / read_np.square().sum(0).clamp_min(1e-12)
+    share_p = (read_np * residual_np[inside]).sum(0) / read_np.square().sum(0).clamp_min(1e-12)
     scale_p = share_p.clamp(0, 1) * unit_p
     return made._replace(out_hp=out.weight_dp * scale_p, bias_p=out.bias_p * scale_p)
 
 
 def _hidden(
-    x_nd: Tensor, y_nr: Tensor, learning: Tensor, epochs: int, g: torch.Generator
+    x_nd: Tensor, y_nr: Tensor, training_rows: Tensor, epochs: int, g: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """The hidden layer of a network that learns y_nr from x_nd on the `learning` pairs: its weights
     (d, h) and biases (h).
@@ -156,13 +156,13 @@ def _hidden(
     out_hr, bias_r = torch.zeros(HIDDEN, r, device=device), torch.zeros(r, device=device)
     weights = [hidden_dh, bias_h, out_hr, bias_r]
     optimiser = torch.optim.AdamW(weights, LEARNING_RATE, weight_decay=DECAY, fused=True)
-    steps = max(1, epochs * -(-len(learning) // BATCH))
+    steps = max(1, epochs * -(-len(training_rows) // BATCH))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(epochs if r else 0):
-        order = learning[torch.randperm(len(learning), generator=g).to(device)]
+        order = training_rows[torch.randperm(len(training_rows), generator=g).to(device)]
         for batch in torch.split(order, BATCH):
             for weight, slope in zip(
-                weights, slopes(weights, x_nd[batch], y_nr[batch]), strict=True
+                weights, mse_gradients(weights, x_nd[batch], y_nr[batch]), strict=True
             ):
                 weight.grad = slope
             optimiser.step()
@@ -170,7 +170,7 @@ def _hidden(
     return hidden_dh, bias_h
 
 
-def slopes(weights: Sequence[Tensor], x_bd: Tensor, y_br: Tensor) -> tuple[Tensor, ...]:
+def mse_gradients(weights: Sequence[Tensor], x_bd: Tensor, y_br: Tensor) -> tuple[Tensor, ...]:
     """The gradients of the mean squared error of relu(x @ hidden + bias) @ out + bias, in the order
     of the weights.  By hand, for these steps are so small that autograd would cost as much.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_crossdiff.engine.sparse.kernels import Active
+    from pytest_crossdiff.engine.sparse.kernels import ActiveFeatures
 
 FOLDS = 4
 """Folds of the training documents in which a fit's strength is chosen."""
@@ -66,12 +66,12 @@ class Moments:
         self.x_d += x_td.sum(0, dtype=torch.float64)
         self.xx_dd += x_td.T @ x_td
 
-    def add_active(self, x_td: Tensor, on: Active) -> None:
+    def add_active(self, x_td: Tensor, active: ActiveFeatures) -> None:
         """Count targets that are 0 on most tokens."""
-        value_n = on.value.double()
-        self.y_p.index_add_(0, on.feature, value_n)
-        self.yy_p.index_add_(0, on.feature, value_n.square())
-        self.xy_dp += on.sums(x_td).T
+        value_n = active.value.double()
+        self.y_p.index_add_(0, active.feature, value_n)
+        self.yy_p.index_add_(0, active.feature, value_n.square())
+        self.xy_dp += active.sums(x_td).T
 
     def __add__(self, other: Moments) -> Moments:
         return self._combine(other, operator.add)
@@ -105,7 +105,7 @@ def fold(group_n: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.asarray(mixed * np.uint64(FOLDS) >> np.uint64(32), dtype=np.int64)
 
 
-def in_folds(x_td: Tensor, group_t: NDArray[np.int32]) -> list[Tensor]:
+def fold_masks(x_td: Tensor, group_t: NDArray[np.int32]) -> list[Tensor]:
     """Which tokens lie in each fold, masks of shape (t,)."""
     fold_t = torch.from_numpy(fold(group_t)).to(x_td.device)
     return [fold_t == i for i in range(FOLDS)]
@@ -119,16 +119,20 @@ class Folds:
 
     def add(self, x_td: Tensor, y_tp: Tensor, group_t: NDArray[np.int32]) -> None:
         """Count tokens, each in the fold of its document group."""
-        for moments, chosen in zip(self.moments, in_folds(x_td, group_t), strict=True):
+        for moments, chosen in zip(self.moments, fold_masks(x_td, group_t), strict=True):
             moments.add(x_td[chosen], y_tp[chosen])
 
     def with_targets(self, targets: int) -> list[Moments]:
         """Moments of the same inputs, to which targets have yet to be added."""
         made = []
-        for known in self.moments:
-            empty = Moments(0, targets, known.x_d.device)
-            empty.count, empty.x_d, empty.xx_dd = known.count, known.x_d, known.xx_dd
-            empty.xy_dp = known.xx_dd.new_zeros(targets, len(known.x_d)).T
+        for precomputed in self.moments:
+            empty = Moments(0, targets, precomputed.x_d.device)
+            empty.count, empty.x_d, empty.xx_dd = (
+                precomputed.count,
+                precomputed.x_d,
+                precomputed.xx_dd,
+            )
+            empty.xy_dp = precomputed.xx_dd.new_zeros(targets, len(precomputed.x_d)).T
             made.append(empty)
         return made
 
@@ -180,17 +184,17 @@ class Fit(NamedTuple):
     error: float
 
 
-def fit(folds: Sequence[Moments], known: Design | None = None, *, joint: bool = False) -> Fit:
+def fit(folds: Sequence[Moments], precomputed: Design | None = None, *, joint: bool = False) -> Fit:
     """Ridge regression, its strength the one that predicts the left-out folds best.
 
     known: the design of the same inputs, where it is.  joint: one strength for all targets (a map
     between models, summed in fp64 throughout) instead of one each (probes).
     """
-    known = known or design(folds)
-    everything, basis = total(folds), known.whole
+    precomputed = precomputed or design(folds)
+    everything, basis = total(folds), precomputed.whole
     strengths_l = _strengths(everything)[slice(None) if joint else PROBES]
     errors_lp = everything.y_p.new_zeros(len(strengths_l), len(everything.y_p))
-    for i, others, inner_dd in known.left_out:
+    for i, others, inner_dd in precomputed.left_out:
         inner = inner_dd if joint else inner_dd.float()
         errors_lp += _errors(everything - folds[i], folds[i], others, inner, strengths_l)
     best_p = (errors_lp.sum(1, keepdim=True).expand_as(errors_lp) if joint else errors_lp).argmin(0)
@@ -203,12 +207,12 @@ def fit(folds: Sequence[Moments], known: Design | None = None, *, joint: bool = 
     )
 
 
-def fit_on(training: Moments, judging: Moments) -> LinearMap:
+def fit_on(training: Moments, validation: Moments) -> LinearMap:
     """The fit on `training` alone whose strength predicts each target best on `judging`."""
     basis, strengths_l = _basis(training), _strengths(training)[PROBES]
-    inner_dd = judging.centred_inputs(basis.mean_x_d)
+    inner_dd = validation.centred_inputs(basis.mean_x_d)
     inner_dd = (basis.vectors_dd.T @ inner_dd @ basis.vectors_dd).float()
-    best_p = _errors(training, judging, basis, inner_dd, strengths_l).argmin(0)
+    best_p = _errors(training, validation, basis, inner_dd, strengths_l).argmin(0)
     return _map(training, basis, strengths_l[best_p])
 
 
@@ -243,8 +247,8 @@ def _basis(m: Moments) -> _Basis:
 
 def _strengths(m: Moments) -> Tensor:
     """The strengths to try, shape (l,)."""
-    spread_d = m.xx_dd.diagonal() / m.count - (m.x_d / m.count).square()
-    return (STRENGTHS * max(float(spread_d.mean()), 1e-12)).to(m.x_d.device)
+    variance_d = m.xx_dd.diagonal() / m.count - (m.x_d / m.count).square()
+    return (STRENGTHS * max(float(variance_d.mean()), 1e-12)).to(m.x_d.device)
 
 
 def _errors(

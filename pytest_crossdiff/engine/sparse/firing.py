@@ -25,7 +25,7 @@ class _Block(NamedTuple):
     value: NDArray[np.float32]
 
 
-class Firing:
+class SparseActivations:
     """Stands where an array of shape (n, p) would stand, as far as `firing[:, columns]` goes.
 
     peak_p: each feature's largest activation.  count_p: on how many tokens it fires.
@@ -57,9 +57,9 @@ class Firing:
         np.maximum.at(self.peak_p, feature, value)
         self.count_p += np.bincount(feature, minlength=len(self.count_p))
 
-    def only(self, positions: NDArray[np.int64]) -> Firing:
+    def select_features(self, positions: NDArray[np.int64]) -> SparseActivations:
         """The same for some of the features, in that order."""
-        made = Firing(len(positions))
+        made = SparseActivations(len(positions))
         for number, block in enumerate(self._blocks):
             made.add(block.tokens, *self._of(number, positions))
         return made

@@ -27,7 +27,7 @@ SAMPLE = 16
 """Where there is no last batch, every so manieth token gives the guess."""
 
 
-class Active(NamedTuple):
+class ActiveFeatures(NamedTuple):
     """The active pairs, by feature and then by token: token_n, feature_n, value_n.
 
     starts: where each feature's pairs begin, shape (m + 1,).  by_token_n: their places in the order
@@ -41,22 +41,22 @@ class Active(NamedTuple):
     by_token: Tensor
     tokens: int
 
-    def fired(self) -> Tensor:
+    def firing_counts(self) -> Tensor:
         """How often each feature fires, shape (m,)."""
         often_m = torch.zeros(len(self.starts) - 1, device=self.value.device)
         return often_m.index_add_(0, self.feature, (self.value > 0).float())
 
-    def only(self, chosen: Tensor) -> Active:
+    def select_features(self, chosen: Tensor) -> ActiveFeatures:
         """The pairs of the `chosen` features (indices into m, ascending), which are 0 to p then."""
         column_m = torch.full_like(self.starts[1:], -1)
         column_m[chosen] = torch.arange(len(chosen), device=chosen.device)
         column_n = column_m[self.feature]
         of = column_n >= 0
-        return pairs(self.token[of], column_n[of], self.value[of], self.tokens, len(chosen))
+        return build_active(self.token[of], column_n[of], self.value[of], self.tokens, len(chosen))
 
     def columns(self, chosen: Tensor) -> Tensor:
         """Activations of the `chosen` features (indices into m, ascending), shape (t, p)."""
-        return self.only(chosen).dense()
+        return self.select_features(chosen).dense()
 
     def dense(self) -> Tensor:
         """Activations of all features, shape (t, m)."""
@@ -102,18 +102,22 @@ def _has_bfloat16(device: torch.device) -> bool:
     return known and device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def pairs(
+def build_active(
     token_n: Tensor, feature_n: Tensor, value_n: Tensor, tokens: int, features: int
-) -> Active:
-    """`Active` of pairs that are in order of their features, and within those of their tokens."""
+) -> ActiveFeatures:
+    """`ActiveFeatures` of pairs that are in order of their features, and within those of their
+    tokens.
+    """
     every = torch.arange(features + 1, device=feature_n.device)
     starts = torch.searchsorted(feature_n, every)
-    return Active(token_n, feature_n, value_n, starts, token_n.int().argsort(stable=True), tokens)
+    return ActiveFeatures(
+        token_n, feature_n, value_n, starts, token_n.int().argsort(stable=True), tokens
+    )
 
 
 def select(
     pre_mt: Tensor, norm_m: Tensor, budgets: Sequence[tuple[slice, int]], last: Tensor | None = None
-) -> tuple[Active, Tensor]:
+) -> tuple[ActiveFeatures, Tensor]:
     """BatchTopK: in each budget's features the `count` largest scores relu(pre)·norm of the batch;
     and the least kept score of each, 0 where fewer are positive.
 
@@ -121,9 +125,9 @@ def select(
     are never looked at again; the outcome doesn't depend on it.
     """
     if pre_mt.device.type != "cpu":
-        return _select_without_waiting(pre_mt, norm_m, budgets)
+        return _select_without_sync(pre_mt, norm_m, budgets)
     if last is None:
-        last = torch.stack([_sampled_cut(pre_mt, norm_m, *budget) for budget in budgets])
+        last = torch.stack([_estimated_threshold(pre_mt, norm_m, *budget) for budget in budgets])
     guess = GUESS * last
     found = _select_above(pre_mt, norm_m, budgets, guess)
     return found or _select_above(pre_mt, norm_m, budgets, torch.zeros_like(guess))  # type: ignore[return-value]  # 0 never fails
@@ -131,7 +135,7 @@ def select(
 
 def _select_above(
     pre_mt: Tensor, norm_m: Tensor, budgets: Sequence[tuple[slice, int]], guess: Tensor
-) -> tuple[Active, Tensor] | None:
+) -> tuple[ActiveFeatures, Tensor] | None:
     """`select` among the scores above `guess`; None where a cut can't be told from them."""
     tokens = pre_mt.shape[1]
     limit_m = torch.full_like(norm_m, torch.inf)
@@ -140,29 +144,29 @@ def _select_above(
     place, feature, value = _places(pre_mt, limit_m)
     score = value * norm_m[feature]
     kept = torch.zeros_like(score, dtype=torch.bool)
-    cuts = torch.zeros_like(guess)
+    thresholds = torch.zeros_like(guess)
     for i, (group, count) in enumerate(budgets):
         begin, end = torch.searchsorted(feature, torch.tensor([group.start, group.stop])).tolist()
         part = score[begin:end]
         if count <= len(part) and count:
-            cuts[i] = part.kthvalue(len(part) - count + 1).values
+            thresholds[i] = part.kthvalue(len(part) - count + 1).values
         # Dividing by the norm rounds: a cut as low as the guess may have lost its equals.
-        if guess[i] > 0 and cuts[i] <= guess[i] * (1 + 1e-5):
+        if guess[i] > 0 and thresholds[i] <= guess[i] * (1 + 1e-5):
             return None
-        kept[begin:end] = (part >= cuts[i]) & (part > 0) & bool(count)
+        kept[begin:end] = (part >= thresholds[i]) & (part > 0) & bool(count)
     chosen = kept.nonzero().flatten()
     place, feature = place[chosen], feature[chosen]
     token = place - feature * tokens
-    return pairs(token, feature, value[chosen], tokens, len(norm_m)), cuts
+    return build_active(token, feature, value[chosen], tokens, len(norm_m)), thresholds
 
 
-def above(pre_mt: Tensor, norm_m: Tensor, least_m: Tensor) -> Active:
+def select_above(pre_mt: Tensor, norm_m: Tensor, least_m: Tensor) -> ActiveFeatures:
     """The pairs whose score relu(pre)·norm is above what their feature needs."""
     tokens = pre_mt.shape[1]
     place, feature, value = _places(pre_mt, least_m / norm_m * (1 - 1e-5))
     kept = (value > 0) & (value * norm_m[feature] > least_m[feature])
     place, feature, value = place[kept], feature[kept], value[kept]
-    return pairs(place - feature * tokens, feature, value, tokens, len(norm_m))
+    return build_active(place - feature * tokens, feature, value, tokens, len(norm_m))
 
 
 def _places(pre_mt: Tensor, limit_m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -182,7 +186,7 @@ def _places(pre_mt: Tensor, limit_m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _sampled_cut(pre_mt: Tensor, norm_m: Tensor, group: slice, count: int) -> Tensor:
+def _estimated_threshold(pre_mt: Tensor, norm_m: Tensor, group: slice, count: int) -> Tensor:
     """About the cut, from some of the tokens."""
     some = (pre_mt[group, ::SAMPLE] * norm_m[group, None]).flatten()
     if not len(some):
@@ -190,75 +194,79 @@ def _sampled_cut(pre_mt: Tensor, norm_m: Tensor, group: slice, count: int) -> Te
     return some.topk(min(max(1, count // SAMPLE), len(some)), sorted=False).values.min().clamp(0)
 
 
-def _select_without_waiting(
+def _select_without_sync(
     pre_mt: Tensor, norm_m: Tensor, budgets: Sequence[tuple[slice, int]]
-) -> tuple[Active, Tensor]:
+) -> tuple[ActiveFeatures, Tensor]:
     """`select` with a number of pairs that is known beforehand, so that the host needn't wait for
     the device: where fewer scores are positive, the rest are pairs whose value is 0.
     """
-    tokens, places, cuts = pre_mt.shape[1], [], []
+    tokens, places, thresholds = pre_mt.shape[1], [], []
     for group, count in budgets:
         score = (pre_mt[group].relu() * norm_m[group, None]).flatten()
         largest = score.topk(min(count, len(score)), sorted=False)
         places.append(largest.indices + group.start * tokens)
-        cuts.append(largest.values.amin() if len(largest.values) else score.new_zeros(()))
+        thresholds.append(largest.values.amin() if len(largest.values) else score.new_zeros(()))
     place = torch.cat(places).sort().values
     feature = place.div(tokens, rounding_mode="floor")
     value = pre_mt.view(-1)[place].relu()
-    return pairs(place - feature * tokens, feature, value, tokens, len(norm_m)), torch.stack(cuts)
+    return build_active(place - feature * tokens, feature, value, tokens, len(norm_m)), torch.stack(
+        thresholds
+    )
 
 
-def decode(on: Active, dec_pd: Tensor, features: slice) -> Tensor:
+def decode(active: ActiveFeatures, dec_pd: Tensor, features: slice) -> Tensor:
     """Sum of value · direction over a token's active features of the view, shape (t, d)."""
-    begin, end = _range(on, features)
-    order = on.by_token
+    begin, end = _range(active, features)
+    order = active.by_token
     if end - begin < len(order):
         order = order[(order >= begin) & (order < end)]
-    every = torch.arange(on.tokens + 1, device=order.device)
+    every = torch.arange(active.tokens + 1, device=order.device)
     return embedding_bag(
-        on.feature[order] - features.start,
+        active.feature[order] - features.start,
         dec_pd,
-        torch.searchsorted(on.token[order], every),
+        torch.searchsorted(active.token[order], every),
         mode="sum",
-        per_sample_weights=on.value[order],
+        per_sample_weights=active.value[order],
         include_last_offset=True,
     )
 
 
-def dots(on: Active, dec_pd: Tensor, x_td: Tensor, features: slice) -> Tensor:
+def dots(active: ActiveFeatures, dec_pd: Tensor, x_td: Tensor, features: slice) -> Tensor:
     """Direction · x of each pair of the view, 0 for other pairs, shape (n,)."""
-    begin, end = _range(on, features)
-    pattern_pt = _by_feature(on, torch.zeros_like(on.value), features)
-    found = torch.zeros_like(on.value)
+    begin, end = _range(active, features)
+    pattern_pt = _by_feature(active, torch.zeros_like(active.value), features)
+    found = torch.zeros_like(active.value)
     products = torch.sparse.sampled_addmm(pattern_pt, dec_pd, x_td.T, beta=0.0)
     found[begin:end] = products.values()
     return found
 
 
-def outer(on: Active, weight_n: Tensor, x_td: Tensor, features: slice, out_pd: Tensor) -> None:
+def outer(
+    active: ActiveFeatures, weight_n: Tensor, x_td: Tensor, features: slice, out_pd: Tensor
+) -> None:
     """Set `out_pd` to the sum of weight · x over the tokens where each of the view's features is
     active.
     """
-    torch.addmm(out_pd, _by_feature(on, weight_n, features), x_td, beta=0, out=out_pd)
+    torch.addmm(out_pd, _by_feature(active, weight_n, features), x_td, beta=0, out=out_pd)
 
 
-def _by_feature(on: Active, value_n: Tensor, features: slice) -> Tensor:
+def _by_feature(active: ActiveFeatures, value_n: Tensor, features: slice) -> Tensor:
     """The view's part of a sparse matrix, shape (p, t)."""
-    begin, end = _range(on, features)
-    starts = on.starts[features.start : features.stop + 1] - begin
+    begin, end = _range(active, features)
+    starts = active.starts[features.start : features.stop + 1] - begin
     _acknowledge_beta()
     return torch.sparse_csr_tensor(
         starts.int(),
-        on.token[begin:end].int(),
+        active.token[begin:end].int(),
         value_n[begin:end],
-        (len(starts) - 1, on.tokens),
+        (len(starts) - 1, active.tokens),
         check_invariants=False,
     )
 
 
-def _range(on: Active, features: slice) -> tuple[int, int]:
+def _range(active: ActiveFeatures, features: slice) -> tuple[int, int]:
     """The pairs of a view lie together: where they begin and end."""
-    return int(on.starts[features.start]), int(on.starts[features.stop])
+    return int(active.starts[features.start]), int(active.starts[features.stop])
 
 
 @functools.cache

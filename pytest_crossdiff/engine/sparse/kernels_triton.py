@@ -18,38 +18,40 @@ import triton.language as tl
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pytest_crossdiff.engine.sparse.kernels import Active
+    from pytest_crossdiff.engine.sparse.kernels import ActiveFeatures
 
 BLOCK = 512
 """Numbers of a row that a program holds at once."""
 
 
-def decode(on: Active, dec_pd: Tensor, features: slice) -> Tensor:
+def decode(active: ActiveFeatures, dec_pd: Tensor, features: slice) -> Tensor:
     """Sum of value · direction over a token's active features of the view, shape (t, d)."""
-    token, feature = on.token[on.by_token], on.feature[on.by_token]
-    count = len(on.starts) - 1
+    token, feature = active.token[active.by_token], active.feature[active.by_token]
+    count = len(active.starts) - 1
     place = token * count + feature
-    every = torch.arange(on.tokens, device=token.device) * count
+    every = torch.arange(active.tokens, device=token.device) * count
     begin = torch.searchsorted(place, every + features.start)
     end = torch.searchsorted(place, every + features.stop)
-    made_td = dec_pd.new_empty(on.tokens, dec_pd.shape[1])
-    _sum_rows(feature - features.start, on.value[on.by_token], begin, end, dec_pd, made_td)
+    made_td = dec_pd.new_empty(active.tokens, dec_pd.shape[1])
+    _sum_rows(feature - features.start, active.value[active.by_token], begin, end, dec_pd, made_td)
     return made_td
 
 
-def outer(on: Active, weight_n: Tensor, x_td: Tensor, features: slice, out_pd: Tensor) -> None:
+def outer(
+    active: ActiveFeatures, weight_n: Tensor, x_td: Tensor, features: slice, out_pd: Tensor
+) -> None:
     """Set `out_pd` to the sum of weight · x over the tokens where each feature is active."""
-    starts = on.starts[features.start : features.stop + 1]
-    _sum_rows(on.token, weight_n, starts[:-1], starts[1:], x_td, out_pd)
+    starts = active.starts[features.start : features.stop + 1]
+    _sum_rows(active.token, weight_n, starts[:-1], starts[1:], x_td, out_pd)
 
 
-def dots(on: Active, dec_pd: Tensor, x_td: Tensor, features: slice) -> Tensor:
+def dots(active: ActiveFeatures, dec_pd: Tensor, x_td: Tensor, features: slice) -> Tensor:
     """Direction · x of each pair of the view, 0 for other pairs, shape (n,)."""
-    found = torch.zeros_like(on.value)
+    found = torch.zeros_like(active.value)
     if len(found):
         dec_pd, x_td = dec_pd.contiguous(), x_td.contiguous()
         _dots[(len(found),)](
-            on.feature - features.start, on.token, dec_pd, x_td, found, *dec_pd.shape, BLOCK
+            active.feature - features.start, active.token, dec_pd, x_td, found, *dec_pd.shape, BLOCK
         )
     return found
 

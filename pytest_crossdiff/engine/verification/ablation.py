@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Inputs, Outputs
-    from pytest_crossdiff.engine.sparse.kernels import Active
+    from pytest_crossdiff.engine.sparse.kernels import ActiveFeatures
 
 
 class Ablation:
     """Gathers what removing features would cost, block by block, for both models."""
 
-    def __init__(self, model: Crosscoder, tested: Tensor, own_is_b_p: Tensor) -> None:
+    def __init__(self, model: Crosscoder, tested: Tensor, owner_is_candidate_p: Tensor) -> None:
         size = len(tested)
         self._cross_p = torch.zeros(size, dtype=torch.float64)  # Σ_t f_i r·d_i
         self._sum_p = torch.zeros(size, dtype=torch.float64)  # Σ_t f_i
-        self._together_pp = torch.zeros(size, size, dtype=torch.float64)  # Σ_t f_i f_j
-        self._dots_pp = torch.zeros(size, size, dtype=torch.float64)  # d_i·d_j
+        self._activation_products_pp = torch.zeros(size, size, dtype=torch.float64)  # Σ_t f_i f_j
+        self._direction_products_pp = torch.zeros(size, size, dtype=torch.float64)  # d_i·d_j
         self._groups: list[_Group] = []
         scale_a, scale_b = (
             model.innovation_scale.tolist() if hasattr(model, "innovation_scale") else (1.0, 1.0)
@@ -43,24 +43,26 @@ class Ablation:
         for view in model.config.views:
             scale = 1.0 if view.target < 2 else (scale_a, scale_b)[view.target - 2]
             inside = (tested >= view.features.start) & (tested < view.features.stop)
-            at = (inside & (own_is_b_p == view.candidate)).nonzero().flatten()
+            at = (inside & (owner_is_candidate_p == view.candidate)).nonzero().flatten()
             directions = model.directions(tested[at], candidate=view.candidate) * scale
             self._groups.append(_Group(view.target, at, directions, scale))
             where = at.cpu()
-            self._dots_pp[where[:, None], where] = (directions @ directions.T).double().cpu()
-        self._variance = [_Spread(), _Spread()]
+            self._direction_products_pp[where[:, None], where] = (
+                (directions @ directions.T).double().cpu()
+            )
+        self._variance = [_Variance(), _Variance()]
         self._error = [0.0, 0.0]
 
-    def add(self, on: Active, x: Inputs, errors: Outputs) -> None:
+    def add(self, active: ActiveFeatures, x: Inputs, errors: Outputs) -> None:
         """Count tokens with the tested features' activations, the inputs and the residues."""
         for target, at, directions, scale in self._groups:
-            residue = errors[target]
-            assert residue is not None
-            cross = (on.sums(residue)[at] * directions).sum(1, dtype=torch.float64) * scale
+            residual = errors[target]
+            assert residual is not None
+            cross = (active.sums(residual)[at] * directions).sum(1, dtype=torch.float64) * scale
             self._cross_p[at.cpu()] += cross.cpu()
-        f_tp = on.dense()
+        f_tp = active.dense()
         self._sum_p += f_tp.sum(0, dtype=torch.float64).cpu()
-        self._together_pp += (f_tp.T @ f_tp).double().cpu()
+        self._activation_products_pp += (f_tp.T @ f_tp).double().cpu()
         for i, (vectors, error) in enumerate(((x.a_ta, errors.a_ta), (x.b_tb, errors.b_tb))):
             self._variance[i].add(vectors)
             self._error[i] += float(error.double().square().sum())
@@ -80,7 +82,7 @@ class Ablation:
 
     def direction_norms(self) -> NDArray[np.float64]:
         """Length of each tested feature's direction in its own model, shape (p,)."""
-        return np.asarray(self._dots_pp.diagonal().sqrt())
+        return np.asarray(self._direction_products_pp.diagonal().sqrt())
 
     def directions(self, members: Sequence[int]) -> Tensor:
         """Directions of the tested features at positions `members`, all of one side, in the model's
@@ -93,12 +95,13 @@ class Ablation:
         }
         return torch.stack([rows[p] for p in members])
 
-    def only(self, positions: NDArray[np.int64]) -> Ablation:
+    def select_features(self, positions: NDArray[np.int64]) -> Ablation:
         """The same for some of the tested features, given by their positions."""
         at, made = torch.from_numpy(positions), copy.copy(self)
         made._cross_p, made._sum_p = self._cross_p[at], self._sum_p[at]
-        made._together_pp, made._dots_pp = (
-            table[at[:, None], at] for table in (self._together_pp, self._dots_pp)
+        made._activation_products_pp, made._direction_products_pp = (
+            table[at[:, None], at]
+            for table in (self._activation_products_pp, self._direction_products_pp)
         )
         place_p = torch.full((len(self._cross_p),), -1)
         place_p[at] = torch.arange(len(at))
@@ -112,33 +115,42 @@ class Ablation:
     def correlation(self) -> NDArray[np.float64]:
         """Of the tested features' activations, shape (p, p)."""
         count = self._variance[0].count
-        return clusters.correlation(self._together_pp.numpy(), self._sum_p.numpy(), count)
+        return clusters.correlation(
+            self._activation_products_pp.numpy(), self._sum_p.numpy(), count
+        )
 
-    def strengths(self, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def strengths(self, owner_is_candidate_p: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The strength of each tested feature by itself, shape (p,)."""
-        lost_p = 2 * self._cross_p + self._together_pp.diagonal() * self._dots_pp.diagonal()
-        return self._shares(lost_p, own_is_b_p)
+        unexplained_p = (
+            2 * self._cross_p
+            + self._activation_products_pp.diagonal() * self._direction_products_pp.diagonal()
+        )
+        return self._shares(unexplained_p, owner_is_candidate_p)
 
-    def joint_strengths(self, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def joint_strengths(self, owner_is_candidate_p: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The strength of each tested feature together with those that fire with it, shape (p,).
 
         Where k copies write the same thing, each by itself has a k²-th of what all of them have.
         """
-        with_it_pp = torch.from_numpy(self.correlation() > clusters.CORRELATED)
-        group_p = torch.zeros(len(with_it_pp), dtype=torch.long)
+        correlated_pp = torch.from_numpy(self.correlation() > clusters.MIN_CORRELATION)
+        group_p = torch.zeros(len(correlated_pp), dtype=torch.long)
         for group in self._groups:
             group_p[group.at.cpu()] = group.target
-        with_it_pp &= group_p[:, None] == group_p
-        with_it_pp.fill_diagonal_(True)
-        l_pp = with_it_pp.double()
-        lost_p = 2 * (l_pp @ self._cross_p)
-        lost_p += ((l_pp @ (self._together_pp * self._dots_pp)) * l_pp).sum(1)
-        return self._shares(lost_p, own_is_b_p)
+        correlated_pp &= group_p[:, None] == group_p
+        correlated_pp.fill_diagonal_(True)
+        l_pp = correlated_pp.double()
+        unexplained_p = 2 * (l_pp @ self._cross_p)
+        unexplained_p += (
+            (l_pp @ (self._activation_products_pp * self._direction_products_pp)) * l_pp
+        ).sum(1)
+        return self._shares(unexplained_p, owner_is_candidate_p)
 
-    def _shares(self, lost_p: Tensor, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def _shares(
+        self, unexplained_p: Tensor, owner_is_candidate_p: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
         """What is lost as shares of the owners' variances."""
         a, b = (variance.total() for variance in self._variance)
-        return np.asarray(lost_p.clamp_min(0)) / np.where(own_is_b_p, b, a)
+        return np.asarray(unexplained_p.clamp_min(0)) / np.where(owner_is_candidate_p, b, a)
 
     def strength(self, members: Sequence[int], side: str) -> float:
         """Joint strength of the tested features at positions `members`, all of one `side`.
@@ -147,13 +159,15 @@ class Ablation:
         difference may be in both; then the larger part counts, and not their sum.  0 where the
         features explain nothing or do harm.
         """
-        lost = [0.0]
+        unexplained = [0.0]
         for group in self._groups:
             m = group.at.cpu()
             m = m[torch.isin(m, torch.tensor(list(members), dtype=torch.long))]
-            joint = (self._together_pp * self._dots_pp)[m[:, None], m].sum()
-            lost.append(float(2 * self._cross_p[m].sum() + joint))
-        return max(lost) / self.variance(side)
+            joint = (self._activation_products_pp * self._direction_products_pp)[
+                m[:, None], m
+            ].sum()
+            unexplained.append(float(2 * self._cross_p[m].sum() + joint))
+        return max(unexplained) / self.variance(side)
 
 
 class _Group(NamedTuple):
@@ -167,7 +181,7 @@ class _Group(NamedTuple):
     scale: float
 
 
-class _Spread:
+class _Variance:
     """Running sum of squared distances from the mean, fp64."""
 
     def __init__(self) -> None:

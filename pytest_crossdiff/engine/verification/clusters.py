@@ -15,11 +15,11 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CORRELATED = 0.5
+MIN_CORRELATION = 0.5
 """Activations that correlate above this belong to one difference."""
-CONTAINED = 0.8
+MIN_CONTAINMENT = 0.8
 """So do two features when this share of the rarer one's firing lies within the other's."""
-DUPLICATE = 0.7
+DUPLICATE_CORRELATION = 0.7
 """Features of different models that correlate above this are one concept written twice."""
 
 
@@ -29,7 +29,7 @@ def cluster(
     """Connected groups of features; both_fire_pp[i, j] counts tokens where both fire."""
     fires_p = np.maximum(both_fire_pp.diagonal(), 1)
     contained_pp = both_fire_pp / np.minimum(fires_p[:, None], fires_p)
-    linked_pp = (correlation_pp > CORRELATED) | (contained_pp >= CONTAINED)
+    linked_pp = (correlation_pp > MIN_CORRELATION) | (contained_pp >= MIN_CONTAINMENT)
     free, found = set(range(len(fires_p))), []
     while free:
         group, edge = set[int](), {min(free)}
@@ -53,14 +53,16 @@ def correlation(
 
 
 def duplicates(
-    correlation_pp: NDArray[np.float64], own_is_b_p: NDArray[np.bool_], of_p: NDArray[np.bool_]
+    correlation_pp: NDArray[np.float64],
+    owner_is_candidate_p: NDArray[np.bool_],
+    of_p: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
     """For each feature in `of_p` the position of one of them in the other model that fires with it,
     or -1.
     """
-    counts = of_p[:, None] & of_p & (own_is_b_p[:, None] != own_is_b_p)
+    counts = of_p[:, None] & of_p & (owner_is_candidate_p[:, None] != owner_is_candidate_p)
     across = np.where(counts, correlation_pp, -1.0)
     if not len(across):
         return np.zeros(0, dtype=np.int64)
     partner = across.argmax(1)
-    return np.where(across.max(1) > DUPLICATE, partner, -1)
+    return np.where(across.max(1) > DUPLICATE_CORRELATION, partner, -1)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine.regression.ridge import Folds, LinearMap, design, fit, in_folds
-from pytest_crossdiff.engine.sparse.kernels import pairs as as_active
+from pytest_crossdiff.engine.regression.ridge import Folds, LinearMap, design, fit, fold_masks
+from pytest_crossdiff.engine.sparse.kernels import build_active
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations.pairs import Pairs
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder
     from pytest_crossdiff.engine.regression.ridge import Design
-    from pytest_crossdiff.engine.sparse.kernels import Active
+    from pytest_crossdiff.engine.sparse.kernels import ActiveFeatures
 
-TOGETHER = 1_000
+DRAWS_PER_BATCH = 1_000
 """Bootstrap draws whose weights of the documents are held in memory at once."""
 MIN_DOCUMENTS = 5
 """A feature that fires in fewer held-out documents can't be told from chance."""
@@ -77,7 +77,7 @@ class Exclusivity(NamedTuple):
     documents: NDArray[np.int64]
 
 
-class Screen(NamedTuple):
+class ScreeningResult(NamedTuple):
     """What the training documents say of every feature (cross-validated, so no feature is judged by
     a fit that saw the document), arrays of length m, and the probes for all of them.
 
@@ -88,14 +88,14 @@ class Screen(NamedTuple):
     from_b: LinearMap
     r2_a_m: NDArray[np.float64]
     r2_b_m: NDArray[np.float64]
-    on: Active
+    active: ActiveFeatures
 
     def exclusivity(self, own_is_b_m: NDArray[np.bool_]) -> NDArray[np.float64]:
         own = np.where(own_is_b_m, self.r2_b_m, self.r2_a_m)
         return ratio(own, np.where(own_is_b_m, self.r2_a_m, self.r2_b_m))
 
 
-class Known(NamedTuple):
+class ProbeInputs(NamedTuple):
     """What probes of every dictionary need of one model's vectors."""
 
     folds: Folds
@@ -103,16 +103,16 @@ class Known(NamedTuple):
 
 
 @torch.no_grad()
-def known(pairs: Pairs, device: torch.device) -> tuple[Known, Known]:
+def probe_inputs(pairs: Pairs, device: torch.device) -> tuple[ProbeInputs, ProbeInputs]:
     """Pass over the training documents without any features."""
     folds = [Folds(width, 0, device) for width in pairs.probe_widths()]
     for block, *inputs in pairs.blocks(pairs.training(), device):
-        for of_side, x_td in zip(folds, pairs.probed(block, *inputs), strict=True):
+        for of_side, x_td in zip(folds, pairs.probe_vectors(block, *inputs), strict=True):
             for moments, chosen in zip(
-                of_side.moments, in_folds(x_td, pairs.group_n[block]), strict=True
+                of_side.moments, fold_masks(x_td, pairs.group_n[block]), strict=True
             ):
                 moments.add_inputs(x_td[chosen])
-    a, b = (Known(of_side, design(of_side.moments)) for of_side in folds)
+    a, b = (ProbeInputs(of_side, design(of_side.moments)) for of_side in folds)
     return a, b
 
 
@@ -121,33 +121,33 @@ def screen(
     pairs: Pairs,
     model: Crosscoder,
     device: torch.device,
-    inputs: tuple[Known, Known] | None = None,
-) -> Screen:
+    inputs: tuple[ProbeInputs, ProbeInputs] | None = None,
+) -> ScreeningResult:
     """Fit ridge probes from either model to every feature on the training documents."""
-    of_a, of_b = inputs or known(pairs, device)
+    of_a, of_b = inputs or probe_inputs(pairs, device)
     m = model.config.features
     moments_a, moments_b = of_a.folds.with_targets(m), of_b.folds.with_targets(m)
     (rows, step), done, kept = pairs.thinned(), 0, []
     for block, x_a, x_b in pairs.blocks(pairs.training(), device):
-        read_a, read_b = pairs.probed(block, x_a, x_b)
-        for i, chosen in enumerate(in_folds(x_a, pairs.group_n[block])):
+        read_a, read_b = pairs.probe_vectors(block, x_a, x_b)
+        for i, chosen in enumerate(fold_masks(x_a, pairs.group_n[block])):
             if not chosen.any():
                 continue
-            on = model.active(model.inputs(x_a[chosen], x_b[chosen]))
-            moments_a[i].add_active(read_a[chosen], on)
-            moments_b[i].add_active(read_b[chosen], on)
-            place_n = (done + chosen.nonzero().flatten())[on.token]
+            active = model.active(model.inputs(x_a[chosen], x_b[chosen]))
+            moments_a[i].add_active(read_a[chosen], active)
+            moments_b[i].add_active(read_b[chosen], active)
+            place_n = (done + chosen.nonzero().flatten())[active.token]
             wanted = place_n % step == 0
-            kept.append((place_n[wanted] // step, on.feature[wanted], on.value[wanted]))
+            kept.append((place_n[wanted] // step, active.feature[wanted], active.value[wanted]))
         done += len(block)
     place_n, feature_n, value_n = (torch.cat(parts) for parts in zip(*kept, strict=True))
     order = feature_n.argsort()
-    on = as_active(place_n[order], feature_n[order], value_n[order], len(rows), m)
+    active = build_active(place_n[order], feature_n[order], value_n[order], len(rows), m)
     a, b = fit(moments_a, of_a.design), fit(moments_b, of_b.design)
-    return Screen(a.map, b.map, a.r2_p.cpu().numpy(), b.r2_p.cpu().numpy(), on)
+    return ScreeningResult(a.map, b.map, a.r2_p.cpu().numpy(), b.r2_p.cpu().numpy(), active)
 
 
-class Tally:
+class SumsBuilder:
     """Gathers `Sums` block by block."""
 
     def __init__(self, groups: int, features: int) -> None:
@@ -169,54 +169,60 @@ class Tally:
 
 def exclusivity(
     sums: Sums,
-    own_is_b_p: NDArray[np.bool_],
+    owner_is_candidate_p: NDArray[np.bool_],
     *,
     threshold: float | NDArray[np.float64],
     draws: int,
     seed: int = 0,
-    wanted_p: NDArray[np.bool_] | None = None,
+    with_interval_p: NDArray[np.bool_] | None = None,
 ) -> Exclusivity:
     """Exclusivity of every feature with a 95 % interval and the p-value of "at most `threshold`",
     which may be one for each feature, from held-out documents.  How often the interval covers the
     truth is measured by benchmarks/toy_coverage.py.
 
-    own_is_b_p: whether feature p belongs to the candidate.  wanted_p: of which features intervals
-    are wanted; those of the others are all that is possible.
+    owner_is_candidate_p: whether feature p belongs to the candidate.  with_interval_p: of which
+    features intervals are wanted; those of the others are all that is possible.
     """
     every = np.ones((1, len(sums.count_g)))
     r2_a, r2_b = (r2[0] for r2 in sums.r2(every))
-    own, other = np.where(own_is_b_p, r2_b, r2_a), np.where(own_is_b_p, r2_a, r2_b)
+    own, other = (
+        np.where(owner_is_candidate_p, r2_b, r2_a),
+        np.where(owner_is_candidate_p, r2_a, r2_b),
+    )
     low, own_low, high = np.zeros((3, len(own)))
     high[:] = 1.0
-    at = np.arange(len(own)) if wanted_p is None else np.flatnonzero(wanted_p)
-    low[at], high[at], own_low[at] = _intervals(sums.of(at), own_is_b_p[at], draws, seed)
+    at = np.arange(len(own)) if with_interval_p is None else np.flatnonzero(with_interval_p)
+    low[at], high[at], own_low[at] = _intervals(sums.of(at), owner_is_candidate_p[at], draws, seed)
     documents = (sums.fires_gp > 0).sum(0)
-    p_value = _p_value(sums, own_is_b_p, threshold, documents)
+    p_value = _p_value(sums, owner_is_candidate_p, threshold, documents)
     return Exclusivity(own, own_low, other, ratio(own, other), low, high, p_value, documents)
 
 
 def _intervals(
-    sums: Sums, own_is_b_p: NDArray[np.bool_], draws: int, seed: int
+    sums: Sums, owner_is_candidate_p: NDArray[np.bool_], draws: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Both ends of the intervals of exclusivity, and the lower one of R²(own)."""
     groups, random = len(sums.count_g), np.random.default_rng(seed)
-    drawn_pr, own_pr = np.empty((2, len(own_is_b_p), draws))
-    for start in range(0, draws, TOGETHER):
-        part = slice(start, min(start + TOGETHER, draws))
+    drawn_pr, own_pr = np.empty((2, len(owner_is_candidate_p), draws))
+    for start in range(0, draws, DRAWS_PER_BATCH):
+        part = slice(start, min(start + DRAWS_PER_BATCH, draws))
         size = part.stop - part.start
         weights = random.multinomial(groups, np.full(groups, 1 / groups), size)
         drawn_a, drawn_b = sums.r2(weights.astype(np.float64))
-        drawn_own = np.where(own_is_b_p, drawn_b, drawn_a)
+        drawn_own = np.where(owner_is_candidate_p, drawn_b, drawn_a)
         own_pr[:, part] = drawn_own.T
-        drawn_pr[:, part] = ratio(drawn_own, np.where(own_is_b_p, drawn_a, drawn_b)).T
+        drawn_pr[:, part] = ratio(drawn_own, np.where(owner_is_candidate_p, drawn_a, drawn_b)).T
     own_pr.sort(axis=1)
     drawn_pr.sort(axis=1)
     documents = (sums.fires_gp > 0).sum(0)
-    (low, high), (own_low, _) = _ends(drawn_pr, documents), _ends(own_pr, documents)
+    (low, high), (own_low, _) = (
+        _interval_ends(drawn_pr, documents),
+        _interval_ends(own_pr, documents),
+    )
     return low, high, own_low
 
 
-def _ends(
+def _interval_ends(
     drawn_pr: NDArray[np.float64], documents_p: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both ends of the 95 % intervals, the drawn values being sorted.
@@ -226,7 +232,7 @@ def _ends(
     number of documents in which the feature fires, for the others tell next to nothing of it.
     """
     n = np.maximum(documents_p, 2)
-    level = _normal_share(-np.sqrt(n / (n - 1)) * _student(1.959964, n - 1))
+    level = _normal_cdf(-np.sqrt(n / (n - 1)) * _student(1.959964, n - 1))
     last = drawn_pr.shape[1] - 1
     place_p = np.arange(len(drawn_pr))
     cut_p = np.rint(level * last).astype(np.int64)
@@ -235,7 +241,7 @@ def _ends(
 
 def _p_value(
     sums: Sums,
-    own_is_b_p: NDArray[np.bool_],
+    owner_is_candidate_p: NDArray[np.bool_],
     threshold: float | NDArray[np.float64],
     documents_p: NDArray[np.int64],
 ) -> NDArray[np.float64]:
@@ -248,8 +254,8 @@ def _p_value(
     """
     mean_p = sums.y_gp.sum(0) / max(float(sums.count_g.sum()), 1.0)
     total_gp = sums.yy_gp - mean_p * (2 * sums.y_gp - mean_p * sums.count_g[:, None])
-    own_gp = np.where(own_is_b_p, sums.error_b_gp, sums.error_a_gp)
-    other_gp = np.where(own_is_b_p, sums.error_a_gp, sums.error_b_gp)
+    own_gp = np.where(owner_is_candidate_p, sums.error_b_gp, sums.error_a_gp)
+    other_gp = np.where(owner_is_candidate_p, sums.error_a_gp, sums.error_b_gp)
     margin_gp = other_gp - (1 - threshold) * own_gp - threshold * total_gp
     groups = len(margin_gp)
     spread_p = np.maximum(margin_gp.std(0, ddof=1), 1e-30)
@@ -258,7 +264,7 @@ def _p_value(
     hall_p = unit_p + skew_p * unit_p**2 / 3 + skew_p**2 * unit_p**3 / 27 + skew_p / (6 * groups)
     t, f = np.sqrt(groups) * hall_p, np.maximum(documents_p, 2) - 1
     z = np.sign(t) * (8 * f + 1) / (8 * f + 3) * np.sqrt(f * np.log1p(t**2 / f))  # Wallace 1959
-    return _normal_share(-z)
+    return _normal_cdf(-z)
 
 
 def _student(z: float, f: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -266,7 +272,7 @@ def _student(z: float, f: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.sqrt(f * np.expm1((z * (8 * f + 3) / (8 * f + 1)) ** 2 / f))
 
 
-def _normal_share(z: NDArray[np.float64]) -> NDArray[np.float64]:
+def _normal_cdf(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(torch.special.ndtr(torch.from_numpy(z)).numpy())
 
 

@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pytest_crossdiff.engine.verification import clusters
-from pytest_crossdiff.engine.verification.signal_strength import Part, joint_strength, strengths
-from pytest_crossdiff.results.recurrence import conceivable, majority
+from pytest_crossdiff.engine.verification.signal_strength import (
+    FeatureSet,
+    joint_strength,
+    strengths,
+)
+from pytest_crossdiff.results.recurrence import majority, majority_possible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from pytest_crossdiff.engine.sparse.firing import Firing
-    from pytest_crossdiff.engine.verification.verify import Verified
+    from pytest_crossdiff.engine.sparse.firing import SparseActivations
+    from pytest_crossdiff.engine.verification.verify import Verification
     from pytest_crossdiff.sides import Side
 
 
@@ -52,46 +56,55 @@ class Group(NamedTuple):
         return float(np.mean(list(self.strengths.values())))
 
 
-def groups(verified: Sequence[Verified], side: Side, least: float) -> list[Group]:
+def groups(verified: Sequence[Verification], side: Side, least: float) -> list[Group]:
     """The differences of `side`, as groups of features that fire together; those that are weaker
     than `least`, or that most dictionaries can't be thought to have, are left out.
     """
     trained = len(verified)
-    sure = [Member(i, p) for i, v in enumerate(verified) for p in v.positions(side)]
+    confirmed_items = [Member(i, p) for i, v in enumerate(verified) for p in v.positions(side)]
     found = []
-    for group in _linked(verified, side, sure):
+    for group in _group_by_firing(verified, side, confirmed_items):
         have = len(group.strengths)
         if majority(have, trained):
             found.append(group)
-        elif conceivable(have, trained):
+        elif majority_possible(have, trained):
             found.append(group._replace(doubt=f"in {have} of {trained} dictionaries"))
-    unsure = [
+    undecided_members = [
         Member(i, p) for i, v in enumerate(verified) for p in v.positions(side, undecided=True)
     ]
     found = [group for group in found if group.strength >= least]
-    told = {member for group in found for member in group.members}
+    assigned = {member for group in found for member in group.members}
     # What is verified but too weak to count may be a part of what isn't verified but strong.
-    for group in _linked(verified, side, [*sure, *unsure]) if unsure else ():
-        new = told.isdisjoint(group.members) and not set(group.members) <= set(sure)
+    for group in (
+        _group_by_firing(verified, side, [*confirmed_items, *undecided_members])
+        if undecided_members
+        else ()
+    ):
+        new = assigned.isdisjoint(group.members) and not set(group.members) <= set(confirmed_items)
         if new and majority(len(group.strengths), trained) and group.strength >= least:
             found.append(group._replace(doubt="its interval reaches below the threshold"))
     return found
 
 
-def total_strength(grouped: Sequence[Group], verified: Sequence[Verified], side: Side) -> float:
+def total_strength(grouped: Sequence[Group], verified: Sequence[Verification], side: Side) -> float:
     """The joint strength of the confirmed differences of `side`, on average over dictionaries."""
-    sure = [group for group in grouped if not group.doubt]
+    confirmed_items = [group for group in grouped if not group.doubt]
     return float(
         np.mean(
             [
-                joint_strength([Part(v.held, of) for group in sure if (of := group.of(i))], side)
+                joint_strength(
+                    [FeatureSet(v.held, of) for group in confirmed_items if (of := group.of(i))],
+                    side,
+                )
                 for i, v in enumerate(verified)
             ]
         )
     )
 
 
-def _linked(verified: Sequence[Verified], side: Side, members: Sequence[Member]) -> list[Group]:
+def _group_by_firing(
+    verified: Sequence[Verification], side: Side, members: Sequence[Member]
+) -> list[Group]:
     if not members:
         return []
     firing = [v.held.f_np for v in verified]
@@ -100,14 +113,14 @@ def _linked(verified: Sequence[Verified], side: Side, members: Sequence[Member])
     together = clusters.cluster(correlation_qq, both_fire_qq)
     found = [Group([members[q] for q in group], {}, "") for group in together]
     of = [(g, i) for g in found for i in dict.fromkeys(m.dictionary for m in g.members)]
-    parts = [Part(verified[i].held, group.of(i)) for group, i in of]
+    parts = [FeatureSet(verified[i].held, group.of(i)) for group, i in of]
     for (group, i), strength in zip(of, strengths(parts, side), strict=True):
         group.strengths[i] = strength
     return found
 
 
 def _products(
-    firing: Sequence[Firing], members: Sequence[Member]
+    firing: Sequence[SparseActivations], members: Sequence[Member]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Of the members' activations: sums of products, tokens on which two fire, sums."""
     size = (len(members), len(members))

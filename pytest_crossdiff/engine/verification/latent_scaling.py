@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Inputs, Outputs
-    from pytest_crossdiff.engine.sparse.kernels import Active
+    from pytest_crossdiff.engine.sparse.kernels import ActiveFeatures
 
 
 class LatentScaling(NamedTuple):
@@ -37,13 +37,13 @@ class LatentScaling(NamedTuple):
     reconstruction_p: NDArray[np.float64]
 
 
-class Scaling:
+class LatentScalingBuilder:
     """Gathers both ratios block by block, for features `chosen` (indices into m).
 
     Raises `ValueError` when the widths differ.
     """
 
-    def __init__(self, model: Crosscoder, chosen: Tensor, own_is_b_p: Tensor) -> None:
+    def __init__(self, model: Crosscoder, chosen: Tensor, owner_is_candidate_p: Tensor) -> None:
         if model.config.width_a != model.config.width_b:
             raise ValueError("latent scaling needs two models of one width")
         own_pd = torch.zeros(len(chosen), model.config.width_a, device=chosen.device)
@@ -53,29 +53,31 @@ class Scaling:
             rows = model.directions(chosen[inside], candidate=view.candidate)
             if view.target < 2:
                 part_mpd[view.target, inside] = rows
-            mine = own_is_b_p[inside] == view.candidate
+            mine = owner_is_candidate_p[inside] == view.candidate
             own_pd[inside] = torch.where(mine[:, None], rows, own_pd[inside])
         self._own_pd, self._shared_mp = own_pd, (part_mpd * own_pd).sum(2)
-        self._own_p = own_is_b_p.cpu().numpy().astype(np.int64)
+        self._own_p = owner_is_candidate_p.cpu().numpy().astype(np.int64)
         size = 2, len(chosen)
-        self._error_mp, self._made_mp = (torch.zeros(size, dtype=torch.float64) for _ in range(2))
+        self._error_mp, self._reconstructed_mp = (
+            torch.zeros(size, dtype=torch.float64) for _ in range(2)
+        )
 
-    def add(self, on: Active, x: Inputs, errors: Outputs) -> None:
+    def add(self, active: ActiveFeatures, x: Inputs, errors: Outputs) -> None:
         """Count tokens with the chosen features' activations, the inputs and the residues."""
-        squares_p = on.squares()
+        squares_p = active.squares()
         for i in (0, 1):
             vectors, error = x[i], errors[i]
             assert vectors is not None
             assert error is not None
             overlap_p = squares_p * self._shared_mp[i]
-            along_p = (on.sums(error) * self._own_pd).sum(1)
+            along_p = (active.sums(error) * self._own_pd).sum(1)
             self._error_mp[i] += (along_p + overlap_p).double().cpu()
-            made_p = (on.sums(vectors) * self._own_pd).sum(1) - along_p - overlap_p
-            self._made_mp[i] += made_p.double().cpu()
+            reconstructed_p = (active.sums(vectors) * self._own_pd).sum(1) - along_p - overlap_p
+            self._reconstructed_mp[i] += reconstructed_p.double().cpu()
 
     def ratios(self, positions: NDArray[np.int64]) -> LatentScaling:
         """Those of the features at some positions."""
-        parts = (part.numpy()[:, positions] for part in (self._error_mp, self._made_mp))
+        parts = (part.numpy()[:, positions] for part in (self._error_mp, self._reconstructed_mp))
         return LatentScaling(*(_ratio(part, self._own_p[positions]) for part in parts))
 
 

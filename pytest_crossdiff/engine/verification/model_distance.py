@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_crossdiff.engine.dictionary.innovation import fit_linear, shares
+from pytest_crossdiff.engine.dictionary.innovation import fit_linear, unexplained_shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder
     from pytest_crossdiff.settings import Settings
 
-RELATED = 0.1
+RELATED_MAX_UNMAPPED = 0.1
 """Models are related when linear maps leave at most this share of either's variance. Fine-tunes
 leave 0.01 to 0.09; in a toy world of bent concepts that leave 0.16, nothing planted was reported.
 """
-NEAR, HALVES, FAR = 0.22, 0.045, 0.5
+CLOSE_UNMAPPED, HALVING_UNMAPPED, DISTANT_UNMAPPED = 0.22, 0.045, 0.5
 """Where the maps leave more than `NEAR`, what the other model may have of a feature halves with
-every `HALVES` more, up to `FAR`."""
-CURVED = 0.2
+every `HALVING_UNMAPPED` more, up to `DISTANT_UNMAPPED`."""
+NONLINEAR_MAP_FACTOR = 0.2
 """With curved maps that share is at most this part of what it is otherwise: an exclusive feature
 reads what a network didn't predict, so that networks as probes predict it badly."""
 
 
-class Apart(NamedTuple):
+class ModelDistance(NamedTuple):
     """What the best linear map from the other model leaves of the baseline's variance and of the
     candidate's, and the exclusivity above which a feature of either is a difference.
     """
@@ -45,27 +45,27 @@ class Apart(NamedTuple):
     @property
     def related(self) -> bool:
         """Whether the two are so alike that what the maps leave was learnt since they parted."""
-        return max(self.unmapped) <= RELATED
+        return max(self.unmapped) <= RELATED_MAX_UNMAPPED
 
-    def thresholds(self, own_is_b_p: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def thresholds(self, owner_is_candidate_p: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The exclusivity asked of each feature, shape (p,)."""
         a, b = self.exclusivity
-        return np.where(own_is_b_p, b, a)
+        return np.where(owner_is_candidate_p, b, a)
 
 
-def apart(model: Crosscoder, pairs: Pairs, settings: Settings) -> Apart:
+def model_distance(model: Crosscoder, pairs: Pairs, settings: Settings) -> ModelDistance:
     """Measure it on the training documents, with what the model knows where it has maps."""
     if model.config.architecture == "innovation":
         left = tuple(model.linear_scale.square().cpu().tolist())
     else:
         left = fit_linear(pairs).linear
-    unmapped, least = shares(left, pairs), settings.exclusivity
-    floor = 1.0 - (1.0 - least) * CURVED if model.config.map_units else least
-    a, b = (max(least_exclusivity(least, share), floor) for share in unmapped)
-    return Apart(unmapped, (a, b))
+    unmapped, least = unexplained_shares(left, pairs), settings.exclusivity
+    floor = 1.0 - (1.0 - least) * NONLINEAR_MAP_FACTOR if model.config.map_units else least
+    a, b = (max(required_exclusivity(least, share), floor) for share in unmapped)
+    return ModelDistance(unmapped, (a, b))
 
 
-def least_exclusivity(setting: float, unmapped: float) -> float:
+def required_exclusivity(setting: float, unmapped: float) -> float:
     """The exclusivity asked of a feature where `crossdiff_exclusivity` asks for `setting`."""
-    further = min(max(unmapped, NEAR), FAR) - NEAR
-    return 1.0 - (1.0 - setting) * float(0.5 ** (further / HALVES))
+    excess = min(max(unmapped, CLOSE_UNMAPPED), DISTANT_UNMAPPED) - CLOSE_UNMAPPED
+    return 1.0 - (1.0 - setting) * float(0.5 ** (excess / HALVING_UNMAPPED))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine.models.devices import moved
+from pytest_crossdiff.engine.models.devices import to_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from pytest_crossdiff.sides import Side
 
 
-class Part(NamedTuple):
+class FeatureSet(NamedTuple):
     """Candidates of a dictionary, of one side, that are a difference together."""
 
     held: Heldout
     positions: Sequence[int]
 
 
-def strengths(parts: Sequence[Part], side: Side) -> list[float]:
+def strengths(parts: Sequence[FeatureSet], side: Side) -> list[float]:
     """Of each part by itself; all are of the same pairs."""
     unexplained = [part.held.ablation.strength(part.positions, side) for part in parts]
-    return list(map(max, unexplained, _standing(parts, side, together=False)))
+    return list(map(max, unexplained, _innovation_strengths(parts, side, jointly=False)))
 
 
-def joint_strength(parts: Sequence[Part], side: Side) -> float:
+def joint_strength(parts: Sequence[FeatureSet], side: Side) -> float:
     """Of all parts of one dictionary together: what lies along one isn't counted again along the
     next where both fire.
     """
@@ -52,11 +52,11 @@ def joint_strength(parts: Sequence[Part], side: Side) -> float:
         return 0.0
     every = [p for part in parts for p in part.positions]
     unexplained = parts[0].held.ablation.strength(every, side)
-    return max(unexplained, sum(_standing(parts, side, together=True)))
+    return max(unexplained, sum(_innovation_strengths(parts, side, jointly=True)))
 
 
 @torch.no_grad()
-def _standing(parts: Sequence[Part], side: Side, *, together: bool) -> list[float]:
+def _innovation_strengths(parts: Sequence[FeatureSet], side: Side, *, jointly: bool) -> list[float]:
     """What stands along each part's direction, 0 where there are no innovations."""
     if not parts or parts[0].held.innovations is None:
         return [0.0] * len(parts)
@@ -64,34 +64,34 @@ def _standing(parts: Sequence[Part], side: Side, *, together: bool) -> list[floa
     directions_qd = _directions(parts, side, innovations)
     inside_q, outside_q, fires_q = (np.zeros(len(parts)) for _ in range(3))
     heldout = held.pairs.heldout()
-    for number, own_td in enumerate(innovations.blocks(held.pairs, side, heldout)):
-        left_td = own_td.clone() if together else own_td
+    for number, innovation_td in enumerate(innovations.blocks(held.pairs, side, heldout)):
+        residual_td = innovation_td.clone() if jointly else innovation_td
         for q, (part, direction_d) in enumerate(zip(parts, directions_qd, strict=True)):
             fires_t = torch.from_numpy((part.held.f_np.block(number, part.positions) > 0).any(1))
-            fires_t = moved(fires_t, own_td.device)
-            along_t = left_td @ direction_d
+            fires_t = to_device(fires_t, innovation_td.device)
+            along_t = residual_td @ direction_d
             inside_q[q] += float(along_t[fires_t].square().sum())
-            outside_q[q] += float((own_td[~fires_t] @ direction_d).square().sum())
+            outside_q[q] += float((innovation_td[~fires_t] @ direction_d).square().sum())
             fires_q[q] += int(fires_t.sum())
-            if together:
-                left_td[fires_t] -= along_t[fires_t, None] * direction_d
+            if jointly:
+                residual_td[fires_t] -= along_t[fires_t, None] * direction_d
     elsewhere_q = outside_q / np.maximum(len(heldout) - fires_q, 1)
     found_q = inside_q - fires_q * elsewhere_q
     return [max(0.0, float(found)) / held.ablation.variance(side) for found in found_q]
 
 
-def _directions(parts: Sequence[Part], side: Side, innovations: Innovations) -> Tensor:
+def _directions(parts: Sequence[FeatureSet], side: Side, innovations: Innovations) -> Tensor:
     """Unit vectors along which each part's innovation lies on training text, shape (q, d)."""
     pairs = parts[0].held.pairs
     rows, _ = pairs.thinned()
-    f_nq = torch.stack([_joint(part) for part in parts], 1)
+    f_nq = torch.stack([_joint_activation(part) for part in parts], 1)
     weighed_qd = elsewhere_qd = f_nq.new_zeros(len(parts), 1)
     done = 0
-    for own_td in innovations.blocks(pairs, side, rows):
-        f_tq = f_nq[done : done + len(own_td)]
-        weighed_qd = weighed_qd + f_tq.T @ own_td
-        elsewhere_qd = elsewhere_qd + (f_tq == 0).float().T @ own_td
-        done += len(own_td)
+    for innovation_td in innovations.blocks(pairs, side, rows):
+        f_tq = f_nq[done : done + len(innovation_td)]
+        weighed_qd = weighed_qd + f_tq.T @ innovation_td
+        elsewhere_qd = elsewhere_qd + (f_tq == 0).float().T @ innovation_td
+        done += len(innovation_td)
     weighed_qd = weighed_qd / f_nq.sum(0)[:, None].clamp_min(1e-12)
     elsewhere_qd = elsewhere_qd / (f_nq == 0).sum(0)[:, None].clamp_min(1)
     directions_qd = weighed_qd - elsewhere_qd
@@ -100,14 +100,14 @@ def _directions(parts: Sequence[Part], side: Side, innovations: Innovations) -> 
     return found_qd
 
 
-def _joint(part: Part) -> Tensor:
+def _joint_activation(part: FeatureSet) -> Tensor:
     """How strongly the part's features fire together on the training pairs of `Pairs.thinned`."""
     innovations = part.held.innovations
     assert innovations is not None
     at = np.sort(np.asarray(part.positions, dtype=np.int64))
-    device = innovations.on.value.device
+    device = innovations.active.value.device
     index, norm = (
         torch.from_numpy(of[at]).to(device) for of in (part.held.index_p, part.held.norm_p)
     )
-    joint_n: Tensor = innovations.on.columns(index) @ norm.float()
+    joint_n: Tensor = innovations.active.columns(index) @ norm.float()
     return joint_n

@@ -20,11 +20,11 @@ from pytest_crossdiff.engine.verification.exclusivity import (
     MIN_DOCUMENTS,
     benjamini_hochberg,
     exclusivity,
-    known,
+    probe_inputs,
     screen,
 )
-from pytest_crossdiff.engine.verification.heldout import measure
-from pytest_crossdiff.engine.verification.model_distance import apart
+from pytest_crossdiff.engine.verification.heldout import measure_heldout
+from pytest_crossdiff.engine.verification.model_distance import model_distance
 from pytest_crossdiff.results.difference import Feature
 from pytest_crossdiff.sides import SIDES
 
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.activations.pairs import Pairs
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder
-    from pytest_crossdiff.engine.sparse.firing import Firing
+    from pytest_crossdiff.engine.sparse.firing import SparseActivations
     from pytest_crossdiff.engine.verification.exclusivity import Exclusivity
     from pytest_crossdiff.engine.verification.heldout import Heldout
     from pytest_crossdiff.engine.verification.latent_scaling import LatentScaling
-    from pytest_crossdiff.engine.verification.model_distance import Apart
+    from pytest_crossdiff.engine.verification.model_distance import ModelDistance
     from pytest_crossdiff.progress import Phase
     from pytest_crossdiff.results.difference import Kind
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
 
 
-class Verified(NamedTuple):
+class Verification(NamedTuple):
     """What the held-out documents say of one dictionary.
 
     scaling: latent scaling of each feature, None where the widths differ.  apart: how far the two
@@ -54,7 +54,7 @@ class Verified(NamedTuple):
     held: Heldout
     features: Sequence[Feature]
     scaling: LatentScaling | None
-    apart: Apart
+    distance: ModelDistance
 
     def positions(self, side: Side, *, undecided: bool = False) -> list[int]:
         """The verified (or undecided) features of `side`."""
@@ -73,50 +73,56 @@ def verify(
     settings: Settings,
     device: torch.device,
     bar: Phase,
-) -> list[Verified]:
+) -> list[Verification]:
     """Find the features of each dictionary that only one model has, and test them."""
-    inputs, screens = known(pairs, device), []
+    inputs, screens = probe_inputs(pairs, device), []
     for model in models:
         screens.append(screen(pairs, model, device, inputs))
         bar.advance(len(pairs.training()))
-    far = apart(models[0], pairs, settings)
-    helds = measure(models, pairs, screens, far, settings, device)
+    distance = model_distance(models[0], pairs, settings)
+    helds = measure_heldout(models, pairs, screens, distance, settings, device)
     made = []
     for seed, held in zip(seeds, helds, strict=True):
-        made.append(Verified(held, judge(held, far, seed, settings), held.scaling, far))
+        made.append(
+            Verification(
+                held, classify_features(held, distance, seed, settings), held.scaling, distance
+            )
+        )
         bar.advance(len(pairs.heldout()))
     return made
 
 
-def judge(held: Heldout, far: Apart, seed: int, settings: Settings) -> list[Feature]:
+def classify_features(
+    held: Heldout, distance: ModelDistance, seed: int, settings: Settings
+) -> list[Feature]:
     """The verdict on every candidate, in the order of `held.index_p`."""
-    least_p = far.thresholds(held.own_is_b_p)
+    least_p = distance.thresholds(held.owner_is_candidate_p)
     found = exclusivity(
         held.sums,
-        held.own_is_b_p,
+        held.owner_is_candidate_p,
         threshold=least_p,
         draws=settings.bootstrap,
-        wanted_p=held.open_p,
+        with_interval_p=held.testable_p,
     )
-    testable = held.open_p & held.alone_p & (found.r2_own >= settings.min_r2)
+    testable = held.testable_p & held.exclusive_p & (found.r2_own >= settings.min_r2)
     significant = np.zeros(len(testable), dtype=bool)
     significant[testable] = benjamini_hochberg(found.p_value[testable], settings.fdr)
-    sides: list[Side] = ["candidate" if is_b else "baseline" for is_b in held.own_is_b_p]
+    sides: list[Side] = ["candidate" if is_b else "baseline" for is_b in held.owner_is_candidate_p]
     features = []
     for p, index in enumerate(held.index_p.tolist()):
         side = sides[p]
         other = SIDES[side == "baseline"]
         kind: Kind = "exclusive"
         exclusive = bool(significant[p]) and found.low[p] > least_p[p]
-        rejected, undecided = _doubt(found, p, settings), False
+        rejected, undecided = _untestable_reason(found, p, settings), False
         if not rejected and held.joint_p[p] <= settings.least_strength:
             rejected = "next to nothing goes unexplained without it and what fires with it"
-        elif not rejected and held.partner_p[p] >= 0:
-            rejected = f"the {other} has it as feature {held.index_p[held.partner_p[p]]}"
+        elif not rejected and held.duplicate_p[p] >= 0:
+            rejected = f"the {other} has it as feature {held.index_p[held.duplicate_p[p]]}"
         elif not rejected and not exclusive:
             rejected = f"the {other} predicts it too: R² {found.r2_other[p]:.2f}"
-            undecided = bool(held.alone_p[p] and found.estimate[p] > settings.exclusivity)
-        if rejected and held.written_p[p] and held.open_p[p]:
+            undecided = bool(held.exclusive_p[p] and found.estimate[p] > settings.exclusivity)
+        if rejected and held.rewritten_candidate_p[p] and held.testable_p[p]:
             if found.r2_own_low[p] >= settings.min_r2:
                 kind, rejected, undecided = "rewritten", "", False
             elif found.r2_own[p] >= settings.min_r2 and not undecided:
@@ -143,10 +149,10 @@ def judge(held: Heldout, far: Apart, seed: int, settings: Settings) -> list[Feat
                 undecided=undecided,
             )
         )
-    return _once(features, held.f_np)
+    return _drop_double_counts(features, held.f_np)
 
 
-def _once(features: list[Feature], firing: Firing) -> list[Feature]:
+def _drop_double_counts(features: list[Feature], firing: SparseActivations) -> list[Feature]:
     """The same, but of what both models are found to write on the same places only one counts: what
     is exclusive, or else the stronger.
     """
@@ -166,7 +172,7 @@ def _once(features: list[Feature], firing: Firing) -> list[Feature]:
     return features
 
 
-def _doubt(found: Exclusivity, p: int, settings: Settings) -> str:
+def _untestable_reason(found: Exclusivity, p: int, settings: Settings) -> str:
     """Why feature p can't be tested, "" where it can."""
     if found.documents[p] < MIN_DOCUMENTS:
         return f"fires in {found.documents[p]} held-out documents, {MIN_DOCUMENTS} are needed"

@@ -1,11 +1,11 @@
 // How far the measurement can be trusted, and how it was made.
 
 function controls() {
-  const { spikes, null: empty } = RESULT.controls;
+  const { planted_signals: signals, null: empty } = RESULT.controls;
   const limits = Object.fromEntries(REPORT.sides.map((x) => [x.side, x.limit_of_detection]));
   const floor = empty ? `${plural(empty.found, "difference")} found where there is none (the baseline against itself, seen through a random map; ${whole(empty.features)} features, ${whole(empty.steps)} steps)` : NOT_MEASURED();
-  const limit = (side) => (typeof limits[side] === "number" ? `strength ${number(limits[side])}: signals planted at that strength, and at each greater one, were found` : spikes.some((x) => x.side === side) ? "even the strongest planted signals were not found" : NOT_MEASURED());
-  const rows = [...spikes].sort((a, b) => a.side.localeCompare(b.side) || b.strength - a.strength || b.density - a.density).map((x) =>
+  const limit = (side) => (typeof limits[side] === "number" ? `strength ${number(limits[side])}: signals planted at that strength, and at each greater one, were found` : signals.some((x) => x.side === side) ? "even the strongest planted signals were not found" : NOT_MEASURED());
+  const rows = [...signals].sort((a, b) => a.side.localeCompare(b.side) || b.strength - a.strength || b.density - a.density).map((x) =>
     [`${MARK[x.side]} ${x.side}`, number(x.strength), percent(x.density), number(x.realised), h("span", { class: x.measured ? "yes" : "no" }, x.measured ? "✓ found" : "✗ missed"), x.measured ? number(x.measured) : "–"]);
   return section("How sure we are",
     facts([["false-alarm floor", floor], ...SIDES.map((side) => [`limit of detection, ${side}`, limit(side)])], "long"),
@@ -36,7 +36,7 @@ function corpus() {
   const c = RESULT.corpus;
   return facts([["texts", h("bdi", {}, visible(c.source))], ["documents", `${whole(c.documents)} of ${plural(c.records, "record")} (${whole(c.empty)} empty, ${whole(c.duplicates)} duplicate)`],
     ["read", `${plural(c.sampled_documents, "document")}, ${whole(c.heldout_documents)} of them held out`], ["token pairs", `${whole(c.train_pairs)} to learn from, ${whole(c.heldout_pairs)} held out`],
-    ...(c.beyond ? [["left out", `${plural(c.beyond, "text")}: both models predict them worse than counting tokens would`]] : []),
+    ...(c.out_of_distribution ? [["left out", `${plural(c.out_of_distribution, "text")}: both models predict them worse than counting tokens would`]] : []),
     ["digest", h("code", { title: visible(c.digest) }, cut(visible(c.digest), 13))]]);
 }
 
