@@ -15,13 +15,13 @@ from transformers import AutoTokenizer
 
 from pytest_crossdiff.engine.activations.alignment import align_tokens, coverage
 from pytest_crossdiff.engine.activations.rendering import tokenize
-from pytest_crossdiff.engine.corpus import documents as corpus
+from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.sampling import sample
 
 
 def main(folder_a: str, folder_b: str, source: str = "builtin:pydoc") -> None:
     """Print the coverage of a sample of about 50,000 tokens."""
-    drawn = sample(corpus.read(source), tokens=50_000, context=256, heldout=0.3, seed=0)
+    drawn = sample(documents.read(source), tokens=50_000, context=256, heldout=0.3, seed=0)
     tokenizers = [AutoTokenizer.from_pretrained(folder) for folder in (folder_a, folder_b)]
     total = np.zeros(7)
     for piece in drawn.pieces:

@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.peers import machine
 from pytest_crossdiff.engine.activations.harvest import harvest
-from pytest_crossdiff.engine.corpus import documents as corpus
+from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.sampling import Piece, sample
 from pytest_crossdiff.engine.models.loaded import LoadedModel, load
 from pytest_crossdiff.progress import SilentProgress
@@ -66,7 +66,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     drawn = sample(
-        corpus.read("builtin:pydoc"), tokens=args.tokens, context=256, heldout=0.3, seed=0
+        documents.read("builtin:pydoc"), tokens=args.tokens, context=256, heldout=0.3, seed=0
     )
     loaded, pieces = load(args.folder, layer=0.5, device="cpu"), list(drawn.pieces)
     limit = min(loaded.max_length or 4096, 4096)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import pytest_crossdiff.engine
-from browser import Opened, started
-from commands import crossdiff, make_project, run_pytest
-from fake_engine import MODULE, FakeEngine
-from results import make_result
+from support.browser import Opened, started
+from support.commands import crossdiff, make_project, run_pytest
+from support.fake_engine import MODULE, FakeEngine
+from support.results import make_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import planted
+from support import planted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from filelock import FileLock
 
-from benchmarks.organisms import base as bases
-from benchmarks.organisms import benign, plants
+from benchmarks.organisms import base, benign, plants
 from benchmarks.organisms.benign import Benign, upgrade
 from benchmarks.organisms.checks import check
 from benchmarks.organisms.gate import TOKENS
@@ -93,10 +92,10 @@ class Family:
         """The base model, or one of another seed."""
         folder = self.root / ("base" if seed == 0 else f"other-seed-{seed}")
         if not (folder / "config.json").exists():
-            tokenizer = bases.make_tokenizer(self.texts)
+            tokenizer = base.make_tokenizer(self.texts)
             began = time.process_time()
-            model = bases.train_base(self.texts, tokenizer, seed)
-            bases.save(model, tokenizer, folder)
+            model = base.train_base(self.texts, tokenizer, seed)
+            base.save(model, tokenizer, folder)
             self._note(folder.name, {"seconds": round(time.process_time() - began, 1)})
         return folder
 
@@ -123,28 +122,28 @@ class Family:
         return not organism.planted or bool(self.facts[organism.name]["worked"])
 
     def _build(self, organism: Organism, folder: Path) -> None:
-        base, tokenizer = bases.load(self.base()), self.tokenizer()
+        model, tokenizer = base.load(self.base()), self.tokenizer()
         seed = sum(map(ord, organism.name))
         torch.manual_seed(seed)
         began = time.process_time()
-        made = copy.deepcopy(base)
+        made = copy.deepcopy(model)
         change = organism.change
         facts: dict[str, object] = {"seed": seed}
         if isinstance(change, Plant):
             made = plant(change, made, self.texts, tokenizer, seed)
-            took = check(change, base, made, self.texts, tokenizer)
+            took = check(change, model, made, self.texts, tokenizer)
             facts |= took._asdict()
         else:
             made = upgrade(change, made, self.texts, tokenizer)
         with torch.no_grad():
-            rows = bases.Rows(self.texts.held["speeches"], tokenizer, 0)(16)
-            facts["kl"] = bases.divergence(base, made, rows).item()
+            rows = base.Rows(self.texts.held["speeches"], tokenizer, 0)(16)
+            facts["kl"] = base.divergence(model, made, rows).item()
         facts["seconds"] = round(time.process_time() - began, 1)
         if getattr(change, "how", "") == "shards":
             made.save_pretrained(folder, max_shard_size="2MB")
             tokenizer.save_pretrained(folder)
         else:
-            bases.save(made, tokenizer, folder)
+            base.save(made, tokenizer, folder)
         self._note(organism.name, facts)
         print(organism.name, facts, flush=True)
 

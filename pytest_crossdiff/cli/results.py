@@ -12,7 +12,7 @@ from pytest_crossdiff.errors import InsufficientData, SettingsError
 from pytest_crossdiff.gate.acceptance import AcceptanceRecord
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.check import evaluate_budgets
-from pytest_crossdiff.report import stored as reports
+from pytest_crossdiff.report import stored
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.settings import Settings, fields, parse
 from pytest_crossdiff.store.cache import DamagedEntry, Manifest, Store
@@ -57,10 +57,10 @@ def find(named: str, flags: Mapping[str, str]) -> LoadedReport:
     where the settings name several layers, `StoreError` for one that can't be read.
     """
     path = Path(named).expanduser()
-    file = path / reports.RESULT if path.is_dir() else path
+    file = path / stored.RESULT if path.is_dir() else path
     if named and file.is_file():
         _check(file)
-        return LoadedReport(reports.read(file), Path.cwd(), _store_of_file(file, flags))
+        return LoadedReport(stored.read(file), Path.cwd(), _store_of_file(file, flags))
     configuration = read(flags)
     store = Store.at(configuration.settings.cache_dir)
     if not named:
@@ -70,7 +70,7 @@ def find(named: str, flags: Mapping[str, str]) -> LoadedReport:
         raise SettingsError(
             f"{named!r} is neither a folder nor a key: {_SHORTEST} letters of one are needed"
         )
-    report = reports.read_by_key(named, store)
+    report = stored.read_by_key(named, store)
     report = dataclasses.replace(report, result=configuration.add_labels(report.result))
     return LoadedReport(report, configuration.root, store)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_crossdiff.engine.corpus import documents as corpora
+from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.sampling import sample
 from pytest_crossdiff.engine.models.references import resolve
 from pytest_crossdiff.errors import CorpusError, SettingsError
@@ -84,7 +84,7 @@ def plan(
         side: resolve(getattr(settings, side), store.memo, source=_source(settings, side))
         for side in SIDES
     }
-    corpus = corpora.from_records(texts) if texts is not None else corpora.read(settings.corpus)
+    corpus = documents.from_records(texts) if texts is not None else documents.read(settings.corpus)
     drawn = sample(
         corpus, tokens=settings.tokens, context=settings.context, heldout=settings.heldout, seed=0
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.gate import accepted_file as accepted
+from pytest_crossdiff.gate import accepted_file
 from pytest_crossdiff.gate.accepted_file import Entry, Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.recognition import RecognisedDifference, Recognition, recognise
@@ -60,7 +60,7 @@ class AcceptRequest(NamedTuple):
         if os.environ.get("CI"):
             raise pytest.UsageError(
                 "--crossdiff-accept is refused where the environment variable CI is set: accept on "
-                f"a machine of your own, and commit {accepted.FILE}"
+                f"a machine of your own, and commit {accepted_file.FILE}"
             )
         ids = tuple(dict.fromkeys(id_.strip() for id_ in given.split(",") if id_.strip()))
         if not ids:
@@ -83,7 +83,7 @@ def _expiry(text: str | None, today: datetime.date) -> datetime.date | None:
     if text is None:
         return None
     try:
-        expires = accepted.day(text.strip())
+        expires = accepted_file.day(text.strip())
     except ValueError as error:
         raise pytest.UsageError(f"--crossdiff-expires: {error}") from None
     if expires < today:
@@ -116,13 +116,13 @@ class Proposal(NamedTuple):
 
     def to_json(self) -> str:
         """As text that any test report can carry."""
-        return json.dumps([self.key, self.ids, accepted.to_json(self.entries)])
+        return json.dumps([self.key, self.ids, accepted_file.to_json(self.entries)])
 
     @classmethod
     def from_json(cls, text: str) -> Proposal:
         """The reverse of `to_json`."""
         key, ids, entries = json.loads(text)
-        return cls(key, tuple(ids), accepted.parse(entries))
+        return cls(key, tuple(ids), accepted_file.parse(entries))
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class AcceptanceRecord:
     def from_paths(cls, ini: Path | None, root: Path) -> AcceptanceRecord:
         """The file beside `ini`, or in `root` where there is none, with nothing asked for."""
         today = datetime.datetime.now(datetime.timezone.utc).date()
-        return cls((ini.parent if ini else root) / accepted.FILE, None, today)
+        return cls((ini.parent if ini else root) / accepted_file.FILE, None, today)
 
     def slot(self, settings: Settings, corpus: str = "") -> Slot:
         """Where a comparison belongs.  corpus: in words, where it isn't that of the settings."""
@@ -158,7 +158,7 @@ class AcceptanceRecord:
         Raises `SettingsError` when the file can't be read.
         """
         slot = self.slot(settings, corpus)
-        entries = {e.id: e for e in accepted.read(self.path) if e.slot == slot}
+        entries = {e.id: e for e in accepted_file.read(self.path) if e.slot == slot}
         growth = settings.accepted_growth
         known = recognise(result, entries.values(), growth=growth, today=self.today)
         ids = tuple(d.id for d in result.differences)
@@ -247,7 +247,7 @@ class AcceptanceRecord:
                     remedy="select one test, by its node id or with -k",
                 )
         made = [entry for proposal in pairs.values() for entry in proposal.entries]
-        entries = {entry.id: entry for entry in accepted.read(self.path)}
-        accepted.write(self.path, (entries | {entry.id: entry for entry in made}).values())
+        entries = {entry.id: entry for entry in accepted_file.read(self.path)}
+        accepted_file.write(self.path, (entries | {entry.id: entry for entry in made}).values())
         names = ", ".join(f"{entry.seen_as} as {entry.id}" for entry in made)
         return f"accepted {names}: commit {self.path.name}"

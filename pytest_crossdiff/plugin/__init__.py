@@ -177,7 +177,7 @@ def pytest_runtest_makereport(
             vars(report)["crossdiff_proposals"] = [p.to_json() for p in new_results.proposals]
         records_json = measurements.report_recorder.take()
         if records_json:
-            vars(report)["crossdiff_evidence"] = records_json
+            vars(report)["crossdiff_report_records"] = records_json
     return report
 
 
@@ -265,12 +265,12 @@ def _measurements(config: pytest.Config) -> Measurements:
 
 
 def _loaded(config: pytest.Config, side: Side) -> LoadedModel:
-    from pytest_crossdiff.engine.models import loaded as models
+    from pytest_crossdiff.engine.models import loaded
     from pytest_crossdiff.settings import resolution
 
     settings = next(iter(resolution.resolve(config).by_layer().values()))
     resolution.require(settings, side)
-    return models.load_configured(settings, side, getattr(settings, side))
+    return loaded.load_configured(settings, side, getattr(settings, side))
 
 
 def _width(config: pytest.Config) -> int:

@@ -38,7 +38,7 @@ class SessionCollector:
         if report.failed and hasattr(report, "crossdiff_problem"):
             self._problems.append((*report.location[:2], report.crossdiff_problem))
         self._proposals += getattr(report, "crossdiff_proposals", ())
-        if hasattr(report, "crossdiff_evidence"):
+        if hasattr(report, "crossdiff_report_records"):
             from pytest_crossdiff.report.archive import ReportArchive
 
             self._archive = self._archive or ReportArchive()

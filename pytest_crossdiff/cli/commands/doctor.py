@@ -156,7 +156,7 @@ class _Doctor(Checks):
 
     def texts(self, settings: Settings, *, complete: bool) -> Plan | None:
         """Whether the corpus can be read and divided; the plan, where both models are there."""
-        from pytest_crossdiff.engine.corpus import documents as corpora
+        from pytest_crossdiff.engine.corpus import documents
         from pytest_crossdiff.engine.plan import plan
 
         def words(found: Plan) -> str:
@@ -171,7 +171,7 @@ class _Doctor(Checks):
             return self.attempt("texts", lambda: plan(settings), words)
         self.attempt(
             "texts",
-            lambda: corpora.read(settings.corpus),
+            lambda: documents.read(settings.corpus),
             lambda found: f"{found.source}: {found.records} records",
         )
         return None

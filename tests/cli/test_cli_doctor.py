@@ -1,0 +1,213 @@
+"""`crossdiff doctor`: each check fails where a measurement would, and says what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_crossdiff.cli.commands import doctor
+from pytest_crossdiff.cli.configuration import Configuration
+from pytest_crossdiff.cli.terminal import Terminal
+from pytest_crossdiff.engine import estimate
+from pytest_crossdiff.errors import CrossDiffError
+from pytest_crossdiff.settings import Settings, fields
+from pytest_crossdiff.sides import SIDES
+from support import planted
+from support.commands import crossdiff
+
+
+class Lines(list):
+    def write(self, text):
+        self.extend(text.splitlines())
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return planted.plain(folder / "v1"), planted.merged(folder / "v2")
+
+
+@pytest.fixture
+def examine(models, tmp_path):
+    """The lines for settings that differ from good ones, and the exit code as the last."""
+
+    def call(**others):
+        good = planted.quick(*models, tmp_path / "cache")
+        values = {f.name: getattr(good, f.name) for f in fields()} | others
+        sources = dict.fromkeys(values, "default") | dict.fromkeys(others, "pytest.ini")
+        lines = Lines()
+        code = doctor.examine(
+            Configuration(Settings(**values, sources=sources), tmp_path, None, lambda r: r),
+            Terminal(lines, colour=False, width=100),
+        )
+        return [*lines, code]
+
+    return call
+
+
+def failed(lines):
+    return [" ".join(line.split()) for line in lines[:-1] if line.startswith("✗")]
+
+
+def test_nothing_stands_in_the_way_of_a_good_pair(examine, tmp_path, monkeypatch):
+    monkeypatch.setattr(estimate, "rate", lambda _: 1e11)  # whatever else this machine does now
+    lines = examine()
+    assert [line[2:20].rstrip() for line in lines[:-3]] == [
+        "settings", "cache", "device", "baseline", "candidate", "texts", "baseline tokens",
+        "candidate tokens", "alignment", "amount", "memory", "disk", "time",
+    ]  # fmt: skip
+    assert all(line.startswith("✓ ") for line in lines[:-3])
+    assert lines[-2:] == ["Nothing stands in the way of a measurement.", 0]
+    assert "LlamaForCausalLM, 0.146 million weights, block 0 of 3, width 48" in lines[3]
+    assert "this will take under 20 s (a rough estimate)" in lines[-4]
+    assert not (tmp_path / "cache" / "harvest").exists()
+
+
+def test_as_a_command_what_is_measured_already_is_fine(measured):
+    done = crossdiff(measured, "doctor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "✓ time              measured already: the next run answers from the cache" in (
+        done.stdout.splitlines()
+    )
+
+
+def test_as_a_command_it_fails_with_3(measured):
+    done = crossdiff(measured, "doctor", "--candidate=models/v9", "--layer=7")
+    assert done.returncode == 3
+    assert "✗ candidate         models/v9@main is neither a folder here nor in" in done.stdout
+    assert "✗ baseline          layer 7 is out of range: the model has 3 blocks" in done.stdout
+    assert done.stdout.endswith("\n2 checks failed: a measurement would, too.\n")
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ({"baseline": "", "candidate": ""}, "settings crossdiff_baseline and crossdiff_candidate"),
+        ({"corpus": "nowhere.txt"}, "texts there is no corpus"),
+        ({"device": "quantum"}, "device the device 'quantum' can't be used"),
+        ({"baseline_blocks": "no.such"}, "baseline the blocks of LlamaForCausalLM can't be told"),
+        ({"candidate_layer": -4}, "candidate layer -4 is out of range"),
+        ({"tokens": 200}, "texts "),
+        ({"features": 8000}, "amount the corpus gives "),
+        ({"train": "never"}, "time crossdiff_train = never"),
+    ],
+)
+def test_what_a_measurement_would_fail_at(examine, others, expected):
+    lines = examine(**others)
+    (line,) = failed(lines)
+    assert line.startswith(f"✗ {expected}")
+    assert lines[-2:] == ["1 check failed: a measurement would, too.", 3]
+
+
+def test_an_empty_corpus(examine, tmp_path):
+    (tmp_path / "empty.jsonl").write_text('{"text": " "}\n\n')
+    lines = examine(corpus=str(tmp_path / "empty.jsonl"))
+    assert failed(lines)[0].startswith("✗ texts the corpus is empty: 1 records, 1 of them without")
+
+
+def test_messages_need_a_chat_template(examine, tmp_path):
+    file = tmp_path / "chats.jsonl"
+    file.write_text(
+        "\n".join(
+            json.dumps({"messages": [{"role": "user", "content": f"What is {i}? " * 40}]})
+            for i in range(60)
+        )
+    )
+    lines = examine(corpus=str(file))
+    assert "has no chat template, and the corpus has messages" in failed(lines)[0]
+    plain = examine(corpus=str(file), chat_template="plain", features=128)
+    assert plain[-1] == 0
+
+
+def test_a_model_without_its_tokenizer(examine, models, tmp_path):
+    shutil.copytree(models[1], tmp_path / "bare")
+    for file in (tmp_path / "bare").glob("tokenizer*"):
+        file.unlink()
+    (line,) = failed(examine(candidate=str(tmp_path / "bare")))
+    assert line.startswith("✗ candidate tokens the tokenizer of ")
+
+
+def test_too_little_memory_and_disk(examine, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
+    monkeypatch.setattr(estimate, "available_memory", lambda device: 10_000)
+    memory, disk = failed(examine())
+    assert memory.startswith("✗ memory about 5")
+    assert memory.endswith("needed, 10 kB free")
+    assert disk.endswith("needed, 1 B free")
+
+
+def test_code_of_a_model_is_not_run(examine):
+    lines = examine(trust_remote_code=True)
+    assert sum("may run code of its own" in str(line) for line in lines) == 2
+
+
+def test_hostile_names_are_spelt_out(examine):
+    lines = examine(candidate="\x1b[2J")
+    assert any(r"\x1b[2J" in str(line) for line in lines)
+    assert all(line.isprintable() for line in lines[:-1])
+
+
+class TestEstimate:
+    @pytest.mark.parametrize(
+        ("seconds", "words"),
+        [
+            (3, "under 20 s"),
+            (44, "about 40 s"),
+            (130, "about 2 min"),
+            (33 * 60, "about 35 min"),
+            (100 * 60, "about 2 h"),
+        ],
+    )
+    def test_it_has_no_more_digits_than_it_deserves(self, seconds, words):
+        assert estimate.format_duration(seconds) == words
+
+    def test_it_grows_with_the_work_and_leaves_out_what_is_there(self):
+        model = estimate.ModelShape("X", 12, 6, 64, 10**7, 5 * 10**6, 512)
+        workload = estimate.Workload(
+            models={"baseline": model, "candidate": model}, tokens=10**5, layers=1, features=4096,
+            steps=4000, batch=256, dictionaries=3, missing=3, unharvested=frozenset(SIDES),
+        )  # fmt: skip
+        once = estimate.cost(workload, 4e10, itemsize=4)
+        assert set(once.seconds) == {"read baseline", "read candidate", "train", "verify"}
+        assert once.disk > 2 * 10**5 * 64 * 4
+        twice = estimate.cost(workload._replace(steps=8000, tokens=2 * 10**5), 4e10, itemsize=4)
+        assert twice.seconds["train"] == pytest.approx(2 * once.seconds["train"])
+        assert twice.seconds["read baseline"] > once.seconds["read baseline"]
+        deep = estimate.cost(workload._replace(layers=3), 4e10, itemsize=4)
+        assert deep.seconds["read baseline"] == pytest.approx(3 * once.seconds["read baseline"])
+        rest = estimate.cost(workload._replace(unharvested=frozenset()), 4e10, itemsize=4)
+        assert set(rest.seconds) == {"train", "verify"}
+        trained = estimate.cost(
+            workload._replace(unharvested=frozenset(), missing=0), 4e10, itemsize=4
+        )
+        assert trained.seconds == {"verify": once.seconds["verify"]}
+        assert trained.disk == 0
+
+    def test_nothing_is_said_where_it_can_t_be_told(self):
+        class Broken:
+            def note(self, message):
+                raise AssertionError
+
+        estimate.announce(None, Broken())
+
+
+def test_a_measurement_begins_with_an_estimate(measured):
+    first = (measured / "stderr.txt").read_text("utf-8").splitlines()[0]
+    assert first.startswith("crossdiff: this will take ")
+    assert "(a rough estimate" in first
+
+
+def test_a_skeleton_is_the_model_without_its_weights(models):
+    from pytest_crossdiff.engine.models import loaded, skeletons
+    from pytest_crossdiff.engine.models.references import resolve
+
+    for path in models:
+        real = loaded.load(str(path), layer=0.5)
+        empty = skeletons.inspect_model(resolve(str(path)), layer=0.5)
+        weights = sum(p.numel() for p in real.model.parameters())
+        assert empty[:5] == (real.architecture, real.layers, real.layer, real.width, weights)
+    with pytest.raises(CrossDiffError):
+        skeletons.inspect_model(resolve(str(models[0])), layer=17)

@@ -1,0 +1,147 @@
+"""`crossdiff init`: a start that works, and budgets that fit."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+
+from pytest_crossdiff.cli.commands.init import _proposal, _rounded_up
+from support.commands import crossdiff
+from support.results import make_difference, make_result
+
+NEXT = "Next: set crossdiff_baseline in pytest.ini, then `crossdiff doctor` and `crossdiff train`."
+FILES = ["crossdiff-corpus.jsonl", "pytest.ini", "test_upgrade.py"]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_it_writes_a_configuration_a_test_and_texts(tmp_path):
+    done = crossdiff(tmp_path, "init", "--candidate=models/v2", "--layer=0.25")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "wrote    crossdiff-corpus.jsonl",
+        "wrote    test_upgrade.py",
+        "wrote    pytest.ini",
+        "",
+        NEXT,
+    ]
+    assert names(tmp_path) == FILES
+    ini = (tmp_path / "pytest.ini").read_text("utf-8")
+    assert "\ncrossdiff_baseline =\n" in ini
+    assert "\ncrossdiff_candidate = models/v2\n" in ini
+    assert "\ncrossdiff_layer = 0.25\n" in ini
+
+
+def test_what_it_writes_is_enough_for_a_measurement(measured, tmp_path):
+    models = [
+        f"--{side}={measured / 'models' / v}"
+        for side, v in (("baseline", "v1"), ("candidate", "v2"))
+    ]
+    crossdiff(tmp_path, "init", *models, "--layer=0")
+    done = crossdiff(tmp_path, "doctor", f"--cache-dir={tmp_path / 'cache'}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = (tmp_path / "crossdiff-corpus.jsonl").read_text("utf-8").splitlines()
+    assert len({json.loads(record)["document"] for record in records}) > 30
+
+
+def layer_written(folder, baseline, candidate):
+    crossdiff(folder, "init", f"--baseline={baseline}", f"--candidate={candidate}")
+    return re.search(
+        r"^crossdiff_layer = (.*)$", (folder / "pytest.ini").read_text(), re.MULTILINE
+    )[1]
+
+
+def test_what_both_models_predict_is_compared_too(measured, tmp_path):
+    models = measured / "models"
+    assert layer_written(tmp_path, models / "v1", models / "v2") == "0.5, output"
+
+
+@pytest.mark.parametrize("other", ["encoder", "broken", "models/v9", "org/none@main", "a b@?"])
+def test_a_model_that_predicts_nothing_or_isn_t_here_is_compared_in_a_block(
+    measured, tmp_path, other
+):
+    for name, text in (("encoder", '{"model_type": "bert", "architectures": ["BertModel"]}'),
+                       ("broken", "{")):  # fmt: skip
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(text)
+    assert layer_written(tmp_path, measured / "models" / "v1", other) == "0.5"
+
+
+def test_nothing_is_written_over(tmp_path):
+    for name in FILES:
+        (tmp_path / name).write_text("[pytest]\n" if name == "pytest.ini" else "mine\n")
+    before = {name: (tmp_path / name).read_text() for name in FILES}
+    done = crossdiff(tmp_path, "init", "--baseline=a/b")
+    assert done.returncode == 0
+    assert {name: (tmp_path / name).read_text() for name in FILES} == before
+    assert names(tmp_path) == FILES
+    assert "kept     pytest.ini; add to it, where pytest is configured:" in done.stdout
+    assert "\ncrossdiff_baseline = a/b\n" in done.stdout
+
+
+def test_lines_for_a_toml_file_are_toml(tmp_path):
+    tomllib = pytest.importorskip("tomllib")
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    (tmp_path / "tests").mkdir()
+    done = crossdiff(tmp_path, "init", '--corpus=a "b".txt')
+    lines = [x for x in done.stdout.splitlines() if x.startswith(("crossdiff_", "#"))]
+    values = tomllib.loads("\n".join(lines))
+    assert values["crossdiff_corpus"] == 'a "b".txt'
+    assert names(tmp_path / "tests") == ["test_upgrade.py"]
+    assert names(tmp_path) == ["pyproject.toml", "tests"]
+
+
+def test_what_is_configured_already_is_left_alone(measured, tmp_path):
+    shutil.copy(measured / "pytest.ini", tmp_path)
+    done = crossdiff(tmp_path, "init", "--corpus=builtin:pydoc")
+    assert "kept     pytest.ini, which has settings of crossdiff" in done.stdout
+    assert (tmp_path / "pytest.ini").read_text() == (measured / "pytest.ini").read_text()
+
+
+def test_a_value_that_is_no_line_is_refused(tmp_path):
+    done = crossdiff(tmp_path, "init", "--baseline=a\nb")
+    assert done.returncode == 2
+    assert names(tmp_path) == []
+
+
+class TestBudgets:
+    def test_the_result_is_just_within_them(self, measured):
+        done = crossdiff(measured, "init", "--budgets")
+        assert done.returncode == 0, done.stderr
+        flags = [
+            f"--{name.replace('_', '-')}={value}"
+            for name, value in re.findall(r"^crossdiff_(\w+) = (\S+)$", done.stdout, re.MULTILINE)
+        ]
+        assert crossdiff(measured, "train", "-q", *flags).returncode == 0
+        fewer = [
+            re.sub(r"(baseline-only=)(\d+)", lambda m: m[1] + str(int(m[2]) - 1), flag)
+            for flag in flags
+        ]
+        assert fewer != flags
+        assert crossdiff(measured, "train", "-q", *fewer).returncode == 1
+
+    def test_what_is_possible_is_counted_and_said(self):
+        result = make_result(
+            make_difference("C1", strength=0.0101),
+            make_difference("C2", strength=0.02, certainty="possible"),
+            candidate_strength=0.0101,
+        )
+        assert list(_proposal([result]))[1:] == [
+            "# 1 confirmed and 1 possible",
+            "crossdiff_max_candidate_only = 2",
+            "crossdiff_max_candidate_only_strength = 0.031",
+            "crossdiff_max_baseline_only = 0",
+        ]
+
+    @pytest.mark.parametrize(
+        ("strength", "budget"),
+        [(0.0139, 0.014), (0.01, 0.01), (0.000101, 0.00011), (0.999, 1.0), (0.0, 1.0)],
+    )
+    def test_a_strength_is_rounded_up(self, strength, budget):
+        assert _rounded_up(strength) == pytest.approx(budget)
+        assert _rounded_up(strength) >= strength

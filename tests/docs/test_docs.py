@@ -1,0 +1,288 @@
+"""What README and docs show is run, and what they list is what there is."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from pytest_crossdiff import __version__, plugin
+from pytest_crossdiff.plugin.diff import CrossDiff
+from pytest_crossdiff.results.difference import Context, Difference, TokenCount
+from pytest_crossdiff.settings import fields
+from support import planted
+from support.commands import crossdiff
+from support.fake_engine import install_for_subprocess
+from support.results import make_difference, make_result
+
+ROOT = Path(__file__).parents[2]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CLI = ROOT / "docs" / "cli.md"
+SETTINGS = ROOT / "docs" / "settings.md"
+TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SETUP = "python3 -m venv"
+
+
+class Block(NamedTuple):
+    """A fenced block.  file: its first line's comment, "" without one."""
+
+    kind: str
+    text: str
+
+    @property
+    def file(self) -> str:
+        found = re.match(r"# ([\w.]+)\n", self.text)
+        return found[1] if found else ""
+
+
+def blocks(document: Path, *kinds: str) -> list[Block]:
+    found = (Block(*match.groups()) for match in FENCE.finditer(document.read_text("utf-8")))
+    return [block for block in found if block.kind in kinds]
+
+
+def names(documents: list[Path]) -> list[str]:
+    return [document.name for document in documents]
+
+
+def settings_table() -> str:
+    """The table of docs/settings.md, from the one in options.py."""
+    lines = ["| setting | default | values | set in | what it is |", "|---|---|---|---|---|"]
+    for field in fields():
+        places = "ini" if field.ini_only else "ini, flag, marker"
+        if field.env:
+            places += f", `{field.env}`"
+        default = "–" if field.default in ("", None) else f"`{field.default}`".lower()
+        what = field.help.replace("|", "\\|")
+        row = f"`{field.name}`", default, values(field.parse), places, what
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines) + "\n"
+
+
+UNBOUNDED = {
+    "text": "text",
+    "flag": "true or false",
+    "layers": "whole number, 0.0 to 1.0, or `output`; several with commas",
+    "optional_layers": "the same, or nothing",
+    "extra_probe_layers": "such, with commas, or none",
+    "formats": "`html`, `json`, `md`, with commas, or none",
+}
+"""In words, what those parsers of settings/kinds.py take that have no bounds."""
+
+
+def values(parse: object) -> str:
+    """What a parser of settings/kinds.py takes, in words."""
+    bound = inspect.getclosurevars(parse).nonlocals
+    match parse.__qualname__.partition(".")[0]:
+        case name if name in UNBOUNDED:
+            return UNBOUNDED[name]
+        case "integer":
+            return f"whole number, at least {bound['low']}"
+        case "number":
+            return f"{'above ' if bound['open_low'] else ''}{bound['low']:g} to {bound['high']:g}"
+        case "optional_number":
+            return f"{values(bound['parse'])}, or none"
+        case "choice":
+            return ", ".join(f"`{name}`" for name in bound["names"])
+    raise AssertionError(f"no words for {parse}")
+
+
+def test_the_table_of_settings_is_that_of_the_code():
+    found = TABLE.search(SETTINGS.read_text("utf-8"))
+    assert found is not None
+    assert found[0] == settings_table(), "run: PYTHONPATH=tests python tests/docs/test_docs.py"
+
+
+PLAIN = [document for document in DOCS if document != CLI]
+
+
+class TestExamples:
+    """Each document's blocks make one project, a later block taking the place of an earlier one of
+    the same file; its tests pass on a pair without differences.
+    """
+
+    @pytest.mark.parametrize("document", DOCS, ids=names(DOCS))
+    def test_they_run(self, project, engine, document, monkeypatch):
+        shown = blocks(document, "ini", "toml", "python")
+        for block in shown:
+            assert block.file, f"{document.name}: a block must begin with its file's name"
+            if "import torch" in block.text:
+                continue  # it is run on real models below
+            write(project.path, block)
+            if block.kind != "python":
+                accepted(project)
+            else:
+                passes(project)
+        write(project.path, Block("ini", INI))
+        if document.name == "accepting.md":  # on a pair that has what it accepts
+            engine.result = make_result(make_difference("C1"), make_difference("B1", "baseline"))
+            monkeypatch.delenv("CI", raising=False)
+            for name, value in (("COUNT", "1"), ("KEY_0", "user.name"), ("VALUE_0", "Ann")):
+                monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+        for line in commands(document):
+            if line.startswith("pytest"):
+                done = project.runpytest(*shlex.split(line)[1:])
+                assert done.ret in (0, pytest.ExitCode.NO_TESTS_COLLECTED), line
+
+    @pytest.mark.parametrize("document", PLAIN, ids=names(PLAIN))
+    def test_calls_of_the_console_script_run(self, pytester, monkeypatch, document):
+        monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p fake_engine")
+        monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+        pytester.makefile(".ini", pytest=INI)
+        install_for_subprocess(pytester.path, make_result())
+        for line in commands(document):
+            if line.startswith("crossdiff "):
+                arguments = shlex.split(line)[1:]
+                assert pytester.run(sys.executable, "-m", "pytest_crossdiff", *arguments).ret == 0
+
+    def test_commands_run_on_a_real_pair(self, measured, tmp_path):
+        folder = tmp_path / "project"
+        shutil.copytree(measured, folder)
+        for line in commands(CLI):
+            arguments = shlex.split(line.partition(" > ")[0])[1:]
+            done = crossdiff(folder, *arguments)
+            over = arguments == ["train"]  # the pair differs
+            assert done.returncode == int(over), (line, done.stdout, done.stderr)
+            assert done.stdout or "--quiet" in line
+
+    def test_ordinary_tests_run_on_models(self, pytester):
+        shown = [b for b in blocks(ROOT / "docs" / "fixtures.md", "python") if "torch" in b.text]
+        model = planted.plain(pytester.path / "model")
+        pytester.makefile(".ini", pytest=f"[pytest]\ncrossdiff_candidate = {model}\n")
+        for block in shown:
+            write(pytester.path, block)
+        pytester.runpytest_subprocess().assert_outcomes(passed=len(shown))
+
+
+INI = "# pytest.ini\n[pytest]\ncrossdiff_baseline = org/old\ncrossdiff_candidate = org/new\n"
+
+
+def commands(document: Path) -> list[str]:
+    return [line for block in blocks(document, "sh") for line in block.text.splitlines()]
+
+
+def write(folder: Path, block: Block) -> None:
+    if block.kind in ("ini", "toml"):
+        for other in ("pytest.ini", "pyproject.toml"):
+            (folder / other).unlink(missing_ok=True)
+    (folder / block.file).write_text(block.text, "utf-8")
+
+
+def accepted(project: pytest.Pytester) -> None:
+    done = project.runpytest("--collect-only", "-q")
+    assert done.ret in (0, pytest.ExitCode.NO_TESTS_COLLECTED)
+    done.stdout.no_fnmatch_line("*Warning*")
+
+
+def passes(project: pytest.Pytester) -> None:
+    shutil.rmtree(project.path / "__pycache__", ignore_errors=True)  # of files of the same second
+    done = project.runpytest()
+    assert done.ret == 0, done.stdout.str()
+    assert set(done.parseoutcomes()) == {"passed"}
+
+
+class TestReadme:
+    def test_it_has_two_commands_for_a_fresh_machine(self):
+        setups = [line for line in commands(ROOT / "README.md") if line.startswith(SETUP)]
+        assert [line.split("&&")[-1].split() for line in setups] == [
+            [".venv/bin/pytest", "example_suite"],
+            [".venv/bin/pytest", "-n", "2", "--dist", "loadfile"],
+        ]
+
+    def test_ci_runs_its_command_for_the_tests(self):
+        _, command = [line for line in commands(ROOT / "README.md") if line.startswith(SETUP)]
+        assert f"tests='{command}'" in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+
+    @pytest.mark.slow
+    def test_its_output_is_what_a_planted_difference_gives(self, upgraded):
+        """Line by line, whatever the numbers; the texts, which can differ between machines, not."""
+        _, output = upgraded
+        given = [line.rstrip() for line in output.splitlines()]
+        (block,) = blocks(ROOT / "README.md", "text")
+        missing = [
+            line
+            for line in block.text.splitlines()
+            if not line.startswith(TEXTS) and not any(like(line).fullmatch(x) for x in given)
+        ]
+        assert not missing
+
+
+TEXTS = ("B2", "B3", "B4", "id ", "--", "  …", "B1  0", "  baseline        B1")
+
+
+def like(line: str) -> re.Pattern[str]:
+    """What a line of the terminal may look like: other numbers, and anything for an ellipsis."""
+    text = re.sub(r"[\d.]+ s$", "… s", line)  # or minutes, on a busy machine
+    text = re.escape(text).replace("…", ".*")
+    some = r"differences?(\ and\ \d+\ possible)?"
+    text = re.sub(r"differences?\b", lambda _: some, text)
+    return re.compile(re.sub(r"\d+(\\\.\d+)?", r"[0-9][0-9.e-]*", text))
+
+
+class TestReference:
+    """docs/fixtures.md and docs/reading-a-result.md against the code."""
+
+    def test_every_fixture_and_assertion_is_described(self):
+        text = (ROOT / "docs" / "fixtures.md").read_text("utf-8")
+        fixtures = [n for n in vars(plugin) if re.fullmatch(r"crossdiff(_\w+)?", n)]
+        assert len(fixtures) == 7
+        public = [n for n in dir(CrossDiff) if not n.startswith("_")]
+        internal = {"on_check", "matched", "display"}
+        for name in (*fixtures, *(n for n in public if n not in internal)):
+            assert f"`{name}" in text, name
+
+    def test_everything_that_a_difference_has_is_named(self):
+        text = (ROOT / "docs" / "fixtures.md").read_text("utf-8")
+        for kind in (Difference, Context, TokenCount):
+            for field in dataclasses.fields(kind):
+                assert f"`{field.name}`" in text, field.name
+
+    def test_every_error_that_is_explained_can_be_raised(self):
+        text = (ROOT / "docs" / "reading-a-result.md").read_text("utf-8")
+        rows = re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
+        said = [literal for file in SOURCES for literal in literals(file)]
+        assert len(rows) > 10
+        for row in rows:
+            parts = [re.escape(part) for part in row.split("…")]
+            assert any(re.search(".*".join(parts), s, re.DOTALL) for s in said), row
+
+    def test_links_lead_somewhere(self):
+        for document in DOCS:
+            for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
+                assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+    def test_the_changelog_has_this_version(self):
+        assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+SOURCES = sorted((ROOT / "pytest_crossdiff").rglob("*.py"))
+
+
+def literals(file: Path) -> list[str]:
+    """Every text written in a source file, an ellipsis for what is filled in."""
+    tree = ast.parse(file.read_text("utf-8"))
+    return [text for node in ast.walk(tree) if (text := _literal(node))]
+
+
+def _literal(node: ast.AST) -> str:
+    match node:
+        case ast.Constant(value=str() as text):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(_literal(part) or "…" for part in parts)
+        case ast.BinOp(left=left, right=right):
+            return _literal(left) + (_literal(right) or "…") if _literal(left) else ""
+    return ""
+
+
+if __name__ == "__main__":
+    text = SETTINGS.read_text("utf-8")
+    SETTINGS.write_text(TABLE.sub(lambda _: settings_table(), text), "utf-8")

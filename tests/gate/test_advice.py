@@ -1,0 +1,114 @@
+"""What would decide an inconclusive verdict: dictionaries where they are few that have it, else
+text, as much as brings the interval off the threshold and the p-value below the correction's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from pytest_crossdiff.engine.verification.exclusivity import benjamini_hochberg
+from pytest_crossdiff.gate.advice import advice, text_factor
+from pytest_crossdiff.gate.budgets import Budgets, Limits
+from pytest_crossdiff.gate.verdict import compute_verdict
+from support.results import make_difference, make_feature, make_result
+
+
+def feature(seed, index=1, *, low=0.4, p=0.2, **others):
+    """An undecided one, its exclusivity 0.6 by estimate, of a threshold of 0.5."""
+    undecided = {"exclusivity": 0.6, "exclusivity_low": low, "p_value": p, "undecided": True}
+    return dataclasses.replace(make_feature(index), **{"seed": seed} | undecided | others)
+
+
+def verified(seed, index=1, **others):
+    found = {"p_value": 1e-4, "undecided": False, "rejected": ""}
+    return feature(seed, index, low=0.55, **found | others)
+
+
+def result_of(*features, of="C1", among=()):
+    """One possible difference of these features, `among` others, found by three dictionaries."""
+    seeds = tuple(sorted({f.seed for f in features}))
+    ids = tuple(f.id for f in features)
+    difference = dataclasses.replace(
+        make_difference(of, certainty="possible"), seeds=seeds, features=ids
+    )
+    return make_result(difference, features=(*features, *among))
+
+
+def advised(result):
+    limits = Limits(0, None)
+    verdict = compute_verdict(result, Budgets(limits, limits, 0.3))
+    assert verdict.status == "inconclusive"
+    return list(advice(result, verdict))
+
+
+def times(result):
+    return text_factor(result.differences[0], result)
+
+
+def test_what_few_dictionaries_have_is_decided_by_more_of_them():
+    (text,) = advised(result_of(verified(0)))
+    assert text.startswith("crossdiff_seeds = 15 (now 3)")
+
+
+def test_an_interval_that_holds_the_threshold_is_decided_by_text():
+    (text,) = advised(result_of(*(feature(seed, p=0.01) for seed in range(3))))
+    assert text.startswith("about 4.0 times the text")  # 0.2 long, 0.1 is allowed
+
+
+@pytest.mark.parametrize(("p", "found"), [(0.03, 0), (0.03, 5), (0.004, 0), (0.004, 2)])
+def test_one_that_only_the_correction_for_many_tests_keeps_open_is_decided_by_text(p, found):
+    others = [verified(seed, 100 + i) for seed in range(3) for i in range(found)]
+    tested = 60
+    rest = [
+        feature(seed, 200 + i, p=0.9, undecided=False)
+        for seed in range(3)
+        for i in range(tested - 1 - found)
+    ]
+    result = result_of(*(feature(seed, low=0.51, p=p) for seed in range(3)), among=others + rest)
+
+    def significant(of_p):
+        p_values = [of_p] + [1e-4] * found + [0.9] * (tested - 1 - found)
+        return benjamini_hochberg(np.array(p_values), 0.05)[0]
+
+    assert not significant(p)
+    (text,) = advised(result)
+    assert re.match(r"about \d+\.\d times the text", text)
+    z = norm.isf(p)
+    assert significant(norm.sf(z * np.sqrt(times(result) * 1.01)))
+    assert not significant(norm.sf(z * np.sqrt(times(result) * 0.99)))
+
+
+def test_as_many_dictionaries_as_make_a_majority_have_to_verify_it():
+    near, far = {"low": 0.5, "p": 1e-3}, {"low": 0.2, "p": 1e-3}
+    ease, labour = 1.0, 16.0
+    assert times(result_of(feature(0, **near), feature(1, **far))) == pytest.approx(labour)
+    third = result_of(feature(0, **near), feature(1, **far), feature(2, **near))
+    assert times(third) == pytest.approx(ease)
+    assert times(result_of(verified(0), feature(1, **near))) == pytest.approx(ease)
+    twice = result_of(verified(0), feature(1, **far), feature(1, index=2, **near))
+    assert times(twice) == pytest.approx(ease)  # one feature of a dictionary is enough
+
+
+def test_what_is_rewritten_goes_by_its_own_interval():
+    own = {"kind": "rewritten", "r2_own": 0.3, "r2_own_low": 0.2, "p": 0.9}
+    (text,) = advised(result_of(*(feature(seed, low=0.51, **own) for seed in range(3))))
+    assert text.startswith("about 4.0 times the text")  # of 0.1, 0.05 above the least R²
+
+
+@pytest.mark.parametrize("near", [{"low": 0.4, "exclusivity": 0.505}, {"low": 0.51, "p": 0.5}])
+def test_no_text_is_advised_that_nobody_has(near):
+    (text,) = advised(result_of(*(feature(seed, **near) for seed in range(3))))
+    assert text.startswith("hardly more text")
+
+
+def test_both_are_advised_where_both_are_missing():
+    rare, unsure = result_of(verified(0)), result_of(feature(1), feature(2), of="C2")
+    both = make_result(
+        *rare.differences, *unsure.differences, features=rare.features + unsure.features
+    )
+    assert [text.split()[0] for text in advised(both)] == ["crossdiff_seeds", "about"]

@@ -1,0 +1,171 @@
+"""The verdict as a function of what was measured and what is allowed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.gate.budgets import Budgets, Limits
+from pytest_crossdiff.gate.verdict import compute_verdict
+from pytest_crossdiff.results.controls import Controls, NullControl, PlantedSignal
+from pytest_crossdiff.settings import Settings
+from support.results import make_difference, make_model, make_result
+
+TWO = (make_difference("C1", strength=0.02), make_difference("C2", strength=0.01))
+
+
+def budgets(count=0, strength=None, min_fve=0.3):
+    limits = Limits(count, strength)
+    return Budgets(limits, limits, min_fve)
+
+
+def test_nothing_found_is_within_any_budget():
+    assert compute_verdict(make_result(), budgets()).status == "within"
+
+
+@pytest.mark.parametrize(("count", "status"), [(0, "exceeded"), (1, "exceeded"), (2, "within")])
+def test_a_count_equal_to_the_budget_is_within_it(count, status):
+    assert compute_verdict(make_result(*TWO), budgets(count)).status == status
+
+
+@pytest.mark.parametrize(
+    ("strength", "status"), [(0.029, "exceeded"), (0.03, "within"), (None, "within")]
+)
+def test_the_joint_strength_of_a_side_is_held_against_its_budget(strength, status):
+    assert compute_verdict(make_result(*TWO), budgets(9, strength)).status == status
+
+
+def test_joint_strength_is_measured_not_summed():
+    result = make_result(*TWO, candidate_strength=0.02)
+    assert compute_verdict(result, budgets(9, 0.025)).status == "within"
+
+
+def test_each_side_has_its_own_budget():
+    result = make_result(*TWO, make_difference("B1", "baseline"))
+    verdict = compute_verdict(result, Budgets(Limits(2, None), Limits(0, None), 0.3))
+    assert [side.side for side in verdict.sides] == ["candidate", "baseline"]
+    assert [side.side for side in verdict.sides if side.exceeded] == ["baseline"]
+
+
+def test_a_side_without_limits_is_not_judged():
+    verdict = compute_verdict(make_result(*TWO), Budgets(None, Limits(0, None), 0.3))
+    assert verdict.status == "within"
+    assert [side.side for side in verdict.sides] == ["baseline"]
+
+
+def test_a_dictionary_that_explains_too_little_of_either_model_carries_no_verdict():
+    result = make_result(candidate=make_model(fve=0.29))
+    verdict = compute_verdict(result, budgets(9))
+    assert verdict.status == "insufficient"
+    assert verdict.reason == (
+        "the dictionary explains 0.290 of the candidate's variance, at least 0.3 needed"
+    )
+
+
+def test_too_little_explained_outweighs_an_exceeded_budget():
+    result = make_result(*TWO, baseline=make_model(fve=0.0))
+    assert compute_verdict(result, budgets()).status == "insufficient"
+
+
+def test_what_is_not_a_number_never_passes():
+    assert (
+        compute_verdict(make_result(candidate_strength=math.nan), budgets(0, 0.5)).status
+        == "exceeded"
+    )
+    assert (
+        compute_verdict(make_result(baseline=make_model(fve=math.nan)), budgets()).status
+        == "insufficient"
+    )
+
+
+@given(
+    st.integers(0, 5),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.integers(0, 5),
+    st.none() | st.floats(0, 1),
+)
+def test_a_larger_budget_never_fails_where_a_smaller_one_passes(found, joint, fve, count, strength):
+    differences = [make_difference(f"C{i}") for i in range(found)]
+    result = make_result(*differences, candidate_strength=joint, candidate=make_model(fve=fve))
+    verdict = compute_verdict(result, budgets(count, strength))
+    larger = compute_verdict(
+        result, budgets(count + 1, None if strength is None else min(1, strength * 2))
+    )
+    assert not (verdict.status == "within" and larger.status != "within")
+    assert compute_verdict(result, budgets(count, strength)) == verdict
+
+
+def test_budgets_name_where_they_were_set():
+    settings = Settings(
+        max_candidate_only=2,
+        sources={
+            "max_candidate_only": "pytest.ini: crossdiff_max_candidate_only",
+            "max_candidate_only_strength": "--crossdiff-max-candidate-only-strength",
+            "max_baseline_only": "marker of test_it.py::test_it",
+            "max_baseline_only_strength": "default",
+        },
+    )
+    found = Budgets.configured(settings)
+    assert found.candidate == Limits(
+        2,
+        None,
+        "pytest.ini: crossdiff_max_candidate_only",
+        "--crossdiff-max-candidate-only-strength",
+    )
+    assert found.baseline is not None
+    assert found.baseline.count_from == "max_baseline_only, marker of test_it.py::test_it"
+    assert found.baseline.strength_from == "default of crossdiff_max_baseline_only_strength"
+
+
+@pytest.mark.parametrize(
+    ("count", "strength", "what", "remedy"),
+    [
+        (-1, None, "max_count = -1 is not valid", "give a whole number, at least 0"),
+        (1.5, None, "max_count = 1.5 is not valid", "give a whole number, at least 0"),
+        (True, None, "max_count = True is not valid", "give a whole number, at least 0"),
+        ("2", None, "max_count = '2' is not valid", "give a whole number, at least 0"),
+        (None, -0.1, "max_strength = -0.1 is not valid", "give a number from 0 to 1"),
+        (None, 1.1, "max_strength = 1.1 is not valid", "give a number from 0 to 1"),
+        (None, math.nan, "max_strength = nan is not valid", "give a number from 0 to 1"),
+    ],
+)
+def test_what_can_not_be_a_limit_is_refused(count, strength, what, remedy):
+    with pytest.raises(SettingsError) as caught:
+        Limits.given(count, strength, "assert_candidate_only")
+    assert caught.value.what == what
+    assert caught.value.source == "assert_candidate_only"
+    assert caught.value.remedy == remedy
+
+
+def spiked(*found: bool, null: int = 0) -> Controls:
+    """Controls of which the strongest signals of the candidate were found, or not."""
+    planted_signals = (
+        PlantedSignal("candidate", 0.01, 0.01, 0.01, 0.01 if seen else 0.0) for seen in found
+    )
+    return Controls(tuple(planted_signals), NullControl(null, 100, 100))
+
+
+def test_silence_means_nothing_where_planted_signals_are_missed():
+    verdict = compute_verdict(make_result(controls=spiked(False)), budgets())
+    assert verdict.status == "insufficient"
+    assert (
+        verdict.reason == "not even signals of strength 0.01 planted into the candidate are found"
+    )
+    assert compute_verdict(make_result(controls=spiked(False, True)), budgets()).status == "within"
+
+
+def test_what_is_found_all_the_same_counts():
+    """As between models so far apart that all features are taken by what differs."""
+    result = make_result(*TWO, controls=spiked(False))
+    assert compute_verdict(result, budgets()).status == "exceeded"
+    assert compute_verdict(result, budgets(2)).status == "insufficient"
+
+
+def test_nothing_counts_where_a_model_differs_from_itself():
+    result = make_result(*TWO, controls=spiked(True, null=1))
+    assert compute_verdict(result, budgets()).status == "insufficient"

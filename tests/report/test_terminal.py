@@ -1,0 +1,295 @@
+"""What a run says on the terminal: header, summary section, nothing when unused."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_crossdiff.gate.check import Check, SideCheck
+from pytest_crossdiff.report import terminal
+from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.report.summary import PairSummary, from_json, merge, to_json
+from support.results import (
+    make_context,
+    make_difference,
+    make_entry,
+    make_model,
+    make_recognised,
+    make_recognition,
+    make_result,
+)
+
+SIDE = SideCheck("candidate", 2, 1, 0.3, 0.4, 1, None, "here", "", True, False, False)
+CHECK = Check("test_it", "exceeded", False, "", (SIDE,), ("more",))
+KNOWN = make_recognition(make_recognised("C1"), missing=(make_entry(id="b-1"),))
+TEST = "def test_it(crossdiff): crossdiff.assert_within_budget()"
+
+
+def section(result):
+    """The lines of our summary section."""
+    lines = result.outlines
+    start = next(i for i, line in enumerate(lines) if line.strip("=") == " crossdiff ")
+    end = next(i for i in range(start + 1, len(lines)) if lines[i].startswith("==="))
+    return lines[start + 1 : end]
+
+
+class TestUnused:
+    def test_nothing_is_said_when_nothing_is_set(self, pytester):
+        pytester.makepyfile("def test_it(): pass")
+        result = pytester.runpytest()
+        said = [line for line in result.outlines if "crossdiff" in line]
+        assert all(line.startswith("plugins:") for line in said)
+
+    def test_settings_alone_are_shown_but_not_summed_up(self, project):
+        project.makepyfile("def test_it(): pass")
+        result = project.runpytest()
+        said = [line for line in result.outlines if line.startswith("crossdiff")]
+        assert said == ["crossdiff (pytest.ini): baseline=org/old, candidate=org/new"]
+        result.stdout.no_fnmatch_line("*= crossdiff =*")
+
+
+class TestHeader:
+    def test_each_value_is_shown_once_with_the_place_that_won(self, project, monkeypatch):
+        monkeypatch.setenv("CROSSDIFF_BASELINE", "org/older")
+        project.makepyfile("def test_it(): pass")
+        result = project.runpytest(
+            "--crossdiff-layer=3", "--crossdiff-candidate=./new", "-o", "crossdiff_k=8"
+        )
+        result.stdout.fnmatch_lines(
+            [
+                "crossdiff (flags): candidate=./new, layer=3",
+                "crossdiff (environment): baseline=org/older",
+                "crossdiff (-o): k=8",
+                "rootdir: *",
+            ],
+            consecutive=True,
+        )
+
+    def test_defaults_are_not_shown(self, pytester):
+        pytester.makepyfile("def test_it(): pass")
+        result = pytester.runpytest("--crossdiff-layer=0.50")
+        result.stdout.no_fnmatch_line("crossdiff*")
+
+    def test_a_malformed_value_is_shown_as_written(self, pytester):
+        pytester.makepyfile("def test_it(): pass")
+        result = pytester.runpytest("--crossdiff-layer=x\x1b[2J")
+        result.stdout.fnmatch_lines(["crossdiff (flags): layer=x\\x1b[[]2J"])
+
+
+class TestSummary:
+    def test_a_pair_within_budget(self, project, engine):
+        project.makepyfile(TEST)
+        result = project.runpytest(
+            "--crossdiff-max-candidate-only=2", "--crossdiff-max-baseline-only-strength=0.01"
+        )
+        assert section(result) == [
+            "within budget: org/old block 6 -> org/new block 6",
+            "  candidate-only  0 differences, budget 2; joint strength 0",
+            "  baseline-only   0 differences, budget 0; joint strength 0, budget 0.01",
+            "  explained       0.8 of the baseline's variance, 0.8 of the candidate's",
+            "  aligned         97 % of the baseline's tokens, 97 % of the candidate's",
+            "  texts           builtin:pydoc: 700 token pairs to learn from, 300 held out",
+            "  time            1 min 10 s",
+        ]
+
+    def test_a_pair_over_budget_with_its_strongest_differences(self, project, engine):
+        engine.result = make_result(
+            make_difference("C1", strength=0.001, tokens=("\tx",)),
+            make_difference("C2", strength=0.02, tokens=(" kubectl", " pod")),
+            make_difference("B1", "baseline", strength=0.003),
+        )
+        engine.cached = True
+        project.makepyfile(TEST)
+        lines = section(project.runpytest())
+        assert lines[:3] == [
+            "OVER BUDGET: org/old block 6 -> org/new block 6",
+            "  candidate-only  2 differences, budget 0; joint strength 0.021",
+            "  baseline-only   1 difference, budget 0; joint strength 0.003",
+        ]
+        assert lines[6:] == [
+            "  time            from cache (measured in 1 min 10 s)",
+            "  candidate       C2  ' kubectl' ' pod'",
+            "  candidate       C1  '⇥x'",
+            "  baseline        B1  ' token'",
+            "crossdiff report: crossdiff-report/old-to-new.html",
+        ]
+
+    def test_a_measurement_too_poor_for_a_verdict(self, project, engine):
+        engine.result = make_result(baseline=make_model("org/old", fve=0.1))
+        project.makepyfile(TEST)
+        lines = section(project.runpytest())
+        assert lines[0] == "NO VERDICT: org/old block 6 -> org/new block 6"
+        assert lines[3] == (
+            "  no verdict      the dictionary explains 0.100 of the baseline's variance, "
+            "at least 0.3 needed"
+        )
+
+    def test_a_pair_that_is_only_looked_at(self, project, engine):
+        project.makepyfile("def test_it(crossdiff): assert not crossdiff.candidate_only")
+        lines = section(project.runpytest())
+        assert lines[:3] == [
+            "measured: org/old block 6 -> org/new block 6",
+            "  candidate-only  0 differences; joint strength 0",
+            "  baseline-only   0 differences; joint strength 0",
+        ]
+
+    def test_a_pair_has_one_block_and_every_budget_a_line(self, project, engine):
+        engine.result = make_result(make_difference())
+        project.makepyfile(
+            f"""
+            import pytest
+            {TEST}
+
+            @pytest.mark.crossdiff(max_candidate_only=1)
+            def test_other(crossdiff): crossdiff.assert_within_budget()
+
+            def test_same(crossdiff): crossdiff.assert_candidate_only(max_count=1)
+            """
+        )
+        result = project.runpytest()
+        result.assert_outcomes(failed=1, passed=2)
+        assert section(result)[:4] == [
+            "OVER BUDGET: org/old block 6 -> org/new block 6",
+            "  candidate-only  1 difference, budget 0; joint strength 0.01",
+            "  candidate-only  1 difference, budget 1; joint strength 0.01",
+            "  baseline-only   0 differences, budget 0; joint strength 0",
+        ]
+
+    def test_two_pairs_have_two_blocks(self, project, engine):
+        measure = engine.run
+
+        def run(settings, texts=None, progress=None):
+            engine.result = make_result(key=settings.candidate)
+            return measure(settings, texts, progress)
+
+        engine.run = run
+        project.makepyfile(
+            """
+            def test_it(crossdiff, crossdiff_factory):
+                crossdiff_factory(candidate="org/other")
+            """
+        )
+        lines = section(project.runpytest())
+        assert [line for line in lines if line.startswith(("measured", "over"))] == [
+            "measured: org/old block 6 -> org/new block 6"
+        ] * 2
+        assert "" in lines
+
+    def test_paths_below_the_root_folder_are_short(self, project, engine):
+        path = str(project.path / "checkpoints" / "v2")
+        engine.result = make_result(candidate=make_model(path))
+        project.makepyfile(TEST)
+        assert section(project.runpytest())[0].endswith("-> checkpoints/v2 block 6")
+
+    def test_other_absolute_paths_are_named_by_their_last_folder(self, project, engine, tmp_path):
+        engine.result = make_result(candidate=make_model(str(tmp_path / "cache" / "models" / "v3")))
+        project.makepyfile(TEST)
+        assert section(project.runpytest())[0].endswith("-> …/v3 block 6")
+
+    def test_verbose_names_more_of_them_and_the_result(self, project, engine):
+        engine.result = make_result(*(make_difference(f"C{i}") for i in range(1, 16)))
+        project.makepyfile(TEST)
+        shown = {}
+        for flag in ("--tb=no", "-v", "-vv"):
+            lines = section(project.runpytest(flag))
+            shown[flag] = [line for line in lines if line.startswith("  candidate  ")]
+            more = [line.strip() for line in lines if " more (" in line]
+            assert (
+                more
+                == {
+                    "--tb=no": ["… and 12 more (-v shows more)"],
+                    "-v": ["… and 5 more (-vv shows more)"],
+                    "-vv": [],
+                }[flag]
+            )
+            assert ("  result          key" in lines) == (flag != "--tb=no")
+        assert [len(lines) for lines in shown.values()] == [3, 10, 15]
+
+    def test_in_a_narrow_terminal_facts_go_on_below_and_texts_are_cut(
+        self, project, engine, monkeypatch
+    ):
+        monkeypatch.setenv("COLUMNS", "60")
+        engine.result = make_result(make_difference(tokens=tuple(f" word{i}" for i in range(8))))
+        project.makepyfile(TEST)
+        lines = section(project.runpytest())
+        assert lines[4:] == [
+            "  explained       0.8 of the baseline's variance, 0.8 of the",
+            "                  candidate's",
+            "  aligned         97 % of the baseline's tokens, 97 % of the",
+            "                  candidate's",
+            "  texts           builtin:pydoc: 700 token pairs to learn",
+            "                  from, 300 held out",
+            "  time            1 min 10 s",
+            "  candidate       C1  ' word0' ' word1' ' word2' ' word3' '…",
+            "crossdiff report: crossdiff-report/old-to-new.html",
+        ]
+
+    @pytest.mark.parametrize(
+        ("arguments", "environment", "coloured"),
+        [
+            ((), {}, False),
+            (("--color=yes",), {}, True),
+            ((), {"FORCE_COLOR": "1"}, True),
+            ((), {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+            (("-q", "--color=yes"), {}, True),
+        ],
+    )
+    def test_colour_is_for_terminals_and_those_who_ask(
+        self, project, engine, monkeypatch, arguments, environment, coloured
+    ):
+        for name in ("FORCE_COLOR", "NO_COLOR", "PY_COLORS"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        engine.result = make_result(make_difference())
+        project.makepyfile(TEST)
+        (line,) = [x for x in project.runpytest(*arguments).outlines if "OVER BUDGET" in x]
+        assert ("\x1b[31m" in line) == ("\x1b" in line) == coloured
+
+    def test_quiet_is_one_line_a_pair(self, project, engine):
+        engine.result = make_result(make_difference())
+        project.makepyfile(TEST)
+        result = project.runpytest("-q", "--tb=no")
+        said = [line for line in result.outlines if line.startswith("crossdiff:")]
+        verdict = "OVER BUDGET: org/old block 6 -> org/new block 6"
+        assert said == [f"crossdiff: {verdict}: candidate-only 1, baseline-only 0"]
+        result.stdout.no_fnmatch_line("*= crossdiff =*")
+
+    def test_quiet_tells_of_what_is_possible(self, project, engine):
+        engine.result = make_result(make_difference(certainty="possible"))
+        project.makepyfile(TEST)
+        result = project.runpytest("-q", "--tb=no")
+        result.stdout.fnmatch_lines(
+            ["crossdiff: INCONCLUSIVE: *: candidate-only 0 and 1 possible, baseline-only 0"]
+        )
+
+    def test_no_terminal_no_trouble(self, project, engine):
+        project.makepyfile(TEST)
+        assert project.runpytest("-p", "no:terminal").ret == 0
+
+    def test_a_fault_of_ours_never_hides_the_result_of_the_run(self, project, engine, monkeypatch):
+        def fail(*_):
+            raise RuntimeError("our fault")
+
+        monkeypatch.setattr(terminal, "write_summary", fail)
+        project.makepyfile(TEST)
+        result = project.runpytest()
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(
+            ["crossdiff: no summary: RuntimeError('our fault')", "*1 passed*"], consecutive=True
+        )
+
+
+class TestTransport:
+    def test_a_summary_survives_being_written_and_read(self):
+        result = make_result(
+            make_difference(tokens=("é\n\ud83d\ude00",), contexts=(make_context(),)),
+            candidate=make_model(fve=1 / 3),
+        )
+        pair = PairSummary.of(Report.of(result, checks=(CHECK,), accepted=KNOWN))
+        assert from_json(to_json([pair])) == (pair,)
+
+    def test_a_pair_that_any_process_computed_was_not_in_the_cache(self):
+        pairs = {}
+        for cached in (True, False, True):
+            merge(pairs, [PairSummary.of(Report.of(make_result(), cached=cached))])
+        assert [pair.cached for pair in pairs.values()] == [False]
