@@ -27,7 +27,7 @@ PARTS = {
     "maps (what the other model predicts)": ("crosscoder.py", "inputs"),
     "encoder's product": ("crosscoder.py", "pre_activations"),
     "selection": ("kernels.py", "select"),
-    "decode": ("learning.py", "errors_of"),
+    "decode": ("learning.py", "reconstruction_errors"),
     "gradients": ("learning.py", "set_gradients"),
     "AuxK": ("learning.py", "add_auxiliary"),
     "clip": ("clip_grad.py", "clip_grad_norm_"),

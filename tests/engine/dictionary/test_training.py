@@ -122,7 +122,7 @@ def test_an_interrupted_training_ends_in_the_same_bits(
             raise KeyboardInterrupt
         step_on_inputs(x)
 
-    monkeypatch.setattr(cut, "learn", killed)
+    monkeypatch.setattr(cut, "step_on_inputs", killed)
     entry = Store(tmp_path / "parts").entry("crosscoder", "abc")
     with pytest.raises(KeyboardInterrupt), entry.lock():
         train([cut], t.pairs, [entry], CPU, SilentProgress())

@@ -30,7 +30,7 @@ def test_kept_inputs_are_those_of_each_batch(
     )
     (trainer,) = new_trainers(config, training_config, pairs, [0], CPU)
     kept = TrainingInputs(trainer.model, pairs, CPU)
-    monkeypatch.setattr(training_inputs, "KEPT_BYTES", 0)
+    monkeypatch.setattr(training_inputs, "MAX_CACHED_BYTES", 0)
     made = TrainingInputs(trainer.model, pairs, CPU)
     assert kept.kept
     assert not made.kept

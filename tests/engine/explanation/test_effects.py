@@ -116,7 +116,7 @@ def last(tmp_path_factory: pytest.TempPathFactory) -> World:
 def everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """No limit on what is run."""
     monkeypatch.setattr(effects, "PIECES", 100)
-    monkeypatch.setattr(effects, "SHARE", 100.0)
+    monkeypatch.setattr(effects, "TOKEN_BUDGET_SHARE", 100.0)
 
 
 @pytest.mark.usefixtures("everything")

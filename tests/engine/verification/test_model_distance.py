@@ -88,7 +88,7 @@ def test_the_same_concepts_in_another_layout_are_at_most_possible(tmp_path: Path
     pairs = bent(shared=120, own=0, bend=float("inf"), seed=1)
     config = CrosscoderConfig("innovation", WIDTH, WIDTH, 48, 16, 16, 4, 0.5)
     found = judged(learnt(pairs, config, tmp_path), pairs)
-    assert min(found.model_distance.unmapped) > 0.5
+    assert min(found.distance.unmapped) > 0.5
     assert sum(f.undecided for f in found.features) > 5
     above = [f for f in found.features if f.exclusivity_low > 0.5 and f.r2_own > 0.25]
     assert len(above) > 5, "by the setting alone they would be differences"

@@ -1,0 +1,80 @@
+"""Keys of artefacts: a cache that an earlier version filled still answers."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_crossdiff.engine.plan import plan
+from pytest_crossdiff.settings import Settings
+from pytest_crossdiff.sides import SIDES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """Two model folders and texts, of bytes that never change."""
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
+    config |= {"hidden_size": 4, "num_hidden_layers": 2}
+    vocabulary = {"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0}}}
+    header = json.dumps({"w": {"dtype": "U8", "shape": [8], "data_offsets": [0, 8]}}).encode()
+    for name, byte in (("old", b"\0"), ("new", b"\1")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "tokenizer.json").write_text(json.dumps(vocabulary))
+        weights = struct.pack("<Q", len(header)) + header + byte * 8
+        (folder / "model.safetensors").write_bytes(weights)
+    texts = ({"text": f"The {i} words of document {i}. " * 20} for i in range(60))
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(t) + "\n" for t in texts))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("settings", "harvests", "crosscoders", "controls", "result"),
+    [
+        (
+            {"layer": 0.5},
+            ["0974e363de203ad3", "ce19b925df2b519a"],
+            ["7c148f95fe4cba57", "88c8a2c08a369eda"],
+            ["f14e5fd34253b9a6", "b74cb0f83ae47591"],
+            "e107c917def14a5a",
+        ),
+        (
+            {"layer": "output"},
+            ["8754ed31d8134363", "68b669400443bf03"],
+            ["303fee6351a6b0da", "b1f9bc4ba924ede9"],
+            ["49bdf5f642f85e96", "31882f4e8ca435c4"],
+            "4f7bdae38b96202e",
+        ),
+        (
+            {"layer": 0, "probe_layers": "1", "maps": "curved", "min_strength": 0.002},
+            ["ecf081dd52501ccd", "715679aaac5617d7"],
+            ["5941ec15a7b36992", "a1214e3022fb5c14"],
+            ["4151e480378f900e", "63ff4f35485227b7"],
+            "a57a97b77045dcac",
+        ),
+    ],
+)
+def test_keys_are_those_of_the_version_before_the_packages(
+    pair, settings, harvests, crosscoders, controls, result
+):
+    settings |= {side: str(pair / name) for side, name in zip(SIDES, ("old", "new"), strict=True)}
+    made = plan(
+        Settings(
+            corpus=str(pair / "texts.jsonl"),
+            cache_dir=str(pair / "cache"),
+            tokens=8000,
+            seeds=2,
+            **settings,
+        )
+    )
+    assert [made.harvest_keys[side][:16] for side in SIDES] == harvests
+    assert [key[:16] for key in made.crosscoder_keys] == crosscoders
+    assert [made.control_keys[kind][:16] for kind in ("spiked", "null")] == controls
+    assert made.result_key[:16] == result
