@@ -160,7 +160,7 @@ def test_the_null_control_makes_no_other_words():
 def test_a_word_said_for_another_is_found_in_the_output_alone_and_named(tmp_path, monkeypatch):
     """Named it is whatever the settings say of effects, and however many are stronger."""
     monkeypatch.setattr(explain, "STRONGEST", 0)
-    monkeypatch.setattr(out_of_distribution, "MIN_JUDGED_TOKENS", 10**9)  # all texts are beyond random weights
+    monkeypatch.setattr(out_of_distribution, "MIN_JUDGED_TOKENS", 10**9)  # random weights know none
     old = planted.speaker(tmp_path / "old", "in")
     new = planted.speaker(tmp_path / "new", "of")
     settings = Settings(
