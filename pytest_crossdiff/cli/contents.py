@@ -63,7 +63,17 @@ def _spiked(meta: dict[str, Any]) -> str:
     return f"control: {found} of {plural(len(meta['found']), 'planted signal')} found"
 
 
-_OF_KIND = {"harvest": _harvest, "crosscoder": _crosscoder, "null": _null, "spiked": _spiked}
+def _weights(meta: dict[str, Any]) -> str:
+    return f"a sample of the weights of {_short(str(meta['model']))}"
+
+
+_OF_KIND = {
+    "harvest": _harvest,
+    "weights": _weights,
+    "crosscoder": _crosscoder,
+    "null": _null,
+    "spiked": _spiked,
+}
 
 
 def _result(data: bytes) -> str:

@@ -19,6 +19,7 @@ from pytest_crossdiff.engine.dictionary.crosscoders import load_or_train_crossco
 from pytest_crossdiff.engine.explanation.differences import find
 from pytest_crossdiff.engine.explanation.explain import explain
 from pytest_crossdiff.engine.models.devices import choose_device, crosscoder_device
+from pytest_crossdiff.engine.models.lineage import WeightSample, related
 from pytest_crossdiff.engine.models.loaded import load_configured
 from pytest_crossdiff.engine.plan import seeds
 from pytest_crossdiff.engine.verification.grouping import groups, total_strength
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_crossdiff.engine.activations.pairs import SideActivations
+    from pytest_crossdiff.engine.models.loaded import LoadedModel
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.verification.model_distance import ModelDistance
     from pytest_crossdiff.progress import Progress
@@ -55,6 +57,8 @@ def compute(plan: Plan, progress: Progress) -> Result:
         (a, *further_a), (b, *further_b) = harvests["baseline"], harvests["candidate"]
         pairs = pair(a, b, plan.sample.pieces, plan.piece_groups())
         pairs = with_extra_layers(pairs, further_a, further_b)
+        weights = (_weights(plan, side, progress) for side in SIDES)
+        pairs = pairs._replace(related=related(*weights))
     device = crosscoder_device(choose_device(plan.settings.device))
     chosen = seeds(plan.settings)
     with _timed(seconds, "train crosscoder"):
@@ -144,6 +148,7 @@ def _harvest(plan: Plan, settings: Settings, key: str, side: Side, progress: Pro
         progress.note(f"loading the {side}: {plan.references[side].reference}")
         model = load_configured(settings, side, plan.references[side])
         try:
+            _sample_weights(plan, side, model, progress)
             harvest(
                 model,
                 plan.sample.pieces,
@@ -156,6 +161,26 @@ def _harvest(plan: Plan, settings: Settings, key: str, side: Side, progress: Pro
             model.unload()
 
     return read_or_build(plan.store.entry("harvest", key), build, Harvest, progress.note)
+
+
+def _weights(plan: Plan, side: Side, progress: Progress) -> WeightSample:
+    """A sample of the model's weights: taken when it was read, or else of the model loaded anew."""
+
+    def build(entry: Entry) -> None:
+        model = load_configured(plan.settings, side, plan.references[side])
+        try:
+            WeightSample.of(model).save(entry)
+        finally:
+            model.unload()
+
+    entry = plan.store.entry("weights", plan.weights_keys[side])
+    return read_or_build(entry, build, WeightSample.load, progress.note)
+
+
+def _sample_weights(plan: Plan, side: Side, model: LoadedModel, progress: Progress) -> None:
+    """The same of the model that is loaded."""
+    entry = plan.store.entry("weights", plan.weights_keys[side])
+    read_or_build(entry, WeightSample.of(model).save, WeightSample.load, progress.note)
 
 
 def _facts(

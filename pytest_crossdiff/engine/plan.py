@@ -33,7 +33,7 @@ MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
 HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 3, 1, 7
-VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION = 18, 5, 7
+VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 19, 5, 7, 1
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
 there is more than of a block.
 """
@@ -51,6 +51,7 @@ class Plan(NamedTuple):
     probe_keys: dict[Side, tuple[str, ...]]
     crosscoder_keys: tuple[str, ...]
     control_keys: dict[str, str]
+    weights_keys: dict[Side, str]
     result_key: str
 
     def piece_groups(self) -> list[int]:
@@ -139,6 +140,10 @@ def plan(
         {
             kind: digest({kind: training, "seed": settings.seed, **testing})
             for kind in ("spiked", "null")
+        },
+        {
+            side: digest({"weights": WEIGHTS_VERSION, "model": references[side].digest})
+            for side in SIDES
         },
         digest(
             {

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_crossdiff.engine import plan as planning
 from pytest_crossdiff.engine.plan import plan
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+VERSIONS = {"HARVEST": 3, "PREDICTIONS": 1, "CROSSCODER": 7}
+VERSIONS |= {"VERIFICATION": 18, "RESULT": 5, "EXPLANATION": 7}
+"""What the code made of its inputs when the packages were introduced."""
 
 
 @pytest.fixture
@@ -62,8 +68,10 @@ def pair(tmp_path: Path) -> Path:
     ],
 )
 def test_keys_are_those_of_the_version_before_the_packages(
-    pair, settings, harvests, crosscoders, controls, result
+    pair, settings, harvests, crosscoders, controls, result, monkeypatch
 ):
+    for name, version in VERSIONS.items():
+        monkeypatch.setattr(planning, f"{name}_VERSION", version)
     settings |= {side: str(pair / name) for side, name in zip(SIDES, ("old", "new"), strict=True)}
     made = plan(
         Settings(

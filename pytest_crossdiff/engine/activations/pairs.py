@@ -68,7 +68,8 @@ class Planted(Protocol):
 class Pairs(NamedTuple):
     """All usable pairs: both sides, and for each pair its group of documents and its split; what is
     planted into them; either model at further layers, which only probes read; and how many texts
-    were left out because they are beyond both models.
+    were left out because they are out of distribution for both models; whether the models descend
+    from one another (`models.lineage`).
     """
 
     a: SideActivations
@@ -78,6 +79,7 @@ class Pairs(NamedTuple):
     planted_signals: Planted | None = None
     extra_layers: tuple[tuple[SideActivations, ...], tuple[SideActivations, ...]] = ((), ())
     out_of_distribution: int = 0
+    related: bool = False
 
     @property
     def same_vocabulary(self) -> bool:

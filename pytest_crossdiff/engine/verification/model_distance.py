@@ -36,16 +36,18 @@ reads what a network didn't predict, so that networks as probes predict it badly
 
 class ModelDistance(NamedTuple):
     """What the best linear map from the other model leaves of the baseline's variance and of the
-    candidate's, and the exclusivity above which a feature of either is a difference.
+    candidate's, the exclusivity above which a feature of either is a difference, and whether the
+    models descend from one another.
     """
 
     unmapped: tuple[float, float]
     exclusivity: tuple[float, float]
+    descent: bool = False
 
     @property
     def related(self) -> bool:
-        """Whether the two are so alike that what the maps leave was learnt since they parted."""
-        return max(self.unmapped) <= RELATED_MAX_UNMAPPED
+        """Whether what the maps leave was learnt since the two models were one."""
+        return self.descent or max(self.unmapped) <= RELATED_MAX_UNMAPPED
 
     def thresholds(self, owner_is_candidate_p: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The exclusivity asked of each feature, shape (p,)."""
@@ -61,8 +63,11 @@ def model_distance(model: Crosscoder, pairs: Pairs, settings: Settings) -> Model
         left = fit_linear(pairs).linear
     unmapped, least = unexplained_shares(left, pairs), settings.exclusivity
     floor = 1.0 - (1.0 - least) * NONLINEAR_MAP_FACTOR if model.config.map_units else least
-    a, b = (max(required_exclusivity(least, share), floor) for share in unmapped)
-    return ModelDistance(unmapped, (a, b))
+    # Of one model and its fine-tune the maps leave what the fine-tune has learnt: the more that is,
+    # the more must count.  Between separately trained models they leave what has another geometry.
+    asked = [least if pairs.related else required_exclusivity(least, share) for share in unmapped]
+    a, b = (max(one, floor) for one in asked)
+    return ModelDistance(unmapped, (a, b), pairs.related)
 
 
 def required_exclusivity(setting: float, unmapped: float) -> float:

@@ -90,3 +90,23 @@ def test_models_are_related_when_the_maps_leave_little(bend: float, *, expected:
     dfc = Crosscoder(CrosscoderConfig("dfc", 48, 48, 16, 4, 4, 4), 0)
     own_maps, fitted = (model_distance(m, pairs, Settings()).unmapped for m in (model, dfc))
     assert own_maps == pytest.approx(fitted, rel=1e-4)
+
+
+def test_between_related_models_a_larger_write_counts_more_however_large(
+    world: Toy, tmp_path: Path
+) -> None:
+    """Without the models' descent the same writes are lost as soon as the maps leave a tenth."""
+    counted, unmapped = [], []
+    for size in (2.0, 4.0, 8.0, 16.0):
+        pairs, _ = rewritten(world, size)
+        verified = found(pairs._replace(related=True), tmp_path / str(size), SETTINGS)
+        features = [verified.features[p] for p in verified.positions("candidate")]
+        assert {f.kind for f in features} == {"rewritten"}
+        assert not verified.positions("baseline")
+        counted.append(max(f.strength for f in features))
+        unmapped.append(verified.distance.unmapped[1])
+    assert counted == sorted(counted)
+    assert unmapped[1] < 0.1 < 0.3 < unmapped[3]
+    assert verified.distance.exclusivity == (0.5, 0.5)
+    far, _ = rewritten(world, 16.0)
+    assert not found(far, tmp_path / "unrelated", SETTINGS).positions("candidate")
