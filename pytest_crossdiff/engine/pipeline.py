@@ -93,9 +93,10 @@ def _stored(planned: Plan) -> Outcome | None:
     try:
         if entry.read_manifest() is None:
             return None
-        return Outcome(
-            Result.from_json(entry.read_bytes(RESULT).decode()), True, entry.path, planned
-        )
+        result = Result.from_json(entry.read_bytes(RESULT).decode())
+        if result.key != planned.result_key:
+            raise DamagedEntry(f"{entry.path} holds the result of another key, {result.key}")
+        return Outcome(result, True, entry.path, planned)
     except DamagedEntry as damage:
         entry.set_aside(damage.what)
         return None

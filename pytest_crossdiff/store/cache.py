@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -119,9 +120,13 @@ class Store:
         return self.root / _LOCKS / f"{kind}-{key}.lock"
 
     def _prepare(self) -> None:
-        """Create the root, marked so that backups and version control leave it out."""
-        if not self.root.exists():
-            self.root.mkdir(parents=True, exist_ok=True)
+        """Create the root, marked so that backups and version control leave it out.
+
+        A folder that somebody made for the cache is marked, too, while it is empty; one with other
+        files in it is left as it is, for a mark would hide those as well.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        if not any(self.root.iterdir()):
             (self.root / "CACHEDIR.TAG").write_text(_TAG, encoding="ascii")
             (self.root / ".gitignore").write_text("*\n", encoding="ascii")
 
@@ -166,14 +171,18 @@ class Store:
         """Every entry, sorted by kind and key."""
         with translate_os_errors(self.root, "list"):
             folders = sorted(path for path in self.root.glob("*/??/*") if path.is_dir())
-            return tuple(self._describe(folder) for folder in folders)
+            described = (self._describe(folder) for folder in folders)
+            return tuple(info for info in described if info is not None)
 
-    def _describe(self, folder: Path) -> EntryInfo:
-        status = [file.stat() for file in _files(folder)]
-        manifest = folder / MANIFEST
+    def _describe(self, folder: Path) -> EntryInfo | None:
+        """What a folder is, or None where another process has removed it by now."""
+        status = [found for file in _files(folder) if (found := _status(file)) is not None]
+        own, of_manifest = _status(folder), _status(folder / MANIFEST)
+        if own is None:
+            return None
         key, _, aside = folder.name.partition(".")
-        changed = max((s.st_mtime for s in status), default=folder.stat().st_mtime)
-        read = manifest.stat().st_atime if manifest.exists() else 0.0
+        changed = max((s.st_mtime for s in status), default=own.st_mtime)
+        read = of_manifest.st_atime if of_manifest else 0.0
         return EntryInfo(
             kind=folder.parent.parent.name,
             key=key,
@@ -181,9 +190,17 @@ class Store:
             size=sum(s.st_size for s in status),
             mtime=changed,
             used=max(changed, read),
-            state="damaged" if aside else "complete" if manifest.exists() else "unfinished",
+            state="damaged" if aside else "complete" if of_manifest else "unfinished",
         )
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
+    with contextlib.suppress(FileNotFoundError):  # another process may remove it meanwhile
+        yield from (path for path in folder.rglob("*") if path.is_file())
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None

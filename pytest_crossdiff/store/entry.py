@@ -52,7 +52,8 @@ class Entry:
     Reading a complete entry needs no lock and no permission to write.  Everything that writes
     belongs inside `with entry.lock():`, and a complete entry never changes again.
 
-    path: the folder, which exists once something was written.
+    path: the folder, which exists once something was written.  name: its kind and key, which stand
+    in everything that is written, so that a folder that was moved or copied is not mistaken.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Entry:
         note: Callable[[str], None],
     ) -> None:
         self.path = path
+        self.name = f"{path.parent.parent.name}/{path.name}"
         self._lock = lock
         self._verified = verified
         self._note = note
@@ -77,7 +79,7 @@ class Entry:
             data = self._read_if_there(path)
             if data is None:
                 return None
-            self._manifest = Manifest.from_bytes(data, str(path))
+            self._manifest = Manifest.from_bytes(data, str(path), self.name)
         return self._manifest
 
     def read_bytes(self, name: str) -> bytes:
@@ -200,7 +202,7 @@ class Entry:
             if not self.has(name):
                 raise DamagedEntry(f"{self.path / name} was lost before the entry was complete")
             files[name] = self._verified[self.path / name][1]
-        manifest = Manifest(meta, files)
+        manifest = Manifest(meta, files, self.name)
         with translate_os_errors(self.path, "write"):
             self.path.mkdir(parents=True, exist_ok=True)
             replace_file(self.path / MANIFEST, manifest.to_bytes(), synced=True)
@@ -240,12 +242,12 @@ class Entry:
         path = self.path / PARTS
         data = self._read_if_there(path)
         if data is None:
-            return Parts({})
+            return Parts({}, self.name)
         try:
-            return Parts.from_bytes(data, str(path))
+            return Parts.from_bytes(data, str(path), self.name)
         except DamagedEntry as damage:
             self._note(f"{damage.what}; the parts it listed are made anew")
-            return Parts({})
+            return Parts({}, self.name)
 
     def _write_parts(self, parts: Parts) -> None:
         replace_file(self.path / PARTS, parts.to_bytes(), synced=True)

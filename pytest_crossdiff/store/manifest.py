@@ -29,20 +29,27 @@ class DamagedEntry(StoreError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """A complete entry: `meta` is the writer's, `files` gives each part's sha256."""
+    """A complete entry: `meta` is the writer's, `files` gives each part's sha256.
+
+    of: the kind and the key that it was written for, "kind/key"; "" where an earlier version wrote
+    it, which kept neither.
+    """
 
     meta: dict[str, Any]
     files: dict[str, str]
+    of: str = ""
 
     def to_bytes(self) -> bytes:
         """The stored form."""
-        return _seal({"format": FORMAT, "meta": self.meta, "files": self.files})
+        return _seal({"format": FORMAT, "of": self.of, "meta": self.meta, "files": self.files})
 
     @classmethod
-    def from_bytes(cls, data: bytes, where: str) -> Manifest:
-        """Read `to_bytes`' form.  Raises `DamagedEntry` that names `where`."""
-        content = _unseal(data, where)
-        return cls(content["meta"], content["files"])
+    def from_bytes(cls, data: bytes, where: str, of: str = "") -> Manifest:
+        """Read `to_bytes`' form.  Raises `DamagedEntry` that names `where`, also where it was
+        written for another entry than `of`.
+        """
+        content = _unseal(data, where, of)
+        return cls(content["meta"], content["files"], content.get("of", ""))
 
 
 @dataclass(frozen=True)
@@ -54,35 +61,37 @@ class Parts:
     """
 
     digests: Mapping[str, tuple[str, ...]]
+    of: str = ""
 
     def to_bytes(self) -> bytes:
         """The stored form."""
-        return _seal({"format": FORMAT, "parts": self.digests})
+        return _seal({"format": FORMAT, "of": self.of, "parts": self.digests})
 
     @classmethod
-    def from_bytes(cls, data: bytes, where: str) -> Parts:
-        """Read `to_bytes`' form.  Raises `DamagedEntry` that names `where`."""
-        content = _unseal(data, where)
-        return cls({name: tuple(known) for name, known in content["parts"].items()})
+    def from_bytes(cls, data: bytes, where: str, of: str = "") -> Parts:
+        """Read `to_bytes`' form.  Raises `DamagedEntry` as `Manifest.from_bytes` does."""
+        content = _unseal(data, where, of)
+        return cls({name: tuple(known) for name, known in content["parts"].items()}, of)
 
     def expecting(self, name: str, sha256: str) -> Parts:
         """`name` may from now on also be `sha256`."""
-        return Parts({**self.digests, name: (*self.digests.get(name, ()), sha256)})
+        return Parts({**self.digests, name: (*self.digests.get(name, ()), sha256)}, self.of)
 
     def settled(self, name: str, sha256: str) -> Parts:
         """`name` is `sha256` and nothing else."""
-        return Parts({**self.digests, name: (sha256,)})
+        return Parts({**self.digests, name: (sha256,)}, self.of)
 
     def without(self, name: str) -> Parts:
         """All but `name`."""
-        return Parts({other: known for other, known in self.digests.items() if other != name})
+        left = {other: known for other, known in self.digests.items() if other != name}
+        return Parts(left, self.of)
 
 
 def _seal(content: dict[str, Json]) -> bytes:
     return canonical({**content, "seal": digest(content)})
 
 
-def _unseal(data: bytes, where: str) -> dict[str, Any]:
+def _unseal(data: bytes, where: str, of: str) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(data)
         seal = content.pop("seal")
@@ -91,4 +100,6 @@ def _unseal(data: bytes, where: str) -> dict[str, Any]:
         raise DamagedEntry(f"{where} is malformed: {error}") from error
     if not intact:
         raise DamagedEntry(f"{where} is not what was written")
+    if of and content.get("of", "") not in ("", of):
+        raise DamagedEntry(f"{where} belongs to the entry {content['of']}, not to {of}")
     return content

@@ -1,6 +1,7 @@
 """The cache as a whole: where it lies, what it holds, what pruning removes."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.store import cache as cache_module
 from pytest_crossdiff.store.cache import Store, Usage
 
 KEYS = ["a1" * 32, "b2" * 32, "c3" * 32]
@@ -34,7 +36,7 @@ def age(entry, seconds):
         os.utime(path, (then, then))
 
 
-def block_output(script, *arguments):
+def output_of(script, *arguments):
     return subprocess.check_output([sys.executable, "-c", script, *arguments], text=True)
 
 
@@ -72,14 +74,16 @@ def test_entries_lie_by_kind_and_key(store):
 
 
 def test_the_root_is_marked_as_a_cache_but_only_when_it_is_ours(store, tmp_path):
-    fill(store, "results", KEYS[0])
-    assert (store.root / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f")
-    assert (store.root / ".gitignore").read_text() == "*\n"
-
-    mine = tmp_path / "mine"
+    empty, mine = tmp_path / "empty", tmp_path / "mine"
+    empty.mkdir()
     mine.mkdir()
-    fill(Store(mine), "results", KEYS[0])
-    assert sorted(path.name for path in mine.iterdir()) == ["locks", "results"]
+    (mine / "notes.txt").touch()
+    for root in (store.root, empty, mine):
+        fill(Store(root), "results", KEYS[0])
+    for root in (store.root, empty):
+        assert (root / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f")
+        assert (root / ".gitignore").read_text() == "*\n"
+    assert sorted(path.name for path in mine.iterdir()) == ["locks", "notes.txt", "results"]
 
 
 @pytest.mark.parametrize("kind", ["locks", "digests"])
@@ -148,7 +152,7 @@ def test_pruning_leaves_an_entry_that_another_process_works_on(store):
         "print(Store(Path(sys.argv[1])).prune().entries)"
     )
     with entry.lock():
-        assert block_output(script, str(store.root)) == "0\n"
+        assert output_of(script, str(store.root)) == "0\n"
     assert entry.has("part")
 
 
@@ -167,4 +171,23 @@ def test_the_store_imports_nothing_heavy():
         "heavy = {'torch', 'numpy', 'transformers', 'safetensors', 'filelock', 'pytest'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    assert block_output(script) == "[]\n"
+    assert output_of(script) == "[]\n"
+
+
+def test_the_list_goes_on_while_another_process_removes_what_is_listed(store, monkeypatch):
+    for key in ("aa" * 8, "bb" * 8):
+        entry = store.entry("harvest", key)
+        with entry.lock():
+            entry.write("part", b"0")
+            entry.complete({})
+    listed, gone = cache_module._files, []
+
+    def removing(folder):
+        found = list(listed(folder))
+        if not gone:  # the first folder vanishes between being seen and being looked at
+            gone.append(folder.name)
+            shutil.rmtree(folder)
+        return iter(found)
+
+    monkeypatch.setattr(cache_module, "_files", removing)
+    assert [info.key for info in store.list()] == [{"aa" * 8, "bb" * 8}.difference(gone).pop()]

@@ -11,7 +11,8 @@ from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.store import entry as entry_module
 from pytest_crossdiff.store import files
 from pytest_crossdiff.store.cache import DamagedEntry, Store
-from pytest_crossdiff.store.digest import content_digest
+from pytest_crossdiff.store.digest import canonical, content_digest, digest
+from pytest_crossdiff.store.manifest import Manifest
 
 KEY = "ab" * 32
 
@@ -455,7 +456,7 @@ def test_a_private_temporary_file_is_readable_like_its_folder(entry):
 
 def test_the_stored_form_is_plain_json(complete):
     content = json.loads((complete.path / "manifest.json").read_bytes())
-    assert set(content) == {"format", "meta", "files", "seal"}
+    assert set(content) == {"format", "of", "meta", "files", "seal"}
 
 
 def test_moving_aside_never_overwrites(tmp_path):
@@ -463,3 +464,54 @@ def test_moving_aside_never_overwrites(tmp_path):
         (tmp_path / "a").mkdir()
         files.move_aside(tmp_path / "a", "damaged")
     assert names(tmp_path) == ["a.damaged-1", "a.damaged-2", "a.damaged-3"]
+
+
+class TestWhatItBelongsTo:
+    """A folder that was moved or copied to another key, as a careless sync does, is no answer."""
+
+    OTHER = "cd" * 32
+
+    def pair(self, store, *, complete=True):
+        made = []
+        for key, content in ((KEY, b"ours"), (self.OTHER, b"theirs")):
+            one = store.entry("result", key)
+            with one.lock():
+                one.write("result.json", content)
+                if complete:
+                    one.complete({})
+            made.append(one)
+        return made
+
+    def swap(self, first, second):
+        aside = first.path.with_name("aside")
+        first.path.rename(aside)
+        second.path.rename(first.path)
+        aside.rename(second.path)
+
+    def test_two_entries_that_changed_places_are_both_noticed(self, store, tmp_path):
+        self.swap(*self.pair(store))
+        for key, other in ((KEY, self.OTHER), (self.OTHER, KEY)):
+            with pytest.raises(DamagedEntry, match=f"belongs to the entry result/{other}, not to"):
+                Store(tmp_path / "cache").entry("result", key).read_bytes("result.json")
+
+    def test_so_is_an_entry_of_another_kind(self, store, tmp_path):
+        one, _ = self.pair(store)
+        place = store.entry("null", KEY)
+        place.path.parent.mkdir(parents=True)
+        one.path.rename(place.path)
+        with pytest.raises(DamagedEntry, match="belongs to the entry result/"):
+            place.read_manifest()
+
+    def test_unfinished_parts_of_another_entry_are_not_gone_on_with(self, store, notes, tmp_path):
+        self.swap(*self.pair(store, complete=False))
+        one = Store(tmp_path / "cache", notes.append).entry("result", KEY)
+        assert not one.has("result.json")
+        assert "belongs to the entry" in notes[0]
+
+    def test_an_entry_of_an_earlier_version_which_kept_no_name_is_read(self, complete):
+        path = complete.path / "manifest.json"
+        manifest = Manifest.from_bytes(path.read_bytes(), "")
+        assert manifest.of == f"activations/{KEY}"
+        content = {"format": 1, "meta": manifest.meta, "files": manifest.files}
+        path.write_bytes(canonical({**content, "seal": digest(content)}))
+        assert again(complete).read_bytes("shard-0.safetensors") == b"0" * 5000
