@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from benchmarks.organisms.scores import rate
-from benchmarks.organisms.sections import HOOK_POINTS, alarm, any_of, measured, unchanged
-from benchmarks.toy_page import cells
-from benchmarks.toy_sweep import FILE
+from benchmarks.documents import EVIDENCE
+from benchmarks.organisms import collected
+from benchmarks.organisms.pages.rows import HOOK_POINTS, alarm, any_of, measured
+from benchmarks.organisms.pages.scores import rate
+from benchmarks.organisms.pages.seeds import unchanged
+from benchmarks.real.pairs import measured_upgrades
+from benchmarks.toy import page as toy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 TOLERANCE = 0.2
 """How far the measured strength of a signal may be off."""
@@ -27,12 +31,17 @@ SAME = ("minilm-int8", "smollm2-turned", "quire-031-032")
 """Real pairs in which nothing differs but the numbers."""
 
 
-def glance(c: dict[str, Any]) -> str:
-    """The table.  c: the organisms' results."""
+def tables() -> dict[tuple[Path, str], str]:
+    """The generated block, by page and name."""
+    return {(EVIDENCE, "glance"): glance(collected.read(), measured_upgrades())}
+
+
+def glance(c: dict[str, Any], real: dict[str, dict[str, Any]]) -> str:
+    """The table.  c: the organisms' results.  real: the records of the real pairs."""
     rows = [
         ["toy: of 32 planted, found at one in vain, bend 0.5, dictionary too small",
          "twice `dfc`, 2.5 times `standard`", _toy()],
-        ["reported where nothing differs: real copies, rounded or rotated", "0", _same(c)],
+        ["reported where nothing differs: real copies, rounded or rotated", "0", _same(real)],
     ]  # fmt: skip
     for read, name in HOOK_POINTS.items():
         planted, benign = (
@@ -46,7 +55,7 @@ def glance(c: dict[str, Any]) -> str:
         name = f"verdict with other dictionaries, {HOOK_POINTS[read]} read"
         rows.append([name, "the same in 95 %", str(rate(unchanged(c["organisms"], read, found)))])
     rows += [[f"strength of a planted signal, {where}", "within 20 %", text]
-             for where, text in _signal_strengths(c["spikes"])]  # fmt: skip
+             for where, text in _signal_strengths(c["planted_signals"])]  # fmt: skip
     return tabulate(rows, ["figure", "to reach", "measured"], tablefmt="github",
                     disable_numparse=True)  # fmt: skip
 
@@ -55,7 +64,7 @@ def _toy() -> str:
     found = {
         cell.architecture: sum(s.found_at_one_false_positive for s in cell.scores)
         / len(cell.scores)
-        for cell in cells(FILE.read_text("utf-8").splitlines())
+        for cell in toy.measured()
         if (cell.world, cell.size, cell.judged) == ("as described", 160, "mlp")
         and (cell.architecture, cell.share, cell.k_own) in DEFAULTS
     }
@@ -63,8 +72,8 @@ def _toy() -> str:
     return f"{default:.1f}; " + ", ".join(f"`{name}` {value:.1f}" for name, value in found.items())
 
 
-def _same(c: dict[str, Any]) -> str:
-    there = [g for name, g in c["real"].items() if name.removesuffix("-output") in SAME]
+def _same(real: dict[str, dict[str, Any]]) -> str:
+    there = [g for name, g in real.items() if name.removesuffix("-output") in SAME]
     reported = sum(
         sum(g[certainty].values()) for g in there for certainty in ("confirmed", "possible")
     )

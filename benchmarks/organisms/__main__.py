@@ -10,7 +10,6 @@
     python -m benchmarks.organisms apart [NAME...]  the same against a model of another seed
     python -m benchmarks.organisms sweep [HALF]     the gate with fewer and more tokens
     python -m benchmarks.organisms seeds [HALF]     either with dictionaries of other seeds
-    python -m benchmarks.organisms real [PAIR...]   real upgrades
     python -m benchmarks.organisms page             results, plots and tables from what was measured
 
 HALF is development, earlier, previous or reporting.  CROSSDIFF_ORGANISMS names the folder where
@@ -21,25 +20,24 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.organisms.alternatives import alternatives
-from benchmarks.organisms.family import OTHER_SEED, Family, organisms
-from benchmarks.organisms.gate import TOKENS, run_gate
-from benchmarks.organisms.plants import Plant
-from benchmarks.organisms.records import Records
+from benchmarks.organisms import collected, page
+from benchmarks.organisms.judging.alternatives import alternatives
+from benchmarks.organisms.judging.gate import TOKENS, run_gate
+from benchmarks.organisms.making.family import OTHER_SEED, Family, organisms
+from benchmarks.organisms.making.plants import Plant
+from benchmarks.records import Records
 from pytest_crossdiff.settings.kinds import OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.organisms.family import Organism
+    from benchmarks.organisms.making.family import Organism
 
 STEPS = (
     "build", "gate", "output", "others", "architectures", "capacity", "apart", "sweep", "seeds",
-    "real", "page",
+    "page",
 )  # fmt: skip
 ARCHITECTURES = ("dfc", "innovation")
 SWEEP_TOKENS = (16_000, 4_000)
@@ -70,10 +68,9 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("step", nargs="?", choices=STEPS, metavar="STEP")
-    parser.add_argument("which", nargs="*", metavar="HALF or PAIR")
+    parser.add_argument("which", nargs="*", metavar="HALF or NAME")
     given = parser.parse_args(arguments)
-    root = os.environ.get("CROSSDIFF_ORGANISMS")
-    family = Family(Path(root) if root else None)
+    family = Family()
     for step in [given.step] if given.step else STEPS:
         globals()[f"_{step}"](family, given.which)
 
@@ -185,19 +182,9 @@ def _again(
                 records.add(name, run_gate(*pair, **{setting: value}, **others))
 
 
-def _real(family: Family, pairs: list[str]) -> None:
-    from benchmarks.organisms.real import PAIRS, compare
-
-    records = Records(family.root / "real.jsonl")
-    for name in pairs or PAIRS:
-        if name not in records:
-            records.add(name, compare(name, family.root / "cache"))
-
-
 def _page(family: Family, _: list[str]) -> None:
-    from benchmarks.organisms.page import write
-
-    write(family)
+    collected.write(collected.collect(family))
+    page.main()
 
 
 def _chosen(family: Family, halves: list[str]) -> Iterator[Organism]:

@@ -6,12 +6,11 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from benchmarks.organisms.benign import BENIGN, upgrade
-from benchmarks.organisms.family import organisms
-from benchmarks.organisms.gate import names_plant
-from benchmarks.organisms.plants import PLANTS, Plant, plant, rewrite
-from benchmarks.organisms.records import Records
-from benchmarks.organisms.scores import area, rate, roc, threshold
+from benchmarks.organisms.judging.gate import names_plant
+from benchmarks.organisms.making.benign import BENIGN, upgrade
+from benchmarks.organisms.making.family import organisms
+from benchmarks.organisms.making.plants import PLANTS, Plant, plant, rewrite
+from benchmarks.organisms.pages.scores import area, rate, roc, threshold
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +128,3 @@ def test_a_cut_keeps_false_alarms_low():
 def test_the_curve_and_its_area():
     assert roc([2.0, 3.0], [1.0, 2.5]) == [(0, 0), (0, 0.5), (0.5, 0.5), (0.5, 1), (1, 1)]
     assert area([2.0, 3.0], [1.0, 2.5]) == 0.75
-
-
-def test_records_outlive_an_interrupted_run(tmp_path):
-    Records(tmp_path / "r.jsonl").add("one", {"value": 1})
-    assert Records(tmp_path / "r.jsonl") == {"one": {"value": 1}}

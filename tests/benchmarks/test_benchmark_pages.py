@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
-from benchmarks.organisms.page import RESULTS
 from benchmarks.pages import blocks
 
 
 def test_every_generated_block_is_drawn_from_the_committed_results() -> None:
-    found = blocks(json.loads(RESULTS.read_text("utf-8")))
+    found = blocks()
     assert len(found) == 7
     for (page, name), text in found.items():
         made = page.read_text("utf-8").partition(f"<!-- {name}: begin, generated -->\n")[2]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.toy import toy
-from benchmarks.toy_methods import Row, Score, residual_toy, score
+from benchmarks.toy.methods import Row, Score, residual_toy, score
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
 
 

@@ -178,7 +178,7 @@ def exclusivity(
 ) -> Exclusivity:
     """Exclusivity of every feature with a 95 % interval and the p-value of "at most `threshold`",
     which may be one for each feature, from held-out documents.  How often the interval covers the
-    truth is measured by benchmarks/toy_coverage.py.
+    truth is measured by benchmarks/toy/coverage.py.
 
     owner_is_candidate_p: whether feature p belongs to the candidate.  with_interval_p: of which
     features intervals are wanted; those of the others are all that is possible.

@@ -1,0 +1,1 @@
+"""Texts, the base model, and its upgrades: how each is made, and whether it is what it claims."""

@@ -1,0 +1,1 @@
+"""The sections of `docs/evidence.md` about organisms, drawn from the committed results."""

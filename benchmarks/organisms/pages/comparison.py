@@ -1,0 +1,54 @@
+"""The gate beside what one might use instead."""
+
+from __future__ import annotations
+
+from tabulate import tabulate
+
+from benchmarks.organisms.pages.rows import HALVES, Rows, measured
+from benchmarks.organisms.pages.scores import FALSE_ALARMS, area, rate, threshold
+
+ALTERNATIVES = {
+    "output_score": "the gate's score in the output",
+    "output_kl": "output KL",
+    "loss": "change of held-out loss",
+    "accuracy": "change of next-token accuracy",
+    "norm_ratio": "standard crosscoder, published norm-ratio cut",
+    "norm_extreme": "standard crosscoder, most one-sided feature",
+    "difference_sae": "difference-SAE, strongest feature",
+    "probe": "linear probe, variance not predicted",
+    "cka": "1 - linear CKA",
+}
+
+
+def detection_table(rows: Rows) -> str:
+    """Detection at no more than `FALSE_ALARMS` on the same benign upgrades, each way's own cut."""
+    table, halves = [], compared(rows)
+    for way, name in {"score": "the gate's score in a block", **ALTERNATIVES}.items():
+        cells: list[object] = [name]
+        for half in halves:
+            planted, benign = (values(rows, half, way, planted=p) for p in (True, False))
+            if not planted or not benign:
+                cells += ["none", "none"]
+                continue
+            cut = threshold(benign, FALSE_ALARMS)
+            cells += [rate([v > cut for v in planted]), f"{area(planted, benign):.2f}"]
+        table.append(cells)
+    head = ["way"] + [f"{what}, {half}" for half in halves for what in ("detected", "area")]
+    return tabulate(table, head, tablefmt="github", disable_numparse=True)
+
+
+def compared(rows: Rows) -> list[str]:
+    """The halves on which the other ways were measured, too."""
+    return [half for half in HALVES if any(r["others"] for r in rows if r["half"] == half)]
+
+
+def values(rows: Rows, half: str, way: str, *, planted: bool) -> list[float]:
+    """One way's numbers on the organisms of a half."""
+    where, name = {"score": ("gate", "score"), "output_score": ("output", "score")}.get(
+        way, ("others", way)
+    )
+    return [
+        v
+        for r in measured(rows, half, planted=planted)
+        if r.get(where) and (v := r[where].get(name)) is not None
+    ]
