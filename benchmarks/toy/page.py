@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from tabulate import tabulate
 
-from benchmarks.documents import EVIDENCE, IMAGES, pyplot, write_block
+from benchmarks.documents import EVIDENCE, IMAGES, pyplot, write_blocks
 from benchmarks.toy import coverage, p_values, sweep
 from benchmarks.toy.methods import SETTINGS, Row, Score, score
 from benchmarks.toy.world import BASE, World
@@ -191,8 +191,7 @@ def draw() -> None:
 def main() -> None:
     """Draw everything from the committed results."""
     draw()
-    for (page, block), text in tables().items():
-        write_block(block, text, page)
+    write_blocks(tables())
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.organisms.judging.gate import names_plant
-from benchmarks.organisms.making.benign import BENIGN, upgrade
+from benchmarks.organisms.making.benign import upgrade
+from benchmarks.organisms.making.benign_upgrades import DEVELOPMENT as BENIGN
 from benchmarks.organisms.making.family import organisms
-from benchmarks.organisms.making.plants import PLANTS, Plant, plant, rewrite
+from benchmarks.organisms.making.planted_upgrades import DEVELOPMENT as PLANTS
+from benchmarks.organisms.making.plants import Plant, plant, rewrite
 from benchmarks.organisms.pages.scores import area, rate, roc, threshold
 
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_crossdiff.gate.accepted_file import Entry, Slot
+from pytest_crossdiff.gate.accepted_file import Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.recognition import one_to_one, recognise, without_accepted
 from pytest_crossdiff.results.difference import Firing
-from support.results import make_difference, make_result
+from support.results import make_difference, make_entry, make_result
 
 TODAY = datetime.date(2026, 6, 1)
 SLOT = Slot("texts", "0.5", "0.5")
@@ -29,24 +29,9 @@ def difference(name, places, strength=0.01, side=None):
 
 
 def entry_for(d, id_="", **changes):
-    made = Entry(
-        id=id_ or f"{d.side[0]}-{d.id}",
-        side=d.side,
-        slot=SLOT,
-        seen_as=d.id,
-        baseline="old",
-        candidate="new",
-        strength=d.strength,
-        description="",
-        tokens=(),
-        contexts=(),
-        reason="wanted",
-        author="Ann",
-        date=datetime.date(2026, 1, 1),
-        expires=None,
-        fingerprint=Fingerprint.of(d, 300),
-    )
-    return dataclasses.replace(made, **changes)
+    print_ = Fingerprint.of(d, 300)
+    of_it = {"side": d.side, "seen_as": d.id, "strength": d.strength, "fingerprint": print_}
+    return make_entry(**{"id": id_ or f"{d.side[0]}-{d.id}", "slot": SLOT} | of_it | changes)
 
 
 def found(result, *entries, growth=1.5, today=TODAY):

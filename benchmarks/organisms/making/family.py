@@ -14,7 +14,9 @@ import torch
 from filelock import FileLock
 
 from benchmarks.organisms.judging.gate import TOKENS
-from benchmarks.organisms.making import base, benign, plants
+from benchmarks.organisms.making import base
+from benchmarks.organisms.making import benign_upgrades as benign
+from benchmarks.organisms.making import planted_upgrades as planted
 from benchmarks.organisms.making.benign import Benign, upgrade
 from benchmarks.organisms.making.checks import check
 from benchmarks.organisms.making.plants import Plant, plant
@@ -50,10 +52,10 @@ class Organism:
 def organisms() -> tuple[Organism, ...]:
     """All of them, planted ones first."""
     halves: dict[Half, tuple[Plant | Benign, ...]] = {
-        "development": (*plants.PLANTS, *benign.BENIGN),
-        "earlier": (*plants.EARLIER, *benign.EARLIER),
-        "previous": (*plants.PREVIOUS, *benign.PREVIOUS),
-        "reporting": (*plants.REPORTED, *benign.REPORTED, *benign.FURTHER),
+        "development": (*planted.DEVELOPMENT, *benign.DEVELOPMENT),
+        "earlier": (*planted.EARLIER, *benign.EARLIER),
+        "previous": (*planted.PREVIOUS, *benign.PREVIOUS),
+        "reporting": (*planted.REPORTING, *benign.REPORTING, *benign.FURTHER),
     }
     found = [Organism(c.name, c.kind, half, c) for half, changes in halves.items() for c in changes]
     return tuple(sorted(found, key=lambda o: not o.planted))

@@ -12,17 +12,6 @@ from pytest_crossdiff.engine.corpus.documents import from_records, read
 from pytest_crossdiff.errors import CorpusError
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(name, content):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return str(path)
-
-    return write
-
-
 def refusal(source):
     with pytest.raises(CorpusError) as caught:
         read(source) if isinstance(source, str) else from_records(source)

@@ -14,17 +14,6 @@ import pytest
 from pytest_crossdiff.engine.corpus.documents import Message, from_records, read
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(name, content):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return str(path)
-
-    return write
-
-
 def texts(corpus):
     return [document.text for document in corpus.documents]
 
