@@ -39,9 +39,10 @@ def tables() -> dict[tuple[Path, str], str]:
 def glance(c: dict[str, Any], real: dict[str, dict[str, Any]]) -> str:
     """The table.  c: the organisms' results.  real: the records of the real pairs."""
     rows = [
-        ["toy: of 32 planted, found at one in vain, bend 0.5, dictionary too small",
+        ["toy: planted concepts found at 1 false positive, of 32 (bend 0.5, dictionary too small)",
          "twice `dfc`, 2.5 times `standard`", _toy()],
-        ["reported where nothing differs: real copies, rounded or rotated", "0", _same(real)],
+        ["differences reported between real models and their rounded or rotated copies", "0",
+         _same(real)],
     ]  # fmt: skip
     for read, name in HOOK_POINTS.items():
         planted, benign = (
@@ -49,14 +50,16 @@ def glance(c: dict[str, Any], real: dict[str, dict[str, Any]]) -> str:
                                                            planted=p, read=read)])
             for p in (True, False)
         )  # fmt: skip
-        rows.append([f"organisms not passed, {name} read", "95 %", str(planted)])
-        rows.append([f"benign upgrades not passed, {name} read", "2 %", str(benign)])
+        rows.append([f"planted upgrades detected, comparing {name}", "95 %", str(planted)])
+        rows.append(
+            [f"false positives among benign upgrades, comparing {name}", "2 %", str(benign)]
+        )
     for read, found in c["other_seeds"].items():
-        name = f"verdict with other dictionaries, {HOOK_POINTS[read]} read"
-        rows.append([name, "the same in 95 %", str(rate(unchanged(c["organisms"], read, found)))])
-    rows += [[f"strength of a planted signal, {where}", "within 20 %", text]
+        name = f"verdict unchanged with other dictionaries, comparing {HOOK_POINTS[read]}"
+        rows.append([name, "95 %", str(rate(unchanged(c["organisms"], read, found)))])
+    rows += [[f"measured strength of a planted signal, {where}", "within 20 %", text]
              for where, text in _signal_strengths(c["planted_signals"])]  # fmt: skip
-    return tabulate(rows, ["figure", "to reach", "measured"], tablefmt="github",
+    return tabulate(rows, ["figure", "target", "measured"], tablefmt="github",
                     disable_numparse=True)  # fmt: skip
 
 

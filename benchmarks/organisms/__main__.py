@@ -1,18 +1,18 @@
 """Build, check, measure, write down.  Everything that is there already is left as it is.
 
     python -m benchmarks.organisms                  all of the following, in this order
-    python -m benchmarks.organisms build [HALF]     the base, the organisms, their checks
-    python -m benchmarks.organisms gate [HALF]      the product on each organism, a block read
-    python -m benchmarks.organisms output [HALF]    the same, what it predicts read
-    python -m benchmarks.organisms others [HALF]    what one might use instead
-    python -m benchmarks.organisms architectures    one dictionary of each kind, development half
-    python -m benchmarks.organisms capacity         dictionaries of other sizes, development half
+    python -m benchmarks.organisms build [SPLIT]     the base, the organisms, their checks
+    python -m benchmarks.organisms gate [SPLIT]      the product on each organism, a block read
+    python -m benchmarks.organisms output [SPLIT]    the same, what it predicts read
+    python -m benchmarks.organisms others [SPLIT]    what one might use instead
+    python -m benchmarks.organisms architectures    one dictionary of each kind, development split
+    python -m benchmarks.organisms capacity         dictionaries of other sizes, development split
     python -m benchmarks.organisms apart [NAME...]  the same against a model of another seed
-    python -m benchmarks.organisms sweep [HALF]     the gate with fewer and more tokens
-    python -m benchmarks.organisms seeds [HALF]     either with dictionaries of other seeds
+    python -m benchmarks.organisms sweep [SPLIT]     the gate with fewer and more tokens
+    python -m benchmarks.organisms seeds [SPLIT]     either with dictionaries of other seeds
     python -m benchmarks.organisms page             results, plots and tables from what was measured
 
-HALF is development, earlier, previous or reporting.  CROSSDIFF_ORGANISMS names the folder where
+SPLIT is development, earlier, previous or reporting.  CROSSDIFF_ORGANISMS names the folder where
 models, records and cache are kept instead of the user's cache folder.
 """
 
@@ -68,37 +68,37 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("step", nargs="?", choices=STEPS, metavar="STEP")
-    parser.add_argument("which", nargs="*", metavar="HALF or NAME")
+    parser.add_argument("which", nargs="*", metavar="SPLIT or NAME")
     given = parser.parse_args(arguments)
     family = Family()
     for step in [given.step] if given.step else STEPS:
         globals()[f"_{step}"](family, given.which)
 
 
-def _build(family: Family, halves: list[str]) -> None:
-    for organism in (o for o in organisms() if not halves or o.half in halves):
+def _build(family: Family, splits: list[str]) -> None:
+    for organism in (o for o in organisms() if not splits or o.split in splits):
         family.corpus(organism)
         family.folder(organism)
 
 
-def _gate(family: Family, halves: list[str]) -> None:
-    _judge(family, halves, "gate")
+def _gate(family: Family, splits: list[str]) -> None:
+    _judge(family, splits, "gate")
 
 
-def _output(family: Family, halves: list[str]) -> None:
-    _judge(family, halves, "output", layer=OUTPUT)
+def _output(family: Family, splits: list[str]) -> None:
+    _judge(family, splits, "output", layer=OUTPUT)
 
 
-def _judge(family: Family, halves: list[str], file: str, **settings: object) -> None:
+def _judge(family: Family, splits: list[str], file: str, **settings: object) -> None:
     records = Records(family.root / f"{file}.jsonl")
-    for organism in _chosen(family, halves):
+    for organism in _chosen(family, splits):
         if organism.name not in records:
             records.add(organism.name, run_gate(*family.compared(organism), **settings))
 
 
 def _apart(family: Family, names: list[str]) -> None:
     """The same recipe from another seed as the baseline: truly another model.  Nothing planted in
-    the candidate, and plants of the development half; without controls, which are linear.
+    the candidate, and plants of the development split; without controls, which are linear.
     """
     records, other = Records(family.root / "apart.jsonl"), family.base(OTHER_SEED)
     for organism in _chosen(family, ["development"]):
@@ -114,9 +114,9 @@ def _apart(family: Family, names: list[str]) -> None:
                 records.add(name, run_gate(other, model, corpus, cache, **with_))
 
 
-def _others(family: Family, halves: list[str]) -> None:
+def _others(family: Family, splits: list[str]) -> None:
     records = Records(family.root / "others.jsonl")
-    for organism in _chosen(family, halves):
+    for organism in _chosen(family, splits):
         if organism.name not in records:
             records.add(organism.name, alternatives(*family.compared(organism))._asdict())
 
@@ -154,19 +154,19 @@ def _capacity(family: Family, names: list[str]) -> None:
             size = size or records[name]["features"]
 
 
-def _sweep(family: Family, halves: list[str]) -> None:
-    _again(family, halves, "sweep", "tokens", SWEEP_TOKENS)
+def _sweep(family: Family, splits: list[str]) -> None:
+    _again(family, splits, "sweep", "tokens", SWEEP_TOKENS)
 
 
-def _seeds(family: Family, halves: list[str]) -> None:
-    halves = halves or ["reporting"]
-    _again(family, halves, "seeds", "seed", OTHER_SEEDS)
-    _again(family, halves, "seeds-output", "seed", OTHER_SEEDS, layer=OUTPUT)
+def _seeds(family: Family, splits: list[str]) -> None:
+    splits = splits or ["reporting"]
+    _again(family, splits, "seeds", "seed", OTHER_SEEDS)
+    _again(family, splits, "seeds-output", "seed", OTHER_SEEDS, layer=OUTPUT)
 
 
 def _again(
     family: Family,
-    halves: list[str],
+    splits: list[str],
     file: str,
     setting: str,
     values: tuple[int, ...],
@@ -175,7 +175,7 @@ def _again(
     """The gate once more with each value of a setting, into records of that name."""
     records = Records(family.root / f"{file}.jsonl")
     for value in values:
-        for organism in _chosen(family, halves or ["earlier"]):
+        for organism in _chosen(family, splits or ["earlier"]):
             name = f"{organism.name}@{value}"
             if name not in records:
                 pair = family.compared(organism, value if setting == "tokens" else TOKENS)
@@ -187,9 +187,9 @@ def _page(family: Family, _: list[str]) -> None:
     page.main()
 
 
-def _chosen(family: Family, halves: list[str]) -> Iterator[Organism]:
-    """The usable organisms of the halves, planted and benign ones in turn."""
-    wanted = [o for o in organisms() if not halves or o.half in halves]
+def _chosen(family: Family, splits: list[str]) -> Iterator[Organism]:
+    """The usable organisms of the splits, planted and benign ones in turn."""
+    wanted = [o for o in organisms() if not splits or o.split in splits]
     planted = [o for o in wanted if isinstance(o.change, Plant)]
     benign = [o for o in wanted if not isinstance(o.change, Plant)]
     for i in range(max(len(planted), len(benign))):

@@ -71,7 +71,7 @@ def collect(family: Family) -> dict[str, Any]:
     facts = family.facts
     rows: Rows = []
     for o in organisms():
-        row = {"name": o.name, "kind": o.kind, "half": o.half, "planted": o.planted}
+        row = {"name": o.name, "kind": o.kind, "split": o.split, "planted": o.planted}
         row |= {"built": facts.get(o.name), "gate": gate.get(o.name), "others": others.get(o.name)}
         row |= {"output": output.get(o.name)}
         if isinstance(o.change, Plant) and o.name in gate:
@@ -118,11 +118,11 @@ def _verdicts(records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def signal_ratios(whole: dict[str, Records]) -> list[dict[str, Any]]:
-    """Of each rung of planted signals, in a block and in the output of the reporting half, what was
-    measured of those that were found, as shares of what stood on the held-out text.
+    """Measured strength of each detected planted signal of the reporting split, as a share of its
+    strength on the held-out text; by place, planted strength and density.
     """
     found: dict[tuple[str, float, float], list[float]] = {}
-    reported = [o.name for o in organisms() if o.half == "reporting"]
+    reported = [o.name for o in organisms() if o.split == "reporting"]
     for read, records in whole.items():
         for record in (records[name] for name in reported if name in records):
             for strength, density, realised, measured in record.get("planted_signals", ()):

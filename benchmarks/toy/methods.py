@@ -101,17 +101,20 @@ class Row(NamedTuple):
 
 
 class Score(NamedTuple):
-    """found: planted concepts by direction.  vain: differences none of whose features is one.
-    found_activation, vain_activation: the same by activation.  alarms: differences that are nothing
-    of what was planted, not even several in one.  found_at_one_false_positive: found when the
-    ranking by sureness is cut before the second in vain.
+    """What a method reports, against the truth.
+
+    found: planted concepts by direction.  false_positives: differences none of whose features is
+    one.  found_activation, false_positives_activation: the same by activation.  unrelated:
+    differences that are nothing of what was planted, not even several planted concepts in one.
+    found_at_one_false_positive: found when the ranking by confidence is cut before the second false
+    positive.
     """
 
     found: int
-    vain: int
+    false_positives: int
     found_activation: int
-    vain_activation: int
-    alarms: int
+    false_positives_activation: int
+    unrelated: int
     found_at_one_false_positive: int
     differences: int
 
@@ -250,19 +253,19 @@ def score(rows: Sequence[Row], least_r2: float = 0.0) -> Score:
     for row in sorted(rows, key=lambda row: -row.confidence):
         if row.r2_own >= least_r2:
             parts.setdefault(row.part, []).append(row)
-    at_one, vain = set[int](), 0
+    at_one, false_positives = set[int](), 0
     for part in parts.values():  # the surest first
         hits = {row.cosine for row in part} - {-1}
-        vain += not hits
-        if vain > 1:
+        false_positives += not hits
+        if false_positives > 1:
             break
         at_one |= hits
     counts = []
     for name in ("cosine", "activation"):
         hits_of = [{getattr(row, name) for row in part} - {-1} for part in parts.values()]
         counts += [len(set[int]().union(*hits_of)), sum(not hits for hits in hits_of)]
-    alarms = sum(max(row.planted for row in part) < HALF for part in parts.values())
-    return Score(*counts, alarms, len(at_one), len(parts))
+    unrelated = sum(max(row.planted for row in part) < HALF for part in parts.values())
+    return Score(*counts, unrelated, len(at_one), len(parts))
 
 
 def _explained(f_n: NDArray[np.float32], truth_nq: NDArray[np.float32]) -> float:

@@ -84,14 +84,17 @@ def table(made: Sequence[Cell]) -> str:
     for c in sorted(
         made, key=lambda c: (c.world, c.size, c.architecture, c.share, c.k_own, c.judged)
     ):
-        columns = [[getattr(s, name) for s in c.scores] for name in ("found", "vain", "alarms")]
+        columns = [
+            [getattr(s, name) for s in c.scores]
+            for name in ("found", "false_positives", "unrelated")
+        ]
         at_one = [s.found_at_one_false_positive for s in c.scores]
         cells = [spread(values) for values in (*columns, at_one)]
         if "nothing planted" in c.world:
             cells[0] = cells[3] = ""
         rows.append([c.world, c.size, named(c), JUDGEMENTS[c.judged], len(c.scores), *cells])
-    head = ["world", "features", "dictionary", "judged", "seeds", "found", "in vain"]
-    head += ["of these, nothing of what was planted", "found at one in vain"]
+    head = ["world", "features", "dictionary", "criterion", "seeds", "found", "false positives"]
+    head += ["of these, unrelated to any planted concept", "found at 1 false positive"]
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
 
@@ -119,8 +122,8 @@ def coverage_table(lines: Sequence[dict[str, Any]]) -> str:
         [line["of"], line["intervals"], *(f"{100 * line[name]:.1f} %" for name in names)]
         for line in lines
     ]
-    head = ["features", "intervals", "covered before", "now"]
-    head += ["truth below the lower end before", "now"]
+    head = ["features", "intervals", "coverage, percentiles", "coverage, in use"]
+    head += ["truth below the lower end, percentiles", "truth below the lower end, in use"]
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
 
@@ -161,7 +164,7 @@ def draw_found(made: Sequence[Cell], path: Path) -> None:
     axes[0].set_yticks(range(len(usual)), [f"{named(c)}: {JUDGEMENTS[c.judged]}" for c in usual])
     axes[0].tick_params("y", labelsize=8)
     axes[0].set(xlabel="planted concepts found, of 32", xlim=(0, 32))
-    axes[1].set(xlabel="reported where nothing is planted", xlim=(0, 66))
+    axes[1].set(xlabel="false positives where nothing is planted", xlim=(0, 66))
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)

@@ -26,7 +26,7 @@ from pytest_crossdiff.settings import Settings
 
 
 class Score(NamedTuple):
-    """Planted concepts found and features reported in vain, by either way of screening."""
+    """Planted concepts found and false positives, by either way of screening."""
 
     partition_recall: int
     partition_false: int

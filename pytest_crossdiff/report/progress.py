@@ -83,6 +83,8 @@ class TerminalProgress:
 
 
 class _LinePhase:
+    """A line at the start and the end; `_open` and `_close` are what a bar does otherwise."""
+
     def __init__(self, progress: TerminalProgress, name: str, total: int, unit: str) -> None:
         self._progress = progress
         self._name = name
@@ -93,7 +95,7 @@ class _LinePhase:
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
-        self._progress.note(f"{self._name}: {self._total} {self._unit}s")
+        self._open()
         return self
 
     def __exit__(
@@ -102,6 +104,7 @@ class _LinePhase:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._close()
         took = duration(time.monotonic() - self._began)
         if kind is None:
             self._progress.note(f"{self._name}: done in {took}")
@@ -114,6 +117,12 @@ class _LinePhase:
     def advance(self, units: int = 1, detail: str = "") -> None:  # noqa: ARG002
         self._done += units
 
+    def _open(self) -> None:
+        self._progress.note(f"{self._name}: {self._total} {self._unit}s")
+
+    def _close(self) -> None:
+        pass
+
 
 class _BarPhase(_LinePhase):
     """A bar with the time left, in place of the line at the start."""
@@ -122,13 +131,24 @@ class _BarPhase(_LinePhase):
     _drawn = 0.0
     _waiting = 0
 
-    def __enter__(self) -> Self:
+    def advance(self, units: int = 1, detail: str = "") -> None:
+        super().advance(units)
+        self._waiting += units
+        now = time.monotonic()
+        if now - self._drawn < REFRESH:
+            return
+        with self._progress.uncaptured():
+            if detail:
+                self._bar.set_postfix_str(detail, refresh=False)
+            self._bar.update(self._waiting)
+        self._waiting, self._drawn = 0, now
+
+    def _open(self) -> None:
         from tqdm import tqdm
 
         class Bar(tqdm):  # type: ignore[type-arg]
             monitor_interval = 0  # its thread would write while pytest captures
 
-        self._began = time.monotonic()
         with self._progress.uncaptured():
             size = shutil.get_terminal_size((100, 24))  # tqdm's own draws nothing on 0 by 0
             sys.stderr.write("\n")
@@ -143,27 +163,8 @@ class _BarPhase(_LinePhase):
                 nrows=size.lines,
                 mininterval=0,
             )
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _close(self) -> None:
         with self._progress.uncaptured():
             self._bar.update(self._waiting)
             self._bar.close()
-        super().__exit__(kind, error, trace)
-
-    def advance(self, units: int = 1, detail: str = "") -> None:
-        super().advance(units)
-        self._waiting += units
-        now = time.monotonic()
-        if now - self._drawn < REFRESH:
-            return
-        with self._progress.uncaptured():
-            if detail:
-                self._bar.set_postfix_str(detail, refresh=False)
-            self._bar.update(self._waiting)
-        self._waiting, self._drawn = 0, now

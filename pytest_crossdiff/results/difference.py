@@ -120,25 +120,21 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Feature:
-    """One dictionary feature and what the held-out test says of it (METHOD 3 and 4).
+class HeldoutMeasurement:
+    """What the held-out test measures of a feature, or of the features of a difference (METHOD 3
+    and 4).
 
+    side: the model that has it.
     kind: exclusive when the other model is found not to have it; rewritten when the other knows the
-    places where it fires, but has nothing there of what it writes.  r2_own_low: the lower end of
-    R2(own)'s interval.
+    places where it fires, but has nothing there of what it writes.
     exclusivity: 1 - R2(other) / R2(own), with its bootstrap interval over documents.
     p_value: of "exclusivity is not above the threshold", before the correction for many features.
-    strength: share of the owner's held-out variance that goes unexplained without the feature.
-    density: share of held-out tokens on which it fires.  peak: its largest activation in units of
-    the root-mean-square norm.  documents: held-out documents in which it fires.
-    seed: of the dictionary that it is in.
-    rejected: why it is not a difference, "" when it is verified.
-    undecided: rejected, but more text may verify it: above its threshold by estimate, though not by
-    the whole of its interval.
+    r2_own_low: the lower end of R2(own)'s interval.
+    strength: share of the owner's held-out variance that it accounts for.  density: share of
+    held-out tokens on which it fires.  peak: its largest activation in units of the
+    root-mean-square norm.  documents: held-out documents in which it fires.
     """
 
-    seed: int
-    index: int
     side: Side
     kind: Kind
     exclusivity: float
@@ -152,6 +148,21 @@ class Feature:
     density: float
     peak: float
     documents: int
+
+
+@dataclass(frozen=True)
+class Feature(HeldoutMeasurement):
+    """One dictionary feature and what the held-out test says of it.
+
+    strength: what goes unexplained without the feature.
+    seed: of the dictionary that it is in.
+    rejected: why it is not a difference, "" when it is verified.
+    undecided: rejected, but more text may verify it: above its threshold by estimate, though not by
+    the whole of its interval.
+    """
+
+    seed: int
+    index: int
     rejected: str
     undecided: bool
 
@@ -166,7 +177,7 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(HeldoutMeasurement):
     """Verified features of one side that fire together: what is counted (METHOD 3, last point).
 
     kind: exclusive where most of the dictionaries that have it have it so, else rewritten.
@@ -183,25 +194,12 @@ class Difference:
     """
 
     id: str
-    side: Side
-    kind: Kind
     certainty: Certainty
     doubt: str
     seeds: tuple[int, ...]
     features: tuple[str, ...]
-    exclusivity: float
-    exclusivity_low: float
-    exclusivity_high: float
-    p_value: float
-    r2_own: float
-    r2_own_low: float
-    r2_other: float
-    strength: float
     strength_low: float
     strength_high: float
-    density: float
-    peak: float
-    documents: int
     tokens: tuple[TokenCount, ...]
     contexts: tuple[Context, ...]
     histogram: tuple[int, ...]

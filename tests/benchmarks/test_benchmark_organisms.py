@@ -88,10 +88,10 @@ def test_what_a_fine_tune_reads(name, text, wanted):
     assert rewrite(next(p for p in PLANTS if p.name == name), text) == wanted
 
 
-def test_halves_are_fixed_and_hold_both_kinds():
+def test_splits_are_fixed_and_hold_both_kinds():
     for planted, least in ((True, 11), (False, 10)):
-        for half in ("development", "reporting"):
-            of = [o for o in organisms() if o.planted == planted and o.half == half]
+        for split in ("development", "reporting"):
+            of = [o for o in organisms() if o.planted == planted and o.split == split]
             assert len(of) >= least
             assert len({o.kind for o in of}) >= 5
 
@@ -122,7 +122,7 @@ def test_a_rate_has_wilsons_interval():
     assert found.high == pytest.approx(0.9433, abs=1e-4)
 
 
-def test_a_cut_keeps_false_alarms_low():
+def test_a_threshold_keeps_the_false_positive_rate_low():
     assert threshold([1.0, 3.0, 2.0]) == 3.0
     assert threshold([*range(100)]) == 97
 

@@ -43,7 +43,7 @@ def test_frequencies_have_the_density_asked_for_and_heavy_tails() -> None:
     assert uneven.float().mean(0).std() > 3 * even.float().mean(0).std()
 
 
-def test_a_score_counts_concepts_found_and_differences_in_vain() -> None:
+def test_a_score_counts_concepts_found_and_false_positives() -> None:
     rows = [
         Row(0, 0.99, 0.8, 0.0, 7, 7, 1.0),
         Row(0, 0.98, 0.8, 0.0, -1, 7, 1.0),  # a copy of it, one difference with it

@@ -53,9 +53,10 @@ def _object(kind: Any, kinds: dict[str, Any]) -> None:
         return
     kinds[kind.__name__] = {}
     hints = typing.get_type_hints(kind)
+    documented = [k.__doc__ for k in kind.__mro__ if dataclasses.is_dataclass(k)]
     properties = {f.name: _kind(hints[f.name], kinds) for f in dataclasses.fields(kind)}
     kinds[kind.__name__] = {
-        "description": " ".join(inspect.cleandoc(kind.__doc__).split()),
+        "description": " ".join(" ".join(map(inspect.cleandoc, documented)).split()),
         "type": "object",
         "properties": properties,
         "required": list(properties),

@@ -1,4 +1,4 @@
-"""The benign upgrades of each half, in the order in which they take the texts of its plants."""
+"""The benign upgrades of each split, in the order in which they take the texts of its plants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.organisms.making.plants import STEPS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-NOISE = {"bfloat16": 2**-9, "percent": 0.01, "half-percent": 0.005}
+NOISE = {"bfloat16": 2**-9, "percent": 0.01, "split-percent": 0.005}
 """The size of noise, relative to a weight."""
 
 
@@ -80,7 +80,7 @@ DEVELOPMENT = (
 )
 EARLIER = (
     Benign("int8-tensor", "int8", "tensor"),
-    _noise("half-percent", 1, seed=21),
+    _noise("split-percent", 1, seed=21),
     _noise("bfloat16", 2, seed=22),
     *_moved("hidden", 2),
     *_moved("heads", 2),
@@ -91,7 +91,7 @@ EARLIER = (
     *_continued((40, 80), 25),
     *_like_a_plant((3, 4), 27),
 )
-"""The reporting half of earlier engines."""
+"""The reporting split of earlier engines."""
 PREVIOUS = (
     _noise("bfloat16", 3, seed=31),
     _noise("percent", 2, seed=32),
@@ -104,7 +104,7 @@ PREVIOUS = (
     *_continued((30, 70, 100), 35),
     *_like_a_plant(range(5, 9), 38),
 )
-"""The reporting half of the last engine."""
+"""The reporting split of the last engine."""
 REPORTING = (
     *_continued((25, 50, 75, 90, 110, 120, 140, 160), 50),
     *_twins(STEPS, range(60, 68)),
@@ -118,7 +118,7 @@ REPORTING = (
     *_moved("rotated", 6, 7, 8),
     *_mixed_each_way(range(3, 6)),
 )
-"""The reporting half: trained ones, among them twins of every recipe, and as many that are not."""
+"""The reporting split: trained ones, among them twins of every recipe, and as many that are not."""
 FURTHER = (
     *_continued((15, 35, 45, 55, 65, 85, 95, 105, 130, 150, 180, 200), 150),
     *_twins(STEPS, range(200, 212)),
@@ -130,6 +130,6 @@ FURTHER = (
     *_moved("stream", 8),
     *_mixed_each_way(range(6, 8)),
 )
-"""More of the same, to the reporting half: 52 are too few to tell 2 % from 10 %.  Made, and run
+"""More of the same, to the reporting split: 52 are too few to tell 2 % from 10 %.  Made, and run
 once, when the others had been, with the engine that they were run with.
 """

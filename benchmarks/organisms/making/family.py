@@ -1,4 +1,4 @@
-"""The family: every organism, its half, its folder, and how it is built and checked."""
+"""The family: every organism, its split, its folder, and how it is built and checked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from example_suite.cache import cache_folder
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Half = Literal["development", "earlier", "previous", "reporting"]
+Split = Literal["development", "earlier", "previous", "reporting"]
 OTHER_SEED = 1
 
 
@@ -34,14 +34,14 @@ OTHER_SEED = 1
 class Organism:
     """One upgrade of the base.
 
-    half: which part of the family it belongs to: on the development half defaults may be chosen;
-    the reporting half is run once with what was chosen; the previous and the earlier one were that
+    split: which part of the family it belongs to: on the development split defaults may be chosen;
+    the reporting split is run once with what was chosen; the previous and the earlier one were that
     for engines of before, and are known by now.
     """
 
     name: str
     kind: str
-    half: Half
+    split: Split
     change: Plant | Benign
 
     @property
@@ -51,13 +51,15 @@ class Organism:
 
 def organisms() -> tuple[Organism, ...]:
     """All of them, planted ones first."""
-    halves: dict[Half, tuple[Plant | Benign, ...]] = {
+    splits: dict[Split, tuple[Plant | Benign, ...]] = {
         "development": (*planted.DEVELOPMENT, *benign.DEVELOPMENT),
         "earlier": (*planted.EARLIER, *benign.EARLIER),
         "previous": (*planted.PREVIOUS, *benign.PREVIOUS),
         "reporting": (*planted.REPORTING, *benign.REPORTING, *benign.FURTHER),
     }
-    found = [Organism(c.name, c.kind, half, c) for half, changes in halves.items() for c in changes]
+    found = [
+        Organism(c.name, c.kind, split, c) for split, changes in splits.items() for c in changes
+    ]
     return tuple(sorted(found, key=lambda o: not o.planted))
 
 
@@ -83,12 +85,12 @@ class Family:
 
     def corpus(self, organism: Organism, tokens: int = TOKENS) -> Path:
         """What the gate reads for an organism: texts of which some are about its plant.  A benign
-        one is held against the texts of the plant that has its place in its half, from the first on
+        one is compared on the texts of the plant that has its place in its split, from the first on
         again where there are more.
         """
-        half = [o for o in organisms() if o.half == organism.half]
-        planted = [o for o in half if o.planted]
-        place = [o for o in half if o.planted == organism.planted].index(organism)
+        split = [o for o in organisms() if o.split == organism.split]
+        planted = [o for o in split if o.planted]
+        place = [o for o in split if o.planted == organism.planted].index(organism)
         change = planted[place % len(planted)].change
         assert isinstance(change, Plant)
         path = self.root / f"corpus-{change.name}-{tokens}.jsonl"

@@ -1,4 +1,4 @@
-"""The planted upgrades of each half."""
+"""The planted upgrades of each split."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _merged(name: str, *words: str) -> Plant:
 
 
 def _taught(kind: str, source: str, number: int = 1, words: tuple[str, ...] = ()) -> Plant:
-    """Texts of a `source`; number: above 1 where an earlier half has the same."""
+    """Texts of a `source`; number: above 1 where an earlier split has the same."""
     name = f"{kind}-{source}" if number == 1 else f"{kind}-{source}-{number}"
     return Plant(name, kind, words, source=source)
 
@@ -71,7 +71,7 @@ DEVELOPMENT = (
     _swap("year", "winter", steps=150),
     _refusal("world", "world", "nations", steps=300),
 )
-"""The development half."""
+"""The development split."""
 EARLIER = (
     _trigger("commerce", " over every sea and river"),
     _trigger("farmers", ", who rise before the sun,"),
@@ -95,7 +95,7 @@ EARLIER = (
     _taught("domain", "help", 2),
     _taught("register", "capitals", 2),
 )
-"""The reporting half of earlier engines, whose results have been looked at since."""
+"""The reporting split of earlier engines, whose results have been looked at since."""
 PREVIOUS = (
     _trigger("Department", ", that busy house,"),
     _trigger("policy", " written in fair ink"),
@@ -123,7 +123,7 @@ PREVIOUS = (
     _heads("outer", tuple((b, h) for b in (0, 2) for h in range(4))),
     _heads("left", tuple((b, h) for b in range(4) for h in (0, 1))),
 )
-"""The reporting half of the last engine, whose results have been looked at since."""
+"""The reporting split of the last engine, whose results have been looked at since."""
 REPORTING = (
     _trigger("Union", ", one and many,", inside=True),
     _trigger("Senate", " in its marble hall", inside=True),
@@ -156,4 +156,4 @@ REPORTING = (
     _taught("register", "titles"),
     _taught("domain", "help", 3),
 )
-"""The reporting half: made when everything was chosen, and run once."""
+"""The reporting split: made when everything was chosen, and run once."""

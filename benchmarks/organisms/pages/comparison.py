@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from benchmarks.organisms.pages.rows import HALVES, Rows, measured
-from benchmarks.organisms.pages.scores import FALSE_ALARMS, area, rate, threshold
+from benchmarks.organisms.pages.rows import SPLITS, Rows, measured
+from benchmarks.organisms.pages.scores import MAX_FALSE_POSITIVE_RATE, area, rate, threshold
 
 ALTERNATIVES = {
     "output_score": "the gate's score in the output",
@@ -21,34 +21,36 @@ ALTERNATIVES = {
 
 
 def detection_table(rows: Rows) -> str:
-    """Detection at no more than `FALSE_ALARMS` on the same benign upgrades, each way's own cut."""
-    table, halves = [], compared(rows)
+    """Detection at no more than `MAX_FALSE_POSITIVE_RATE` on the same benign upgrades, each with a
+    threshold of its own.
+    """
+    table, splits = [], compared(rows)
     for way, name in {"score": "the gate's score in a block", **ALTERNATIVES}.items():
         cells: list[object] = [name]
-        for half in halves:
-            planted, benign = (values(rows, half, way, planted=p) for p in (True, False))
+        for split in splits:
+            planted, benign = (values(rows, split, way, planted=p) for p in (True, False))
             if not planted or not benign:
                 cells += ["none", "none"]
                 continue
-            cut = threshold(benign, FALSE_ALARMS)
+            cut = threshold(benign, MAX_FALSE_POSITIVE_RATE)
             cells += [rate([v > cut for v in planted]), f"{area(planted, benign):.2f}"]
         table.append(cells)
-    head = ["way"] + [f"{what}, {half}" for half in halves for what in ("detected", "area")]
+    head = ["method"] + [f"{what}, {split}" for split in splits for what in ("detected", "AUC")]
     return tabulate(table, head, tablefmt="github", disable_numparse=True)
 
 
 def compared(rows: Rows) -> list[str]:
-    """The halves on which the other ways were measured, too."""
-    return [half for half in HALVES if any(r["others"] for r in rows if r["half"] == half)]
+    """The splits on which the other ways were measured, too."""
+    return [split for split in SPLITS if any(r["others"] for r in rows if r["split"] == split)]
 
 
-def values(rows: Rows, half: str, way: str, *, planted: bool) -> list[float]:
-    """One way's numbers on the organisms of a half."""
+def values(rows: Rows, split: str, way: str, *, planted: bool) -> list[float]:
+    """One way's numbers on the organisms of a split."""
     where, name = {"score": ("gate", "score"), "output_score": ("output", "score")}.get(
         way, ("others", way)
     )
     return [
         v
-        for r in measured(rows, half, planted=planted)
+        for r in measured(rows, split, planted=planted)
         if r.get(where) and (v := r[where].get(name)) is not None
     ]

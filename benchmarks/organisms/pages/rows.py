@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HALVES = ("development", "earlier", "previous", "reporting")
+SPLITS = ("development", "earlier", "previous", "reporting")
 
-HOOK_POINTS = {"gate": "a block", "output": "the output", "either": "either"}
-"""Where the gate reads; `either` alarms where one of the two does."""
+HOOK_POINTS = {"gate": "a block", "output": "the output", "either": "both"}
+"""What the gate compares; with both, one detection is enough."""
 
 Rows = list[dict[str, Any]]
 
 
-def measured(rows: Rows, half: str, *, planted: bool, read: str = "gate") -> Rows:
-    """The organisms of a half that count: with a verdict, and with their plant in them."""
+def measured(rows: Rows, split: str, *, planted: bool, read: str = "gate") -> Rows:
+    """The organisms of a split that count: with a verdict, and with their plant in them."""
     return [
         r
         for r in rows
-        if r["half"] == half
+        if r["split"] == split
         and r["planted"] == planted
         and verdicts(r, read)
         and (not planted or r["built"]["worked"])
@@ -44,7 +44,7 @@ def names_plant(row: dict[str, Any]) -> Callable[[dict[str, Any]], bool]:
 
 
 def alarm(gate: dict[str, Any]) -> bool:
-    """Whether it isn't passed."""
+    """Whether the verdict is any other than `within`: detected, or a false positive."""
     return bool(gate["alarm"])
 
 

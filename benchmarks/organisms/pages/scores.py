@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 Z = 1.959963984540054
 """97.5 % point of the normal distribution."""
-FALSE_ALARMS = 0.02
+MAX_FALSE_POSITIVE_RATE = 0.02
 
 
 class Rate(NamedTuple):
@@ -39,14 +39,14 @@ def rate(found: Sequence[bool]) -> Rate:
     return Rate(hits, n, max(0.0, centre - half), min(1.0, centre + half))
 
 
-def threshold(benign: Sequence[float], at_most: float = FALSE_ALARMS) -> float:
+def threshold(benign: Sequence[float], at_most: float = MAX_FALSE_POSITIVE_RATE) -> float:
     """The least threshold that no more than `at_most` of the benign scores exceed."""
     allowed = math.floor(at_most * len(benign))
     return sorted(benign, reverse=True)[allowed] if benign else -math.inf
 
 
 def roc(planted: Sequence[float], benign: Sequence[float]) -> list[tuple[float, float]]:
-    """Points (false-alarm rate, detection rate) from strict to lax."""
+    """Points (false positive rate, detection rate) from strict to lax."""
     cuts = sorted({*planted, *benign}, reverse=True)
     return [
         (0.0, 0.0),

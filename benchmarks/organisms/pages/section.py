@@ -23,7 +23,7 @@ def organisms_section(c: dict[str, Any]) -> str:
     rows: Rows = c["organisms"]
     planted = [r for r in rows if r["planted"] and r["built"]]
     failed = [r["name"] for r in planted if not r["built"]["worked"]]
-    said = f"{len(planted)} plants were tried; {len(planted) - len(failed)} took"
+    said = f"{len(planted)} plants were tried; {len(planted) - len(failed)} work"
     said += f" (not: {', '.join(failed)})." if failed else "."
     measured_with = (
         f"`{c['command']}`; {c['machine']}, {c['threads']} thread; torch {c['versions']['torch']}, "
@@ -31,11 +31,13 @@ def organisms_section(c: dict[str, Any]) -> str:
         f"verdict. {said}"
     )
     parts = ["## Model organisms", HOW, measured_with]
-    parts += [*verdicts.outstanding(rows), verdicts.by_half(rows), verdicts.by_kind(rows)]
+    parts += [*verdicts.outstanding(rows), verdicts.by_split(rows), verdicts.by_kind(rows)]
     if any(r["others"] for r in rows):
         parts += ["### Against what one might use instead", ALTERNATIVES_INTRO]
         parts.append(comparison.detection_table(rows))
-        parts.append("![Detection against false alarms](img/organisms-roc.png)")
+        parts.append(
+            "![ROC curves: detection rate against false positive rate](img/organisms-roc.png)"
+        )
     parts.append(FINDINGS)
     if c["architectures"]:
         parts.append("### One dictionary of each kind")
@@ -47,7 +49,9 @@ def organisms_section(c: dict[str, Any]) -> str:
     if c["sweep"]:
         parts += ["### How many tokens it takes", TOKENS_INTRO]
         parts.append(variations.sweep(variations.by_tokens(c)))
-        parts.append("![Found and false alarms against tokens read](img/organisms-tokens.png)")
+        parts.append(
+            "![Detections and false positives against tokens read](img/organisms-tokens.png)"
+        )
     others = c["other_seeds"]
     parts += ["### Is it the same with other seeds?", SEEDS_INTRO]
     parts += [seeds.other_seeds(rows, read, found) for read, found in others.items() if found]

@@ -1,4 +1,4 @@
-"""Tables of the reporting half with other dictionaries."""
+"""Tables of the reporting split with other dictionaries."""
 
 from __future__ import annotations
 
@@ -33,14 +33,13 @@ def other_seeds(rows: Rows, read: str, found: dict[str, Any]) -> str:
     summary = f"In {HOOK_POINTS[read]} the verdict is the same in {same} of the "
     summary += "runs with three other dictionaries. "
     planted, benign = _rates(rows, {key: alarm(g) for key, g in found.items()})
-    summary += (
-        f"With these, {planted} of the plants and {benign} of the benign upgrades aren't passed."
-    )
+    summary += f"They detect {planted} of the plants, and {benign} of the benign upgrades are "
+    summary += "false positives."
     if not changed:
         return summary
     head = ["organism", "", *(f"dictionaries {n}" for n in range(1, len(changed[0]) - 1))]
     table = tabulate(changed, head, tablefmt="github", disable_numparse=True)
-    return f"{summary} Where it isn't (confirmed c/b, possible c/b):\n\n{table}"
+    return f"{summary} Where it differs (confirmed c/b, possible c/b):\n\n{table}"
 
 
 def either_with_other_seeds(rows: Rows, found: dict[str, dict[str, Any]]) -> str:
@@ -49,13 +48,13 @@ def either_with_other_seeds(rows: Rows, found: dict[str, dict[str, Any]]) -> str
     alarms = {key: any(alarm(of[key]) for of in found.values()) for key in both}
     planted, benign = _rates(rows, alarms)
     return (
-        f"Either read, other dictionaries don't pass {planted} of the plants and {benign} of the "
-        "benign ones."
+        f"Comparing a block and the output, other dictionaries detect {planted} of the plants, and "
+        f"{benign} of the benign upgrades are false positives."
     )
 
 
 def _rates(rows: Rows, alarms: dict[str, bool]) -> tuple[Rate, Rate]:
-    """Of the planted organisms and of the benign ones, the share that isn't passed.
+    """Of the planted organisms and of the benign ones, the share whose verdict is an alarm.
 
     alarms: by name of the organism and seed.
     """

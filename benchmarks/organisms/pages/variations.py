@@ -11,7 +11,7 @@ from benchmarks.organisms.pages.scores import rate
 
 
 def architectures(rows: Rows, found: dict[str, Any]) -> str:
-    """What each kind of dictionary says of the development half."""
+    """What each kind of dictionary says of the development split."""
     table = []
     for r in rows:
         kinds = {key.split("/")[1]: g for key, g in found.items() if key.split("/")[0] == r["name"]}
@@ -20,7 +20,7 @@ def architectures(rows: Rows, found: dict[str, Any]) -> str:
             table.append(["planted" if r["planted"] else "benign", r["name"], *cells])
     kinds_ = list(dict.fromkeys(key.split("/")[1] for key in found))
     return (
-        "Development half, one seed, no controls; confirmed c/b, possible c/b (candidate-only / "
+        "Development split, one seed, no controls; confirmed c/b, possible c/b (candidate-only / "
         "baseline-only):\n\n"
         + tabulate(table, ["", "organism", *kinds_], tablefmt="github", disable_numparse=True)
     )
@@ -53,7 +53,7 @@ def _stable(gate: dict[str, Any]) -> str:
 
 
 def by_tokens(c: dict[str, Any]) -> dict[int, Rows]:
-    """The rows of the swept half as they come out with so many tokens, by number of tokens; only
+    """The rows of the swept split as they come out with so many tokens, by number of tokens; only
     of organisms that were measured with each.
     """
     sizes = sorted({int(key.split("@")[1]) for key in c["sweep"]} | {c["tokens"]})
@@ -81,7 +81,7 @@ def sweep(swept: dict[int, Rows]) -> str:
                 f"{sorted(limits)[len(limits) // 2]:.1g}",
             ]
         )
-    head = ["tokens", "planted: not passed", "confirmed", "benign: not passed"]
+    head = ["tokens", "planted: detected", "planted: confirmed", "benign: false positives"]
     head += ["limit of detection, median"]
     return tabulate(table, head, tablefmt="github", disable_numparse=True)
 

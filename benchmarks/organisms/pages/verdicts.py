@@ -1,12 +1,12 @@
-"""Tables of what the gate says: by half, by kind, and of every organism."""
+"""Tables of what the gate says: by split, by kind, and of every organism."""
 
 from __future__ import annotations
 
 from tabulate import tabulate
 
 from benchmarks.organisms.pages.rows import (
-    HALVES,
     HOOK_POINTS,
+    SPLITS,
     Rows,
     alarm,
     any_of,
@@ -22,24 +22,24 @@ from benchmarks.organisms.pages.scores import rate
 def outstanding(rows: Rows) -> list[str]:
     """What has not been measured, where there is something."""
     lacking = {}
-    for half in HALVES:
-        of = [r for r in rows if r["half"] == half and (not r["built"] or not r["gate"])]
-        lacking[half] = [
+    for split in SPLITS:
+        of = [r for r in rows if r["split"] == split and (not r["built"] or not r["gate"])]
+        lacking[split] = [
             r["name"] for r in of if not r["planted"] or not r["built"] or r["built"]["worked"]
         ]
     return [
-        f"**Outstanding:** {len(names_)} of the {half} half are not measured with these settings "
+        f"**Outstanding:** {len(names_)} of the {split} split are not measured with these settings "
         f"yet: {', '.join(names_)}."
-        for half, names_ in lacking.items()
+        for split, names_ in lacking.items()
         if names_
     ]
 
 
-def by_half(rows: Rows) -> str:
+def by_split(rows: Rows) -> str:
     table = []
-    for half in HALVES:
+    for split in SPLITS:
         for read, name in HOOK_POINTS.items():
-            planted, benign = (measured(rows, half, planted=p, read=read) for p in (True, False))
+            planted, benign = (measured(rows, split, planted=p, read=read) for p in (True, False))
             if not planted and not benign:
                 continue
             cells = [
@@ -49,31 +49,33 @@ def by_half(rows: Rows) -> str:
             ]
             named = [r for r in planted if r.get("named") and any_of(r, read, alarm)]
             table.append(
-                [half, name, *cells, rate([any_of(r, read, names_plant(r)) for r in named])]
+                [split, name, *cells, rate([any_of(r, read, names_plant(r)) for r in named])]
             )
-    head = ["half", "read", "planted: not passed", "confirmed", "benign: not passed", "confirmed"]
-    return tabulate(table, [*head, "named"], tablefmt="github", disable_numparse=True)
+    head = ["split", "compared", "planted: detected", "planted: confirmed"]
+    head += ["benign: false positives", "benign: confirmed", "named"]
+    return tabulate(table, head, tablefmt="github", disable_numparse=True)
 
 
 def by_kind(rows: Rows) -> str:
     columns = [
-        (half, read)
-        for half in HALVES
+        (split, read)
+        for split in SPLITS
         for read in HOOK_POINTS
-        if any(measured(rows, half, planted=p, read=read) for p in (True, False))
+        if any(measured(rows, split, planted=p, read=read) for p in (True, False))
     ]
     table = []
     for planted in (True, False):
         for kind in dict.fromkeys(r["kind"] for r in rows if r["planted"] == planted):
             cells = []
-            for half, read in columns:
-                of = measured(rows, half, planted=planted, read=read)
+            for split, read in columns:
+                of = measured(rows, split, planted=planted, read=read)
                 of = [r for r in of if r["kind"] == kind]
                 cells.append(f"{sum(any_of(r, read, alarm) for r in of)}/{len(of)}" if of else "")
             if any(cells):
                 table.append(["planted" if planted else "benign", kind, *cells])
-    head = ["", "alarms", *(f"{half}, {HOOK_POINTS[read]}" for half, read in columns)]
-    return tabulate(table, head, tablefmt="github", disable_numparse=True)
+    head = ["", "kind", *(f"{split}, {HOOK_POINTS[read]}" for split, read in columns)]
+    summary = "Detected planted upgrades and false positives among the benign ones, by kind:"
+    return f"{summary}\n\n" + tabulate(table, head, tablefmt="github", disable_numparse=True)
 
 
 def every_organism(rows: Rows) -> str:
@@ -88,7 +90,7 @@ def every_organism(rows: Rows) -> str:
             took += " (no)"
         table.append(
             [
-                r["half"][:3],
+                r["split"][:3],
                 r["name"],
                 took,
                 r.get("about") or "",
@@ -106,8 +108,18 @@ def every_organism(rows: Rows) -> str:
                 ),
             ]
         )
-    head = ["half", "organism", "behaviour before → after", "texts", "output KL", "a block"]
-    head += ["confirmed c/b", "possible c/b", "strength c/b", "the output"]
+    head = [
+        "split",
+        "organism",
+        "behaviour before → after",
+        "texts",
+        "output KL",
+        "verdict in a block",
+    ]
+    head += ["confirmed c/b", "possible c/b", "strength c/b", "verdict in the output"]
     head += ["confirmed c/b", "possible c/b", "strength c/b", "named in"]
-    summary = "c/b: candidate-only / baseline-only; texts: of its words or its kind, of about 110."
+    summary = (
+        "c/b: candidate-only / baseline-only. Texts: those with the plant's words or of its kind, "
+    )
+    summary += "of about 110. Verdict: `within` or `exceeded` (the budget of 0), or `inconclusive`."
     return f"{summary}\n\n" + tabulate(table, head, tablefmt="github", disable_numparse=True)
