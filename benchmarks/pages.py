@@ -13,6 +13,7 @@ from benchmarks import glance
 from benchmarks.documents import IMAGES, write_blocks
 from benchmarks.organisms import page as organisms
 from benchmarks.real import page as real
+from benchmarks.speed import page as speed
 from benchmarks.toy import page as toy
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 def blocks() -> dict[tuple[Path, str], str]:
     """The text of every generated block, by its page and name."""
-    return glance.tables() | toy.tables() | organisms.tables() | real.tables()
+    pages = (glance, toy, organisms, real, speed)
+    return {key: text for page in pages for key, text in page.tables().items()}
 
 
 def main() -> None:

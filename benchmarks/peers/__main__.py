@@ -28,9 +28,8 @@ import torch
 from tabulate import tabulate
 
 from benchmarks.machine import machine
+from benchmarks.peers import FILE
 from benchmarks.peers.trainers import BATCH, BOUND, TRAINERS, WIDTH
-
-FILE = Path(__file__).parent / "results" / "peers.json"
 
 
 def child(name: str) -> None:

@@ -1,5 +1,5 @@
 """Time and memory: what `docs/performance.md` and `docs/report.md` say of them.
 
 Each module is a command, `python -m benchmarks.speed.NAME`, and says in its first lines what it
-measures.
+measures; `page` draws the tables from what was measured.
 """
