@@ -1,16 +1,16 @@
 """Build, check, measure, write down.  Everything that is there already is left as it is.
 
-    python -m benchmarks.organisms                  all of the following, in this order
-    python -m benchmarks.organisms build [SPLIT]     the base, the organisms, their checks
-    python -m benchmarks.organisms gate [SPLIT]      the product on each organism, a block read
-    python -m benchmarks.organisms output [SPLIT]    the same, what it predicts read
-    python -m benchmarks.organisms others [SPLIT]    what one might use instead
-    python -m benchmarks.organisms architectures    one dictionary of each kind, development split
-    python -m benchmarks.organisms capacity         dictionaries of other sizes, development split
-    python -m benchmarks.organisms apart [NAME...]  the same against a model of another seed
-    python -m benchmarks.organisms sweep [SPLIT]     the gate with fewer and more tokens
-    python -m benchmarks.organisms seeds [SPLIT]     either with dictionaries of other seeds
-    python -m benchmarks.organisms page             results, plots and tables from what was measured
+    python -m benchmarks.organisms                 all of the following, in this order
+    python -m benchmarks.organisms build [SPLIT]   the base, the organisms, their checks
+    python -m benchmarks.organisms gate [SPLIT]    the product on each organism, a block read
+    python -m benchmarks.organisms output [SPLIT]  the same, what it predicts read
+    python -m benchmarks.organisms others [SPLIT]  what one might use instead
+    python -m benchmarks.organisms architectures   one dictionary of each kind, development split
+    python -m benchmarks.organisms capacity        dictionaries of other sizes, development split
+    python -m benchmarks.organisms apart [NAME...] the same against a model of another seed
+    python -m benchmarks.organisms sweep [SPLIT]   the gate with fewer and more tokens
+    python -m benchmarks.organisms seeds [SPLIT]   either with dictionaries of other seeds
+    python -m benchmarks.organisms page            results, plots and tables from what was measured
 
 SPLIT is development, earlier, previous or reporting.  CROSSDIFF_ORGANISMS names the folder where
 models, records and cache are kept instead of the user's cache folder.
