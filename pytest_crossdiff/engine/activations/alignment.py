@@ -103,7 +103,8 @@ def _complete(tokens: Tokens) -> NDArray[np.int64]:
     content = np.flatnonzero(tokens.content & (tokens.ends > tokens.starts))
     starts, ends = tokens.starts[content], tokens.ends[content]
     later = np.minimum.accumulate(starts[::-1])[::-1]
-    return content[np.append(ends[:-1] <= later[1:], True)[: len(content)]]
+    complete: NDArray[np.int64] = content[np.append(ends[:-1] <= later[1:], True)[: len(content)]]
+    return complete
 
 
 def _last_ends(ends: IntArray) -> NDArray[np.int64]:

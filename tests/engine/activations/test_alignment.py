@@ -60,7 +60,8 @@ def tokens(*places, ids=None, content=None):
 
 def complete_ends(found):
     """Ends of the tokens that share no character with a later one."""
-    places = list(zip(found.starts[found.content].tolist(), found.ends[found.content].tolist()))
+    starts, ends = (of[found.content].tolist() for of in (found.starts, found.ends))
+    places = list(zip(starts, ends, strict=True))
     return {
         end
         for i, (_, end) in enumerate(places)
@@ -269,7 +270,7 @@ def test_an_accent_belongs_to_its_letter_for_whoever_composes_or_drops_it():
 MARKED = ("SentencePiece BPE", "Unigram")
 
 
-@pytest.mark.parametrize("characters", [" The big", "\nin", "中文 x", "🙂a", "x is", " the", "0 in"])
+@pytest.mark.parametrize("characters", [" The big", "\nin", "中文 x", "🙂a", "x is", "0 in"])
 @pytest.mark.parametrize("other", [kind for kind in KINDS if kind not in MARKED])
 @pytest.mark.parametrize("kind", MARKED)
 def test_the_mark_before_a_text_pairs_with_nothing(kind, other, characters):
