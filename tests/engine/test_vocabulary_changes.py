@@ -13,11 +13,12 @@ from pytest_crossdiff.engine.activations import out_of_distribution
 from pytest_crossdiff.settings import Settings
 from support import planted, vocabularies
 
+SPECIAL = "<|im_start|>"
 CHANGES = {
     "a padding token": vocabularies.with_pad_token,
     "tables padded to a multiple of 64": vocabularies.with_padded_tables,
     "an unused special token renamed": lambda source, folder: vocabularies.with_renamed_token(
-        source, folder, "<|im_start|>"
+        source, folder, SPECIAL
     ),
     "another order": vocabularies.reordered,
 }
@@ -32,7 +33,10 @@ def judge_every_text(monkeypatch):
 @pytest.fixture(scope="module")
 def speakers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("speakers")
-    return planted.speaker(folder / "old", "in"), planted.speaker(folder / "new", "of")
+    both = planted.speaker(folder / "old", "in"), planted.speaker(folder / "new", "of")
+    for model in both:
+        vocabularies.never_says(model, SPECIAL)
+    return both
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import TYPE_CHECKING, Any
 
 import torch
+from tokenizers import processors
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 if TYPE_CHECKING:
@@ -39,6 +41,14 @@ def with_renamed_token(source: Path, folder: Path, token: str) -> Path:
     return folder
 
 
+def never_says(folder: Path, token: str) -> None:
+    """Change a saved model so that it predicts `token` nowhere, as with one that is reserved."""
+    model, tokenizer = _load(folder)
+    with torch.no_grad():
+        model.get_output_embeddings().weight[tokenizer.convert_tokens_to_ids(token)] = 0.0
+    _save(model, tokenizer, folder)
+
+
 def reordered(source: Path, folder: Path, seed: int = 0) -> Path:
     """Every token under another id, with its rows of the embedding and of the head."""
     model, tokenizer = _load(source)
@@ -67,6 +77,16 @@ def reordered(source: Path, folder: Path, seed: int = 0) -> Path:
 
     change_json(folder / "tokenizer_config.json", renumber_added)
     return folder
+
+
+def with_bos(tokenizer: Any) -> Any:
+    """A copy of the tokenizer that puts its BOS token before each text."""
+    made = copy.deepcopy(tokenizer)
+    bos = made.bos_token
+    made.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{bos} $A", special_tokens=[(bos, made.bos_token_id)]
+    )
+    return made
 
 
 def change_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
