@@ -24,7 +24,8 @@ def token_texts(tokenizer: PreTrainedTokenizerBase, count: int) -> list[str]:
     another one: at the beginning of a text many tokenizers drop the space of a word, and "the"
     could not be told from " the".
     """
-    names = [str(name) for name in tokenizer.convert_ids_to_tokens(list(range(count)))]
+    found = tokenizer.convert_ids_to_tokens(list(range(count)))
+    names = [f"<{i}>" if name is None else str(name) for i, name in enumerate(found)]
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None and backend.decoder is None:  # nothing that makes a text of tokens
         return [name.replace("▁", " ") for name in names]
