@@ -20,6 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pytest_crossdiff.engine.activations.alignment import Tokens
+from pytest_crossdiff.engine.activations.batches import Job, batches, shards
 from pytest_crossdiff.engine.activations.rendering import tokenize
 from pytest_crossdiff.engine.activations.vocabularies import Vocabulary
 from pytest_crossdiff.engine.models.loaded import read
@@ -28,24 +29,20 @@ from pytest_crossdiff.errors import ActivationError, CorpusError
 from pytest_crossdiff.results.result import layer_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from pytest_crossdiff.engine.activations.rendering import Encoded
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.models.loaded import LoadedModel
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
-SHARD_TOKENS = 16_384
 BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
 LOGITS = {"cpu": 2**27, "cuda": 2**30}
 """Numbers that a batch's predictions are at most, where those are read."""
-PADDING = 0.05
-"""Share of a batch that is padding at most, once it has a 64th of its tokens."""
 WORDS = "words.json"
 MAX_PIECE_TOKENS = 4_096
 """Tokens of a conversation that are read at most, where the model itself would take more."""
@@ -143,13 +140,6 @@ class _Found(NamedTuple):
     nll_t: Tensor
 
 
-class _Job(NamedTuple):
-    """A piece by its index, tokenised."""
-
-    piece: int
-    encoded: Encoded
-
-
 def harvest(
     model: LoadedModel,
     pieces: Sequence[Piece],
@@ -165,7 +155,7 @@ def harvest(
     """
     limit = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
     jobs = [
-        _Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
+        Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
         for i, piece in enumerate(pieces)
     ]
     jobs = [job for job in jobs if job.encoded.content.any()]
@@ -182,14 +172,14 @@ def harvest(
         ThreadPoolExecutor(1) as writer,
     ):
         written: Future[None] | None = None
-        for number, shard in enumerate(_shards(jobs)):
+        for number, shard in enumerate(shards(jobs)):
             name = f"shard-{number:05}.safetensors"
             if entry.has(name):
                 bar.advance(sum(len(job.encoded.input_ids) for job in shard), "kept")
                 continue
             parts: dict[int, _Found] = {}
             said_w = torch.zeros(0 if model.predictions is None else len(model.predictions.words))
-            for batch in _batches(shard, _budget(model)):
+            for batch in batches(shard, _budget(model)):
                 found, of_batch_w = _run(model, batch, label)
                 parts |= found
                 said_w += of_batch_w
@@ -236,39 +226,7 @@ def _budget(model: LoadedModel) -> int:
     return max(1, min(budget, LOGITS.get(device, LOGITS["cpu"]) // len(model.predictions.words)))
 
 
-def _shards(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
-    """Runs of jobs of about SHARD_TOKENS tokens."""
-    shard: list[_Job] = []
-    tokens = 0
-    for job in jobs:
-        shard.append(job)
-        tokens += len(job.encoded.input_ids)
-        if tokens >= SHARD_TOKENS:
-            yield shard
-            shard, tokens = [], 0
-    if shard:
-        yield shard
-
-
-def _batches(shard: Sequence[_Job], budget: int) -> Iterator[list[_Job]]:
-    """Runs of jobs, shortest first, that padded to the longest stay within `budget` tokens, and
-    hardly any of them padding.
-    """
-    batch: list[_Job] = []
-    tokens = 0
-    for job in shard:
-        length = len(job.encoded.input_ids)
-        padded = length * (len(batch) + 1)
-        wasteful = 1 - (tokens + length) / padded > PADDING and tokens >= budget // 64
-        if batch and (padded > budget or wasteful):
-            yield batch
-            batch, tokens = [], 0
-        batch.append(job)
-        tokens += length
-    yield batch
-
-
-def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> tuple[dict[int, _Found], Tensor]:
+def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> tuple[dict[int, _Found], Tensor]:
     """What is found of each piece in `batch`, and the probability of each word, shape (w,), summed
     over their content.
     """
@@ -300,7 +258,7 @@ def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> tuple[dict[in
 
 
 def _columns(
-    shard: Sequence[_Job], parts: dict[int, _Found], said_w: Tensor | None
+    shard: Sequence[Job], parts: dict[int, _Found], said_w: Tensor | None
 ) -> dict[str, Tensor]:
     """A shard's vectors and index as the tensors that are stored; where predictions were read,
     surprises and the probability of each word.
