@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-import transformers as tf
 
 from pytest_crossdiff.engine.activations import out_of_distribution
 from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
@@ -157,19 +156,6 @@ def test_a_changed_vocabulary_leaves_the_vectors_and_pairs_as_they_are(speaker, 
     assert (a - b).square().sum(1).mean() < 3 * alone + 1e-9
 
 
-def tagger(folder, names, order=(0, 1, 2)):
-    settings = tiny_models.FAMILIES["bert"][2]
-    config = tf.BertConfig(
-        **settings, id2label=dict(enumerate(names)), label2id={n: i for i, n in enumerate(names)}
-    )
-    model = tiny_models.build(tf.BertForTokenClassification, config)
-    with torch.no_grad():
-        for of in (model.classifier.weight, model.classifier.bias):
-            of.normal_(generator=torch.Generator().manual_seed(1))
-            of.copy_(of[list(order)].clone())
-    return tiny_models.save(model, folder)
-
-
 @pytest.mark.parametrize(
     ("names", "order"),
     [
@@ -178,8 +164,8 @@ def tagger(folder, names, order=(0, 1, 2)):
     ],
 )
 def test_tags_in_another_order_or_without_names_are_the_same_predictions(tmp_path, names, order):
-    old = harvested(tagger(tmp_path / "old", ("keep", "cut", "swap")), tmp_path)
-    new = harvested(tagger(tmp_path / "new", names, order), tmp_path)
+    old = harvested(tiny_models.tagger(tmp_path / "old", ("keep", "cut", "swap")), tmp_path)
+    new = harvested(tiny_models.tagger(tmp_path / "new", names, order), tmp_path)
     pairs = pair(old, new, PIECES, range(len(PIECES)))
     assert pairs.same_vocabulary
     assert pairs.vocabularies.shared == pytest.approx((1, 1))
