@@ -22,6 +22,7 @@ from pytest_crossdiff.engine.models.devices import choose_device, crosscoder_dev
 from pytest_crossdiff.engine.models.lineage import WeightSample, related
 from pytest_crossdiff.engine.models.loaded import load_configured
 from pytest_crossdiff.engine.plan import seeds
+from pytest_crossdiff.engine.tokens import token_facts
 from pytest_crossdiff.engine.verification.grouping import groups, total_strength
 from pytest_crossdiff.engine.verification.verify import verify
 from pytest_crossdiff.results.controls import Controls
@@ -57,6 +58,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
         (a, *further_a), (b, *further_b) = harvests["baseline"], harvests["candidate"]
         pairs = pair(a, b, plan.sample.pieces, plan.piece_groups())
         pairs = with_extra_layers(pairs, further_a, further_b)
+        tokenizers = token_facts(plan, pairs)
         weights = (_weights(plan, side, progress) for side in SIDES)
         pairs = pairs._replace(related=related(*weights))
     device = crosscoder_device(choose_device(plan.settings.device))
@@ -112,6 +114,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
         candidate_total_strength=total_strength(grouped["candidate"], verified, "candidate"),
         differences=found,
         features=tuple(f for v in verified for f in v.features),
+        tokenizers=tokenizers,
         settings={
             f.name: str(getattr(plan.settings, f.name))
             for f in fields()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.sampling import sample
-from pytest_crossdiff.engine.models.references import resolve
+from pytest_crossdiff.engine.models.references import resolve, same_tokenizer
 from pytest_crossdiff.errors import CorpusError, SettingsError
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
-HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 3, 1, 7
+HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 3, 2, 7
 VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 19, 5, 7, 1
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
 there is more than of a block.
 """
+ALIGNMENT_VERSION = 2
+"""Of how tokens are paired, where the two models' tokenizers differ; 1 was left out of the keys."""
 
 
 class Plan(NamedTuple):
@@ -118,6 +120,7 @@ def plan(
     chosen = ("architecture", "maps", "features", "exclusive_share", "k", "steps", "batch_size")
     training = {
         "version": CROSSCODER_VERSION,
+        **({} if same_tokenizer(*references.values()) else {"alignment": ALIGNMENT_VERSION}),
         "harvests": [harvest_keys[side] for side in SIDES],
         **{name: getattr(settings, name) for name in (*chosen, "learning_rate")},
     }

@@ -9,6 +9,7 @@ import numpy as np
 from pytest_crossdiff.engine.activations.alignment import align_tokens
 from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.activations.tokenizer_comparison import compare_tokenizers
 from pytest_crossdiff.engine.dictionary.sizing import choose_crosscoder_config
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.sides import SIDES
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
+    from pytest_crossdiff.engine.activations.rendering import Encoded
     from pytest_crossdiff.engine.models.skeletons import ModelShape
     from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.results.tokenizers import TokenComparison
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
 
@@ -30,13 +33,14 @@ SAMPLED_PIECES = 200
 class TokenCounts(NamedTuple):
     """tokens: a model has at most, of the whole sample.  pairs: to learn from.  aligned: share of
     the baseline's and of the candidate's tokens.  truncated: share of characters beyond the
-    longest input of either model.
+    longest input of either model.  tokenizers: whether both read the texts in the same way.
     """
 
     tokens: int
     pairs: int
     aligned: tuple[float, float]
     truncated: float
+    tokenizers: TokenComparison
 
 
 def count(
@@ -52,6 +56,7 @@ def count(
     pieces = plan.sample.pieces[:: max(1, len(plan.sample.pieces) // SAMPLED_PIECES)]
     tokens, special = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64)
     pairs = to_learn = cut = characters = 0
+    read: list[tuple[Encoded, Encoded]] = []
     for piece in pieces:
         both = [
             tokenize(
@@ -62,6 +67,7 @@ def count(
             )
             for side in SIDES
         ]
+        read.append((both[0], both[1]))
         tokens += [len(encoded.input_ids) for encoded in both]
         special += [encoded.special for encoded in both]
         cut += max(encoded.truncated_characters for encoded in both)
@@ -81,6 +87,7 @@ def count(
         int(to_learn * scale),
         (float(shares[0]), float(shares[1])),
         cut / max(1, cut + characters),
+        compare_tokenizers((tokenizers["baseline"], tokenizers["candidate"]), read),
     )
 
 

@@ -16,6 +16,7 @@ from pytest_crossdiff.gate.check import Check
 from pytest_crossdiff.gate.recognition import NONE_ACCEPTED, without_accepted
 from pytest_crossdiff.report.acceptance import Acceptance
 from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
+from pytest_crossdiff.report.tokenizers import token_notes
 from pytest_crossdiff.results.result import SCHEMA, Result, build
 from pytest_crossdiff.settings import fields
 from pytest_crossdiff.sides import SIDES
@@ -54,6 +55,7 @@ class Report:
 
     sides: what counts.  accepted: what doesn't, or did once.  cached: nothing was computed for it.
     layers: the same pair at several layers, this one among them, where the session measured it so.
+    notes: sentences on what else may have changed the result, such as unequal tokenizers.
     """
 
     format: Literal["crossdiff-report"]
@@ -65,6 +67,7 @@ class Report:
     layers: tuple[MeasuredLayer, ...]
     cached: bool
     result: Result
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -88,6 +91,7 @@ class Report:
             (),
             cached,
             result,
+            token_notes(result.tokenizers),
         )
 
     @property

@@ -140,6 +140,7 @@ def _trust(report: Report) -> Iterator[str]:
         yield distance
     if left_out := out_of_distribution(result):
         yield left_out
+    yield from (escaped(note, 600) for note in report.notes)
     null = result.controls.null
     yield f"false alarms in the null control: {'not measured' if null is None else null.found}"
     for side in report.sides:

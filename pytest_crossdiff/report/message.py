@@ -57,7 +57,7 @@ def exceeded(
     over = [side for side in check.sides if side.exceeded]
     lines = [headline(side) for side in over]
     lines += [headline(side) + " (within)" for side in check.sides if not side.exceeded]
-    lines += _pair(result)
+    lines += [*_pair(result), *_notes(report, display)]
     for side in over:
         title = f"Only in the {side.side}, strongest first:"
         lines += _section(title, _strongest(result.of(side.side)), result, display)
@@ -78,7 +78,7 @@ def inconclusive(
     undecided = [side for side in check.sides if side.undecided]
     lines = [headline(side) + " (undecided)" for side in undecided]
     lines += [headline(side) + " (within)" for side in check.sides if not side.undecided]
-    lines += _pair(result)
+    lines += [*_pair(result), *_notes(report, display)]
     for side in undecided:
         title = f"Perhaps only in the {side.side}, strongest first:"
         possible = _strongest(result.of(side.side, "possible"))
@@ -172,6 +172,12 @@ def _pair(result: Result) -> list[str]:
         f"baseline   {visible(result.baseline.reference)}, {result.baseline.layer_name}",
         f"candidate  {visible(result.candidate.reference)}, {result.candidate.layer_name}",
     ]
+
+
+def _notes(report: Report, display: Display) -> Iterator[str]:
+    """What else may have caused the differences."""
+    for note in report.notes:
+        yield from wrapped(f"note       {note}", display.width, len("note       "))
 
 
 def _strongest(differences: Iterable[Difference]) -> list[Difference]:

@@ -71,6 +71,7 @@ class PairSummary:
     controls: str
     model_distance: str
     out_of_distribution: str
+    notes: tuple[str, ...]
     checks: tuple[Check, ...]
     accepted: tuple[Acceptance, ...]
 
@@ -91,6 +92,7 @@ class PairSummary:
             message.controls(counted),
             message.model_distance(counted),
             message.out_of_distribution(counted),
+            report.notes,
             report.checks,
             report.accepted,
         )

@@ -140,6 +140,8 @@ def _measured(pair: PairSummary, root: Path, display: Display) -> Iterator[tuple
         yield "far apart", pair.model_distance
     if pair.out_of_distribution:
         yield "beyond both", pair.out_of_distribution
+    for note in pair.notes:
+        yield "tokens", note
     yield "explained", _both(number(before.has.fve), number(after.has.fve), "variance")
     coverage = percent(before.coverage), percent(after.coverage)
     yield "aligned", _both(*coverage, "tokens")

@@ -20,6 +20,11 @@ def stored(value: dict[str, Any], field: str) -> Any:  # noqa: ANN401  whatever 
     return value[former if field not in value and former in value else field]
 
 
+def is_stored(value: dict[str, Any], field: str) -> bool:
+    """Whether a stored form has `field`, under its name or its former one."""
+    return field in value or FORMER.get(field, field) in value
+
+
 class Renamed:
     """An attribute that is now called `to`."""
 

@@ -20,7 +20,8 @@ from pytest_crossdiff.results.difference import (
     Difference,
     Feature,
 )
-from pytest_crossdiff.results.renamed import Renamed, stored
+from pytest_crossdiff.results.renamed import Renamed, is_stored, stored
+from pytest_crossdiff.results.tokenizers import TokenComparison
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import Side
 
@@ -145,6 +146,7 @@ class Result:
     settings: dict[str, str]
     versions: dict[str, str]
     seconds: dict[str, float]
+    tokenizers: TokenComparison | None = None
 
     def of(self, side: Side, certainty: Certainty = "confirmed") -> tuple[Difference, ...]:
         """The confirmed (or the possible) differences that only `side` has, strongest first."""
@@ -191,7 +193,7 @@ class Result:
 
 
 def build(kind: Any, value: Any) -> Any:
-    """Turn parsed JSON into `kind`, following its annotations."""
+    """Turn parsed JSON into `kind`, following its annotations; what is missing has its default."""
     origin = typing.get_origin(kind)
     if origin is tuple:
         parts = typing.get_args(kind)
@@ -212,6 +214,7 @@ def build(kind: Any, value: Any) -> Any:
             **{
                 f.name: build(hints[f.name], stored(value, f.name))
                 for f in dataclasses.fields(kind)
+                if f.default is dataclasses.MISSING or is_stored(value, f.name)
             }
         )
     return float(value) if kind is float else value

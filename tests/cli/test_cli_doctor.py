@@ -17,6 +17,8 @@ from pytest_crossdiff.settings import Settings, fields
 from pytest_crossdiff.sides import SIDES
 from support import planted
 from support.commands import crossdiff
+from support.tokenizers import tokenizer
+from support.vocabularies import change_json, with_bos
 
 
 class Lines(list):
@@ -64,6 +66,32 @@ def test_nothing_stands_in_the_way_of_a_good_pair(examine, tmp_path, monkeypatch
     assert "LlamaForCausalLM, 0.146 million weights, block 0 of 3, width 48" in lines[3]
     assert "this will take under 20 s (a rough estimate)" in lines[-4]
     assert not (tmp_path / "cache" / "harvest").exists()
+
+
+def test_a_bos_token_that_one_tokenizer_alone_adds_is_named(examine, models, tmp_path):
+    changed = shutil.copytree(models[1], tmp_path / "with-bos")
+    with_bos(tokenizer("byte-level BPE")).save_pretrained(changed)
+    lines = examine(candidate=str(changed))
+    (note,) = [line for line in lines[:-1] if line.startswith("! tokenizers")]
+    assert "only the candidate's tokenizer adds a BOS token (<|endoftext|>)" in note
+    assert "copy tokenizer.json and tokenizer_config.json" in note
+    assert lines[-1] == 0
+
+
+def test_tokenizers_with_the_same_tokens_that_split_texts_differently_are_named(
+    examine, models, tmp_path
+):
+    changed = shutil.copytree(models[1], tmp_path / "other-merges")
+
+    def drop_a_merge(saved):
+        merges = saved["model"]["merges"]
+        saved["model"]["merges"] = [pair for pair in merges if "".join(pair) != "Ġthe"]
+
+    change_json(changed / "tokenizer.json", drop_a_merge)
+    lines = examine(candidate=str(changed))
+    (note,) = [line for line in lines[:-1] if line.startswith("! tokenizers")]
+    assert "the tokenizers have the same tokens but split the texts differently" in note
+    assert "(the baseline Ġthe, the candidate Ġt he)" in note
 
 
 def test_as_a_command_what_is_measured_already_is_fine(measured):

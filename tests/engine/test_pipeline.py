@@ -276,12 +276,12 @@ def digests(cache: Path) -> dict[str, Any]:
 RUN = """
 import sys, json, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
-from pytest_crossdiff.engine.activations import harvest
+from pytest_crossdiff.engine.activations import batches
 from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.engine.dictionary import training
 from pytest_crossdiff.settings import Settings
 training.CHECKPOINT_SECONDS = 0.0
-harvest.SHARD_TOKENS = 2_000
+batches.SHARD_TOKENS = 2_000
 from pytest_crossdiff.progress import SilentProgress
 class Loud(SilentProgress):
     def phase(self, name, total, unit):

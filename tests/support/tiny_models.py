@@ -78,6 +78,23 @@ def build(kind, config, seed=0):
     return model.eval()
 
 
+def tagger(folder, names, order=None):
+    """A saved BERT that gives tokens one of three tags: `names`, of which the i-th stands for the
+    tag `order[i]` of the model with the order 0, 1, 2.
+    """
+    config = tf.BertConfig(
+        **FAMILIES["bert"][2],
+        id2label=dict(enumerate(names)),
+        label2id={name: i for i, name in enumerate(names)},
+    )
+    model = build(tf.BertForTokenClassification, config)
+    with torch.no_grad():
+        for of in (model.classifier.weight, model.classifier.bias):
+            of.normal_(generator=torch.Generator().manual_seed(1))
+            of.copy_(of[list(order or range(len(names)))].clone())
+    return save(model, folder)
+
+
 def make_tokenizer(length=10**30):
     """A fast tokenizer of single letters."""
     letters = {chr(ord("a") + i): i for i in range(26)} | {"[UNK]": 26, "[PAD]": 27}

@@ -10,6 +10,7 @@ from pytest_crossdiff.cli.arguments import add_settings, command, given
 from pytest_crossdiff.cli.checks import Checks
 from pytest_crossdiff.cli.exits import FINE, UNMEASURED
 from pytest_crossdiff.cli.terminal import size
+from pytest_crossdiff.report.tokenizers import token_notes
 from pytest_crossdiff.results.result import layer_name
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import percent, plural
@@ -211,6 +212,8 @@ class _Doctor(Checks):
         if tokens.truncated > 0.01:
             share = percent(tokens.truncated)
             self.note("alignment", f"{share} of the text lies beyond a model's longest input")
+        for note in token_notes(tokens.tokenizers):
+            self.note("tokenizers", note)
         enough = self.attempt(
             "amount",
             lambda: preflight.check_size(plan.settings, tokens.pairs, models),

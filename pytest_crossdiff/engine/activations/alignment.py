@@ -62,13 +62,15 @@ def align(ends_a: IntArray, ends_b: IntArray) -> NDArray[np.int64]:
 def align_tokens(a: Tokens, b: Tokens) -> NDArray[np.int64]:
     """Positions of paired content tokens, shape (n, 2); see `align`.
 
-    Tokenizations that agree in everything pair token by token, every byte of an emoji included.
-    Between others, a token without a character of its own has no partner.
+    Tokenizations that agree in everything pair token by token, every byte of an emoji included;
+    ids may be numbered in another order.  Between others, a token has a partner only if it is the
+    last to read its characters: not a byte inside of a character, and not the mark that some
+    tokenizers put before a text, which claims the first character and has not read it.
     """
-    if all(np.array_equal(x, y) for x, y in zip(a, b, strict=True)):
+    if _same_tokens(a, b):
         same = np.flatnonzero(a.content)
         return np.stack((same, same), axis=1)
-    in_a, in_b = (np.flatnonzero(t.content & (t.ends > t.starts)) for t in (a, b))
+    in_a, in_b = map(_complete, (a, b))
     pairs = align(a.ends[in_a], b.ends[in_b])
     return np.stack((in_a[pairs[:, 0]], in_b[pairs[:, 1]]), axis=1)
 
@@ -84,6 +86,25 @@ def coverage(pairs: NDArray[np.int64], a: Tokens, b: Tokens) -> Coverage:
         _spoken_for(b, pairs[:, 1]),
         int(max(t.ends[t.content].max(initial=0) for t in (a, b))),
     )
+
+
+def _same_tokens(a: Tokens, b: Tokens) -> bool:
+    """Whether both stand at the same places and are the same but for how the ids are numbered."""
+    if not all(np.array_equal(x, y) for x, y in zip(a[1:], b[1:], strict=True)):
+        return False
+    if np.array_equal(a.ids, b.ids):
+        return True
+    both = np.unique(np.stack((a.ids, b.ids))[:, a.content], axis=1).shape[1]
+    return all(both == len(np.unique(t.ids[t.content])) for t in (a, b))
+
+
+def _complete(tokens: Tokens) -> NDArray[np.int64]:
+    """Positions of the content tokens behind whose end every later one begins."""
+    content = np.flatnonzero(tokens.content & (tokens.ends > tokens.starts))
+    starts, ends = tokens.starts[content], tokens.ends[content]
+    later = np.minimum.accumulate(starts[::-1])[::-1]
+    complete: NDArray[np.int64] = content[np.append(ends[:-1] <= later[1:], True)[: len(content)]]
+    return complete
 
 
 def _last_ends(ends: IntArray) -> NDArray[np.int64]:

@@ -7,7 +7,9 @@ pieces; a killed harvest goes on after its last finished shard and ends in the s
 
 from __future__ import annotations
 
+import copy
 import itertools
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,30 +20,30 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pytest_crossdiff.engine.activations.alignment import Tokens
+from pytest_crossdiff.engine.activations.batches import Job, batches, shards
 from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.activations.vocabularies import Vocabulary
 from pytest_crossdiff.engine.models.loaded import read
+from pytest_crossdiff.engine.models.predictions import renaming
 from pytest_crossdiff.errors import ActivationError, CorpusError
 from pytest_crossdiff.results.result import layer_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from pytest_crossdiff.engine.activations.rendering import Encoded
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.models.loaded import LoadedModel
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
-SHARD_TOKENS = 16_384
 BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
 LOGITS = {"cpu": 2**27, "cuda": 2**30}
 """Numbers that a batch's predictions are at most, where those are read."""
-PADDING = 0.05
-"""Share of a batch that is padding at most, once it has a 64th of its tokens."""
+WORDS = "words.json"
 MAX_PIECE_TOKENS = 4_096
 """Tokens of a conversation that are read at most, where the model itself would take more."""
 
@@ -53,6 +55,9 @@ class Harvest:
     expected, as `predictions.ModelReadout` has it; all NaN where a block was read.  Vectors are
     read through memory maps, so that memory doesn't grow with the corpus.
     """
+
+    _words: tuple[str, ...] = ()
+    _renaming_dd: Tensor | None = None
 
     def __init__(self, entry: Entry) -> None:
         manifest = entry.read_manifest()
@@ -68,6 +73,7 @@ class Harvest:
         if self.words:
             nlls = [f.get_tensor("surprise").numpy() for f in self._files]
             self.nll_n = np.concatenate(nlls)
+            self._words = tuple(json.loads(entry.read_bytes(WORDS)))
         self._vectors = [f.get_tensor("activations") for f in self._files]  # mapped, not read
         self._starts = np.cumsum([0, *(v.shape[0] for v in self._vectors)])
 
@@ -83,6 +89,18 @@ class Harvest:
         """The digest of what is predicted, "" where a block was read."""
         return str(self.meta["words"])
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words that are predicted, with the probability of each."""
+        said_w = sum(f.get_tensor("said").double().numpy() for f in self._files) / len(self)
+        return Vocabulary(self._words, said_w, tags=self.meta["head"] == "tags")
+
+    def renamed(self, names: Sequence[str]) -> Harvest:
+        """The harvest as if the model's words, in their order, were `names`."""
+        made = copy.copy(self)
+        made._words, made._renaming_dd = tuple(names), renaming(self._words, names)
+        return made
+
     def vectors(self, rows: NDArray[np.int64]) -> Tensor:
         """The residual vectors of `rows` (indices into n), fp32, shape (len(rows), d)."""
         found = torch.empty(len(rows), self.width)
@@ -91,7 +109,7 @@ class Harvest:
             where = np.flatnonzero(shard == i)
             chosen = torch.from_numpy(rows[where] - self._starts[i])
             found[torch.from_numpy(where)] = self._vectors[i][chosen].float()
-        return found
+        return found if self._renaming_dd is None else found @ self._renaming_dd
 
     def tokens_by_piece(self) -> dict[int, tuple[NDArray[np.int64], Tokens]]:
         """For each piece: the rows of its tokens and the tokens, in reading order."""
@@ -122,13 +140,6 @@ class _Found(NamedTuple):
     nll_t: Tensor
 
 
-class _Job(NamedTuple):
-    """A piece by its index, tokenised."""
-
-    piece: int
-    encoded: Encoded
-
-
 def harvest(
     model: LoadedModel,
     pieces: Sequence[Piece],
@@ -144,7 +155,7 @@ def harvest(
     """
     limit = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
     jobs = [
-        _Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
+        Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
         for i, piece in enumerate(pieces)
     ]
     jobs = [job for job in jobs if job.encoded.content.any()]
@@ -161,22 +172,27 @@ def harvest(
         ThreadPoolExecutor(1) as writer,
     ):
         written: Future[None] | None = None
-        for number, shard in enumerate(_shards(jobs)):
+        for number, shard in enumerate(shards(jobs)):
             name = f"shard-{number:05}.safetensors"
             if entry.has(name):
                 bar.advance(sum(len(job.encoded.input_ids) for job in shard), "kept")
                 continue
             parts: dict[int, _Found] = {}
-            for batch in _batches(shard, _budget(model)):
-                parts |= _run(model, batch, label)
+            said_w = torch.zeros(0 if model.predictions is None else len(model.predictions.words))
+            for batch in batches(shard, _budget(model)):
+                found, of_batch_w = _run(model, batch, label)
+                parts |= found
+                said_w += of_batch_w
                 bar.advance(sum(len(job.encoded.input_ids) for job in batch))
                 padded += len(batch) * len(batch[-1].encoded.input_ids)
             if written is not None:
                 written.result()
-            columns = _columns(shard, parts, predicted=model.predictions is not None)
+            columns = _columns(shard, parts, said_w if model.predictions else None)
             written = writer.submit(_write, entry, name, columns)
         if written is not None:
             written.result()
+    if model.predictions is not None:
+        entry.write(WORDS, json.dumps(model.predictions.words).encode())
     entry.complete(
         {
             "model": model.reference.reference,
@@ -185,6 +201,7 @@ def harvest(
             "layers": model.layers,
             "width": model.width,
             "words": model.predictions.digest if model.predictions else "",
+            "head": model.head,
             "dtype": str(model.dtype).removeprefix("torch."),
             "tokens": total,
             "special": total - sum(int(job.encoded.content.sum()) for job in jobs),
@@ -209,48 +226,19 @@ def _budget(model: LoadedModel) -> int:
     return max(1, min(budget, LOGITS.get(device, LOGITS["cpu"]) // len(model.predictions.words)))
 
 
-def _shards(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
-    """Runs of jobs of about SHARD_TOKENS tokens."""
-    shard: list[_Job] = []
-    tokens = 0
-    for job in jobs:
-        shard.append(job)
-        tokens += len(job.encoded.input_ids)
-        if tokens >= SHARD_TOKENS:
-            yield shard
-            shard, tokens = [], 0
-    if shard:
-        yield shard
-
-
-def _batches(shard: Sequence[_Job], budget: int) -> Iterator[list[_Job]]:
-    """Runs of jobs, shortest first, that padded to the longest stay within `budget` tokens, and
-    hardly any of them padding.
+def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> tuple[dict[int, _Found], Tensor]:
+    """What is found of each piece in `batch`, and the probability of each word, shape (w,), summed
+    over their content.
     """
-    batch: list[_Job] = []
-    tokens = 0
-    for job in shard:
-        length = len(job.encoded.input_ids)
-        padded = length * (len(batch) + 1)
-        wasteful = 1 - (tokens + length) / padded > PADDING and tokens >= budget // 64
-        if batch and (padded > budget or wasteful):
-            yield batch
-            batch, tokens = [], 0
-        batch.append(job)
-        tokens += length
-    yield batch
-
-
-def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, _Found]:
-    """What is found of each piece in `batch`."""
     longest = len(batch[-1].encoded.input_ids)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
-    mask = torch.zeros_like(ids)
+    mask, counted = torch.zeros_like(ids), torch.zeros_like(ids)
     for row, job in enumerate(batch):
         length = len(job.encoded.input_ids)
         ids[row, :length] = torch.as_tensor(np.asarray(job.encoded.input_ids, dtype=np.int64))
         mask[row, :length] = 1
-    found_bp = read(model, ids.to(model.device), mask.to(model.device))
+        counted[row, :length] = torch.from_numpy(np.asarray(job.encoded.content, dtype=np.int64))
+    found_bp = read(model, ids.to(model.device), mask.to(model.device), counted)
     read_bpd = found_bp.vectors_bpd.cpu()
     found = {}
     for row, job in enumerate(batch):
@@ -266,14 +254,14 @@ def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, _Fo
                 remedy="check the weights; if they are sound, set crossdiff_dtype = float32",
             )
         found[job.piece] = _Found(found_td, found_bp.nll_bp[row, content])
-    return found
+    return found, found_bp.probability_w
 
 
 def _columns(
-    shard: Sequence[_Job], parts: dict[int, _Found], *, predicted: bool
+    shard: Sequence[Job], parts: dict[int, _Found], said_w: Tensor | None
 ) -> dict[str, Tensor]:
-    """A shard's vectors and index as the tensors that are stored; surprises where predictions were
-    read.
+    """A shard's vectors and index as the tensors that are stored; where predictions were read,
+    surprises and the probability of each word.
     """
 
     def column(values: list[NDArray[np.int32]]) -> Tensor:
@@ -284,8 +272,11 @@ def _columns(
     pieces = itertools.chain.from_iterable(
         [j.piece] * n for j, n in zip(shard, lengths, strict=True)
     )
-    nlls = {"surprise": torch.cat([parts[job.piece].nll_t for job in shard])}
-    return (nlls if predicted else {}) | {
+    predicted = {}
+    if said_w is not None:
+        nll_n = torch.cat([parts[job.piece].nll_t for job in shard])
+        predicted = {"surprise": nll_n, "said": said_w}
+    return predicted | {
         "activations": torch.cat([parts[job.piece].vectors_td for job in shard]),
         "piece": torch.tensor(list(pieces), dtype=torch.int32),
         "ids": column([np.asarray(e.input_ids)[content] for e, content in kept]),

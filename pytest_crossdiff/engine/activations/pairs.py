@@ -12,6 +12,10 @@ import torch
 
 from pytest_crossdiff.engine.activations.alignment import align_tokens, coverage
 from pytest_crossdiff.engine.activations.out_of_distribution import out_of_distribution
+from pytest_crossdiff.engine.activations.vocabularies import (
+    ComparedVocabularies,
+    named_by_position,
+)
 from pytest_crossdiff.errors import ActivationError, InsufficientData
 
 if TYPE_CHECKING:
@@ -67,9 +71,9 @@ class Planted(Protocol):
 
 class Pairs(NamedTuple):
     """All usable pairs: both sides, and for each pair its group of documents and its split; what is
-    planted into them; either model at further layers, which only probes read; and how many texts
-    were left out because they are out of distribution for both models; whether the models descend
-    from one another (`models.lineage`).
+    planted into them; either model at further layers, which only probes read; how many texts were
+    left out because they are out of distribution for both models; whether the models descend from
+    one another (`models.lineage`); and where predictions are compared, the words of both.
     """
 
     a: SideActivations
@@ -80,11 +84,12 @@ class Pairs(NamedTuple):
     extra_layers: tuple[tuple[SideActivations, ...], tuple[SideActivations, ...]] = ((), ())
     out_of_distribution: int = 0
     related: bool = False
+    vocabularies: ComparedVocabularies | None = None
 
     @property
     def same_vocabulary(self) -> bool:
-        """Whether both sides are predictions, of the same words."""
-        return bool(self.a.harvest.words) and self.a.harvest.words == self.b.harvest.words
+        """Whether both sides are predictions, which are compared word by word."""
+        return self.vocabularies is not None and self.vocabularies.same
 
     def batch(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Normalised vectors of the `chosen` pairs, fp32, shapes (t, a) and (t, b)."""
@@ -179,6 +184,7 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
             remedy="give a larger corpus or raise crossdiff_tokens",
         )
     target = _target(a, b)
+    a, b, vocabularies = _in_words_of_both(a, b)
 
     def side(
         h: Harvest, rows: NDArray[np.int64], norms: NDArray[np.float32], chars: int
@@ -200,7 +206,23 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
         group_n,
         heldout_n,
         out_of_distribution=len(left_out),
+        vocabularies=vocabularies,
     )
+
+
+def _in_words_of_both(
+    a: Harvest, b: Harvest
+) -> tuple[Harvest, Harvest, ComparedVocabularies | None]:
+    """The harvests with names for tags that have none, and their words where both predict."""
+    if not a.words or not b.words:
+        return a, b, None
+    of_a, of_b = a.vocabulary, b.vocabulary
+    names_a, names_b = named_by_position(of_a, of_b)
+    if names_a != of_a.words:
+        a, of_a = a.renamed(names_a), of_a._replace(words=names_a)
+    if names_b != of_b.words:
+        b, of_b = b.renamed(names_b), of_b._replace(words=names_b)
+    return a, b, ComparedVocabularies.of(of_a, of_b)
 
 
 def out_of_distribution_for_both(a: Harvest, b: Harvest) -> NDArray[np.int64]:

@@ -29,7 +29,7 @@ class _Mapped:
 
     def __init__(self, side: SideActivations, map_dd: Tensor) -> None:
         self._harvest, self._scale, self._map_dd = side.harvest, side.scale, map_dd
-        self.width, self.words = side.harvest.width, side.harvest.words
+        self.width = side.harvest.width
 
     def vectors(self, rows: NDArray[np.int64]) -> Tensor:
         x_td = (self._harvest.vectors(rows) - self._scale.mean_d) * self._scale.factor

@@ -15,6 +15,7 @@ import torch
 from pytest_crossdiff.engine.activations.passages import Passages
 from pytest_crossdiff.engine.explanation.intervention import record, replay
 from pytest_crossdiff.engine.explanation.steering import generate_steered, promoted, readable_tokens
+from pytest_crossdiff.engine.models.predictions import Predictions, token_signs
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.results.difference import Effect
 
@@ -127,23 +128,20 @@ def measure(
 
 
 def prediction_effects(
-    loaded: LoadedModel, owner: SideActivations, differences: Sequence[DifferenceFeatures]
+    words: Sequence[str], owner: SideActivations, differences: Sequence[DifferenceFeatures]
 ) -> list[MeasuredEffect]:
-    """Of differences of what a model predicts: the words that each makes likelier and less likely.
+    """Of differences of what a model predicts: which `words` each makes likelier and less likely.
+
     There is nothing behind them that they could have an effect on.
     """
-    assert loaded.predictions is not None
-    found = []
-    for difference in differences:
-        peak_d = _peak(difference) / owner.scale.factor
-        found.append(
-            MeasuredEffect(
-                None,
-                loaded.predictions.promoted_tokens(peak_d),
-                loaded.predictions.promoted_tokens(-peak_d),
-            )
+    predictions = Predictions(words, token_signs(words))
+    peaks = [_peak(difference) / owner.scale.factor for difference in differences]
+    return [
+        MeasuredEffect(
+            None, predictions.promoted_tokens(peak_d), predictions.promoted_tokens(-peak_d)
         )
-    return found
+        for peak_d in peaks
+    ]
 
 
 def choose(

@@ -56,7 +56,12 @@ def explain(
             for d, description in zip(of_side, found, strict=True)
         ]
         if owner.harvest.words and of_side:
-            of_side = _with_predicted_words(of_side, difference_features, owner, side, plan)
+            # whatever the settings say of effects: patterns are looked for in these words
+            both = pairs.vocabularies
+            words = owner.harvest.vocabulary.words if both is None else both.words
+            of_side = _with_effects_added(
+                of_side, prediction_effects(words, owner, difference_features)
+            )
         elif plan.settings.effect and of_side:
             try:
                 of_side = _with_effects(
@@ -112,25 +117,6 @@ def _with_effects(
     finally:
         model.unload()
     return _with_effects_added(differences, found)
-
-
-def _with_predicted_words(
-    differences: Sequence[Difference],
-    difference_features: Sequence[DifferenceFeatures],
-    owner: SideActivations,
-    side: Side,
-    plan: Plan,
-) -> list[Difference]:
-    """Differences of predictions with what is said, all of them and whatever the settings say of
-    effects: patterns are looked for in it.
-    """
-    model = load_configured(plan.settings, side, plan.references[side])
-    try:
-        return _with_effects_added(
-            differences, prediction_effects(model, owner, difference_features)
-        )
-    finally:
-        model.unload()
 
 
 def _with_effects_added(

@@ -16,9 +16,11 @@ from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.pairs import OUTLIER
 from pytest_crossdiff.engine.activations.passages import ids_of
 from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.activations.vocabularies import Vocabulary, named_by_position
 from pytest_crossdiff.engine.corpus.cutting import split_text
 from pytest_crossdiff.engine.corpus.sampling import BYTES_PER_TOKEN, Piece
 from pytest_crossdiff.engine.models.loaded import load_configured, vectors
+from pytest_crossdiff.engine.models.predictions import renaming
 from pytest_crossdiff.engine.verification.ablation import Ablation
 from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.sides import SIDES
@@ -56,6 +58,13 @@ class Reading(NamedTuple):
     fired: dict[str, tuple[FiringSpan, ...]]
 
 
+class _ReadPieces(NamedTuple):
+    """One model's words, where it predicts, and each piece's tokens with their vectors."""
+
+    vocabulary: Vocabulary
+    pieces: Sequence[tuple[Encoded, Tensor]]
+
+
 class _Tokens(NamedTuple):
     """One model's side of the aligned pairs: raw vectors, and the characters of each token."""
 
@@ -81,7 +90,7 @@ def read(
     limit = settings.context * BYTES_PER_TOKEN
     pieces = [Piece(0, start, part, (), heldout=False) for start, part in split_text(text, limit)]
     both = {side: _run(side, pieces, settings, references[side], progress) for side in SIDES}
-    sides = _aligned(pieces, both, result)
+    sides = _aligned(pieces, _in_named_tags(both), result)
     pairs = len(sides["baseline"].starts_t)
     if not pairs:
         raise CorpusError(
@@ -112,12 +121,14 @@ def _run(
     settings: Settings,
     reference: ModelReference,
     progress: Progress,
-) -> list[tuple[Encoded, Tensor]]:
-    """Each piece's tokens with their residual vectors."""
+) -> _ReadPieces:
+    """Each piece's tokens with their vectors."""
     progress.note(f"loading the {side}: {reference.reference}")
     model = load_configured(settings, side, reference)
     longest = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
-    found = []
+    found: list[tuple[Encoded, Tensor]] = []
+    words = () if model.predictions is None else tuple(model.predictions.words)
+    vocabulary = Vocabulary(words, np.zeros(len(words)), tags=model.head == "tags")
     try:
         with progress.phase(f"read {side}", len(pieces), "piece") as bar:
             for piece in pieces:
@@ -127,6 +138,21 @@ def _run(
                 bar.advance()
     finally:
         model.unload()
+    return _ReadPieces(vocabulary, found)
+
+
+def _in_named_tags(
+    both: Mapping[Side, _ReadPieces],
+) -> dict[Side, Sequence[tuple[Encoded, Tensor]]]:
+    """The pieces with vectors in the words in which the models were compared (see `pairs`)."""
+    names = named_by_position(*(both[side].vocabulary for side in SIDES))
+    found: dict[Side, Sequence[tuple[Encoded, Tensor]]] = {}
+    for side, of_side in zip(SIDES, names, strict=True):
+        words, pieces = both[side].vocabulary.words, both[side].pieces
+        if words != of_side:
+            renaming_dd = renaming(words, of_side)
+            pieces = [(encoded, x_td @ renaming_dd) for encoded, x_td in pieces]
+        found[side] = pieces
     return found
 
 

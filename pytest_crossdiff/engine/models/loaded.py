@@ -144,12 +144,17 @@ def vectors(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> T
     return read(loaded, input_ids, attention_mask).vectors_bpd
 
 
-def read(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> ModelReadout:
+def read(
+    loaded: LoadedModel,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    counted_bp: Tensor | None = None,
+) -> ModelReadout:
     """The residual stream after the loaded layer, or the predictions, in the model's number type;
     surprises only with predictions.
 
-    Later blocks don't run.  input_ids, attention_mask: shape (b, p), on any device.  Raises
-    `ModelError`.
+    Later blocks don't run.  input_ids, attention_mask: shape (b, p), on any device.  counted_bp:
+    places that count for the words' total probability, by default all.  Raises `ModelError`.
     """
     table = loaded.model.get_input_embeddings()
     size = getattr(table, "num_embeddings", None)
@@ -166,7 +171,7 @@ def read(loaded: LoadedModel, input_ids: Tensor, attention_mask: Tensor) -> Mode
     }
     with silence_transformers():
         if loaded.predictions is not None:
-            return loaded.predictions.read(loaded.model, inputs_bp)
+            return loaded.predictions.read(loaded.model, inputs_bp, counted_bp)
         found = block_output(loaded.model, loaded.blocks[loaded.layer], inputs_bp)
     return ModelReadout(found, torch.full(input_ids.shape, torch.nan))
 

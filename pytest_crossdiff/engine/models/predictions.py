@@ -5,9 +5,11 @@ vector is √p, in which the distance of two predictions is Hellinger's: a predi
 wholly goes as far as any can, whatever the hidden state did, and the many tokens that neither model
 would ever say hardly count. It is as long as the vocabulary, so it is brought to `WIDTH` numbers by
 signs drawn at random, which keeps lengths and angles to about one in √WIDTH (Johnson and
-Lindenstrauss). The signs of a token hang on its text: two vocabularies give it the same.
+Lindenstrauss). The signs of a token hang on its text: two vocabularies give it the same. Outputs
+with the same text, such as a byte and the token of its character, are one word: their
+probabilities are summed first.
 
-Axes: b texts of a batch, p places, t places of a block, v outputs, d width.
+Axes: b texts of a batch, p places, t places of a block, v outputs, w words, d width.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import torch
 from torch import Tensor
 
 from pytest_crossdiff.engine.models.blocks import supported_inputs
+from pytest_crossdiff.engine.models.token_texts import token_texts
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
@@ -42,21 +45,25 @@ LISTED, CANDIDATE_TOKENS = 8, 64
 class ModelReadout(NamedTuple):
     """Predictions on a batch: vectors, shape (b, p, d), in the number type of the logits, and how
     little the text's own tokens were expected, -log p in nats, shape (b, p), on the CPU: NaN for
-    each text's first, and where the next token isn't what is predicted.
+    each text's first, and where the next token isn't what is predicted.  probability_w: of each
+    word, summed over the places that count, fp32, on the CPU; empty where a block was read.
     """
 
     vectors_bpd: Tensor
     nll_bp: Tensor
+    probability_w: Tensor = torch.empty(0)
 
 
 class Predictions(NamedTuple):
-    """words: what each output stands for, a token or a tag.  signs_vd: of each, 1 / √WIDTH long.
-    next_token: whether it is the token behind each place that is predicted.
+    """words: what the outputs stand for, tokens or tags, each once.  signs_wd: of each, 1 / √WIDTH
+    long.  next_token: whether it is the token behind each place that is predicted.  word_of_v: for
+    each output its word, None where they are the same in number.
     """
 
     words: Sequence[str]
-    signs_vd: Tensor
+    signs_wd: Tensor
     next_token: bool = False
+    word_of_v: Tensor | None = None
 
     @classmethod
     def of(
@@ -70,8 +77,13 @@ class Predictions(NamedTuple):
         """For the model's own outputs.  Raises `ModelError` where it has none at each place."""
         if not head:
             raise no_predictions_error(type(model).__name__, source)
-        words = _words(model, tokenizer, head)
-        return cls(words, token_signs(words).to(device), head == "causal")
+        outputs = _words(model, tokenizer, head)
+        words = tuple(dict.fromkeys(outputs))
+        word_of_v = None
+        if len(words) < len(outputs):
+            number = {word: i for i, word in enumerate(words)}
+            word_of_v = torch.tensor([number[word] for word in outputs], device=device)
+        return cls(words, token_signs(words).to(device), head == "causal", word_of_v)
 
     @property
     def digest(self) -> str:
@@ -79,28 +91,45 @@ class Predictions(NamedTuple):
         return hashlib.sha256("\0".join(self.words).encode(errors="surrogatepass")).hexdigest()
 
     @torch.inference_mode()
-    def read(self, model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> ModelReadout:
-        """The predictions on a batch."""
+    def read(
+        self, model: PreTrainedModel, inputs_bp: dict[str, Tensor], counted_bp: Tensor | None = None
+    ) -> ModelReadout:
+        """The predictions on a batch.  counted_bp: the places that count for the words' total
+        probability, by default all but padding.
+        """
         run: Any = model
         logits_bpv: Tensor = run(**supported_inputs(model, inputs_bp)).logits
         flat_nv, shape = logits_bpv.flatten(0, 1), logits_bpv.shape[:2]
         next_n = inputs_bp["input_ids"].roll(-1, 1).flatten()
+        counted_bp = inputs_bp["attention_mask"] if counted_bp is None else counted_bp
+        counted_n = counted_bp.to(flat_nv.device, torch.float32).flatten()
         size = max(1, AT_ONCE // flat_nv.shape[1])
         made, said = [], []
+        probability_w = torch.zeros(len(self.words), device=flat_nv.device)
         for at in range(0, len(flat_nv), size):
             p_tv = flat_nv[at : at + size].float().softmax(-1)
-            made.append(self.vectors(p_tv))
+            p_tw = self.by_word(p_tv)
+            made.append(self.vectors(p_tw))
+            probability_w += counted_n[at : at + size] @ p_tw
             if self.next_token:
                 said.append(p_tv.gather(1, next_n[at : at + size, None])[:, 0])
         nll_bp = torch.full(shape, torch.nan)
         if said:
             p_bp = torch.cat(said).view(shape)
             nll_bp[:, 1:] = -p_bp[:, :-1].clamp_min(TINY).log().cpu()
-        return ModelReadout(torch.cat(made).to(logits_bpv.dtype).view(*shape, WIDTH), nll_bp)
+        vectors_bpd = torch.cat(made).to(logits_bpv.dtype).view(*shape, WIDTH)
+        return ModelReadout(vectors_bpd, nll_bp, probability_w.cpu())
 
-    def vectors(self, p_tv: Tensor) -> Tensor:
-        """Of probabilities, shape (t, v), the vectors, shape (t, d)."""
-        return p_tv.sqrt() @ self.signs_vd[: p_tv.shape[1]]
+    def by_word(self, p_tv: Tensor) -> Tensor:
+        """The probability of each word, shape (t, w), of the outputs', shape (t, v)."""
+        if self.word_of_v is None:
+            return p_tv
+        p_tw = p_tv.new_zeros(len(p_tv), len(self.words))
+        return p_tw.index_add_(1, self.word_of_v[: p_tv.shape[1]], p_tv)
+
+    def vectors(self, p_tw: Tensor) -> Tensor:
+        """Of the words' probabilities, shape (t, w), the vectors, shape (t, d)."""
+        return p_tw.sqrt() @ self.signs_wd[: p_tw.shape[1]]
 
     def promoted_tokens(self, direction_d: Tensor) -> tuple[str, ...]:
         """The words that a direction makes likelier, the most first, as far as they stand out.
@@ -108,10 +137,10 @@ class Predictions(NamedTuple):
         Chance gives words that are not in it scores of deviation 1 / √WIDTH, of which the largest
         of v is hardly above √(2 log v) times that.
         """
-        score_v = self.signs_vd @ direction_d.to(self.signs_vd.device)
-        chance = (2 * math.log(len(score_v))) ** 0.5 + 0.5
+        score_w = self.signs_wd @ direction_d.to(self.signs_wd.device)
+        chance = (2 * math.log(len(score_w))) ** 0.5 + 0.5
         least = chance * float(direction_d.norm()) / WIDTH**0.5
-        best = score_v.topk(min(CANDIDATE_TOKENS, len(score_v)))
+        best = score_w.topk(min(CANDIDATE_TOKENS, len(score_w)))
         found = [
             self.words[i]
             for score, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
@@ -130,19 +159,30 @@ def no_predictions_error(architecture: str, source: str) -> ModelError:
 
 
 def token_signs(words: Sequence[str]) -> Tensor:
-    """The signs of each word, shape (v, d), divided by √d: the bits of its SHAKE128."""
-    made_vb = np.empty((len(words), WIDTH // 8), dtype=np.uint8)
+    """The signs of each word, shape (w, d), divided by √d: the bits of its SHAKE128."""
+    made_wb = np.empty((len(words), WIDTH // 8), dtype=np.uint8)
     for i, word in enumerate(words):
         digest = hashlib.shake_128(word.encode(errors="surrogatepass")).digest(WIDTH // 8)
-        made_vb[i] = np.frombuffer(digest, dtype=np.uint8)
-    bits_vd = torch.from_numpy(np.unpackbits(made_vb, axis=1))
-    signs_vd: Tensor = bits_vd.float() * 2 - 1
-    return signs_vd.div_(WIDTH**0.5)
+        made_wb[i] = np.frombuffer(digest, dtype=np.uint8)
+    bits_wd = torch.from_numpy(np.unpackbits(made_wb, axis=1))
+    signs_wd: Tensor = bits_wd.float() * 2 - 1
+    return signs_wd.div_(WIDTH**0.5)
+
+
+def renaming(words: Sequence[str], names: Sequence[str]) -> Tensor:
+    """What turns vectors of predictions in `words` into the same in `names`, shape (d, d).
+
+    There may be at most as many words as a vector has numbers.
+    """
+    old_dw = torch.linalg.pinv(token_signs(words).double())
+    renaming_dd: Tensor = old_dw @ token_signs(names).double()
+    return renaming_dd.float()
 
 
 def _words(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, head: Head
 ) -> tuple[str, ...]:
+    """The word of each output."""
     any_model: Any = model
     if head == "tags":
         names = any_model.config.id2label
@@ -150,10 +190,4 @@ def _words(
     embeddings = any_model.get_output_embeddings()
     size = any_model.config.vocab_size if embeddings is None else len(embeddings.weight)
     known = min(size, len(tokenizer))
-    decoded = tokenizer.batch_decode([[i] for i in range(known)], skip_special_tokens=False)
-    raw = tokenizer.convert_ids_to_tokens(list(range(known)))
-    words = [
-        text if text and "\ufffd" not in text else str(token)
-        for text, token in zip(decoded, raw, strict=True)
-    ]
-    return (*words, *(f"<{i}>" for i in range(known, size)))
+    return (*token_texts(tokenizer, known), *(f"<{i}>" for i in range(known, size)))

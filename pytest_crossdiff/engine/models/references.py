@@ -24,7 +24,7 @@ from pytest_crossdiff.engine.models.files import (
 )
 from pytest_crossdiff.engine.models.hub import COMMIT, resolve_commit
 from pytest_crossdiff.errors import ModelError
-from pytest_crossdiff.store.digest import digest, file_digest
+from pytest_crossdiff.store.digest import content_digest, digest, file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,6 +114,28 @@ def _resolve(
         source=source,
         remark=remark,
     )
+
+
+def same_tokenizer(a: ModelReference, b: ModelReference) -> bool:
+    """Whether both models are known to have the same tokenizer.json, byte for byte."""
+    if (a.location, a.revision, a.file) == (b.location, b.revision, b.file):
+        return True
+    files = [_tokenizer_file(reference) for reference in (a, b)]
+    try:
+        digests = [content_digest(file) for file in files if file is not None]
+    except OSError:
+        return False
+    return len(digests) == len(files) and digests[0] == digests[1]
+
+
+def _tokenizer_file(of: ModelReference) -> Path | None:
+    """The file of a model in a folder, or of the base that an adapter took it from."""
+    if of.kind not in ("local", "adapter"):
+        return None
+    file = Path(of.location) / "tokenizer.json"
+    if file.is_file():
+        return file
+    return None if of.base is None else _tokenizer_file(of.base)
 
 
 def _folder(written: str, folder: Path, memo: Path | None, source: str) -> ModelReference:

@@ -51,6 +51,7 @@ function banner() {
     h("h1", { tabindex: "-1" }, h("span", { class: "sign", "aria-hidden": "true" }, sign), words),
     h("p", { class: "models" }, h("bdi", {}, visible(shortName(RESULT.baseline.reference))), ` ${place(RESULT.baseline)} → `, h("bdi", {}, visible(shortName(RESULT.candidate.reference))), ` ${place(RESULT.candidate)}`),
     gist(),
+    (REPORT.notes || []).length ? h("ul", { class: "notes" }, REPORT.notes.map((note) => h("li", {}, h("strong", {}, "Note: "), visible(note)))) : null,
     REPORT.checks.length > 3 ? h("details", {}, h("summary", {}, `${REPORT.checks.length} verdicts`), REPORT.checks.map(checkTable)) : REPORT.checks.map(checkTable));
 }
 

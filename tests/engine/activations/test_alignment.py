@@ -58,6 +58,17 @@ def tokens(*places, ids=None, content=None):
     )
 
 
+def complete_ends(found):
+    """Ends of the tokens that share no character with a later one."""
+    starts, ends = (of[found.content].tolist() for of in (found.starts, found.ends))
+    places = list(zip(starts, ends, strict=True))
+    return {
+        end
+        for i, (_, end) in enumerate(places)
+        if all(later_start >= end for later_start, _ in places[i + 1 :])
+    }
+
+
 # Ends alone
 
 
@@ -115,6 +126,28 @@ def test_one_tokenizer_pairs_every_byte_of_an_emoji():
     assert coverage(pairs, in_bytes, in_bytes) == Coverage(6, 6, 6, 6, 3, 3, 3)
 
 
+def test_a_token_that_claims_a_character_of_the_next_one_has_no_partner():
+    """`▁` before a text has the place of the text's first character, which it has not read."""
+    with_mark = tokens((0, 1), (0, 3), (3, 5))
+    without = tokens((0, 1), (1, 3), (3, 5))
+    assert align_tokens(with_mark, without).tolist() == [[1, 1], [2, 2]]
+    assert align_tokens(without, with_mark).tolist() == [[1, 1], [2, 2]]
+
+
+def test_a_first_byte_whose_character_ends_within_the_next_token_has_no_partner():
+    merged = tokens((0, 1), (0, 2), (2, 3))  # the first byte, then the rest with another character
+    whole = tokens((0, 1), (1, 2), (2, 3))
+    assert align_tokens(merged, whole).tolist() == [[1, 1], [2, 2]]
+
+
+def test_tokens_under_other_ids_pair_every_byte_of_an_emoji():
+    places = (0, 1), (1, 2), (1, 2), (1, 2), (1, 2), (2, 3)
+    a, renumbered = tokens(*places, ids=[5, 1, 2, 2, 3, 5]), tokens(*places, ids=[9, 4, 0, 0, 7, 9])
+    assert align_tokens(a, renumbered).tolist() == [[i, i] for i in range(6)]
+    split_otherwise = tokens(*places, ids=[9, 4, 0, 8, 7, 9])
+    assert align_tokens(a, split_otherwise).tolist() == [[0, 0], [4, 4], [5, 5]]
+
+
 def test_special_tokens_and_tokens_without_characters_have_no_partner():
     a = tokens((0, 0), (0, 2), (2, 4), (0, 0), content=[False, True, True, False])
     b = tokens((0, 0), (0, 2), (2, 2), (2, 4), content=[False, True, True, True])
@@ -162,7 +195,7 @@ def test_every_common_end_is_paired_and_the_rest_is_counted(kind_a, kind_b, char
     a, b = read(characters, kind_a), read(characters, kind_b)
     pairs = align_tokens(a, b)
     found = coverage(pairs, a, b)
-    common = set(a.ends[a.content].tolist()) & set(b.ends[b.content].tolist())
+    common = complete_ends(a) & complete_ends(b)
     assert set(a.ends[pairs[:, 0]].tolist()) == common
     for column, side in enumerate((a, b)):
         unpaired = np.setdiff1d(np.flatnonzero(side.content), pairs[:, column])
@@ -232,3 +265,39 @@ def test_an_accent_belongs_to_its_letter_for_whoever_composes_or_drops_it():
     characters = "cafe\u0301"
     for kind in KINDS:
         assert read(characters, kind).ends.max() == 5
+
+
+MARKED = ("SentencePiece BPE", "Unigram")
+
+
+@pytest.mark.parametrize("characters", [" The big", "\nin", "中文 x", "🙂a", "x is", "0 in"])
+@pytest.mark.parametrize("other", [kind for kind in KINDS if kind not in MARKED])
+@pytest.mark.parametrize("kind", MARKED)
+def test_the_mark_before_a_text_pairs_with_nothing(kind, other, characters):
+    """Ground truth: the partner of a token has read the same text, the mark has read none."""
+    ids = tokenizer(kind)(characters, add_special_tokens=False)["input_ids"]
+    names = tokenizer(kind).convert_ids_to_tokens(ids)
+    found, without = read(characters, kind), read(characters, other)
+    marks = np.flatnonzero(found.content)[[i for i, name in enumerate(names) if name == "▁"][:1]]
+    pairs = align_tokens(found, without)
+    if names[0] == "▁":
+        assert marks[0] not in pairs[:, 0]
+    assert pairs[-1].tolist() == [
+        np.flatnonzero(found.content)[-1],
+        np.flatnonzero(without.content)[-1],
+    ]
+
+
+@pytest.mark.parametrize("kind", MARKED)
+def test_the_mark_pairs_with_its_counterpart_of_the_same_tokenizer(kind):
+    found = read(" The big", kind)
+    pairs = align_tokens(found, found)
+    assert (pairs[:, 0] == pairs[:, 1]).all()
+    assert len(pairs) == found.content.sum()
+
+
+def test_between_two_tokenizers_with_marks_no_mark_stands_for_a_character():
+    bpe, unigram = (read("中文 x", kind) for kind in MARKED)
+    paired = align_tokens(bpe, unigram)
+    ends = bpe.ends[paired[:, 0]].tolist()
+    assert ends == [2, 3, 4]  # not 1, where only the mark of the second ends

@@ -10,6 +10,7 @@ import transformers as tf
 from benchmarks.toy import pairs_of, toy
 from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.engine.activations import out_of_distribution
+from pytest_crossdiff.engine.activations.vocabularies import ComparedVocabularies, Vocabulary
 from pytest_crossdiff.engine.controls.null import null_pairs
 from pytest_crossdiff.engine.dictionary.innovation import fit_linear
 from pytest_crossdiff.engine.explanation import explain
@@ -44,7 +45,7 @@ def test_the_vectors_are_those_of_the_models_own_probabilities(tmp_path):
     ids_bp, mask_bp = tiny_models.batch()
     with torch.no_grad():
         p_bpv = tiny_models.make("llama")(ids_bp).logits.softmax(-1)
-    expected = p_bpv.sqrt() @ loaded.predictions.signs_vd
+    expected = p_bpv.sqrt() @ loaded.predictions.signs_wd
     torch.testing.assert_close(vectors(loaded, ids_bp, mask_bp), expected)
     assert (loaded.layer, loaded.layers, loaded.width) == (4, 4, WIDTH)
     assert loaded.predictions.words[:3] == ("a", "b", "c")
@@ -59,7 +60,7 @@ def test_a_word_has_the_same_signs_in_every_vocabulary():
 def test_a_direction_names_its_words_and_chance_none():
     words = [f"w{i}" for i in range(5000)]
     made = Predictions(words, token_signs(words))
-    direction_d = made.signs_vd[7] - made.signs_vd[70] + 0.5 * made.signs_vd[700]
+    direction_d = made.signs_wd[7] - made.signs_wd[70] + 0.5 * made.signs_wd[700]
     assert made.promoted_tokens(direction_d) == ("w7", "w700")
     assert made.promoted_tokens(-direction_d) == ("w70",)
     chance_d = torch.randn(WIDTH, generator=torch.Generator().manual_seed(0))
@@ -120,22 +121,23 @@ def test_a_model_that_predicts_nothing_is_refused_before_it_is_loaded(tmp_path):
 # Maps
 
 
-def in_words(words: str, *, turned: bool):
+def in_words(*, same: bool, turned: bool):
     """Pairs of which the second has the first's numbers, or those in another order."""
     made = toy(own=0, bend=0.0, rotated=False, width_a=32, width_b=32, tokens=4_000)
     x_nd = made.pairs.a.harvest.vectors(np.arange(4_000))
     order = torch.randperm(32, generator=torch.Generator().manual_seed(0))
     pairs = pairs_of(x_nd, x_nd[:, order] if turned else x_nd, made.pairs.group_n)
-    for side in (pairs.a, pairs.b):
-        side.harvest.words = words
-    return pairs
+    words = ("w",) if same else ("v",)
+    said_w = np.ones(1)
+    both = ComparedVocabularies.of(Vocabulary(("w",), said_w), Vocabulary(words, said_w))
+    return pairs._replace(vocabularies=both)
 
 
 def test_maps_between_predictions_in_the_same_words_move_nothing():
     """Closed form: what a factor leaves.  A map that is fitted explains any other order."""
-    fitted = fit_linear(in_words("", turned=True))
+    fitted = fit_linear(in_words(same=False, turned=True))
     assert max(fitted.linear) < 0.01
-    pairs = in_words("w", turned=True)
+    pairs = in_words(same=True, turned=True)
     kept = fit_linear(pairs)
     a_nd, b_nd = pairs.batch(pairs.training())
     factor = float((a_nd * b_nd).sum() / a_nd.square().sum())
@@ -146,11 +148,11 @@ def test_maps_between_predictions_in_the_same_words_move_nothing():
 
 
 def test_the_null_control_makes_no_other_words():
-    pairs = in_words("w", turned=False)
+    pairs = in_words(same=True, turned=False)
     null = null_pairs(pairs)
     assert null.same_vocabulary
     torch.testing.assert_close(*null.batch(pairs.training()), rtol=2**-8, atol=0.0)
-    assert not null_pairs(in_words("", turned=False)).same_vocabulary
+    assert not null_pairs(in_words(same=False, turned=False)).same_vocabulary
 
 
 # Whole runs
