@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Texts
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.store.cache import Entry
 
 RESULT = "result.json"
 
@@ -93,10 +94,15 @@ def _stored(planned: Plan) -> Outcome | None:
     try:
         if entry.read_manifest() is None:
             return None
-        result = Result.from_json(entry.read_bytes(RESULT).decode())
-        if result.key != planned.result_key:
-            raise DamagedEntry(f"{entry.path} holds the result of another key, {result.key}")
-        return Outcome(result, True, entry.path, planned)
+        return Outcome(_read(entry, planned.result_key), True, entry.path, planned)
     except DamagedEntry as damage:
         entry.set_aside(damage.what)
         return None
+
+
+def _read(entry: Entry, key: str) -> Result:
+    """The stored result.  Raises `DamagedEntry`, also where it is that of another key."""
+    result = Result.from_json(entry.read_bytes(RESULT).decode())
+    if result.key != key:
+        raise DamagedEntry(f"{entry.path} holds the result of another key, {result.key}")
+    return result
