@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pytest_crossdiff.text import harmless
+
 
 class CrossDiffError(Exception):
     """Something kept us from measuring.  Never a pass, never a plain test failure: an ERROR.
 
     what: what happened.  source: the setting or file it came from.  remedy: what to do about it.
+    Any of them may hold text of a corpus, a model or a file name: as text the error is harmless on
+    a terminal and in a log, whoever prints it.
     """
 
     def __init__(self, what: str, *, source: str | None = None, remedy: str | None = None) -> None:
@@ -21,7 +25,7 @@ class CrossDiffError(Exception):
             lines.append(f"  from: {self.source}")
         if self.remedy:
             lines.append(f"  to do: {self.remedy}")
-        return "\n".join(lines)
+        return harmless("\n".join(lines))
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments don't survive the default pickling between test processes.

@@ -32,10 +32,23 @@ DEFAULT_DISPLAY = Display()
 
 
 def visible(text: str) -> str:
-    """`text` on one line, with control, bidirectional and unassigned characters spelt out."""
-    return "".join(
+    """`text` on one line, with control, bidirectional and unassigned characters spelt out.
+
+    A CI runner reads commands in the log, one kind of them anywhere in a line: they are spaced out.
+    """
+    shown = "".join(
         ch if ch.isprintable() or ch in _JOINERS else _NAMED.get(ch) or _escape(ch) for ch in text
     )
+    return shown.replace("##[", "# #[")
+
+
+def harmless(text: str) -> str:
+    """`text` with its lines, each made `visible`, and none that a CI runner takes for a command."""
+    return "\n".join(_no_command(visible(line)) for line in text.split("\n"))
+
+
+def _no_command(line: str) -> str:
+    return line.replace("::", ": :", 1) if line.lstrip().startswith("::") else line
 
 
 def columns(text: str) -> int:

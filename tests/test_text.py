@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.results.wording import marked
-from pytest_crossdiff.text import against, columns, cut, duration, visible
+from pytest_crossdiff.text import against, columns, cut, duration, harmless, visible
 from support.results import make_context
 
 
@@ -85,3 +86,28 @@ def test_a_strength_is_written_so_that_it_differs_from_its_limit(value, limit, s
 )
 def test_durations_read_well(seconds, shown):
     assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("::notice::x", ": :notice::x"),
+        ("  ::debug::x", "  : :debug::x"),
+        ("a\n::notice::x\nb", "a\n: :notice::x\nb"),
+        ("a ##[debug]x", "a # #[debug]x"),
+        ("std::vector", "std::vector"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+    ],
+)
+def test_no_line_is_a_command_to_a_ci_runner_or_a_terminal(text, shown):
+    assert harmless(text) == shown
+    assert harmless(shown) == shown
+
+
+@pytest.mark.parametrize("part", ["what", "source", "remedy"])
+def test_an_error_is_harmless_whoever_prints_it(part):
+    parts = {"what": "no such model", part: "shard-1\n::notice::x\x1b[2J ##[debug]y"}
+    text = str(CorpusError(parts.pop("what"), **parts))
+    assert "\x1b" not in text
+    assert "##[" not in text
+    assert not any(line.lstrip().startswith("::") for line in text.splitlines())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.text import MARKS, columns, cut, quoted, tail, visible
+from pytest_crossdiff.text import MARKS, columns, cut, harmless, quoted, tail, visible
 
 if TYPE_CHECKING:
     from pytest_crossdiff.results.difference import Context, Difference, Feature
@@ -30,8 +30,7 @@ def describe_difference(difference: Difference) -> str:
 def marked(context: Context, width: int) -> str:
     """The context in at most `width` columns with its token marked and kept in view."""
     before, token, after = map(visible, (context.before, context.token, context.after))
-    if before.lstrip().startswith("::"):  # a command to the runner, where GitHub reads the log
-        before = "…" + before.lstrip(" :")
+    before = harmless(before)
     token = MARKS[0] + cut(token, width - 4) + MARKS[1]
     display = max(0, width - columns(token))
     left = max(display // 2, display - columns(after))
