@@ -67,7 +67,19 @@ def _weights(meta: dict[str, Any]) -> str:
     return f"a sample of the weights of {_short(str(meta['model']))}"
 
 
+def _states(meta: dict[str, Any]) -> str:
+    return f"final states of {_short(str(meta['model']))}, {meta['dtype']}"
+
+
+def _metrics(meta: dict[str, Any]) -> str:
+    if reason := meta.get("uncomparable"):
+        return f"none: {reason}"
+    return f"output metrics on {plural(meta['documents'], 'document')}"
+
+
 _OF_KIND = {
+    "states": _states,
+    "metrics": _metrics,
     "harvest": _harvest,
     "weights": _weights,
     "crosscoder": _crosscoder,

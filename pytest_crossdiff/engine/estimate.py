@@ -17,7 +17,9 @@ from pytest_crossdiff.engine.activations.rendering import shared_text
 from pytest_crossdiff.engine.corpus.sampling import estimate as tokens_of
 from pytest_crossdiff.engine.dictionary.sizing import choose_training_config, features
 from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
+from pytest_crossdiff.engine.models.loading import CAUSAL_SUFFIXES
 from pytest_crossdiff.engine.models.skeletons import ModelShape, inspect_model
+from pytest_crossdiff.engine.plan import METRICS_TOKENS
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.entry import MANIFEST
 
@@ -38,11 +40,16 @@ STEP_SECONDS = 0.007
 """Of a training step, whatever its size."""
 
 
+COMPARE = "compare predictions"
+"""The phase of the output metrics."""
+
+
 class Workload(NamedTuple):
     """What is to be done.  unread: the models that the cache has no harvest of yet.
 
     layers: at which a model is read.  features, steps, batch: of a dictionary.  dictionaries: all
-    of the run, missing: of these those that are still to be trained.
+    of the run, missing: of these those that are still to be trained.  predicted: held-out tokens on
+    which predictions are compared, unpredicted: the models that the cache has none of yet.
     """
 
     models: Mapping[Side, ModelShape]
@@ -54,6 +61,8 @@ class Workload(NamedTuple):
     dictionaries: int
     missing: int
     unharvested: frozenset[Side]
+    predicted: int = 0
+    unpredicted: frozenset[Side] = frozenset()
 
 
 class Cost(NamedTuple):
@@ -79,6 +88,11 @@ def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
         for side, model in workload.models.items()
         if side in workload.unharvested
     }
+    for side in workload.unpredicted:
+        model = workload.models[side]
+        forward = READ_FACTOR * model.weights * workload.predicted / rate
+        loading = LOAD_SECONDS + model.weights / LOAD_RATE
+        seconds[COMPARE] = seconds.get(COMPARE, 0.0) + loading + forward
     if workload.missing:
         seconds["train"] = training * workload.missing
     seconds["verify"] = VERIFY_SHARE * training * workload.dictionaries
@@ -98,10 +112,12 @@ def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
 
 
 def total_cost(costs: Iterable[Cost]) -> Cost:
-    """Of measurements one after the other."""
+    """Of measurements of one pair one after the other; its predictions are compared once."""
     costs = [*costs]
     phases = dict.fromkeys(phase for one in costs for phase in one.seconds)
     seconds = {phase: sum(one.seconds.get(phase, 0.0) for one in costs) for phase in phases}
+    if COMPARE in seconds:
+        seconds[COMPARE] = max(one.seconds.get(COMPARE, 0.0) for one in costs)
     return Cost(seconds, sum(one.disk for one in costs), max(one.memory for one in costs))
 
 
@@ -213,4 +229,17 @@ def workload(plan: Plan, models: Mapping[Side, ModelShape], *, tokens: int, pair
         unharvested=frozenset(
             side for side in SIDES if not _complete(plan, "harvest", plan.harvest_keys[side])
         ),
+        predicted=min(
+            METRICS_TOKENS,
+            sum(tokens_of(shared_text(piece)) for piece in plan.sample.pieces if piece.heldout),
+        ),
+        unpredicted=_unpredicted(plan, models),
     )
+
+
+def _unpredicted(plan: Plan, models: Mapping[Side, ModelShape]) -> frozenset[Side]:
+    """The models that are to be read for the output metrics."""
+    causal = all(model.architecture.endswith(CAUSAL_SUFFIXES) for model in models.values())
+    if not (plan.settings.metrics and causal) or _complete(plan, "metrics", plan.metrics_key):
+        return frozenset()
+    return frozenset(side for side in SIDES if not _complete(plan, "states", plan.state_keys[side]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_crossdiff.engine.metrics.stored import NOT_MEASURED, load_or_measure, stored_metrics
 from pytest_crossdiff.engine.plan import Plan, plan
 from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.progress import SilentProgress
@@ -57,7 +58,7 @@ def run(
             progress.note(reference.remark)
     found = _stored(planned)
     if found is not None:
-        return found
+        return found if settings.train == "never" else _extended(found, progress)
     if settings.train == "never":
         raise InsufficientData(
             "the cache has no result for these models, texts and settings",
@@ -74,10 +75,11 @@ def run(
             from pytest_crossdiff.engine.estimate import announce
 
             announce(planned, progress)
+            metrics = load_or_measure(planned, progress)
             result = compute(planned, progress)
             entry.write(RESULT, result.to_json().encode())
             entry.complete({"crosscoders": list(planned.crosscoder_keys)})
-            found = Outcome(result, False, entry.path, planned)
+            found = Outcome(metrics.added_to(result), False, entry.path, planned)
     return found
 
 
@@ -89,15 +91,24 @@ def load_crosscoder(outcome: Outcome) -> TrainedCrosscoder:
     return TrainedCrosscoder.load(outcome.plan.store.entry("crosscoder", key))
 
 
+def _extended(found: Outcome, progress: Progress) -> Outcome:
+    """A stored outcome with its output metrics, measured now where an earlier version did not."""
+    metrics = load_or_measure(found.plan, progress)
+    return found._replace(result=metrics.added_to(found.result))
+
+
 def _stored(planned: Plan) -> Outcome | None:
+    """The stored outcome, with the output metrics where they are stored too."""
     entry = planned.store.entry("result", planned.result_key)
     try:
         if entry.read_manifest() is None:
             return None
-        return Outcome(_read(entry, planned.result_key), True, entry.path, planned)
+        result = _read(entry, planned.result_key)
     except DamagedEntry as damage:
         entry.set_aside(damage.what)
         return None
+    metrics = stored_metrics(planned) or NOT_MEASURED
+    return Outcome(metrics.added_to(result), True, entry.path, planned)
 
 
 def _read(entry: Entry, key: str) -> Result:

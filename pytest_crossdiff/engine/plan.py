@@ -33,12 +33,15 @@ MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
 HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 3, 2, 7
-VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 19, 5, 7, 1
+VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 19, 5, 8, 1
+STATES_VERSION, METRICS_VERSION = 1, 1
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
 there is more than of a block.
 """
 ALIGNMENT_VERSION = 2
 """Of how tokens are paired, where the two models' tokenizers differ; 1 was left out of the keys."""
+METRICS_TOKENS = 16_384
+"""Held-out tokens, of 4 bytes, on which the models' predictions are compared at most."""
 
 
 class Plan(NamedTuple):
@@ -55,6 +58,8 @@ class Plan(NamedTuple):
     control_keys: dict[str, str]
     weights_keys: dict[Side, str]
     result_key: str
+    state_keys: dict[Side, str]
+    metrics_key: str
 
     def piece_groups(self) -> list[int]:
         """For each piece of the sample the number of its group of documents."""
@@ -117,6 +122,18 @@ def plan(
     harvest_keys = {side: harvest_key(side, settings.layer_of(side)) for side in SIDES}
     extra_layers = settings.extra_probe_layers()
     probe_keys = {side: tuple(harvest_key(side, at) for at in extra_layers) for side in SIDES}
+    state_keys = {
+        side: digest(
+            {
+                "version": [STATES_VERSION, METRICS_TOKENS],
+                "model": references[side].digest,
+                "sample": drawn.digest,
+                "dtype": settings.dtype,
+                "chat_template": settings.chat_template,
+            }
+        )
+        for side in SIDES
+    }
     chosen = ("architecture", "maps", "features", "exclusive_share", "k", "steps", "batch_size")
     training = {
         "version": CROSSCODER_VERSION,
@@ -156,6 +173,8 @@ def plan(
                 "explanation": [EXPLANATION_VERSION, settings.effect],
             }
         ),
+        state_keys,
+        digest({"version": METRICS_VERSION, "states": [state_keys[side] for side in SIDES]}),
     )
 
 

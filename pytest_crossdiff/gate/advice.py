@@ -24,6 +24,12 @@ def advice(result: Result, verdict: Verdict) -> Iterator[str]:
     More dictionaries where too few have a difference, more text where enough of them have it and
     their features are not verified.
     """
+    for metric in verdict.metrics:
+        if metric.status == "undecided":
+            yield (
+                f"more held-out text (crossdiff_tokens, more documents): the limit {metric.limit:g}"
+                f" of {metric.name} lies inside its interval"
+            )
     possible = [d for side in verdict.undecided for d in result.of(side.side, "possible")]
     trained = len(result.training.seeds)
     rare = [d for d in possible if not majority(len(d.seeds), trained)]

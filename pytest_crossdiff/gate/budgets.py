@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.gate.metric_budgets import configured_limits
 
 if TYPE_CHECKING:
+    from pytest_crossdiff.gate.metric_budgets import MetricLimit
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
 
@@ -59,12 +61,14 @@ class Budgets:
     """What a verdict holds the result against; a side without limits is not judged.
 
     min_fve: least fraction of variance that the dictionary must explain of each model (held-out).
+    metrics: limits on how far the predictions are apart.
     """
 
     candidate: Limits | None
     baseline: Limits | None
     min_fve: float
     fve_from: str = ""
+    metrics: tuple[MetricLimit, ...] = ()
 
     @classmethod
     def configured(cls, settings: Settings) -> Budgets:
@@ -74,6 +78,7 @@ class Budgets:
             Limits.configured(settings, "baseline"),
             settings.min_fve,
             _origin(settings, "min_fve"),
+            configured_limits(settings, lambda name: _origin(settings, name)),
         )
 
     @classmethod
@@ -85,6 +90,11 @@ class Budgets:
             settings.min_fve,
             _origin(settings, "min_fve"),
         )
+
+    @classmethod
+    def of_output(cls, settings: Settings, metrics: tuple[MetricLimit, ...]) -> Budgets:
+        """Limits for output metrics alone."""
+        return cls(None, None, settings.min_fve, _origin(settings, "min_fve"), metrics)
 
     def limits(self, side: Side) -> Limits | None:
         """The limits of `side`, None when it isn't judged."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate.advice import advice
+from pytest_crossdiff.gate.metric_budgets import MetricCheck
 from pytest_crossdiff.gate.recognition import without_accepted
-from pytest_crossdiff.gate.verdict import compute_verdict
+from pytest_crossdiff.gate.verdict import compute_equivalence, compute_verdict
 from pytest_crossdiff.results.renamed import Renamed
 from pytest_crossdiff.sides import Side
 
@@ -57,7 +58,8 @@ class Check:
 
     test: its id, "" when it was asked for outside of a test.  status: as the gate words it, e.g.
     `"within"`, `"exceeded"`.  passed: the test didn't fail for it.  reason: more about the status,
-    "" where the sides say it all.  advice: what would decide an inconclusive one.
+    "" where the sides say it all.  advice: what would decide an inconclusive one.  metrics: of the
+    output, against their limits.
     """
 
     test: str
@@ -66,6 +68,7 @@ class Check:
     reason: str
     sides: tuple[SideCheck, ...]
     advice: tuple[str, ...] = ()
+    metrics: tuple[MetricCheck, ...] = ()
 
     @classmethod
     def of(
@@ -90,7 +93,13 @@ class Check:
             for side in verdict.sides
         )
         passed = verdict.status == "within" or (lenient and verdict.status == "inconclusive")
-        return cls(test, verdict.status, passed, verdict.reason, sides, tuple(advice))
+        reason, metrics = verdict.reason, verdict.metrics
+        return cls(test, verdict.status, passed, reason, sides, tuple(advice), metrics)
+
+
+def evaluate_equivalence(result: Result, budgets: Budgets) -> Check:
+    """The verdict that the outputs are the same up to the budgets' limits."""
+    return Check.of(compute_equivalence(result, budgets))
 
 
 def evaluate_budgets(

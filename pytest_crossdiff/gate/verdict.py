@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pytest_crossdiff.gate.metric_budgets import check_metric, large_change
 from pytest_crossdiff.gate.recognition import NONE_ACCEPTED, without_accepted
 from pytest_crossdiff.sides import SIDES
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_crossdiff.gate.budgets import Budgets, Limits
+    from pytest_crossdiff.gate.metric_budgets import MetricCheck
     from pytest_crossdiff.gate.recognition import AcceptanceLookup
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.sides import Side
@@ -65,12 +67,15 @@ class SideVerdict:
 @dataclass(frozen=True)
 class Verdict:
     """status: inconclusive when what is possible would be over a limit and what is confirmed isn't;
-    insufficient when the measurement can't carry a verdict, for the `reason` given.
+    insufficient when the measurement can't carry a verdict, for the `reason` given; exceeded for a
+    `reason` when the outputs differ too much for differences to be told apart.
+    metrics: of the output, against their limits.
     """
 
     status: Status
     sides: tuple[SideVerdict, ...]
     reason: str = ""
+    metrics: tuple[MetricCheck, ...] = ()
 
     @property
     def undecided(self) -> tuple[SideVerdict, ...]:
@@ -90,12 +95,41 @@ def compute_verdict(
     )
     doubts = list(_measurement_problems(result, budgets))
     unseen = list(_sensitivity_problems(result, budgets))
+    metrics = tuple(check_metric(result, limit) for limit in budgets.metrics)
+    if doubts and any(metric.status == "exceeded" for metric in metrics):
+        # The outputs were measured without the dictionary; what it found stays out of it.
+        return Verdict("exceeded", (), "differences not judged: " + "; ".join(doubts), metrics)
     # That weak signals are missed makes silence worthless, not what is found all the same.
-    if not doubts and any(side.exceeded for side in sides):
-        return Verdict("exceeded", sides)
-    if doubts or unseen:
-        return Verdict("insufficient", sides, "; ".join([*doubts, *unseen]))
-    return Verdict("inconclusive" if any(side.undecided for side in sides) else "within", sides)
+    if not doubts and _any_exceeded(sides, metrics):
+        return Verdict("exceeded", sides, "", metrics)
+    if unseen and not doubts and (large := large_change(result)):
+        reason = f"the outputs differ too much for single differences to be found: {large}"
+        return Verdict("exceeded", sides, reason, metrics)
+    unmeasured = [
+        f"{m.name} was not measured ({m.origin}): {m.reason}"
+        for m in metrics
+        if m.status == "unmeasured"
+    ]
+    if doubts or unseen or unmeasured:
+        return Verdict("insufficient", sides, "; ".join([*doubts, *unseen, *unmeasured]), metrics)
+    undecided = any(x.undecided for x in sides) or any(m.status == "undecided" for m in metrics)
+    return Verdict("inconclusive" if undecided else "within", sides, "", metrics)
+
+
+def compute_equivalence(result: Result, budgets: Budgets) -> Verdict:
+    """Whether every metric is shown to be inside its limit: exceeded where one is not, be it that
+    too little text leaves it open.
+    """
+    metrics = tuple(check_metric(result, limit) for limit in budgets.metrics)
+    unmeasured = [f"{m.name} was not measured: {m.reason}" for m in metrics if m.value is None]
+    if unmeasured:
+        return Verdict("insufficient", (), "; ".join(unmeasured), metrics)
+    shown = all(metric.status == "within" for metric in metrics)
+    return Verdict("within" if shown else "exceeded", (), "", metrics)
+
+
+def _any_exceeded(sides: tuple[SideVerdict, ...], metrics: tuple[MetricCheck, ...]) -> bool:
+    return any(x.exceeded for x in sides) or any(m.status == "exceeded" for m in metrics)
 
 
 def _side(result: Result, side: Side, limits: Limits) -> SideVerdict:
@@ -128,7 +162,7 @@ def _sensitivity_problems(result: Result, budgets: Budgets) -> Iterator[str]:
         planted = [
             spike.strength for spike in result.controls.planted_signals if spike.side == side
         ]
-        if planted and budgets.limits(side) and result.limit_of_detection(side) is None:
+        if planted and budgets.limits(side) and result.controls.insensitive(side):
             yield (
                 f"not even signals of strength {max(planted):g} planted into the {side} are found"
             )

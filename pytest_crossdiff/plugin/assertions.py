@@ -12,7 +12,7 @@ from pytest_crossdiff.errors import (
     InconclusiveWarning,
     InsufficientData,
 )
-from pytest_crossdiff.gate.check import Check, evaluate_budgets
+from pytest_crossdiff.gate.check import Check, evaluate_budgets, evaluate_equivalence
 from pytest_crossdiff.report import message
 from pytest_crossdiff.text import DEFAULT_DISPLAY, Display
 
@@ -53,6 +53,33 @@ def assert_within(
         warnings.warn(InconclusiveWarning(text), stacklevel=2)
 
 
+def assert_equivalent(
+    report: Report,
+    budgets: Budgets,
+    *,
+    entry: Path | None = None,
+    display: Display = DEFAULT_DISPLAY,
+    on_check: Callable[[Check], None] = lambda _: None,
+) -> None:
+    """Raise `BudgetExceeded` unless every metric of `budgets` is shown to be inside its limit, and
+    `InsufficientData` where one was not measured.
+
+    entry, on_check: as for `assert_within`.
+    """
+    __tracebackhide__ = True
+    check = evaluate_equivalence(report.result, budgets)
+    on_check(check)
+    if check.status == "insufficient":
+        raise InsufficientData(
+            f"no verdict: {check.reason}",
+            source="assert_equivalent",
+            remedy="compare two models that predict the next token with one vocabulary, with "
+            "crossdiff_metrics = true",
+        )
+    if check.status == "exceeded":
+        raise BudgetExceeded(message.not_equivalent(report, check, entry, display))
+
+
 def assert_none_match(
     report: Report,
     pattern: re.Pattern[str],
@@ -73,6 +100,11 @@ def assert_none_match(
     if check.status == "insufficient":
         on_check(replace(check, sides=()))
     _require_evidence(check, budgets)
+    if not found and check.status == "exceeded" and check.reason:
+        raise InsufficientData(
+            f"no verdict on the pattern: {check.reason}",
+            remedy="read the positions with the largest change in the report",
+        )
     if found:
         text = message.matched(report.result, pattern, found, entry, display)
         on_check(Check("", "exceeded", False, text.partition("\n")[0], ()))
@@ -82,9 +114,13 @@ def assert_none_match(
 def _require_evidence(check: Check, budgets: Budgets) -> None:
     __tracebackhide__ = True
     if check.status == "insufficient":
+        unmeasured = [metric for metric in check.metrics if metric.status == "unmeasured"]
         raise InsufficientData(
             f"no verdict: {check.reason}",
-            source=budgets.fve_from,
-            remedy="read more tokens, train a larger dictionary (crossdiff_features) or for longer "
+            source=unmeasured[0].origin if unmeasured else budgets.fve_from,
+            remedy="set crossdiff_metrics = true, or remove the budget where the models have "
+            "no predictions to compare"
+            if unmeasured
+            else "read more tokens, train a larger dictionary (crossdiff_features) or for longer "
             "(crossdiff_steps), or lower crossdiff_min_fve",
         )

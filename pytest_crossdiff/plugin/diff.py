@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate import patterns
 from pytest_crossdiff.gate.budgets import Budgets, Limits
+from pytest_crossdiff.gate.metric_budgets import given_limits
 from pytest_crossdiff.gate.recognition import NONE_ACCEPTED
 from pytest_crossdiff.plugin import assertions
 from pytest_crossdiff.text import DEFAULT_DISPLAY, Display
@@ -109,6 +110,37 @@ class CrossDiff:
             pattern,
             patterns.matching(self.report.counted, pattern, sides),
             Budgets.configured(self.settings),
+            entry=self.entry,
+            display=self.display,
+            on_check=self.on_check,
+        )
+
+    def assert_equivalent(
+        self,
+        *,
+        max_kl: float | None = None,
+        max_kl_p99: float | None = None,
+        min_same_top: float | None = None,
+        max_probability_change: float | None = None,
+        max_perplexity_ratio: float | None = None,
+    ) -> None:
+        """Both models predict the same, up to the given limits, with 95 % confidence.
+
+        Each limit is one of the settings of that name, e.g. `max_kl` in nats a token.  It holds
+        where the whole 95 % interval of the metric is inside: too little text is no evidence, and
+        fails.  Raises `SettingsError` when no limit is given.
+        """
+        __tracebackhide__ = True
+        limits = {
+            "max_kl": max_kl,
+            "max_kl_p99": max_kl_p99,
+            "min_same_top": min_same_top,
+            "max_probability_change": max_probability_change,
+            "max_perplexity_ratio": max_perplexity_ratio,
+        }
+        assertions.assert_equivalent(
+            self.report,
+            Budgets.of_output(self.settings, given_limits(limits, "assert_equivalent")),
             entry=self.entry,
             display=self.display,
             on_check=self.on_check,

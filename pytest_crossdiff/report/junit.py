@@ -27,6 +27,7 @@ def properties(pair: PairSummary) -> Iterator[tuple[str, str]]:
         yield f"{PREFIX}{has.side}_only_strength", number(has.strength)
         limit = "unknown" if has.limit_of_detection is None else number(has.limit_of_detection)
         yield f"{PREFIX}{has.side}_limit_of_detection", limit
+    yield from ((f"{PREFIX}{name}", value) for name, value in pair.output_numbers.items())
     out = sum(accepted.state == "accepted" for accepted in pair.accepted)
     yield f"{PREFIX}accepted", str(out)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_crossdiff.results.detection import DetectionLimit
 from pytest_crossdiff.results.result import layer_name
 from pytest_crossdiff.sides import Side
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 class LayerSide:
     """What one model has at its layer that the other hasn't: confirmed differences, possible ones,
     joint strength (accepted ones don't count); and the variance explained and the limit of
-    detection there, the least strength that would have been found, None where no control tells.
+    detection there, the strength found with 80 % probability, None where no control tells.
 
-    layer, layers: see `ModelFacts`.
+    detection_limits: the same at each density.  layer, layers: see `ModelFacts`.
     """
 
     side: Side
@@ -29,6 +30,7 @@ class LayerSide:
     strength: float
     fve: float
     limit_of_detection: float | None
+    detection_limits: tuple[DetectionLimit, ...] = ()
 
     @property
     def layer_name(self) -> str:
@@ -47,6 +49,7 @@ class LayerSide:
             counted.total_strength(side),
             model.fve,
             counted.limit_of_detection(side),
+            counted.controls.limits(side),
         )
 
 

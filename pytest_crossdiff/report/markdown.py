@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.acceptance import describe_acceptance
-from pytest_crossdiff.report.message import model_distance, out_of_distribution
+from pytest_crossdiff.report.markup import escaped
+from pytest_crossdiff.report.message import (
+    SAID,
+    detection_limits,
+    model_distance,
+    out_of_distribution,
+)
+from pytest_crossdiff.report.output_markdown import output_section
+from pytest_crossdiff.report.output_message import metric_headline
 from pytest_crossdiff.results.wording import marked, tokens
 from pytest_crossdiff.sides import SIDES
-from pytest_crossdiff.text import cut, number, percent, plural, visible
+from pytest_crossdiff.text import number, percent, plural, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,17 +34,11 @@ STATUS = {
     "inconclusive": "❓ Inconclusive",
     "insufficient": "⚠️ No verdict",
 }
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&@:$-])")
 
 
 def markdown(report: Report) -> str:
     """A heading, the verdicts, a table of the strongest differences, how far it can be trusted."""
     return "\n".join(_lines(report)) + "\n"
-
-
-def escaped(text: str, width: int = 200) -> str:
-    """`text` on one line in which nothing is markup, a link or a mention."""
-    return _SPECIAL.sub(r"\\\1", cut(visible(text), width))
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -53,6 +54,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ("", "Measured; no verdict was asked for.")
     for side in reversed(SIDES):
         yield from _side(report, side)
+    yield from output_section(report.result)
     if report.accepted:
         yield from ("", "Accepted before:", "")
         yield from (f"- {a.state}: {escaped(describe_acceptance(a), 400)}" for a in report.accepted)
@@ -72,6 +74,7 @@ def _check(check: Check) -> Iterator[str]:
     if check.reason:
         yield f"- {escaped(check.reason)}"
     yield from (f"- {_against(side)}" for side in check.sides)
+    yield from (f"- {escaped(metric_headline(metric))}" for metric in check.metrics)
     yield from (f"- would decide it: {escaped(what)}" for what in check.advice)
 
 
@@ -97,10 +100,23 @@ def _side(report: Report, side: Side) -> Iterator[str]:
         yield "| id | strength | density | fires on | context |"
         yield "|---|---|---|---|---|"
         yield from (_row(report, d) for d in found[:ROWS])
+        yield from _predicted(report, found[:ROWS])
     if len(found) > ROWS:
         yield from ("", f"… and {len(found) - ROWS} more")
     if possible:
         yield from ("", f"Possible, not confirmed, only in the {side}: {possible}")
+
+
+def _predicted(report: Report, differences: list[Difference]) -> Iterator[str]:
+    """What each difference of predictions predicts, and what the other model predicts instead."""
+    said = [(d, *report.result.predicted_tokens(d)) for d in differences]
+    said = [(d, here, instead) for d, here, instead in said if here or instead]
+    if said:
+        yield from ("", SAID, "")
+    for d, here, instead in said:
+        words = escaped(quoted(here)) or "other words"
+        rest = f" instead of {escaped(quoted(instead))}" if instead else ""
+        yield f"- {escaped(d.id)}: {words}{rest}"
 
 
 def _layers(report: Report) -> Iterator[str]:
@@ -144,6 +160,5 @@ def _trust(report: Report) -> Iterator[str]:
     null = result.controls.null
     yield f"false alarms in the null control: {'not measured' if null is None else null.found}"
     for side in report.sides:
-        limit = side.limit_of_detection
-        known = "not measured" if limit is None else number(limit)
-        yield f"limit of detection in the {side.side}: {known}"
+        limits = detection_limits(result, side.side)
+        yield f"limit of detection (80 % probability) in the {side.side}: {limits}"

@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.acceptance import not_counted
+from pytest_crossdiff.report.output_message import (
+    metric_headline,
+    output_lines,
+    raise_metric_budget,
+)
 from pytest_crossdiff.results.wording import interval, marked, tokens
 from pytest_crossdiff.text import (
     DEFAULT_DISPLAY,
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.results.difference import Context, Difference
     from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.sides import Side
 
 ROWS = 10, 10, 30
 """Differences in a table with -q, without, with -v; with -vv all, as below."""
@@ -55,17 +61,28 @@ def exceeded(
     """
     result = report.counted
     over = [side for side in check.sides if side.exceeded]
-    lines = [headline(side) for side in over]
+    over_metrics = [metric for metric in check.metrics if metric.status == "exceeded"]
+    lines = [f"TOO DIFFERENT: {check.reason}"] if check.reason and not over_metrics else []
+    lines += [metric_headline(metric) for metric in over_metrics]
+    lines += [headline(side) for side in over]
+    lines += [check.reason] if check.reason and over_metrics else []
     lines += [headline(side) + " (within)" for side in check.sides if not side.exceeded]
+    lines += [metric_headline(m) for m in check.metrics if m not in over_metrics]
+    lines = [part for line in lines for part in wrapped(line, display.width, 2)]
     lines += [*_pair(result), *_notes(report, display)]
+    if check.reason or over_metrics:
+        lines += output_lines(result, display)
     for side in over:
         title = f"Only in the {side.side}, strongest first:"
         lines += _section(title, _strongest(result.of(side.side)), result, display)
     known = not_counted(report.accepted)
     lines += (part for line in known for part in wrapped(line, display.width, 2))
     counted = [d for side in over for d in _strongest(result.of(side.side))]
-    todo = [f"read the texts: each {MARKS[0]}token{MARKS[1]} sets it off", *_accept(counted)]
+    todo = [*_accept(counted)]
+    if counted:
+        todo.insert(0, f"read the texts: each {MARKS[0]}token{MARKS[1]} sets it off")
     todo += [f"wanted: {remedy}" for side in over for remedy in _raise_budget(side)]
+    todo += [f"wanted: {raise_metric_budget(metric)}" for metric in over_metrics]
     todo += ["not wanted: mend or retrain the candidate, then run again"]
     return "\n".join([*lines, *_todo("What to do:", todo, display), *_artefact(entry)])
 
@@ -76,7 +93,8 @@ def inconclusive(
     """The message of a verdict that the evidence doesn't decide, as wide as `exceeded`."""
     result = report.counted
     undecided = [side for side in check.sides if side.undecided]
-    lines = [headline(side) + " (undecided)" for side in undecided]
+    lines = [metric_headline(m) for m in check.metrics if m.status == "undecided"]
+    lines += [headline(side) + " (undecided)" for side in undecided]
     lines += [headline(side) + " (within)" for side in check.sides if not side.undecided]
     lines += [*_pair(result), *_notes(report, display)]
     for side in undecided:
@@ -93,16 +111,47 @@ def inconclusive(
     return "\n".join([*lines, *_todo("What would decide it:", todo, display), *_artefact(entry)])
 
 
+def not_equivalent(
+    report: Report, check: Check, entry: Path | None, display: Display = DEFAULT_DISPLAY
+) -> str:
+    """The message that the two outputs are not shown to be the same, as wide as `exceeded`."""
+    result = report.result
+    failed = [metric for metric in check.metrics if metric.status != "within"]
+    lines = [f"NOT EQUIVALENT: {metric_headline(metric)}" for metric in failed]
+    lines += [metric_headline(m) for m in check.metrics if m.status == "within"]
+    lines = [part for line in lines for part in wrapped(line, display.width, 2)]
+    lines += [*_pair(result), *output_lines(result, display)]
+    todo = []
+    if any(metric.status == "exceeded" for metric in failed):
+        todo.append("wanted: raise the limit")
+    if any(metric.status == "undecided" for metric in failed):
+        todo.append("where the limit lies inside the interval: more held-out text decides it")
+    return "\n".join([*lines, *_todo("What to do:", todo, display), *_artefact(entry)])
+
+
 def controls(result: Result) -> str:
-    """`null control found 0; would have found differences of strength 0.001 ...`, "" without."""
+    """`0 found where nothing differs; strength found with 80 % probability ...`, "" without."""
     if not result.controls.planted_signals:
         return ""
     null = result.controls.null
     parts = [] if null is None else [f"{null.found} found where nothing differs"]
-    limits = [result.limit_of_detection(side) for side in ("baseline", "candidate")]
-    seen = ["none" if limit is None else number(limit) for limit in limits]
-    parts.append(f"weakest strength found {seen[0]} in the baseline, {seen[1]} in the candidate")
+    limits = [detection_limits(result, side) for side in ("baseline", "candidate")]
+    parts.append(
+        f"strength found with 80 % probability {limits[0]} in the baseline, {limits[1]} in the "
+        "candidate"
+    )
     return "; ".join(parts)
+
+
+def detection_limits(result: Result, side: Side) -> str:
+    """`0.003 on 0.3 % of the tokens, 0.001 on 1 %`: the limit of detection at each density."""
+    limits = result.controls.limits(side)
+    parts = [
+        f"{'none' if limit.strength is None else number(limit.strength)} on "
+        f"{percent(limit.density)}"
+        for limit in limits
+    ]
+    return ", ".join(parts).replace(" %", " % of the tokens", 1) or "not measured"
 
 
 def model_distance(result: Result) -> str:

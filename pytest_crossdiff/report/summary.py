@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate.check import Check
-from pytest_crossdiff.report import message
+from pytest_crossdiff.report import message, output_message
 from pytest_crossdiff.report.acceptance import Acceptance
 from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
 from pytest_crossdiff.results.result import build
@@ -57,7 +57,9 @@ class PairSummary:
     """A measured pair and the verdicts drawn on it.  models: the baseline, the candidate.
     seconds: of computing it, back then or now.
 
-    layer_group: the same for measurements that differ in nothing but the layers.
+    output: how far the predictions are apart, or why that is unknown.  output_numbers: the same,
+    by name, for machines.  layer_group: the same for measurements that differ in nothing but the
+    layers.
     """
 
     key: str
@@ -72,6 +74,8 @@ class PairSummary:
     model_distance: str
     out_of_distribution: str
     notes: tuple[str, ...]
+    output: str
+    output_numbers: dict[str, str]
     checks: tuple[Check, ...]
     accepted: tuple[Acceptance, ...]
 
@@ -93,6 +97,8 @@ class PairSummary:
             message.model_distance(counted),
             message.out_of_distribution(counted),
             report.notes,
+            output_message.output(counted) or counted.no_output,
+            _output_numbers(counted),
             report.checks,
             report.accepted,
         )
@@ -114,6 +120,28 @@ class PairSummary:
         """The pair with all verdicts as those of `test`."""
         checks = (dataclasses.replace(check, test=test) for check in self.checks)
         return dataclasses.replace(self, checks=tuple(checks))
+
+
+def _output_numbers(result: Result) -> dict[str, str]:
+    output = result.output
+    if output is None:
+        return {}
+    found = {
+        "kl": output.kl,
+        "kl_p99": output.kl_percentiles.get("99"),
+        "same_top": output.same_top,
+        "probability_change_rms": output.probability_change_rms,
+        "perplexity_ratio": output.perplexity_ratio,
+        "baseline_loss": output.baseline_loss,
+        "candidate_loss": output.candidate_loss,
+    }
+    return {
+        f"{name}{end}": f"{value:.6g}"
+        for name, of in found.items()
+        if of is not None
+        for end, value in (("", of.value), ("_low", of.low), ("_high", of.high))
+        if value is not None
+    }
 
 
 def _layer_group(result: Result) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.report.acceptance import describe_acceptance, warnings
 from pytest_crossdiff.report.message import headline
+from pytest_crossdiff.report.output_message import metric_headline
 from pytest_crossdiff.settings import fields, parse
 from pytest_crossdiff.settings.registration import session_sources
 from pytest_crossdiff.text import (
@@ -134,6 +135,8 @@ def block(pair: PairSummary, root: Path, display: Display = DEFAULT_DISPLAY) -> 
 def _measured(pair: PairSummary, root: Path, display: Display) -> Iterator[tuple[str, str]]:
     before, after = pair.models
     yield from _counts(pair)
+    if pair.output:
+        yield "output", pair.output
     if pair.controls:
         yield "controls", pair.controls
     if pair.model_distance:
@@ -160,8 +163,11 @@ def _counts(pair: PairSummary) -> Iterator[tuple[str, str]]:
         for text in dict.fromkeys(own) or [f"{has.side}-only: {unasked}"]:
             name, _, rest = text.partition(": ")
             yield name.lower(), rest
+    for metric in dict.fromkeys(m for check in pair.checks for m in check.metrics):
+        yield "metric", metric_headline(metric)
     for status, reason in dict.fromkeys((c.status, c.reason) for c in pair.checks if c.reason):
-        yield "forbidden" if status == "exceeded" else "no verdict", reason
+        word = "too different" if reason.startswith("the outputs differ") else "forbidden"
+        yield word if status == "exceeded" else "no verdict", reason
 
 
 def _both(before: str, after: str, noun: str) -> str:

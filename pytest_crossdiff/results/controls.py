@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_crossdiff.results.detection import DetectionLimit, detection_limit
 from pytest_crossdiff.results.renamed import Renamed
 from pytest_crossdiff.sides import Side
 
@@ -49,15 +50,30 @@ class Controls:
 
     spikes = Renamed("planted_signals")
 
-    def limit(self, side: Side) -> float | None:
-        """The limit of detection: the least strength at which a spike of `side` was found, as one
-        was at every greater strength; None when none of the strongest was.
+    def limits(self, side: Side) -> tuple[DetectionLimit, ...]:
+        """The limit of detection on `side` at each density that was planted, by what became of the
+        signals (see `detection_limit`), at the strength that each had on the held-out tokens.
         """
-        own = [spike for spike in self.planted_signals if spike.side == side]
-        seen = {spike.strength for spike in own if spike.found}
-        limit = None
-        for strength in sorted({spike.strength for spike in own}, reverse=True):
-            if strength not in seen:
-                break
-            limit = strength
-        return limit
+        own = [signal for signal in self.planted_signals if signal.side == side]
+        by_density: dict[float, list[tuple[float, bool]]] = {}
+        for signal in own:
+            stood = by_density.setdefault(signal.density, [])
+            if signal.realised > 0:
+                stood.append((signal.realised, signal.found))
+        return tuple(
+            DetectionLimit(density, detection_limit(by_density[density]))
+            for density in sorted(by_density)
+        )
+
+    def limit(self, side: Side) -> float | None:
+        """The strength found with 80 % probability at every density, None where it is unknown."""
+        limits = [limit.strength for limit in self.limits(side)]
+        known = [limit for limit in limits if limit is not None]
+        return max(known) if known and len(known) == len(limits) else None
+
+    def insensitive(self, side: Side) -> bool:
+        """Whether fewer than half of the strongest signals of `side` were found."""
+        own = [signal for signal in self.planted_signals if signal.side == side]
+        strongest = max((signal.strength for signal in own), default=0.0)
+        found = [signal.found for signal in own if signal.strength == strongest]
+        return 2 * sum(found) < len(found)

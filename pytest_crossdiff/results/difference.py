@@ -186,7 +186,8 @@ class Difference(HeldoutMeasurement):
     Exclusivity, its interval and the p-value are those of the strongest feature; strength, density
     and peak are of all features of the cluster together: how much of the owner's held-out variance
     stands there, on average over the dictionaries that have it (strength_low and strength_high are
-    the extremes over them), on which tokens, and how strongly at most.
+    the extremes over them), on which share of the tokens it reaches a tenth of its peak, and how
+    strongly it fires at most.
     histogram: how often its activation falls into each twentieth of the range from 0 to `peak`,
     where it fires.  firing: some of the places where it fires, for finding it again in another run.
     latent_scaling: (epsilon, r) of arXiv 2504.02922 where both models have one width.

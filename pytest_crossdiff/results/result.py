@@ -20,6 +20,7 @@ from pytest_crossdiff.results.difference import (
     Difference,
     Feature,
 )
+from pytest_crossdiff.results.output import OutputMetrics
 from pytest_crossdiff.results.renamed import Renamed, is_stored, stored
 from pytest_crossdiff.results.tokenizers import TokenComparison
 from pytest_crossdiff.settings.kinds import OUTPUT
@@ -130,7 +131,12 @@ class Training:
 
 @dataclass(frozen=True)
 class Result:
-    """Everything a verdict, a message or a report is drawn from."""
+    """Everything a verdict, a message or a report is drawn from.
+
+    output: how far the models' predictions are apart, kept beside the stored result under a key of
+    its own; None where that was not measured, for the reason `no_output`, "" where it was not asked
+    for.
+    """
 
     schema: int
     key: str
@@ -147,13 +153,15 @@ class Result:
     versions: dict[str, str]
     seconds: dict[str, float]
     tokenizers: TokenComparison | None = None
+    output: OutputMetrics | None = None
+    no_output: str = ""
 
     def of(self, side: Side, certainty: Certainty = "confirmed") -> tuple[Difference, ...]:
         """The confirmed (or the possible) differences that only `side` has, strongest first."""
         return tuple(d for d in self.differences if d.side == side and d.certainty == certainty)
 
     def limit_of_detection(self, side: Side) -> float | None:
-        """The least strength that would have been found on `side`; None when unknown."""
+        """The strength found with 80 % probability at every density; None when unknown."""
         return self.controls.limit(side)
 
     def total_strength(self, side: Side) -> float:

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.text import MARKS, columns, cut, harmless, quoted, tail, visible
+from pytest_crossdiff.text import (
+    MARKS,
+    columns,
+    cut,
+    harmless,
+    number,
+    percent,
+    plural,
+    quoted,
+    tail,
+    visible,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_crossdiff.results.difference import Context, Difference, Feature
+    from pytest_crossdiff.results.output import Estimate, OutputMetrics
 
 TOKENS, WORDS = 5, 5
 """Of each in the description of a difference."""
@@ -46,3 +60,26 @@ def interval(of: Difference | Feature) -> str:
     if of.kind == "rewritten":
         return of.kind
     return f"{of.exclusivity:.2f} [{of.exclusivity_low:.2f}, {of.exclusivity_high:.2f}]"
+
+
+def estimate(of: Estimate, show: Callable[[float], str] = number) -> str:
+    """`0.0123 [0.0101, 0.015]`: a number with its 95 % interval, where there is one."""
+    if of.low is None or of.high is None:
+        return show(of.value)
+    return f"{show(of.value)} [{show(of.low)}, {show(of.high)}]"
+
+
+def describe_output(output: OutputMetrics) -> str:
+    """How far the predictions are apart, in one line, on how much text."""
+    if output.kl is not None and output.same_top is not None:
+        high = output.kl_percentiles["99"].value
+        parts = [
+            f"KL {estimate(output.kl)} nats a token, 99th percentile {number(high)}",
+            f"same top token {estimate(output.same_top, percent)}",
+        ]
+    else:
+        rms = estimate(output.log_probability_change_rms)
+        parts = [f"log-probability of a span changes by {rms} nats (RMS; different tokenizers)"]
+    parts.append(f"perplexity ratio {estimate(output.perplexity_ratio)}")
+    texts = plural(output.documents, "document")
+    return f"{', '.join(parts)}; {plural(output.positions, output.unit)} of {texts}"

@@ -213,6 +213,11 @@ class TestEstimate:
         )
         assert trained.seconds == {"verify": once.seconds["verify"]}
         assert trained.disk == 0
+        both = workload._replace(predicted=16_000, unpredicted=frozenset(SIDES))
+        with_metrics = estimate.cost(both, 4e10, itemsize=4)
+        assert set(with_metrics.seconds) - set(once.seconds) == {"compare predictions"}
+        layers = estimate.total_cost([with_metrics, with_metrics])
+        assert layers.seconds["compare predictions"] == with_metrics.seconds["compare predictions"]
 
     def test_nothing_is_said_where_it_can_t_be_told(self):
         class Broken:

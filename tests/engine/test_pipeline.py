@@ -128,7 +128,8 @@ def test_the_default_dictionary_finds_what_was_lost_and_says_how_weak_a_signal_i
     assert {t.token for t in found.of("baseline")[0].tokens} & set(planted.MERGED)
     assert found.controls.null is not None
     assert found.controls.null.found == 0
-    assert found.limit_of_detection("baseline") in {0.0003, 0.001, 0.003, 0.01}
+    assert [limit.density for limit in found.controls.limits("baseline")] == [0.003, 0.01]
+    assert not found.controls.insensitive("baseline")
 
 
 def test_the_default_dictionary_finds_nothing_in_the_same_model_twice_or_a_noisy_copy(
@@ -138,7 +139,7 @@ def test_the_default_dictionary_finds_nothing_in_the_same_model_twice_or_a_noisy
         settings = planted.quick(models["plain"], models[other], cache, **DEFAULTS)
         found = pipeline.run(settings).result
         assert found.differences == ()
-        assert found.limit_of_detection("candidate") is not None
+        assert not found.controls.insensitive("candidate")
 
 
 def test_dictionaries_that_are_there_are_used_when_more_are_asked_for(
@@ -258,7 +259,8 @@ def test_the_verdict_repeats_to_the_bit(lost: Outcome, tmp_path: Path) -> None:
     again = pipeline.run(lost.plan.settings.with_values(cache_dir=str(tmp_path)))
     before, after = digests(lost.plan.store.root), digests(tmp_path)
     assert after == {key: before[key] for key in after}
-    assert len(after) == 5  # of each model a harvest and a sample of weights, and a crosscoder
+    # of each model a harvest, a sample of weights and final states; a crosscoder, and metrics
+    assert len(after) == 8
     assert replace(again.result, seconds={}) == replace(lost.result, seconds={})
 
 

@@ -20,6 +20,12 @@ from pytest_crossdiff.results.difference import (
     Span,
     TokenCount,
 )
+from pytest_crossdiff.results.output import (
+    ChangedPosition,
+    Estimate,
+    OutputMetrics,
+    SliceMetrics,
+)
 from pytest_crossdiff.results.result import SCHEMA, CorpusFacts, ModelFacts, Result, Training
 
 if TYPE_CHECKING:
@@ -147,6 +153,8 @@ def make_result(
     corpus: str = "builtin:pydoc",
     controls: Controls | None = None,
     features: tuple[Feature, ...] = (),
+    output: OutputMetrics | None = None,
+    no_output: str = "",
 ) -> Result:
     """A result with these differences; joint strengths are their sums unless given."""
 
@@ -174,6 +182,44 @@ def make_result(
         settings={},
         versions={},
         seconds={"harvest": 30.0, "train": 40.0},
+        output=output,
+        no_output=no_output,
+    )
+
+
+def make_output(
+    kl: tuple[float, float | None, float | None] = (0.012, 0.01, 0.015),
+    same_top: tuple[float, float | None, float | None] = (0.94, 0.92, 0.96),
+    *,
+    perplexity_ratio: tuple[float, float | None, float | None] = (1.01, 0.99, 1.03),
+) -> OutputMetrics:
+    """Metrics of two models with one vocabulary, on 1,300 tokens of 30 documents."""
+    tail, change = Estimate(0.125, 0.07, 0.18), Estimate(-0.001, -0.002, 0.0)
+    ratio = Estimate(*perplexity_ratio)
+    slices = (
+        SliceMetrics("chat", 20, 900, Estimate(0.02, 0.01, 0.03), Estimate(0.9, 0.88, 0.92), ratio),
+        SliceMetrics("code", 10, 400, Estimate(0.001, 0.0, 0.002), Estimate(1.0, 1.0, 1.0), ratio),
+    )
+    largest = ChangedPosition(
+        "document 7", "chat", "Can you tell me which", " medicine", 3.2, " of", 0.61, "I", 0.72
+    )
+    return OutputMetrics(
+        unit="token",
+        documents=30,
+        positions=1300,
+        kl=Estimate(*kl),
+        kl_percentiles={"50": Estimate(0.005, 0.004, 0.006), "99": tail},
+        same_top=Estimate(*same_top),
+        probability_change=change,
+        probability_change_rms=Estimate(0.02, 0.017, 0.026),
+        probability_change_percentiles={"1": Estimate(-0.05, -0.07, -0.04)},
+        log_probability_change=change,
+        log_probability_change_rms=Estimate(0.15, 0.14, 0.17),
+        perplexity_ratio=ratio,
+        baseline_loss=Estimate(4.09, 3.95, 4.26),
+        candidate_loss=Estimate(4.1, 3.95, 4.27),
+        slices=slices,
+        largest=(largest,),
     )
 
 

@@ -33,6 +33,19 @@ CONTEXT_CHARACTERS = 100
 TOP, MAX_SAME_TOKEN, BANDS, TOKENS, FIRING = 5, 2, ((75, 50), (50, 25), (25, 0)), 8, 256
 
 
+CLEAR = 0.1
+"""Share of its largest activation below which a difference is not said to fire: a dictionary's
+features are faintly active on many tokens that have nothing to do with what they stand for.
+"""
+
+
+def clear_firing(activation_n: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The activations, 0 where they are below a tenth of the largest."""
+    least = CLEAR * activation_n.max(initial=0.0)
+    clear_n: NDArray[np.float32] = np.where(activation_n >= least, activation_n, 0)
+    return clear_n.astype(activation_n.dtype)
+
+
 @dataclass(frozen=True)
 class HeldoutTokens:
     """The text behind the held-out pairs, as one model's tokenizer divides it."""
@@ -129,9 +142,10 @@ def contexts(
     what a feature does at its top often isn't what it does on the whole.
 
     Of the strongest no more than `ALIKE` show one token, where there are others at least half as
-    strong as the very strongest.  other: what the other model makes of given places.
+    strong as the very strongest.  Places below a tenth of the largest activation are no firing.
+    other: what the other model makes of given places.
     """
-    fires = np.flatnonzero(activation_n > 0)
+    fires = np.flatnonzero(clear_firing(activation_n) > 0)
     order = fires[np.argsort(-activation_n[fires], kind="stable")]
     texts: set[str] = set()
     strong = order[activation_n[order] >= activation_n.max(initial=0.0) / 2]
@@ -197,8 +211,9 @@ def token_counts(
     heldout_tokens: HeldoutTokens, activation_n: NDArray[np.float32]
 ) -> tuple[TokenCount, ...]:
     """The token texts that it fires on most, by summed activation times the share of their
-    occurrences on which it fires.
+    occurrences on which it fires, at a tenth of its largest activation at least.
     """
+    activation_n = clear_firing(activation_n)
     weight: defaultdict[str, float] = defaultdict(float)
     fired: Counter[str] = Counter()
     for i in np.flatnonzero(activation_n > 0).tolist():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pytest_crossdiff.engine.explanation.contexts import clear_firing
 from pytest_crossdiff.results.difference import Description
 
 if TYPE_CHECKING:
@@ -54,13 +55,14 @@ def describe(
     slice_n = np.array(
         [slices[heldout_tokens.pieces[i].document] for i in heldout_tokens.piece_n.tolist()]
     )
+    clear = [clear_firing(activation_n) for activation_n in activations]
     return [
         Description(
             words=texts.distinctive_words(activation_n),
             positions=_positions(heldout_tokens, activation_n > 0),
             slices=_slices(slice_n, activation_n > 0),
         )
-        for activation_n in activations
+        for activation_n in clear
     ]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from pytest_crossdiff.engine.explanation.contexts import (
     HeldoutTokens,
+    clear_firing,
     contexts,
     firing,
     token_counts,
@@ -73,7 +74,7 @@ def _difference(
     held, part = verified[clearest].held, group.of(clearest)
     unit_p = _units(held, part, side)
     activation_n = (held.f_np[:, part] * unit_p).sum(1)
-    fires_n = activation_n > 0
+    fires_n = clear_firing(activation_n) > 0
     features: list[Feature] = [verified[m.dictionary].features[m.position] for m in group.members]
     seeds = tuple(sorted({f.seed for f in features}))
     exclusive = {f.seed for f in features if f.kind == "exclusive"}
@@ -113,7 +114,7 @@ def _difference(
             heldout_tokens, activation_n, lambda rows: held.other(part, rows) @ unit_p
         ),
         histogram=tuple(
-            np.histogram(activation_n[fires_n], BINS, (0.0, max(peak, 1e-9)))[0].tolist()
+            np.histogram(activation_n[activation_n > 0], BINS, (0.0, max(peak, 1e-9)))[0].tolist()
         ),
         firing=firing(heldout_tokens, _mean_activation(group, verified, side)),
         description=Description(),

@@ -179,6 +179,11 @@ def renaming(words: Sequence[str], names: Sequence[str]) -> Tensor:
     return renaming_dd.float()
 
 
+def output_words(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """The text of each output of a model that predicts tokens, in the order of its logits."""
+    return _words(model, tokenizer, "causal")
+
+
 def _words(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, head: Head
 ) -> tuple[str, ...]:

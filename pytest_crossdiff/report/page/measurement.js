@@ -4,7 +4,11 @@ function controls() {
   const { planted_signals: signals, null: empty } = RESULT.controls;
   const limits = Object.fromEntries(REPORT.sides.map((x) => [x.side, x.limit_of_detection]));
   const floor = empty ? `${plural(empty.found, "difference")} found where there is none (the baseline against itself, seen through a random map; ${whole(empty.features)} features, ${whole(empty.steps)} steps)` : NOT_MEASURED();
-  const limit = (side) => (typeof limits[side] === "number" ? `strength ${number(limits[side])}: signals planted at that strength, and at each greater one, were found` : signals.some((x) => x.side === side) ? "even the strongest planted signals were not found" : NOT_MEASURED());
+  const limit = (side) => {
+    const at = REPORT.sides.find((x) => x.side === side).detection_limits || [];
+    if (!at.length) return typeof limits[side] === "number" ? `strength ${number(limits[side])}` : NOT_MEASURED();
+    return at.map((x, i) => `${i ? "; " : ""}${x.strength === null ? "not even the strongest planted signals are found with 80 % probability" : `strength ${number(x.strength)} is found with 80 % probability`} on ${percent(x.density)} of the tokens`);
+  };
   const rows = [...signals].sort((a, b) => a.side.localeCompare(b.side) || b.strength - a.strength || b.density - a.density).map((x) =>
     [`${MARK[x.side]} ${x.side}`, number(x.strength), percent(x.density), number(x.realised), h("span", { class: x.measured ? "yes" : "no" }, x.measured ? "✓ found" : "✗ missed"), x.measured ? number(x.measured) : "–"]);
   return section("How sure we are",

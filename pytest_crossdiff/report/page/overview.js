@@ -82,4 +82,4 @@ function layers() {
 
 const overview = () => h("div", {}, banner(),
   section("What differs", DIFFERENCES.length + FEATURES.length ? [drawMap(), browser()] : h("p", {}, "No feature of either model came into question as a difference.")),
-  acceptances(), layers(), controls(), models(), measurement());
+  output(), acceptances(), layers(), controls(), models(), measurement());

@@ -14,7 +14,6 @@ from pytest_crossdiff.engine.controls.planted_signals import (
     plant_signals,
 )
 from pytest_crossdiff.engine.regression.ridge import Moments, fit
-from pytest_crossdiff.results.controls import Controls, PlantedSignal
 from pytest_crossdiff.sides import SIDES
 
 
@@ -71,21 +70,6 @@ def test_a_feature_stands_for_the_signal_that_it_follows_and_else_for_none() -> 
     features = np.stack([planted[:, 2] + 0.1 * other, other, half], axis=1).astype(np.float32)
     assert match_signals(planted.astype(np.float32), features).tolist() == [2, -1, 1]
     assert match_signals(planted.astype(np.float32), features[:, :0]).tolist() == []
-
-
-def test_the_limit_of_detection_is_the_last_rung_before_the_first_that_was_missed() -> None:
-    def controls(*seen: tuple[float, bool]) -> Controls:
-        planted_signals = (
-            PlantedSignal("candidate", s, 0.01, s, s if found else 0.0) for s, found in seen
-        )
-        return Controls(tuple(planted_signals))
-
-    assert controls((0.01, True), (0.003, True), (0.001, False)).limit("candidate") == 0.003
-    assert controls((0.01, True), (0.003, False), (0.001, True)).limit("candidate") == 0.01
-    assert controls((0.01, False), (0.003, True)).limit("candidate") is None
-    assert controls((0.01, True)).limit("baseline") is None
-    both = controls((0.01, True), (0.003, False), (0.003, True))  # on few tokens, and on more
-    assert both.limit("candidate") == 0.003
 
 
 def test_the_null_pair_is_the_baseline_seen_through_a_map() -> None:

@@ -11,6 +11,7 @@ from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.explanation.contexts import (
     FIRING,
     HeldoutTokens,
+    clear_firing,
     contexts,
     firing,
     token_counts,
@@ -77,6 +78,19 @@ def test_a_word_on_which_it_always_fires_stands_before_a_frequent_one() -> None:
     activation = np.array([1, 1, 1, 0, 1, 0, 0, 1, 0, 0], dtype=np.float32)
     counts = token_counts(p, activation)
     assert [(c.token, c.fired, c.occurs) for c in counts] == [("pod", 2, 2), ("the", 3, 8)]
+
+
+def test_places_below_a_tenth_of_the_peak_are_no_firing() -> None:
+    """A feature on one word in four hundred was shown with seven times its density."""
+    p = heldout_tokens([f"Congress met the army in order {i}" for i in range(10)])
+    names = [p.token(i) for i in range(len(p.piece_n))]
+    activation = np.array([5.0 if n == "Congress" else 0.4 for n in names], dtype=np.float32)
+    assert [(c.token, c.fired, c.occurs) for c in token_counts(p, activation)] == [
+        ("Congress", 10, 10)
+    ]
+    assert {c.token for c in contexts(p, activation, activation.__getitem__)} == {"Congress"}
+    assert (clear_firing(activation) > 0).mean() == 1 / 7
+    assert (clear_firing(activation * (activation < 1)) > 0).mean() == 6 / 7  # of its own peak
 
 
 def test_a_conversation_is_shown_as_its_contents() -> None:

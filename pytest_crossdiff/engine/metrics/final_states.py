@@ -1,0 +1,199 @@
+"""What a model's head reads where it predicts the tokens of the held-out texts, kept with the head.
+
+Axes: n predicted tokens, d model width, v outputs, b texts of a batch, p positions.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
+from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.metrics.heads import Head, UncomparableError, head_inputs, read_head
+from pytest_crossdiff.engine.models.predictions import output_words
+from pytest_crossdiff.errors import ActivationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from pytest_crossdiff.engine.activations.rendering import Encoded
+    from pytest_crossdiff.engine.corpus.sampling import Piece
+    from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.store.cache import Entry
+
+STATES, HEAD, WORDS = "states.safetensors", "head.safetensors", "words.json"
+BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
+CHECKED_TOKENS = 64
+"""Tokens on which a stored head is compared with the whole model."""
+
+
+class FinalStates(NamedTuple):
+    """One model on the held-out texts: a row for each token that it predicts.
+
+    states_nd: what its head reads at the position before.  ids_n: the predicted token.  piece_n,
+    starts_n, ends_n: the piece it lies in, and its characters there.  words: the text of each
+    output.
+    """
+
+    states_nd: Tensor
+    ids_n: NDArray[np.int32]
+    piece_n: NDArray[np.int32]
+    starts_n: NDArray[np.int32]
+    ends_n: NDArray[np.int32]
+    head: Head
+    words: Sequence[str]
+
+    @classmethod
+    def load(cls, entry: Entry) -> FinalStates:
+        """Read what `read_final_states` kept."""
+        manifest = entry.read_manifest()
+        assert manifest is not None, "states are opened when they are complete"
+        columns = load_file(entry.verified_path(STATES))
+        head = load_file(entry.verified_path(HEAD))
+        return cls(
+            states_nd=columns["states"],
+            ids_n=columns["ids"].numpy(),
+            piece_n=columns["piece"].numpy(),
+            starts_n=columns["starts"].numpy(),
+            ends_n=columns["ends"].numpy(),
+            head=Head(
+                head["weight"], head.get("bias"), manifest.meta["scale"], manifest.meta["softcap"]
+            ),
+            words=json.loads(entry.read_bytes(WORDS)),
+        )
+
+
+class _Job(NamedTuple):
+    """A piece by its index, tokenised."""
+
+    piece: int
+    encoded: Encoded
+
+
+def read_final_states(
+    model: LoadedModel,
+    pieces: Mapping[int, Piece],
+    entry: Entry,
+    *,
+    chat_template: str,
+    label: str,
+    progress: Progress,
+) -> None:
+    """Fill `entry` with the final states of a causal `model` on `pieces`, given by their index.
+
+    Raises `UncomparableError` where the model has no causal head, or one that can't be rebuilt, and
+    `ActivationError` on NaN or infinite states.
+    """
+    if model.head != "causal":
+        raise UncomparableError(f"the {label}, {model.architecture}, predicts no next token")
+    began = time.perf_counter()
+    limit = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
+    jobs = [
+        _Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
+        for i, piece in pieces.items()
+    ]
+    jobs = [job for job in jobs if len(predicted_tokens(job.encoded))]
+    if not jobs:
+        raise ActivationError(f"the held-out texts hold no token for the {label} to predict")
+    jobs.sort(key=lambda job: (len(job.encoded.input_ids), job.piece))
+    head = _checked_head(model, jobs[len(jobs) // 2])
+    total = sum(len(job.encoded.input_ids) for job in jobs)
+    states: dict[int, Tensor] = {}
+    with progress.phase(f"read predictions of {label}", total, "token") as bar:
+        for batch in _batches(jobs, BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])):
+            states |= _run(model, batch, label)
+            bar.advance(sum(len(job.encoded.input_ids) for job in batch))
+    _keep(entry, head, sorted(jobs), states, output_words(model.model, model.tokenizer))
+    entry.complete(
+        {
+            "model": model.reference.reference,
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "scale": head.scale,
+            "softcap": head.softcap,
+            "seconds": time.perf_counter() - began,
+        }
+    )
+
+
+def predicted_tokens(encoded: Encoded) -> NDArray[np.int64]:
+    """The positions of the tokens whose prediction is compared: tokens of the text that anything,
+    be it of a template, precedes.
+    """
+    return np.flatnonzero(encoded.content[1:]) + 1
+
+
+def _keep(
+    entry: Entry,
+    head: Head,
+    jobs: Sequence[_Job],
+    states: Mapping[int, Tensor],
+    words: Sequence[str],
+) -> None:
+    at = [(job, predicted_tokens(job.encoded)) for job in jobs]
+
+    def column(name: str) -> Tensor:
+        values = [np.asarray(getattr(job.encoded, name))[rows] for job, rows in at]
+        return torch.from_numpy(np.concatenate(values).astype(np.int32))
+
+    columns = {
+        "states": torch.cat([states[job.piece] for job in jobs]),
+        "ids": column("input_ids"),
+        "starts": column("starts"),
+        "ends": column("ends"),
+        "piece": torch.from_numpy(
+            np.repeat([job.piece for job, _ in at], [len(rows) for _, rows in at]).astype(np.int32)
+        ),
+    }
+    kept = {"weight": head.weight_vd} | ({} if head.bias_v is None else {"bias": head.bias_v})
+    with entry.writing(STATES) as path:
+        save_file(columns, path)
+    with entry.writing(HEAD) as path:
+        save_file({name: tensor.cpu().contiguous() for name, tensor in kept.items()}, path)
+    entry.write(WORDS, json.dumps(words).encode())
+
+
+def _checked_head(model: LoadedModel, job: _Job) -> Head:
+    ids = np.asarray(job.encoded.input_ids[:CHECKED_TOKENS], dtype=np.int64)
+    ids_bp = torch.from_numpy(ids)[None].to(model.device)
+    return read_head(model.model, {"input_ids": ids_bp, "attention_mask": torch.ones_like(ids_bp)})
+
+
+def _batches(jobs: Sequence[_Job], budget: int) -> Iterator[list[_Job]]:
+    """Runs of jobs, shortest first, that padded to the longest stay within `budget` tokens."""
+    batch: list[_Job] = []
+    for job in jobs:
+        if batch and len(job.encoded.input_ids) * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(job)
+    yield batch
+
+
+def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, Tensor]:
+    """The states of each piece in `batch` at the positions before its predicted tokens."""
+    ids_bp = torch.zeros(len(batch), len(batch[-1].encoded.input_ids), dtype=torch.long)
+    mask_bp = torch.zeros_like(ids_bp)
+    for row, job in enumerate(batch):
+        ids = np.asarray(job.encoded.input_ids, dtype=np.int64)
+        ids_bp[row, : len(ids)] = torch.from_numpy(ids)
+        mask_bp[row, : len(ids)] = 1
+    inputs = {"input_ids": ids_bp, "attention_mask": mask_bp}
+    read_bpd = head_inputs(model.model, {k: x.to(model.device) for k, x in inputs.items()}).cpu()
+    found = {
+        job.piece: read_bpd[row, torch.from_numpy(predicted_tokens(job.encoded) - 1)]
+        for row, job in enumerate(batch)
+    }
+    for piece, states_nd in found.items():
+        if not torch.isfinite(states_nd).all():
+            raise ActivationError(f"what the {label}'s head reads is NaN or infinite, text {piece}")
+    return found

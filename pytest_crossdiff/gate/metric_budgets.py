@@ -1,0 +1,169 @@
+"""Budgets on output metrics: how far the candidate's predictions may be from the baseline's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pytest_crossdiff.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_crossdiff.results.output import Estimate, OutputMetrics
+    from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.settings import Settings
+
+MetricStatus = Literal["within", "exceeded", "undecided", "unmeasured"]
+
+LARGE_KL = 0.1
+"""Mean KL divergence, in nats a token, above which two models' outputs differ so much that the
+difference is a result by itself, though signals planted between them are not found.  It is what
+the coarsest public quantisations of SmolLM2-135M reach (Q5_0: 0.09, Q5_1: 0.17), whose most likely
+token changes at a fifth of all positions; an 8-bit copy has 0.0014.
+"""
+LARGE_SPAN_CHANGE = 0.45
+"""The same between different tokenizers, for the root mean square change of a span's log p in nats:
+a small change has KL = (change of log p)² / 2 on average, and √(2 · 0.1) = 0.45.
+"""
+
+
+class _Metric(NamedTuple):
+    """name: in words.  of: where it stands.  at_least: a limit from below.  highest: of a limit."""
+
+    name: str
+    of: Callable[[OutputMetrics], Estimate | None]
+    at_least: bool = False
+    highest: float = float("inf")
+
+
+METRICS: Mapping[str, _Metric] = {
+    "max_kl": _Metric("KL divergence (nats a token)", lambda o: o.kl),
+    "max_kl_p99": _Metric(
+        "KL divergence, 99th percentile (nats)", lambda o: o.kl_percentiles.get("99")
+    ),
+    "min_same_top": _Metric("same top token", lambda o: o.same_top, at_least=True, highest=1.0),
+    "max_probability_change": _Metric(
+        "change of the actual token's probability (RMS)",
+        lambda o: o.probability_change_rms,
+        highest=1.0,
+    ),
+    "max_perplexity_ratio": _Metric("perplexity ratio", lambda o: o.perplexity_ratio),
+}
+"""By the setting that limits each."""
+
+
+@dataclass(frozen=True)
+class MetricLimit:
+    """The limit of one metric.  setting: its name in `METRICS`.  origin: where it was set."""
+
+    setting: str
+    limit: float
+    origin: str
+
+
+@dataclass(frozen=True)
+class MetricCheck:
+    """A metric against its limit.
+
+    setting: the one that limits it.  name: in words.  value, low, high: measured, with the 95 %
+    interval, None where there is none.  at_least: whether the limit is one from below.
+    status: exceeded when the whole interval is beyond the limit, within when all of it is inside,
+    undecided when the limit lies in it, unmeasured for the `reason` given.
+    """
+
+    setting: str
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    limit: float
+    origin: str
+    at_least: bool
+    status: MetricStatus
+    reason: str = ""
+
+
+def configured_limits(settings: Settings, origin: Callable[[str], str]) -> tuple[MetricLimit, ...]:
+    """The limits that the settings name."""
+    given = ((name, getattr(settings, name)) for name in METRICS)
+    return tuple(
+        MetricLimit(name, limit, origin(name)) for name, limit in given if limit is not None
+    )
+
+
+def given_limits(limits: Mapping[str, float | None], caller: str) -> tuple[MetricLimit, ...]:
+    """Limits written in a test.  Raises `SettingsError` for none, and for what can't be a limit."""
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    if not given:
+        raise SettingsError(
+            f"{caller} was given no limit", remedy=f"give at least one of {', '.join(limits)}"
+        )
+    for name, limit in given.items():
+        highest = METRICS[name].highest
+        valid = isinstance(limit, (int, float)) and not isinstance(limit, bool)
+        if not valid or not 0 <= limit <= highest:
+            wanted = "a number from 0 to 1" if highest == 1.0 else "a number, at least 0"
+            raise SettingsError(
+                f"{name} = {limit!r} is not valid", source=caller, remedy=f"give {wanted}"
+            )
+    return tuple(MetricLimit(name, limit, f"{name} of {caller}") for name, limit in given.items())
+
+
+def check_metric(result: Result, limit: MetricLimit) -> MetricCheck:
+    """Hold the metric that `limit` is about against it."""
+    metric = METRICS[limit.setting]
+    found = None if result.output is None else metric.of(result.output)
+    if found is None:
+        reason = result.no_output or "crossdiff_metrics = false, or measured by an earlier version"
+        if result.output is not None:
+            reason = "the models have different tokenizers"
+        estimate: tuple[float | None, float | None, float | None] = (None, None, None)
+        status: MetricStatus = "unmeasured"
+    else:
+        reason, estimate = "", (found.value, found.low, found.high)
+        status = _status(found, limit.limit, at_least=metric.at_least)
+    return MetricCheck(
+        limit.setting,
+        metric.name,
+        *estimate,
+        limit.limit,
+        limit.origin,
+        metric.at_least,
+        status,
+        reason,
+    )
+
+
+def large_change(result: Result) -> str:
+    """Why the outputs differ much by themselves, in words; "" where they don't, or none is known.
+
+    The lower end of the 95 % interval has to be above `LARGE_KL`, or `LARGE_SPAN_CHANGE`.
+    """
+    output = result.output
+    if output is None:
+        return ""
+    if output.kl is not None:
+        what, found, least = "KL divergence", output.kl, LARGE_KL
+        unit = "nats a token"
+    else:
+        what, found, least = (
+            "RMS change of log p",
+            output.log_probability_change_rms,
+            (LARGE_SPAN_CHANGE),
+        )
+        unit = "nats a span"
+    if found.low is None or not found.low > least:
+        return ""
+    return f"{what} {found.value:.3g} {unit}, at least {found.low:.3g}, where {least:g} is large"
+
+
+def _status(found: Estimate, limit: float, *, at_least: bool) -> MetricStatus:
+    if found.low is None or found.high is None:
+        return "undecided"
+    worst, best = (found.low, found.high) if at_least else (-found.high, -found.low)
+    bound = limit if at_least else -limit
+    # Written so that what is not a number is never within.
+    if worst >= bound:
+        return "within"
+    return "exceeded" if best < bound else "undecided"

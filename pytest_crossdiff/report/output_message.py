@@ -1,0 +1,65 @@
+"""What a message says of the output: metrics against their limits, slices, positions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.results.wording import describe_output
+from pytest_crossdiff.text import Display, against, cut, number, quoted, visible, wrapped
+
+if TYPE_CHECKING:
+    from pytest_crossdiff.gate.metric_budgets import MetricCheck
+    from pytest_crossdiff.results.result import Result
+
+POSITIONS = 0, 3, 10
+"""Positions that are shown with -q, without, with -v."""
+
+
+def metric_headline(metric: MetricCheck) -> str:
+    """`SAME TOP TOKEN: 0.93 [0.91, 0.95], at least 0.97 allowed (over budget)`."""
+    name = metric.name[0].upper() + metric.name[1:]
+    limit = f"{'at least' if metric.at_least else 'at most'} {metric.limit:g}"
+    if metric.value is None:
+        return f"{name}: not measured, {limit} allowed"
+    value, _ = against(metric.value, metric.limit)
+    inside = metric.low is not None and metric.high is not None
+    spread = f" [{number(metric.low or 0.0)}, {number(metric.high or 0.0)}]" if inside else ""
+    states = {"exceeded": "over budget", "within": "within"}
+    state = states.get(metric.status, "undecided: the limit lies inside the 95 % interval")
+    if metric.status == "undecided" and not inside:
+        state = "undecided: too few documents for an interval"
+    return f"{name}: {value}{spread}, {limit} allowed ({state})"
+
+
+def output(result: Result) -> str:
+    """How far the predictions are apart, in one line, "" where that was not measured."""
+    return "" if result.output is None else describe_output(result.output)
+
+
+def raise_metric_budget(metric: MetricCheck) -> str:
+    """`raise max_kl above 0.02 (now 0.01, pytest.ini: crossdiff_max_kl)`."""
+    value, limit = against(metric.value or 0.0, metric.limit)
+    change = f"lower {metric.setting} below" if metric.at_least else f"raise {metric.setting} above"
+    return f"{change} {value} (now {limit}, {metric.origin})"
+
+
+def output_lines(result: Result, display: Display) -> list[str]:
+    """The metrics, the slices that change most, and the positions that do."""
+    if result.output is None:
+        return []
+    lines = ["", *wrapped(f"Output: {describe_output(result.output)}", display.width, 2)]
+    slices = [s for s in result.output.slices if s.kl is not None]
+    if len(slices) > 1:
+        slices.sort(key=lambda s: -(s.kl.value if s.kl else 0.0))
+        parts = [f"{visible(s.name)} {number(s.kl.value)}" for s in slices[:5] if s.kl]
+        lines += wrapped(f"KL by slice: {', '.join(parts)}", display.width, 2)
+    positions = result.output.largest[: display.of(*POSITIONS)]
+    if positions:
+        lines += ["", "The predictions differ most here:"]
+    for p in positions:
+        said = (
+            f"  baseline {quoted([p.baseline_top])} ({number(p.baseline_probability)}), candidate "
+            f"{quoted([p.candidate_top])} ({number(p.candidate_probability)}) after …"
+        )
+        lines.append(cut(said + visible(p.before[-40:]), display.width))
+    return lines

@@ -1,0 +1,169 @@
+"""Budgets on output metrics: what the interval says decides, in either direction."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.gate.budgets import Budgets, Limits
+from pytest_crossdiff.gate.check import evaluate_budgets, evaluate_equivalence
+from pytest_crossdiff.gate.metric_budgets import LARGE_KL, MetricLimit, given_limits
+from pytest_crossdiff.gate.recognition import NONE_ACCEPTED
+from pytest_crossdiff.gate.verdict import compute_verdict
+from pytest_crossdiff.results.controls import Controls, PlantedSignal
+from pytest_crossdiff.results.output import Estimate
+from pytest_crossdiff.settings import Settings
+from support.results import make_difference, make_model, make_output, make_result
+
+ANY = Limits(9, None)
+
+
+def budgets(**limits: float) -> Budgets:
+    metrics = tuple(MetricLimit(name, limit, "pytest.ini") for name, limit in limits.items())
+    return Budgets(ANY, ANY, 0.3, "", metrics)
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"),
+    [(0.0099, "exceeded"), (0.0101, "inconclusive"), (0.0149, "inconclusive"), (0.015, "within")],
+)
+def test_the_whole_interval_of_kl_has_to_be_on_one_side_of_its_limit(limit, status):
+    result = make_result(output=make_output(kl=(0.012, 0.01, 0.015)))
+    assert compute_verdict(result, budgets(max_kl=limit)).status == status
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"),
+    [(0.97, "exceeded"), (0.95, "inconclusive"), (0.92, "within"), (0.9, "within")],
+)
+def test_the_same_top_token_has_a_limit_from_below(limit, status):
+    result = make_result(output=make_output(same_top=(0.94, 0.92, 0.96)))
+    assert compute_verdict(result, budgets(min_same_top=limit)).status == status
+
+
+def test_identical_models_are_within_a_limit_of_zero():
+    result = make_result(output=make_output(kl=(0.0, 0.0, 0.0)))
+    assert compute_verdict(result, budgets(max_kl=0.0)).status == "within"
+
+
+def test_what_is_not_a_number_is_never_within():
+    result = make_result(output=make_output(kl=(math.nan, math.nan, math.nan)))
+    assert compute_verdict(result, budgets(max_kl=5.0)).status != "within"
+
+
+def test_without_an_interval_nothing_is_decided():
+    result = make_result(output=make_output(kl=(0.001, None, None)))
+    assert compute_verdict(result, budgets(max_kl=0.5)).status == "inconclusive"
+
+
+def test_an_undecided_metric_advises_more_text():
+    result = make_result(output=make_output())
+    (advice,) = evaluate_budgets(result, NONE_ACCEPTED, budgets(max_kl=0.012)).advice
+    assert advice.startswith("more held-out text")
+    assert "the limit 0.012 of KL divergence" in advice
+
+
+def test_a_budget_on_what_was_not_measured_carries_no_verdict():
+    result = make_result(no_output="the baseline, BertModel, predicts no next token")
+    verdict = compute_verdict(result, budgets(max_kl=0.1))
+    assert verdict.status == "insufficient"
+    assert verdict.reason == (
+        "KL divergence (nats a token) was not measured (pytest.ini): the baseline, BertModel, "
+        "predicts no next token"
+    )
+    assert compute_verdict(result, budgets()).status == "within"
+
+
+def test_a_dictionary_that_explains_too_little_does_not_hide_an_exceeded_metric():
+    """The outputs are measured without it."""
+    poor = make_result(make_difference(), output=make_output(), candidate=make_model(fve=0.1))
+    verdict = compute_verdict(poor, budgets(max_kl=0.001))
+    assert verdict.status == "exceeded"
+    assert verdict.sides == ()
+    assert verdict.reason.startswith("differences not judged: the dictionary explains 0.100")
+    assert compute_verdict(poor, budgets(max_kl=1.0)).status == "insufficient"
+
+
+def drowned(output, *differences):
+    """A pair between whose models no planted signal is found."""
+    missed = Controls((PlantedSignal("candidate", 0.01, 0.01, 0.01, 0.0),))
+    return make_result(*differences, controls=missed, output=output)
+
+
+def test_models_too_different_for_planted_signals_are_over_budget_by_their_outputs():
+    result = drowned(make_output(kl=(0.44, 0.4, 0.48)))
+    verdict = compute_verdict(result, budgets())
+    assert verdict.status == "exceeded"
+    assert verdict.reason == (
+        "the outputs differ too much for single differences to be found: KL divergence 0.44 nats "
+        "a token, at least 0.4, where 0.1 is large"
+    )
+
+
+@pytest.mark.parametrize("output", [None, make_output(kl=(0.12, LARGE_KL, 0.2))])
+def test_planted_signals_missed_between_models_that_say_nearly_the_same_are_no_verdict(output):
+    verdict = compute_verdict(drowned(output), budgets())
+    assert verdict.status == "insufficient"
+    assert verdict.reason.startswith("not even signals of strength 0.01")
+
+
+def test_between_tokenizers_a_large_change_of_spans_is_one():
+    spans = dataclasses.replace(
+        make_output(), unit="span", kl=None, same_top=None,
+        log_probability_change_rms=Estimate(1.6, 1.5, 1.7),
+    )  # fmt: skip
+    assert compute_verdict(drowned(spans), budgets()).status == "exceeded"
+    small = dataclasses.replace(spans, log_probability_change_rms=Estimate(0.5, 0.4, 0.6))
+    assert compute_verdict(drowned(small), budgets()).status == "insufficient"
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"), [(0.015, "within"), (0.0149, "exceeded"), (0.001, "exceeded")]
+)
+def test_equivalence_needs_the_upper_end_of_the_interval_inside(limit, status):
+    result = make_result(output=make_output(kl=(0.012, 0.01, 0.015)))
+    assert evaluate_equivalence(result, budgets(max_kl=limit)).status == status
+
+
+def test_equivalence_of_several_metrics_needs_all():
+    result = make_result(output=make_output())
+    assert evaluate_equivalence(result, budgets(max_kl=0.1, min_same_top=0.9)).passed
+    check = evaluate_equivalence(result, budgets(max_kl=0.1, min_same_top=0.99))
+    assert not check.passed
+    assert [metric.status for metric in check.metrics] == ["within", "exceeded"]
+
+
+def test_equivalence_is_not_judged_by_differences():
+    result = make_result(make_difference(), output=make_output())
+    assert evaluate_equivalence(result, budgets(max_kl=0.1)).passed
+
+
+def test_settings_become_limits_that_name_where_they_were_set():
+    settings = Settings(
+        max_kl=0.02, min_same_top=0.9, sources={"max_kl": "pytest.ini: crossdiff_max_kl"}
+    )
+    found = Budgets.configured(settings).metrics
+    assert found == (
+        MetricLimit("max_kl", 0.02, "pytest.ini: crossdiff_max_kl"),
+        MetricLimit("min_same_top", 0.9, "default of crossdiff_min_same_top"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "what"),
+    [
+        ({"max_kl": None}, "assert_equivalent was given no limit"),
+        ({"max_kl": -0.1}, "max_kl = -0.1 is not valid"),
+        ({"max_kl": math.nan}, "max_kl = nan is not valid"),
+        ({"min_same_top": 97}, "min_same_top = 97 is not valid"),
+        ({"max_kl": True}, "max_kl = True is not valid"),
+        ({"max_kl": "0.1"}, "max_kl = '0.1' is not valid"),
+    ],
+)
+def test_what_can_not_be_a_limit_is_refused(limits, what):
+    with pytest.raises(SettingsError) as caught:
+        given_limits(limits, "assert_equivalent")
+    assert caught.value.what == what
