@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.acceptance import describe_acceptance
+from pytest_crossdiff.report.conversations import conversation_notes
 from pytest_crossdiff.report.message import model_distance, out_of_distribution
 from pytest_crossdiff.results.wording import marked, tokens
 from pytest_crossdiff.sides import SIDES
@@ -141,6 +142,7 @@ def _trust(report: Report) -> Iterator[str]:
     if left_out := out_of_distribution(result):
         yield left_out
     yield from (escaped(note, 600) for note in report.notes)
+    yield from conversation_notes(result)
     null = result.controls.null
     yield f"false alarms in the null control: {'not measured' if null is None else null.found}"
     for side in report.sides:

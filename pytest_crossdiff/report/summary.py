@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.gate.check import Check
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.acceptance import Acceptance
+from pytest_crossdiff.report.conversations import conversation_notes
 from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
 from pytest_crossdiff.results.result import build
 from pytest_crossdiff.results.wording import tokens
@@ -72,6 +73,7 @@ class PairSummary:
     model_distance: str
     out_of_distribution: str
     notes: tuple[str, ...]
+    conversations: tuple[str, ...]
     checks: tuple[Check, ...]
     accepted: tuple[Acceptance, ...]
 
@@ -93,6 +95,7 @@ class PairSummary:
             message.model_distance(counted),
             message.out_of_distribution(counted),
             report.notes,
+            conversation_notes(counted),
             report.checks,
             report.accepted,
         )

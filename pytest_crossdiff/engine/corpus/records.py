@@ -14,7 +14,9 @@ from typing import NoReturn
 from pytest_crossdiff.errors import CorpusError
 
 Record = str | Mapping[str, object]
-"""A text, or a mapping with `text` or `messages` and optionally `id`, `document` and `slice`."""
+"""A text, or a mapping with `text` or `messages`, optionally with `tools` to the latter, and with
+`id`, `document` and `slice`.
+"""
 
 EXTRA = ("id", "document", "slice")
 
@@ -224,7 +226,7 @@ def _parquet(path: Path, name: str) -> Records:
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            known = ("text", "messages", *EXTRA)
+            known = ("text", "messages", "tools", *EXTRA)
             columns = [column for column in file.schema_arrow.names if column in known]
             if not {"text", "messages"} & set(columns):
                 _no_text(path, name, "name it 'text' or 'messages'", file.schema_arrow.names)

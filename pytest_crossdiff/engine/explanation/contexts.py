@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from pytest_crossdiff.engine.activations.conversations import Place
 from pytest_crossdiff.engine.activations.rendering import shared_text
 from pytest_crossdiff.results.difference import Context, Firing, Span, TokenCount
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     OtherActivations: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 
+ANSWER_START = "<start of answer>"
+"""The name of the position that predicts an answer's first token."""
 CONTEXT_CHARACTERS = 100
 """Characters of text shown on either side of the token."""
 TOP, MAX_SAME_TOKEN, BANDS, TOKENS, FIRING = 5, 2, ((75, 50), (50, 25), (25, 0)), 8, 256
@@ -35,13 +38,18 @@ TOP, MAX_SAME_TOKEN, BANDS, TOKENS, FIRING = 5, 2, ((75, 50), (50, 25), (25, 0))
 
 @dataclass(frozen=True)
 class HeldoutTokens:
-    """The text behind the held-out pairs, as one model's tokenizer divides it."""
+    """The text behind the held-out pairs, as one model's tokenizer divides it.
+
+    answer_starts_n: which of them predict an answer's first token; the text of those is the line
+    break in front of the answer.
+    """
 
     pieces: Sequence[Piece]
     documents: Sequence[Document]
     piece_n: NDArray[np.int32]
     starts_n: NDArray[np.int32]
     ends_n: NDArray[np.int32]
+    answer_starts_n: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(
@@ -53,13 +61,19 @@ class HeldoutTokens:
     ) -> HeldoutTokens:
         """The places of `rows_n` of a harvest."""
         columns = (harvest.piece_n, harvest.starts_n, harvest.ends_n)
-        return cls(pieces, documents, *(column[rows_n] for column in columns))
+        begins_n = harvest.place_n[rows_n] == Place.ANSWER_START
+        piece_n, starts_n, ends_n = (column[rows_n] for column in columns)
+        return cls(pieces, documents, piece_n, starts_n, ends_n, begins_n)
 
     @functools.cached_property
     def names(self) -> list[str]:
         """The token texts, as a reader tells them apart: "pod" and " pod" are one."""
         texts = [self.token(i) for i in range(len(self.piece_n))]
-        return [text.strip() or text for text in texts]
+        names = [text.strip() or text for text in texts]
+        if self.answer_starts_n is not None:
+            for i in np.flatnonzero(self.answer_starts_n).tolist():
+                names[i] = ANSWER_START
+        return names
 
     @functools.cached_property
     def occurs(self) -> Counter[str]:
