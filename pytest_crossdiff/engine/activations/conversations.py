@@ -188,6 +188,9 @@ def _occurrences(rendered: str, slots: Sequence[_Slot], chat: Chat) -> list[_Occ
     for i, slot in enumerate(slots):
         marks[slot.message] |= dict.fromkeys(slot.part.paths, f"\ue000{i}\ue001")
     frame = chat.write(marks)
+    for i, slot in enumerate(slots):
+        if slot.part.number:  # its mark is a string, in JSON between quotes, and it isn't
+            frame = frame.replace(f'"\ue000{i}\ue001"', f"\ue000{i}\ue001")
     first, *rest = re.split("\ue000([0-9]+)\ue001", frame)
     order, literals = [slots[int(i)] for i in rest[::2]], rest[1::2]
     contents = [slot for slot in slots if slot.content]

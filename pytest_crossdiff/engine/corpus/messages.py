@@ -27,10 +27,14 @@ Path = tuple[str | int, ...]
 
 
 class Part(NamedTuple):
-    """A text of a message, and the places in the message that hold it."""
+    """A text of a message, and the places in the message that hold it.
+
+    number: whether the message holds a number or a truth value there, of which `text` is the JSON.
+    """
 
     text: str
     paths: tuple[Path, ...]
+    number: bool = False
 
 
 class UnusableRecordError(ValueError):
@@ -62,7 +66,7 @@ class Message:
         before = [Part(text, paths) for text, paths in _reasoning(given)]
         plan = given.get("tool_plan")
         before += [Part(plan, (("tool_plan",),))] if isinstance(plan, str) else []
-        after = [Part(_at(given, path), (path,)) for path in _call_paths(given)]
+        after = [_argument(_at(given, path), path) for path in _call_paths(given)]
         alone = not (before or after)
         content = [Part(self.content, (("content",),))] if self.content or alone else []
         return (*before, *content, *after)
@@ -200,22 +204,28 @@ def _call_bodies(given: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def _call_paths(given: Mapping[str, Any]) -> Iterator[Path]:
-    """Where the texts of the calls stand: names, and every string in the arguments."""
+    """Where the texts of the calls stand: names, and every value in the arguments but null."""
     for path in _call_bodies(given):
         body = _at(given, path)
         for key in ("name", "arguments"):
-            yield from _strings(body.get(key), (*path, key))
+            yield from _values(body.get(key), (*path, key))
 
 
-def _strings(value: object, path: Path) -> Iterator[Path]:
+def _argument(value: object, path: Path) -> Part:
     if isinstance(value, str):
+        return Part(value, (path,))
+    return Part(json.dumps(value), (path,), number=True)
+
+
+def _values(value: object, path: Path) -> Iterator[Path]:
+    if isinstance(value, (str, int, float)):
         yield path
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _strings(item, (*path, key))
+            yield from _values(item, (*path, key))
     elif isinstance(value, list):
         for i, item in enumerate(value):
-            yield from _strings(item, (*path, i))
+            yield from _values(item, (*path, i))
 
 
 def _at(value: Any, path: Sequence[str | int]) -> Any:  # noqa: ANN401  whatever JSON holds
