@@ -30,6 +30,8 @@ OTHER_TIME = dt.datetime(2031, 11, 2, 3)  # noqa: DTZ001
 
 PLAIN_REMEDY = "set crossdiff_chat_template = plain to compare both models on the bare contents"
 _LOCK = threading.Lock()
+_BREAKS = ValueError, TypeError, LookupError, AttributeError, ArithmeticError
+"""What a template may raise besides jinja2's own errors."""
 
 
 class Chat:
@@ -112,7 +114,7 @@ class Chat:
                 rendered = self.tokenizer.apply_chat_template(
                     turns, tools=self._tools, tokenize=False, add_generation_prompt=prompt
                 )
-        except (TemplateError, ValueError, TypeError, LookupError, AttributeError) as error:
+        except (TemplateError, *_BREAKS) as error:
             roles = ", ".join(turn["role"] for turn in turns)
             raise CorpusError(
                 f"the chat template of {name_of(self.tokenizer)} refuses a conversation of "

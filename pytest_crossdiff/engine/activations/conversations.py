@@ -41,6 +41,9 @@ class Place(IntEnum):
     """In an assistant's turn, or in anything without one: running text, a lone prompt."""
     ANSWER_START = 2
     """The position that predicts the first token of an assistant's turn."""
+    PART_START = 3
+    """The position that predicts the first token of another text of such a turn: of the content
+    after reasoning, of a call's name or argument."""
 
 
 class Span(NamedTuple):
@@ -51,11 +54,12 @@ class Span(NamedTuple):
     length: int
 
 
-class Answer(NamedTuple):
-    """Where a turn that a model writes begins."""
+class Start(NamedTuple):
+    """Where a turn that a model writes begins, or a further text of it."""
 
     rendered: int
     shared: int
+    place: Place
 
 
 class Turn(NamedTuple):
@@ -75,7 +79,7 @@ class Rendered(NamedTuple):
     text: str
     spans: Sequence[Span]
     turns: Sequence[Turn] = ()
-    answers: Sequence[Answer] = ()
+    starts: Sequence[Start] = ()
     unplaced: int = 0
 
     def places(self, shared_starts: NDArray[np.int32]) -> NDArray[np.int8]:
@@ -114,8 +118,8 @@ class _Occurrence(NamedTuple):
 def plain(piece: Piece) -> Rendered:
     """A piece as it is, without any template."""
     text, turns = piece.shared_text, _turns(piece.messages)
-    answers = [Answer(turn.shared, turn.shared) for turn in turns[1:] if turn.answers]
-    return Rendered(text, [Span(0, 0, len(text))], turns, answers)
+    starts = [Start(t.shared, t.shared, Place.ANSWER_START) for t in turns[1:] if t.answers]
+    return Rendered(text, [Span(0, 0, len(text))], turns, starts)
 
 
 def render(
@@ -145,7 +149,7 @@ def render(
         rendered,
         [span for occurrence in found for span in occurrence.spans],
         turns,
-        list(_answers(rendered, turns, found, chat)),
+        list(_starts(rendered, turns, found, chat)),
         sum(len(slot.part.text) for slot in slots if slot not in placed),
     )
 
@@ -261,23 +265,24 @@ def _in_order(found: Sequence[_Occurrence]) -> Iterator[_Occurrence]:
             yield occurrence
 
 
-def _answers(
+def _starts(
     rendered: str, turns: Sequence[Turn], found: Sequence[_Occurrence], chat: Chat
-) -> Iterator[Answer]:
-    """Where the model begins to write each of its turns but a first message: before its first text.
-    Of a turn without content or reasoning that is where the template's prompt ends, as what comes
-    first is the decision for a call.
+) -> Iterator[Start]:
+    """Where the model begins to write each of its turns but a first message, and each text of them.
+
+    A turn begins with its first text.  One without content or reasoning begins where the template's
+    prompt ends, as what comes first is the decision for a call.
     """
-    first: dict[int, _Occurrence] = {}
-    for occurrence in found:
-        first.setdefault(occurrence.slot.message, occurrence)
     for number, turn in enumerate(turns):
         if not turn.answers or not number:
             continue
-        says = first.get(number)
-        at = says.spans[0].rendered if says and says.spans else None
-        if says is None or says.slot.part.paths[0][0] in CALLS:
+        texts = [o for o in found if o.slot.message == number and o.spans]
+        begin = texts[0].spans[0].rendered if texts else None
+        if not texts or texts[0].slot.part.paths[0][0] in CALLS:
             end = chat.prompt_end(number, rendered)
-            at = at if end is None else end
-        if at is not None:
-            yield Answer(at, turn.shared)
+            begin = begin if end is None else end
+        if begin is not None:
+            yield Start(begin, turn.shared, Place.ANSWER_START)
+        for text in texts:
+            if text.slot.shared > turn.shared:
+                yield Start(text.spans[0].rendered, text.slot.shared, Place.PART_START)

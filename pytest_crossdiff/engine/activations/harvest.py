@@ -53,9 +53,9 @@ class Harvest:
     """A finished harvest on disk: where each content token lies, and its residual vector.
 
     piece_n, ids_n, starts_n, ends_n: arrays of length n.  place_n: a `Place` each.  nll_n: how
-    little each token was expected, as `predictions.ModelReadout` has it; NaN where an answer
-    begins, whose token belongs to the template; all NaN where a block was read.  Vectors are read
-    through memory maps, so that memory doesn't grow with the corpus.
+    little each token was expected, as `predictions.ModelReadout` has it; NaN where an answer or a
+    text of it begins, whose token belongs to the template; all NaN where a block was read.  Vectors
+    are read through memory maps, so that memory doesn't grow with the corpus.
     """
 
     _words: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class Harvest:
             nlls = [f.get_tensor("surprise").numpy() for f in self._files]
             self.nll_n = np.concatenate(nlls)
             self._words = tuple(json.loads(entry.read_bytes(WORDS)))
-            self.nll_n[self.place_n == Place.ANSWER_START] = np.nan
+            self.nll_n[self.place_n >= Place.ANSWER_START] = np.nan
         self._vectors = [f.get_tensor("activations") for f in self._files]  # mapped, not read
         self._starts = np.cumsum([0, *(v.shape[0] for v in self._vectors)])
 

@@ -38,7 +38,8 @@ class Encoded:
     template leaves out or rewrites.
 
     The position that predicts an answer's first token is content whatever token it is.  It has the
-    place of the line break in front of the turn, the same for both models.
+    place of the line break in front of the turn, the same for both models.  So has the position
+    that predicts the first token of another text of an answer.
     """
 
     input_ids: NDArray[np.int32]
@@ -106,11 +107,11 @@ def _encode(
     placed_starts, placed_ends = (np.where(content, x + shift, 0) for x in (starts, ends))
     truncated = int(placed_ends.max(initial=0) - placed_ends[kept].max(initial=0))
     place = rendered.places(placed_starts)
-    for turn in rendered.answers:
-        at = int(np.argmax(ends > turn.rendered)) - 1
-        if at >= 0:
-            content[at], place[at] = True, Place.ANSWER_START
-            placed_starts[at], placed_ends[at] = turn.shared - 1, turn.shared
+    for start in rendered.starts:
+        at = int(np.argmax(ends > start.rendered)) - 1
+        if at >= 0 and place[at] < Place.ANSWER_START:
+            content[at], place[at] = True, start.place
+            placed_starts[at], placed_ends[at] = start.shared - 1, start.shared
     return Encoded(
         ids[kept],
         placed_starts[kept],

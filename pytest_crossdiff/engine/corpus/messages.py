@@ -59,17 +59,15 @@ class Message:
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """The texts of the turn in the order in which they are said; the content is one of them,
-        even if it is empty, unless there are others.
+        """The texts of the turn in the order in which they are said: reasoning, the content, even
+        if it is empty, and the names and arguments of calls.
         """
         given = self._extra()
         before = [Part(text, paths) for text, paths in _reasoning(given)]
         plan = given.get("tool_plan")
         before += [Part(plan, (("tool_plan",),))] if isinstance(plan, str) else []
         after = [_argument(_at(given, path), path) for path in _call_paths(given)]
-        alone = not (before or after)
-        content = [Part(self.content, (("content",),))] if self.content or alone else []
-        return (*before, *content, *after)
+        return (*before, Part(self.content, (("content",),)), *after)
 
     @property
     def text(self) -> str:

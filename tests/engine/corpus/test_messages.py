@@ -89,11 +89,11 @@ def test_arguments_are_read_whether_they_are_an_object_or_json_in_a_string():
     arguments = {"node": "gateway-7", "within": {"hours": 3, "days": [1, 2.5]}, "full": True}
     as_object, as_string = (conversation(turn(a)) for a in (arguments, json.dumps(arguments)))
     assert as_object.messages == as_string.messages
-    assert texts(as_object.messages[1]) == ["load_of", "gateway-7", "3", "1", "2.5", "true"]
+    assert texts(as_object.messages[1]) == ["", "load_of", "gateway-7", "3", "1", "2.5", "true"]
 
 
 def test_arguments_that_are_no_json_object_are_one_text():
-    assert texts(conversation(turn("load of gateway")).messages[1]) == [
+    assert texts(conversation(turn("load of gateway")).messages[1])[1:] == [
         "load_of",
         "load of gateway",
     ]
@@ -112,7 +112,7 @@ def test_identifiers_and_times_that_templates_do_not_read_change_nothing():
 
 def test_a_turn_may_be_a_call_alone():
     message = conversation({**turn(), "content": None}).messages[1]
-    assert (message.content, texts(message)) == ("", ["load_of", "gateway-7"])
+    assert (message.content, texts(message)) == ("", ["", "load_of", "gateway-7"])
     assert message.turn()["content"] is None
 
 
@@ -137,7 +137,7 @@ def test_calls_and_tools_are_read_from_parquet(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "a.parquet")
     (document,) = read(str(tmp_path / "a.parquet")).documents
     assert json.loads(document.tools) == tools
-    assert texts(document.messages[1]) == ["load_of", "gateway-7"]
+    assert texts(document.messages[1]) == ["", "load_of", "gateway-7"]
 
 
 def test_what_a_turn_says_can_be_put_in_its_place():
@@ -146,7 +146,7 @@ def test_what_a_turn_says_can_be_put_in_its_place():
     made = message.turn(texts)
     assert made["reasoning"] == "<0>"
     assert made["tool_calls"][0]["function"] == {
-        "name": "<1>",
-        "arguments": {"node": "<2>", "hours": "<3>"},
+        "name": "<2>",
+        "arguments": {"node": "<3>", "hours": "<4>"},
     }
     assert message.turn()["tool_calls"][0]["function"]["arguments"]["hours"] == 3
