@@ -27,13 +27,12 @@ SYSTEM = "You write the log of the operations of a small company, the whole of i
 
 
 def conversations(*, answers: bool = True) -> list[dict[str, Any]]:
-    """One system message for all, half of a text as the question, the other half as the answer."""
+    """One system message for all, a text as the question, and another as the answer."""
+    texts = [json.loads(line)["text"] for line in TEXTS.read_text("utf-8").splitlines()]
     made = []
-    for line in TEXTS.read_text("utf-8").splitlines():
-        text = json.loads(line)["text"]
-        middle = text.index(" ", len(text) // 2)
-        turns = [("system", SYSTEM), ("user", text[:middle]), ("assistant", text[middle + 1 :])]
-        messages = [{"role": r, "content": c} for r, c in turns]
+    for question, answer in zip(texts, texts[1:] + texts[:1], strict=True):
+        turns = [("system", SYSTEM), ("user", question), ("assistant", answer)]
+        messages = [{"role": role, "content": content} for role, content in turns]
         made.append({"messages": messages if answers else messages[:2]})
     return made
 
@@ -87,7 +86,8 @@ def test_what_a_candidate_says_is_found_in_its_own_turns_and_nowhere_else(
 ) -> None:
     settings = Settings(
         baseline=str(models["old"]), candidate=str(models["new"]), cache_dir=str(tmp_path),
-        **planted.SMALL | {"seeds": 1, "controls": False, "layer": "output", "effect": False},
+        **planted.SMALL | {"seeds": 1, "controls": False, "layer": "output", "effect": False,
+                           "tokens": 26_000},
     )  # fmt: skip
     result = pipeline.run(settings, conversations()).result
     facts = result.corpus.conversations
@@ -96,12 +96,15 @@ def test_what_a_candidate_says_is_found_in_its_own_turns_and_nowhere_else(
     assert facts.answer_starts == facts.conversations
     assert facts.context_pairs > 0
     assert result.differences
-    questions = {c["messages"][1]["content"] for c in conversations()}
+    begins = {
+        f"record {n}": len("\n".join(m["content"] for m in chat["messages"][:2])) + 1
+        for n, chat in enumerate(conversations(), 1)
+    }
     for difference in result.differences:
-        for context in difference.contexts:
-            shown = context.before + context.token
-            assert SYSTEM[-20:] not in shown[-30:]
-            assert not any(question.endswith(shown[-40:]) for question in questions)
+        assert difference.firing
+        assert all(place.end >= begins[place.document] for place in difference.firing)
+    said = max(result.differences, key=lambda d: d.strength)
+    assert {t.token.strip() for t in said.tokens} >= {*planted.BEFORE}
 
 
 def test_a_system_message_that_all_have_is_read_once_and_its_copies_are_counted(
