@@ -81,6 +81,7 @@ def test_the_same_weights_read_in_two_years_do_not_differ(
     assert facts.dated == ("baseline", "candidate")
 
 
+@pytest.mark.slow
 def test_what_a_candidate_says_is_found_in_its_own_turns_and_nowhere_else(
     models: dict[str, Path], tmp_path: Path
 ) -> None:

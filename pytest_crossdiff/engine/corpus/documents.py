@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, SupportsIndex
 from pytest_crossdiff.engine.corpus.messages import (
     Message,
     UnusableRecordError,
-    canonical_json,
     normalised,
     read_message,
+    read_tools,
 )
 from pytest_crossdiff.engine.corpus.records import Record, from_source
 from pytest_crossdiff.errors import CorpusError
@@ -139,7 +139,7 @@ def _document(record: Record, where: str) -> tuple[Document, bytes]:
     tools = ""
     if given == ["messages"]:
         messages = _messages(record["messages"])
-        tools = canonical_json(record.get("tools"), "a conversation")
+        tools = read_tools(record.get("tools"))
     else:
         text = normalised("" if not given else record["text"], "'text'")
     name = _label(record.get("id"), "'id'") or where

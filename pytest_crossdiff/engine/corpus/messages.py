@@ -138,6 +138,26 @@ def canonical_json(value: object, where: str) -> str:
         ) from None
 
 
+def read_tools(value: object) -> str:
+    """The tools that a conversation offers as JSON, "" for none; data sets give them as a list or
+    as JSON in a string.  Raises `UnusableRecordError`.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value or "[]")
+        except ValueError:
+            value = None
+        if value is None:
+            raise UnusableRecordError("'tools' that is a text, but no JSON", _TOOLS_FORM)
+    tools = _plain(value or [])
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise UnusableRecordError("'tools' that is no list of objects", _TOOLS_FORM)
+    return canonical_json(tools, "a conversation")
+
+
+_TOOLS_FORM = 'write "tools": [{"type": "function", "function": {"name": "...", ...}}, ...]'
+
+
 def normalised(value: object, what: str) -> str:
     """A text with LF line ends.  Raises `UnusableRecordError` for anything but a string."""
     if not isinstance(value, str):

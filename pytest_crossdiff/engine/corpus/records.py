@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pytest_crossdiff.errors import CorpusError
 
@@ -233,13 +233,24 @@ def _parquet(path: Path, name: str) -> Records:
             for batch in file.iter_batches(columns=columns):
                 for row in batch.to_pylist():
                     number += 1
-                    yield f"{name}:{number}", row
+                    yield f"{name}:{number}", _without_nulls(row)
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise CorpusError(
             f"{name} is damaged or no parquet file, after {number} rows: {error}",
             source=f"crossdiff_corpus: {path}",
             remedy="write it again",
         ) from error
+
+
+_MAY_BE_NULL = "text", "messages", "content"
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401  whatever JSON holds
+    """A row without the nulls that parquet writes where other rows have a key."""
+    if isinstance(value, dict):
+        kept = ((k, v) for k, v in value.items() if v is not None or k in _MAY_BE_NULL)
+        return {k: _without_nulls(v) for k, v in kept}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _pydoc(source: str) -> Records:

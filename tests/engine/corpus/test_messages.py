@@ -131,6 +131,26 @@ def test_a_turn_without_anything_to_read_is_refused():
         conversation({"role": "assistant", "tool_call_id": "call_1"})
 
 
+def test_tools_may_be_json_in_a_string():
+    tools = [{"name": "load_of"}]
+    assert conversation(turn(), tools=json.dumps(tools)) == conversation(turn(), tools=tools)
+    assert conversation(turn(), tools="[]") == conversation(turn())
+
+
+@pytest.mark.parametrize("tools", ["load_of", {"name": "load_of"}, ["load_of"], "null", 3])
+def test_tools_of_another_form_are_refused(tools):
+    with pytest.raises(CorpusError, match="record 1 has 'tools' that is"):
+        conversation(turn(), tools=tools)
+
+
+def test_nulls_that_parquet_adds_for_keys_of_other_rows_are_no_arguments(tmp_path):
+    turns = turn({"node": "gateway-7"}), turn({"pod": "web-1"})
+    table = pyarrow.table({"messages": [[ASK, t] for t in turns]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    read_back = [document.messages[1] for document in read(str(tmp_path / "a.parquet")).documents]
+    assert read_back == [conversation(t).messages[1] for t in turns]
+
+
 def test_calls_and_tools_are_read_from_parquet(tmp_path):
     tools = [{"name": "load_of"}]
     table = {"messages": [[ASK, turn()]], "tools": [tools]}
