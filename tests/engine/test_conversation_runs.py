@@ -88,7 +88,7 @@ def test_what_a_candidate_says_is_found_in_its_own_turns_and_nowhere_else(
     settings = Settings(
         baseline=str(models["old"]), candidate=str(models["new"]), cache_dir=str(tmp_path),
         **planted.SMALL | {"seeds": 1, "controls": False, "layer": "output", "effect": False,
-                           "tokens": 26_000},
+                           "tokens": 26_000, "features": 256},
     )  # fmt: skip
     result = pipeline.run(settings, conversations()).result
     facts = result.corpus.conversations
