@@ -72,3 +72,16 @@ def test_results_without_them_are_read():
     data = json.loads(make_result().to_json())
     del data["corpus"]["conversations"]
     assert Result.from_json(json.dumps(data)) == make_result()
+
+
+def test_the_page_has_them(opened):
+    facts = dataclasses.replace(PLAIN, **{field: value for field, (value, _) in NOTES.items()})
+    (text,) = opened(Report.of(result_of(facts))).texts("main")
+    assert "200, 200 token pairs where an answer begins" in text
+    for words in ("1 token pair of system and user turns", "30 token pairs in beginnings",
+                  "7 conversations without an assistant's turn",
+                  "the chat template of the candidate writes today's date",
+                  "12 characters of reasoning and tool calls by the candidate's chat"):  # fmt: skip
+        assert words in text
+    (text,) = opened(Report.of(make_result())).texts("main")
+    assert "conversations" not in text
