@@ -89,7 +89,9 @@ def test_where_an_answer_begins_the_prediction_is_that_of_its_first_token(speake
         ids = torch.tensor([tok(prompt, add_special_tokens=False)["input_ids"]])
         with torch.no_grad():
             p_v = model(ids).logits[0, -1].softmax(-1)
-        expected = p_v.sqrt() @ loaded.predictions.signs_vd
+        word_of_v, signs_wd = loaded.predictions.word_of_v, loaded.predictions.signs_wd
+        p_w = p_v if word_of_v is None else torch.zeros(len(signs_wd)).index_add(0, word_of_v, p_v)
+        expected = p_w.sqrt() @ signs_wd
         torch.testing.assert_close(found.vectors(np.array([row]))[0], expected, atol=1e-5, rtol=0)
         # the next row is the answer's first token, with how little the model expected it
         first = tok(turns[-1]["content"], add_special_tokens=False)["input_ids"][0]
