@@ -26,6 +26,7 @@ from pytest_crossdiff.engine.tokens import token_facts
 from pytest_crossdiff.engine.verification.grouping import groups, total_strength
 from pytest_crossdiff.engine.verification.verify import verify
 from pytest_crossdiff.results.controls import Controls
+from pytest_crossdiff.results.conversations import ConversationFacts
 from pytest_crossdiff.results.result import SCHEMA, CorpusFacts, ModelFacts, Result, Training
 from pytest_crossdiff.settings import fields
 from pytest_crossdiff.sides import SIDES
@@ -34,7 +35,7 @@ from pytest_crossdiff.store.artefact import read_or_build
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_crossdiff.engine.activations.pairs import SideActivations
+    from pytest_crossdiff.engine.activations.pairs import Pairs, SideActivations
     from pytest_crossdiff.engine.models.loaded import LoadedModel
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.verification.model_distance import ModelDistance
@@ -97,6 +98,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
             train_pairs=len(pairs.training()),
             heldout_pairs=len(pairs.heldout()),
             out_of_distribution=pairs.out_of_distribution,
+            conversations=_conversations(plan, pairs),
         ),
         training=Training(
             architecture=config.architecture,
@@ -184,6 +186,23 @@ def _sample_weights(plan: Plan, side: Side, model: LoadedModel, progress: Progre
     """The same of the model that is loaded."""
     entry = plan.store.entry("weights", plan.weights_keys[side])
     read_or_build(entry, WeightSample.of(model).save, WeightSample.load, progress.note)
+
+
+def _conversations(plan: Plan, pairs: Pairs) -> ConversationFacts | None:
+    counts = pairs.conversations
+    if counts is None:
+        return None
+    read = [piece.messages for piece in plan.sample.pieces if piece.text is None]
+    meta = {"baseline": pairs.a.harvest.meta, "candidate": pairs.b.harvest.meta}
+    return ConversationFacts(
+        conversations=len(read),
+        without_answer=sum(not any(m.answers for m in messages) for messages in read),
+        answer_starts=counts.answer_starts,
+        context_pairs=counts.context,
+        repeated_pairs=counts.repeated,
+        dated=tuple(side for side in SIDES if meta[side]["dated"]),
+        unplaced=(meta["baseline"]["unplaced"], meta["candidate"]["unplaced"]),
+    )
 
 
 def _facts(

@@ -34,9 +34,9 @@ MIN_HELDOUT = 10
 
 HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 3, 2, 7
 VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 19, 5, 8, 1
-STATES_VERSION, METRICS_VERSION = 1, 1
+STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION = 1, 1, 1
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
-there is more than of a block.
+there is more than of a block.  That of conversations counts where there are any.
 """
 ALIGNMENT_VERSION = 2
 """Of how tokens are paired, where the two models' tokenizers differ; 1 was left out of the keys."""
@@ -104,6 +104,8 @@ def plan(
             remedy="add documents, or divide long ones into records of their own",
         )
 
+    conversations = any(piece.text is None for piece in drawn.pieces)
+
     def harvest_key(side: Side, layer: Layer) -> str:
         return digest(
             {
@@ -116,6 +118,7 @@ def plan(
                 "blocks": getattr(settings, f"{side}_blocks"),
                 "dtype": settings.dtype,
                 "chat_template": settings.chat_template,
+                **({"conversations": CONVERSATIONS_VERSION} if conversations else {}),
             }
         )
 
@@ -130,6 +133,7 @@ def plan(
                 "sample": drawn.digest,
                 "dtype": settings.dtype,
                 "chat_template": settings.chat_template,
+                **({"conversations": CONVERSATIONS_VERSION} if conversations else {}),
             }
         )
         for side in SIDES

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pytest_crossdiff.engine.activations.alignment import align_tokens
+from pytest_crossdiff.engine.activations.conversations import Place, reads_clock
 from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.rendering import tokenize
 from pytest_crossdiff.engine.activations.tokenizer_comparison import compare_tokenizers
+from pytest_crossdiff.engine.corpus.prefixes import repeated_characters
 from pytest_crossdiff.engine.dictionary.sizing import choose_crosscoder_config
 from pytest_crossdiff.errors import ActivationError
+from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
@@ -34,6 +37,9 @@ class TokenCounts(NamedTuple):
     """tokens: a model has at most, of the whole sample.  pairs: to learn from.  aligned: share of
     the baseline's and of the candidate's tokens.  truncated: share of characters beyond the
     longest input of either model.  tokenizers: whether both read the texts in the same way.
+    dated: the models whose chat template writes today's date.  unplaced: those whose template
+    leaves out or rewrites reasoning or tool calls.  unanswered: how many conversations no
+    assistant's turn is in, of how many.
     """
 
     tokens: int
@@ -41,6 +47,9 @@ class TokenCounts(NamedTuple):
     aligned: tuple[float, float]
     truncated: float
     tokenizers: TokenComparison
+    dated: tuple[Side, ...] = ()
+    unplaced: tuple[Side, ...] = ()
+    unanswered: tuple[int, int] = (0, 0)
 
 
 def count(
@@ -57,7 +66,12 @@ def count(
     tokens, special = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64)
     pairs = to_learn = cut = characters = 0
     read: list[tuple[Encoded, Encoded]] = []
-    for piece in pieces:
+    unplaced: set[Side] = set()
+    repeated = repeated_characters(pieces)
+    predictions = (
+        OUTPUT == plan.settings.layer_of("baseline") == plan.settings.layer_of("candidate")
+    )
+    for piece, known in zip(pieces, repeated, strict=True):
         both = [
             tokenize(
                 piece,
@@ -72,9 +86,13 @@ def count(
         special += [encoded.special for encoded in both]
         cut += max(encoded.truncated_characters for encoded in both)
         characters += max(int(encoded.ends.max(initial=0)) for encoded in both)
-        found = len(align_tokens(*(encoded.tokens for encoded in both)))
-        pairs += found
-        to_learn += 0 if piece.heldout else found
+        unplaced |= {s for s, of in zip(SIDES, both, strict=True) if of.unplaced_characters}
+        found = align_tokens(*(encoded.tokens for encoded in both))
+        pairs += len(found)
+        if not piece.heldout:
+            own, at = both[0], found[:, 0]
+            is_context = (own.place[at] == Place.CONTEXT) & predictions
+            to_learn += int(((own.ends[at] > known) & ~is_context).sum())
     if not pairs:
         raise ActivationError(
             "the two tokenizers never end a token at the same character of the corpus",
@@ -88,7 +106,16 @@ def count(
         (float(shares[0]), float(shares[1])),
         cut / max(1, cut + characters),
         compare_tokenizers((tokenizers["baseline"], tokenizers["candidate"]), read),
+        tuple(s for s in SIDES if reads_clock(pieces, tokenizers[s], plan.settings.chat_template)),
+        tuple(side for side in SIDES if side in unplaced),
+        _unanswered(plan),
     )
+
+
+def _unanswered(plan: Plan) -> tuple[int, int]:
+    conversations = [piece.messages for piece in plan.sample.pieces if piece.text is None]
+    without = [messages for messages in conversations if not any(m.answers for m in messages)]
+    return len(without), len(conversations)
 
 
 def check_size(settings: Settings, pairs: int, models: Mapping[Side, ModelShape]) -> int:

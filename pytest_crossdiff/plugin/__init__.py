@@ -139,6 +139,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("crossdiff_layer", names, indirect=True)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test whose parameter chooses its layer by a mark runs once."""
+    if not any("crossdiff_layer" in getattr(item, "fixturenames", ()) for item in items):
+        return
+    from pytest_crossdiff.plugin.layer_of_test import repeated_runs
+
+    again = repeated_runs(items)
+    if again:
+        config.hook.pytest_deselected(items=again)
+        items[:] = [item for item in items if item not in again]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Refuse misspelt marker arguments, also where the fixture isn't used."""
     for mark in item.iter_markers("crossdiff"):
@@ -195,7 +207,12 @@ def crossdiff_layer(request: pytest.FixtureRequest) -> str:
     """Which of the layers that `crossdiff_layer` names this run of the test is about; "" where it
     names one.
     """
-    return str(getattr(request, "param", request.node.stash.get(LAYER, "")))
+    parametrised = str(getattr(request, "param", request.node.stash.get(LAYER, "")))
+    if not parametrised:
+        return ""
+    from pytest_crossdiff.plugin.layer_of_test import layer_name
+
+    return layer_name(request.node, parametrised)
 
 
 @pytest.fixture
@@ -203,9 +220,9 @@ def crossdiff(
     request: pytest.FixtureRequest, crossdiff_corpus: Texts | None, crossdiff_layer: str
 ) -> CrossDiff:
     """The differences of the configured pair, with assertions; measured on first use."""
-    from pytest_crossdiff.settings.resolution import of_node
+    from pytest_crossdiff.plugin.layer_of_test import settings_of_layer
 
-    settings = of_node(request.node).by_layer()[crossdiff_layer]
+    settings = settings_of_layer(request.node, crossdiff_layer)
     return _measurements(request.config).diff(settings, crossdiff_corpus)
 
 

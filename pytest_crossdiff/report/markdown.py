@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.acceptance import describe_acceptance
+from pytest_crossdiff.report.conversations import conversation_notes
 from pytest_crossdiff.report.markup import escaped
 from pytest_crossdiff.report.message import (
     SAID,
@@ -157,6 +158,7 @@ def _trust(report: Report) -> Iterator[str]:
     if left_out := out_of_distribution(result):
         yield left_out
     yield from (escaped(note, 600) for note in report.notes)
+    yield from conversation_notes(result)
     null = result.controls.null
     yield f"false alarms in the null control: {'not measured' if null is None else null.found}"
     for side in report.sides:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.gate.check import Check
 from pytest_crossdiff.report import message, output_message
 from pytest_crossdiff.report.acceptance import Acceptance
+from pytest_crossdiff.report.conversations import conversation_notes
 from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
 from pytest_crossdiff.results.result import build
 from pytest_crossdiff.results.wording import tokens
@@ -76,6 +77,7 @@ class PairSummary:
     notes: tuple[str, ...]
     output: str
     output_numbers: dict[str, str]
+    conversations: tuple[str, ...]
     checks: tuple[Check, ...]
     accepted: tuple[Acceptance, ...]
 
@@ -99,6 +101,7 @@ class PairSummary:
             report.notes,
             output_message.output(counted) or counted.no_output,
             _output_numbers(counted),
+            conversation_notes(counted),
             report.checks,
             report.accepted,
         )

@@ -145,6 +145,8 @@ def _measured(pair: PairSummary, root: Path, display: Display) -> Iterator[tuple
         yield "beyond both", pair.out_of_distribution
     for note in pair.notes:
         yield "tokens", note
+    for note in pair.conversations:
+        yield "chats", note
     yield "explained", _both(number(before.has.fve), number(after.has.fve), "variance")
     coverage = percent(before.coverage), percent(after.coverage)
     yield "aligned", _both(*coverage, "tokens")

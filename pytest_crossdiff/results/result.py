@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.results.controls import Controls
+from pytest_crossdiff.results.conversations import ConversationFacts
 from pytest_crossdiff.results.difference import (
     Certainty,
     Difference,
@@ -94,7 +95,8 @@ class ModelFacts:
 class CorpusFacts:
     """The texts that were read and how they were divided.  out_of_distribution: texts that were
     left out because
-    both models predict them worse than counting their tokens would.
+    both models predict them worse than counting their tokens would.  conversations: None without
+    any.
     """
 
     source: str
@@ -108,6 +110,7 @@ class CorpusFacts:
     train_pairs: int
     heldout_pairs: int
     out_of_distribution: int
+    conversations: ConversationFacts | None = None
 
     beyond = Renamed("out_of_distribution")
 

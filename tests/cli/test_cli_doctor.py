@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -244,3 +245,57 @@ def test_a_skeleton_is_the_model_without_its_weights(models):
         assert empty[:5] == (real.architecture, real.layers, real.layer, real.width, weights)
     with pytest.raises(CrossDiffError):
         skeletons.inspect_model(resolve(str(models[0])), layer=17)
+
+
+class TestConversations:
+    TEMPLATE = (
+        "{{ strftime_now('%Y') }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+        "<|im_end|>\n{% endfor %}"
+    )
+
+    @pytest.fixture
+    def notes(self, examine, models, tmp_path):
+        """What is worth knowing of conversations that `models` with this template read."""
+
+        def call(turns, template=self.TEMPLATE):
+            folders = []
+            for model in models:
+                folders.append(shutil.copytree(model, tmp_path / model.name))
+                (folders[-1] / "chat_template.jinja").write_text(template, "utf-8")
+            chats = (
+                {"messages": turns(f"Pod {i} has too little memory. " * 9)} for i in range(200)
+            )
+            corpus = tmp_path / "chats.jsonl"
+            corpus.write_text("".join(json.dumps(chat) + "\n" for chat in chats), "utf-8")
+            baseline, candidate = map(str, folders)
+            lines = examine(baseline=baseline, candidate=candidate, corpus=str(corpus))
+            assert failed(lines) == []
+            return [" ".join(line.split()) for line in lines[:-1] if line.startswith("!")]
+
+        return call
+
+    def test_a_template_that_writes_the_date(self, notes):
+        found = notes(lambda text: [{"role": "user", "content": text},
+                                    {"role": "assistant", "content": text[::-1]}])  # fmt: skip
+        assert [line for line in found if "today" in line] == [
+            f"! {side} tokens the chat template writes today's date: it will be read as on "
+            "26 July 2024, on whatever day" for side in SIDES
+        ]  # fmt: skip
+        assert not [line for line in found if "tool calls" in line or "turn" in line]
+
+    def test_tool_calls_that_a_template_leaves_out(self, notes):
+        calls = [{"function": {"name": "load_of", "arguments": {"node": "gateway"}}}]
+        found = notes(lambda text: [{"role": "user", "content": text},
+                                    {"role": "assistant", "content": "", "tool_calls": calls}],
+                      self.TEMPLATE.replace("{{ strftime_now('%Y') }}", ""))  # fmt: skip
+        assert [line for line in found if "tool calls" in line] == [
+            f"! {side} tokens the chat template leaves out or rewrites reasoning or tool calls: "
+            "that text is not compared" for side in SIDES
+        ]  # fmt: skip
+        assert not [line for line in found if "today" in line]
+
+    def test_prompts_without_an_answer(self, notes):
+        found = notes(lambda text: [{"role": "user", "content": text}])
+        (line,) = (line for line in found if "assistant's turn" in line)
+        without, conversations = re.search(r"(\d+) of (\d+) conversations have no", line).groups()
+        assert without == conversations

@@ -180,3 +180,122 @@ def test_a_bad_layer_is_an_error_of_the_test(project, engine):
     result = project.runpytest("--crossdiff")
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*crossdiff_layer = '0.5, outptu' is not valid*"])
+
+
+# Tests that pytest can't parametrise, or that choose one layer
+
+
+def test_a_test_case_is_told_which_layers_there_are(both, engine):
+    both.makepyfile(
+        test_it="""
+        import unittest, pytest
+
+        class TestOld(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def _given(self, crossdiff):
+                self.crossdiff = crossdiff
+
+            def test_upgrade(self):
+                self.crossdiff.assert_within_budget()
+        """
+    )
+    result = both.runpytest()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*crossdiff_layer names the layers 0.5 and output, and pytest can't run test_upgrade*",
+            "*from: pytest.ini: crossdiff_layer*",
+            "*to do: *@pytest.mark.crossdiff(layer='output')*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*KeyError*")
+    assert engine.asked == []
+
+
+def test_a_test_case_whose_marker_names_one_is_of_that_one(both, engine):
+    both.makepyfile(
+        test_it="""
+        import unittest, pytest
+
+        @pytest.mark.crossdiff(layer="output")
+        class TestOld(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def _given(self, crossdiff):
+                self.crossdiff = crossdiff
+
+            def test_upgrade(self):
+                self.crossdiff.assert_within_budget()
+        """
+    )
+    both.runpytest().assert_outcomes(passed=1)
+    assert asked(engine) == ["output"]
+
+
+def test_a_fixture_asked_for_by_name_is_told_which_layers_there_are(both, engine):
+    both.makepyfile(
+        test_it="""
+        import pytest
+
+        def test_several(request):
+            request.getfixturevalue("crossdiff")
+
+        @pytest.mark.crossdiff(layer=3)
+        def test_one(request):
+            request.getfixturevalue("crossdiff")
+        """
+    )
+    result = both.runpytest()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*names the layers 0.5 and output*can't run test_several once*"])
+    assert asked(engine) == [3]
+
+
+def test_a_mark_on_a_parameter_chooses_the_layer_and_that_test_runs_once(both, engine):
+    both.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.parametrize(
+            "name", ["a", pytest.param("b", marks=pytest.mark.crossdiff(layer=1))]
+        )
+        def test_it(crossdiff, crossdiff_layer, name):
+            assert bool(crossdiff_layer) == (name == "a")
+        """
+    )
+    result = both.runpytest("-v")
+    result.assert_outcomes(passed=3, deselected=1)
+    assert sorted(map(str, asked(engine))) == ["0.5", "1", "output"]
+
+
+def test_a_mark_on_a_parameter_that_names_other_layers_is_refused_with_their_names(both, engine):
+    both.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.parametrize(
+            "name", [pytest.param("b", marks=pytest.mark.crossdiff(layer=[1, 2]))]
+        )
+        def test_it(crossdiff, name): pass
+        """
+    )
+    result = both.runpytest()
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*is about layer output, but its marker names 1 and 2"])
+
+
+@pytest.mark.parametrize(
+    ("written", "layers"),
+    [
+        ("1", [1]),
+        ("0.25", [0.25]),
+        ('"output"', ["output"]),
+        ('"0.5, output"', [0.5, "output"]),
+        ('[1, 0.5, "output"]', [1, 0.5, "output"]),
+    ],
+)
+def test_typed_toml_takes_numbers_and_mixed_lists(pytester, engine, written, layers):
+    pair = 'crossdiff_baseline = "org/old"\ncrossdiff_candidate = "org/new"\n'
+    pytester.makefile(".toml", pytest=f"[pytest]\n{pair}crossdiff_layer = {written}\n")
+    pytester.makepyfile(test_it=TEST)
+    pytester.runpytest().assert_outcomes(passed=len(layers))
+    assert asked(engine) == layers

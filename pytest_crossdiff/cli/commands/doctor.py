@@ -214,6 +214,7 @@ class _Doctor(Checks):
             self.note("alignment", f"{share} of the text lies beyond a model's longest input")
         for note in token_notes(tokens.tokenizers):
             self.note("tokenizers", note)
+        self.conversations(tokens)
         enough = self.attempt(
             "amount",
             lambda: preflight.check_size(plan.settings, tokens.pairs, models),
@@ -222,6 +223,19 @@ class _Doctor(Checks):
             ),
         )
         return tokens if enough is not None else None
+
+    def conversations(self, tokens: TokenCounts) -> None:
+        """What is worth knowing of conversations and the templates that render them."""
+        for side in tokens.dated:
+            self.note(f"{side} tokens", "the chat template writes today's date: it will be read "
+                      "as on 26 July 2024, on whatever day")  # fmt: skip
+        for side in tokens.unplaced:
+            self.note(f"{side} tokens", "the chat template leaves out or rewrites reasoning or "
+                      "tool calls: that text is not compared")  # fmt: skip
+        without, conversations = tokens.unanswered
+        if without:
+            self.note("texts", f"{without} of {conversations} conversations have no assistant's "
+                      "turn: all of their turns will be compared")  # fmt: skip
 
     def cost(
         self,

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 
 from pytest_crossdiff.engine.activations.alignment import Tokens
 from pytest_crossdiff.engine.activations.batches import Job, batches, shards
+from pytest_crossdiff.engine.activations.conversations import Place, reads_clock
 from pytest_crossdiff.engine.activations.rendering import tokenize
 from pytest_crossdiff.engine.activations.vocabularies import Vocabulary
 from pytest_crossdiff.engine.models.loaded import read
@@ -51,9 +52,10 @@ MAX_PIECE_TOKENS = 4_096
 class Harvest:
     """A finished harvest on disk: where each content token lies, and its residual vector.
 
-    piece_n, ids_n, starts_n, ends_n: arrays of length n.  nll_n: how little each token was
-    expected, as `predictions.ModelReadout` has it; all NaN where a block was read.  Vectors are
-    read through memory maps, so that memory doesn't grow with the corpus.
+    piece_n, ids_n, starts_n, ends_n: arrays of length n.  place_n: a `Place` each.  nll_n: how
+    little each token was expected, as `predictions.ModelReadout` has it; NaN where an answer or a
+    text of it begins, whose token belongs to the template; all NaN where a block was read.  Vectors
+    are read through memory maps, so that memory doesn't grow with the corpus.
     """
 
     _words: tuple[str, ...] = ()
@@ -69,11 +71,15 @@ class Harvest:
         columns = {k: np.concatenate([shard[k] for shard in index]) for k in _INDEX}
         self.piece_n, self.ids_n = columns["piece"], columns["ids"]
         self.starts_n, self.ends_n = columns["starts"], columns["ends"]
+        self.place_n = np.full(len(self.ids_n), Place.TEXT, dtype=np.int8)
+        if self.meta.get("conversations"):
+            self.place_n = np.concatenate([f.get_tensor("place").numpy() for f in self._files])
         self.nll_n = np.full(len(self.ids_n), np.nan, dtype=np.float32)
         if self.words:
             nlls = [f.get_tensor("surprise").numpy() for f in self._files]
             self.nll_n = np.concatenate(nlls)
             self._words = tuple(json.loads(entry.read_bytes(WORDS)))
+            self.nll_n[self.place_n >= Place.ANSWER_START] = np.nan
         self._vectors = [f.get_tensor("activations") for f in self._files]  # mapped, not read
         self._starts = np.cumsum([0, *(v.shape[0] for v in self._vectors)])
 
@@ -151,8 +157,11 @@ def harvest(
 ) -> None:
     """Fill `entry` with the activations of `model` on `pieces`; finished shards are kept.
 
-    Raises `ActivationError` on NaN or infinite activations, `CorpusError` when no token is left.
+    Raises `ActivationError` on NaN or infinite activations, `CorpusError` when no token is left or
+    a chat template doesn't take the conversations.
     """
+    dated = reads_clock(pieces, model.tokenizer, chat_template)
+    conversations = any(piece.text is None for piece in pieces)
     limit = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
     jobs = [
         Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
@@ -187,7 +196,8 @@ def harvest(
                 padded += len(batch) * len(batch[-1].encoded.input_ids)
             if written is not None:
                 written.result()
-            columns = _columns(shard, parts, said_w if model.predictions else None)
+            said = said_w if model.predictions else None
+            columns = _columns(shard, parts, said, conversations=conversations)
             written = writer.submit(_write, entry, name, columns)
         if written is not None:
             written.result()
@@ -207,6 +217,9 @@ def harvest(
             "special": total - sum(int(job.encoded.content.sum()) for job in jobs),
             "truncated": sum(job.encoded.truncated_characters for job in jobs),
             "padded": padded,
+            "conversations": conversations,
+            "dated": dated,
+            "unplaced": sum(job.encoded.unplaced_characters for job in jobs),
             "seconds": time.perf_counter() - began,
         }
     )
@@ -258,25 +271,31 @@ def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> tuple[dict[int
 
 
 def _columns(
-    shard: Sequence[Job], parts: dict[int, _Found], said_w: Tensor | None
+    shard: Sequence[Job],
+    parts: dict[int, _Found],
+    said_w: Tensor | None,
+    *,
+    conversations: bool,
 ) -> dict[str, Tensor]:
     """A shard's vectors and index as the tensors that are stored; where predictions were read,
-    surprises and the probability of each word.
+    surprises and the probability of each word; places where there are conversations.
     """
 
-    def column(values: list[NDArray[np.int32]]) -> Tensor:
-        return torch.from_numpy(np.concatenate(values).astype(np.int32))
+    def column(values: list[NDArray[Any]], kind: type = np.int32) -> Tensor:
+        return torch.from_numpy(np.concatenate(values).astype(kind))
 
     kept = [(job.encoded, np.asarray(job.encoded.content, dtype=bool)) for job in shard]
     lengths = [int(content.sum()) for _, content in kept]
     pieces = itertools.chain.from_iterable(
         [j.piece] * n for j, n in zip(shard, lengths, strict=True)
     )
-    predicted = {}
+    more = {}
     if said_w is not None:
         nll_n = torch.cat([parts[job.piece].nll_t for job in shard])
-        predicted = {"surprise": nll_n, "said": said_w}
-    return predicted | {
+        more = {"surprise": nll_n, "said": said_w}
+    if conversations:
+        more["place"] = column([e.place[content] for e, content in kept], np.int8)
+    return more | {
         "activations": torch.cat([parts[job.piece].vectors_td for job in shard]),
         "piece": torch.tensor(list(pieces), dtype=torch.int32),
         "ids": column([np.asarray(e.input_ids)[content] for e, content in kept]),

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pytest_crossdiff.engine.activations.alignment import align_tokens, coverage
+from pytest_crossdiff.engine.activations.compared import compared
 from pytest_crossdiff.engine.activations.out_of_distribution import out_of_distribution
 from pytest_crossdiff.engine.activations.vocabularies import (
     ComparedVocabularies,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from pytest_crossdiff.engine.activations.compared import ConversationPairs
     from pytest_crossdiff.engine.activations.harvest import Harvest
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.sides import Side
@@ -73,7 +75,8 @@ class Pairs(NamedTuple):
     """All usable pairs: both sides, and for each pair its group of documents and its split; what is
     planted into them; either model at further layers, which only probes read; how many texts were
     left out because they are out of distribution for both models; whether the models descend from
-    one another (`models.lineage`); and where predictions are compared, the words of both.
+    one another (`models.lineage`); where predictions are compared, the words of both; and how many
+    pairs conversations have.
     """
 
     a: SideActivations
@@ -85,6 +88,7 @@ class Pairs(NamedTuple):
     out_of_distribution: int = 0
     related: bool = False
     vocabularies: ComparedVocabularies | None = None
+    conversations: ConversationPairs | None = None
 
     @property
     def same_vocabulary(self) -> bool:
@@ -164,7 +168,7 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
         rows_a.append(in_a[found[:, 0]])
         rows_b.append(in_b[found[:, 1]])
         piece_of.append(np.full(len(found), i))
-    characters[2] = sum(_length(piece) for piece in pieces)
+    characters[2] = sum(len(piece.shared_text) for piece in pieces)
     if not rows_a or not sum(map(len, rows_a)):
         raise ActivationError(
             "the two tokenizers never end a token at the same character of the corpus",
@@ -176,6 +180,10 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
     usable = (norms_a[all_a] <= limit_a) & (norms_b[all_b] <= limit_b)
     left_out = out_of_distribution_for_both(a, b)
     usable &= ~np.isin(piece_n, left_out)
+    kept, conversations = compared(
+        pieces, piece_n, a.place_n[all_a], a.ends_n[all_a], predictions=bool(a.words and b.words)
+    )
+    usable &= kept
     heldout_n = np.array([piece.heldout for piece in pieces])[piece_n[usable]]
     group_n = np.asarray(groups, dtype=np.int32)[piece_n[usable]]
     if heldout_n.all() or not heldout_n.any():
@@ -207,6 +215,7 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
         heldout_n,
         out_of_distribution=len(left_out),
         vocabularies=vocabularies,
+        conversations=conversations,
     )
 
 
@@ -254,12 +263,6 @@ def with_extra_layers(pairs: Pairs, a: Sequence[Harvest], b: Sequence[Harvest]) 
 def _target(a: Harvest, b: Harvest) -> float:
     """The median norm that both models are brought to (METHOD 1)."""
     return float(np.sqrt((a.width + b.width) / 2))
-
-
-def _length(piece: Piece) -> int:
-    if piece.text is not None:
-        return len(piece.text)
-    return sum(len(m.content) for m in piece.messages) + max(0, len(piece.messages) - 1)
 
 
 def _norms(h: Harvest) -> NDArray[np.float32]:

@@ -1,33 +1,30 @@
 """From a piece of the corpus to one model's tokens, placed in the text that both models read.
 
 The places are characters of the piece's text; of a conversation, characters of its messages'
-contents joined by line breaks, whatever each model's chat template puts around them.
+texts joined by line breaks, whatever each model's chat template puts around them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pytest_crossdiff.engine.activations.alignment import Tokens
+from pytest_crossdiff.engine.activations.chat_templates import name_of
+from pytest_crossdiff.engine.activations.conversations import Place, plain, render
 from pytest_crossdiff.engine.corpus.cutting import is_boundary
-from pytest_crossdiff.errors import CorpusError, ModelError
+from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerBase
 
-    from pytest_crossdiff.engine.corpus.documents import Message
+    from pytest_crossdiff.engine.activations.conversations import Rendered, Span
     from pytest_crossdiff.engine.corpus.sampling import Piece
-
-MESSAGE_SEPARATOR = "\n"
-"""What stands between the messages' contents in the text that both models share."""
-
-_PLAIN = "set crossdiff_chat_template = plain to compare both models on the bare contents"
 
 
 @dataclass(frozen=True)
@@ -36,28 +33,28 @@ class Encoded:
 
     starts, ends: the characters of each token in the piece's text.  content: False for special
     tokens, for the template's, and for those that lie partly in the template; they have no place
-    (0, 0).  special: how many those are.  truncated_characters: beyond the model's longest input.
+    (0, 0).  place: a `Place` each.  special: how many have none.  truncated_characters: beyond the
+    model's longest input.  unplaced_characters: of reasoning and tool calls, those that the
+    template leaves out or rewrites.
+
+    The position that predicts an answer's first token is content whatever token it is.  It has the
+    place of the line break in front of the turn, the same for both models.  So has the position
+    that predicts the first token of another text of an answer.
     """
 
     input_ids: NDArray[np.int32]
     starts: NDArray[np.int32]
     ends: NDArray[np.int32]
     content: NDArray[np.bool_]
+    place: NDArray[np.int8]
     truncated_characters: int
     special: int
+    unplaced_characters: int = 0
 
     @property
     def tokens(self) -> Tokens:
         """The same without what only the forward pass needs."""
         return Tokens(self.input_ids, self.starts, self.ends, self.content)
-
-
-class Span(NamedTuple):
-    """`length` characters at `rendered` in a model's input that are at `shared` in the text."""
-
-    rendered: int
-    shared: int
-    length: int
 
 
 def tokenize(
@@ -71,117 +68,26 @@ def tokenize(
     """
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
-            f"no fast tokenizer: {_name(tokenizer)} has a {type(tokenizer).__name__}, which can't "
-            "say which characters a token stands for",
+            f"no fast tokenizer: {name_of(tokenizer)} has a {type(tokenizer).__name__}, which "
+            "can't say which characters a token stands for",
             remedy="save the model with a tokenizer.json beside it",
         )
     if piece.text is None and chat_template == "own":
-        rendered, spans = render(piece.messages, tokenizer)
-        return _encode(tokenizer, rendered, spans, limit, add_special_tokens=False)
-    text = shared_text(piece)
-    return _encode(tokenizer, text, [Span(0, 0, len(text))], limit, add_special_tokens=True)
+        rendered = render(piece.messages, tokenizer, piece.tools)
+        return _encode(tokenizer, rendered, limit, add_special_tokens=False)
+    return _encode(tokenizer, plain(piece), limit, add_special_tokens=True)
 
 
 def shared_text(piece: Piece) -> str:
     """The text of a piece that places refer to, whichever model reads it."""
-    return (
-        piece.text
-        if piece.text is not None
-        else MESSAGE_SEPARATOR.join(m.content for m in piece.messages)
-    )
-
-
-def render(
-    messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase
-) -> tuple[str, list[Span]]:
-    """`messages` in the tokenizer's chat template, and where their contents stand in it.
-
-    The template is rendered a second time with marks for contents.  What stands between the marks
-    tells where each content begins and ends, even if it is a word that the template uses, too.
-    """
-    contents = [message.content for message in messages]
-    marks = [f"\ue000{i}\ue001" if c.strip() else c for i, c in enumerate(contents)]
-    rendered, frame = (_apply(messages, texts, tokenizer) for texts in (contents, marks))
-    spans: list[Span] = []
-    filled = [i for i, content in enumerate(contents) if content.strip()]
-    literals = []
-    for i in filled:
-        literal, mark, frame = frame.partition(marks[i])
-        if not mark:
-            raise _lost(i, messages, tokenizer)
-        literals.append(literal)
-    literals.append(frame)
-    if not rendered.startswith(literals[0]):
-        raise _lost(filled[0], messages, tokenizer)
-    at = len(literals[0])
-    for i, literal in zip(filled, literals[1:], strict=True):
-        for lead, form in _forms(contents[i]):
-            end = at + len(form) + len(literal)
-            if rendered.startswith(form + literal, at) and (i < filled[-1] or end == len(rendered)):
-                shared = (
-                    sum(len(content) + len(MESSAGE_SEPARATOR) for content in contents[:i]) + lead
-                )
-                spans.append(Span(at, shared, len(form)))
-                at = end
-                break
-        else:
-            raise _lost(i, messages, tokenizer)
-    return rendered, spans
-
-
-def _forms(content: str) -> Iterator[tuple[int, str]]:
-    """What templates make of a content, itself or trimmed, and where in it that begins."""
-    for left in (content, content.lstrip("\n"), content.lstrip()):
-        for form in (left, left.rstrip("\n"), left.rstrip()):
-            yield len(content) - len(left), form
-
-
-def _apply(
-    messages: Sequence[Message], contents: Sequence[str], tokenizer: PreTrainedTokenizerBase
-) -> str:
-    from jinja2 import TemplateError  # as late as transformers does
-
-    if not tokenizer.chat_template:
-        raise ModelError(
-            f"{_name(tokenizer)} has no chat template, and the corpus has messages", remedy=_PLAIN
-        )
-    turns = [{"role": m.role, "content": c} for m, c in zip(messages, contents, strict=True)]
-    try:
-        rendered = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=False)
-    except (TemplateError, ValueError, TypeError, LookupError, AttributeError) as error:
-        roles = ", ".join(message.role for message in messages)
-        raise CorpusError(
-            f"the chat template of {_name(tokenizer)} refuses a conversation of {roles}: {error}",
-            remedy=_PLAIN,
-        ) from error
-    assert isinstance(rendered, str)
-    return rendered
-
-
-def _lost(
-    number: int, messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase
-) -> CorpusError:
-    message = messages[number]
-    return CorpusError(
-        f"the chat template of {_name(tokenizer)} drops, moves or rewrites message {number + 1} "
-        f"({message.role}: {message.content[:40]!r})",
-        remedy=_PLAIN,
-    )
-
-
-def _name(tokenizer: PreTrainedTokenizerBase) -> str:
-    return getattr(tokenizer, "name_or_path", "") or "the model"
+    return piece.shared_text
 
 
 def _encode(
-    tokenizer: PreTrainedTokenizerBase,
-    text: str,
-    spans: Sequence[Span],
-    limit: int,
-    *,
-    add_special_tokens: bool,
+    tokenizer: PreTrainedTokenizerBase, rendered: Rendered, limit: int, *, add_special_tokens: bool
 ) -> Encoded:
-    """`text` in tokens, placed by `spans`."""
+    """The rendered text in tokens, placed by its spans."""
+    text = rendered.text
     read = tokenizer(
         text,
         add_special_tokens=add_special_tokens,
@@ -195,23 +101,40 @@ def _encode(
     if not text.isascii():
         ends = _with_marks(text, starts, ends)
     content = ~added & ~np.isin(ids, _special_ids(tokenizer)) & (ends > starts)
+    inside, shift = _placed(rendered.spans, starts, ends)
+    content &= inside
+    kept = _within(limit, starts, ends, added)
+    placed_starts, placed_ends = (np.where(content, x + shift, 0) for x in (starts, ends))
+    truncated = int(placed_ends.max(initial=0) - placed_ends[kept].max(initial=0))
+    place = rendered.places(placed_starts)
+    for start in rendered.starts:
+        at = int(np.argmax(ends > start.rendered)) - 1
+        if at >= 0 and place[at] < Place.ANSWER_START:
+            content[at], place[at] = True, start.place
+            placed_starts[at], placed_ends[at] = start.shared - 1, start.shared
+    return Encoded(
+        ids[kept],
+        placed_starts[kept],
+        placed_ends[kept],
+        content[kept],
+        place[kept],
+        truncated,
+        int((~content[kept]).sum()),
+        rendered.unplaced,
+    )
+
+
+def _placed(
+    spans: Sequence[Span], starts: NDArray[np.int32], ends: NDArray[np.int32]
+) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
+    """Which tokens lie inside of a span, and what is to be added to their characters."""
     begins = np.array([span.rendered for span in spans], dtype=np.int32)
     which = np.searchsorted(begins, starts, side="right") - 1
     lengths, shifts = (
         np.array([0, *column], dtype=np.int32)[which + 1]  # 0: before the first span
         for column in ((s.length for s in spans), (s.shared - s.rendered for s in spans))
     )
-    content &= (which >= 0) & (ends <= np.append(begins, 0)[which] + lengths)
-    kept = _within(limit, starts, ends, added)
-    placed_starts, placed_ends = (np.where(content, x + shifts, 0) for x in (starts, ends))
-    return Encoded(
-        ids[kept],
-        placed_starts[kept],
-        placed_ends[kept],
-        content[kept],
-        int(placed_ends.max(initial=0) - placed_ends[kept].max(initial=0)),
-        int((~content[kept]).sum()),
-    )
+    return (which >= 0) & (ends <= np.append(begins, 0)[which] + lengths), shifts
 
 
 def _with_marks(text: str, starts: NDArray[np.int32], ends: NDArray[np.int32]) -> NDArray[np.int32]:

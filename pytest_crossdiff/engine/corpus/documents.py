@@ -12,6 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, SupportsIndex
 
+from pytest_crossdiff.engine.corpus.messages import (
+    Message,
+    UnusableRecordError,
+    normalised,
+    read_message,
+    read_tools,
+)
 from pytest_crossdiff.engine.corpus.records import Record, from_source
 from pytest_crossdiff.errors import CorpusError
 
@@ -20,20 +27,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: str
-    content: str
-
-
-@dataclass(frozen=True)
 class Document:
     """One record of the corpus: either a `text` or `messages`.
 
     id: what a person calls it, for messages and reports.  group: documents with the same group are
     parts of one and stay on one side of the train/held-out split.  source: file and line.
-    part: of the corpus, as the record says, else the file it came from.
+    part: of the corpus, as the record says, else the file it came from.  tools: the tools that the
+    conversation offers, as JSON; "" for none.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Document:
     text: str | None
     messages: tuple[Message, ...]
     part: str = ""
+    tools: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,11 @@ def from_records(records: Iterable[Record], source: str = "crossdiff_corpus fixt
     return _collect(numbered, source, source)
 
 
-def canonical(text: str | None, messages: Iterable[Message]) -> bytes:
+def canonical(text: str | None, messages: Iterable[Message], tools: str = "") -> bytes:
     """Bytes that differ whenever the contents do."""
-    turns = [[m.role, m.content] for m in messages]
-    return json.dumps([text, turns], ensure_ascii=False).encode()
+    turns = [[m.role, m.content, *([m.extra] if m.extra else [])] for m in messages]
+    content = [text, turns, *([tools] if tools else [])]
+    return json.dumps(content, ensure_ascii=False).encode()
 
 
 def _collect(records: Iterable[tuple[str, Record]], source: str, setting: str) -> Corpus:
@@ -94,7 +96,7 @@ def _collect(records: Iterable[tuple[str, Record]], source: str, setting: str) -
         count += 1
         try:
             document, key = _document(record, where)
-        except _UnusableError as error:
+        except UnusableRecordError as error:
             raise CorpusError(
                 f"{where} has {error.what}", source=setting, remedy=error.remedy
             ) from None
@@ -117,48 +119,42 @@ def _collect(records: Iterable[tuple[str, Record]], source: str, setting: str) -
 def _has_content(document: Document) -> bool:
     if document.text is not None:
         return bool(document.text.strip())
-    return any(m.content.strip() for m in document.messages)
-
-
-class _UnusableError(ValueError):
-    """What a record has that makes it unusable, and what to do about it."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        self.what, self.remedy = what, remedy
-        super().__init__(what)
+    return any(m.text.strip() for m in document.messages)
 
 
 def _document(record: Record, where: str) -> tuple[Document, bytes]:
-    """The document of `record`, and the digest of its content.  Raises `_UnusableError`."""
+    """The document of `record`, and the digest of its content.  Raises `UnusableRecordError`."""
     if isinstance(record, str):
         record = {"text": record}
     if not isinstance(record, Mapping):
-        raise _UnusableError(f"{_kind(record)}, not a text or a mapping", _RECORD_FORM)
+        raise UnusableRecordError(f"{_kind(record)}, not a text or a mapping", _RECORD_FORM)
     given = [key for key in ("text", "messages") if record.get(key) is not None]
     if len(given) > 1:
-        raise _UnusableError("both 'text' and 'messages'", "keep one of them in each record")
+        raise UnusableRecordError("both 'text' and 'messages'", "keep one of them in each record")
     if not given and not {"text", "messages"} & record.keys():
         keys = ", ".join(repr(key) for key in record) or "nothing at all"
-        raise _UnusableError(f"neither 'text' nor 'messages', but {keys}", _RECORD_FORM)
+        raise UnusableRecordError(f"neither 'text' nor 'messages', but {keys}", _RECORD_FORM)
     messages: tuple[Message, ...] = ()
     text: str | None = None
+    tools = ""
     if given == ["messages"]:
         messages = _messages(record["messages"])
+        tools = read_tools(record.get("tools"))
     else:
-        text = _normalised("" if not given else record["text"], "'text'")
+        text = normalised("" if not given else record["text"], "'text'")
     name = _label(record.get("id"), "'id'") or where
     group = _label(record.get("document"), "'document'")
     part = _label(record.get("slice"), "'slice'") or where.rpartition(":")[0]
     try:
-        key = hashlib.sha256(canonical(text, messages)).digest()
+        key = hashlib.sha256(canonical(text, messages, tools)).digest()
         (name + group + part).encode()
     except UnicodeEncodeError as error:
-        raise _UnusableError(
+        raise UnusableRecordError(
             f"half a surrogate pair, U+{ord(error.object[error.start]):04X}: no character",
             "write the whole character, or leave the record out",
         ) from None
     # By default a group of its own, named by content: renaming a file changes no group.
-    return Document(name, group or key.hex(), where, text, messages, part), key
+    return Document(name, group or key.hex(), where, text, messages, part, tools), key
 
 
 _RECORD_FORM = 'write {"text": "..."} or {"messages": [{"role": "user", "content": "..."}, ...]}'
@@ -166,40 +162,8 @@ _RECORD_FORM = 'write {"text": "..."} or {"messages": [{"role": "user", "content
 
 def _messages(value: object) -> tuple[Message, ...]:
     if not isinstance(value, (list, tuple)):
-        raise _UnusableError(f"'messages' that is {_kind(value)}, not a list", _RECORD_FORM)
-    return tuple(_message(turn, number) for number, turn in enumerate(value, 1))
-
-
-def _message(turn: object, number: int) -> Message:
-    if not isinstance(turn, Mapping) or not isinstance(role := turn.get("role"), str) or not role:
-        raise _UnusableError(f"message {number} without a role", _RECORD_FORM)
-    content = turn.get("content")
-    if content is None:
-        raise _UnusableError(
-            f"message {number} without content",
-            "leave out turns that are only tool calls, or write them as content",
-        )
-    if isinstance(content, (list, tuple)):
-        content = "".join(_part(part, number) for part in content)
-    return Message(role, _normalised(content, f"the content of message {number}"))
-
-
-def _part(part: object, number: int) -> str:
-    """The text of one element of a content list, as multimodal chats have it."""
-    kind, text = _kind(part), None
-    if isinstance(part, Mapping):
-        kind, text = f"the type {part.get('type')!r}", part.get("text")
-        if part.get("type") == "text" and isinstance(text, str):
-            return text
-    raise _UnusableError(
-        f"message {number} with a part of {kind}", "keep text parts only; nothing else is compared"
-    )
-
-
-def _normalised(value: object, what: str) -> str:
-    if not isinstance(value, str):
-        raise _UnusableError(f"{what} that is {_kind(value)}, not text", "write it as a string")
-    return value.replace("\r\n", "\n").replace("\r", "\n")
+        raise UnusableRecordError(f"'messages' that is {_kind(value)}, not a list", _RECORD_FORM)
+    return tuple(read_message(turn, i, _RECORD_FORM) for i, turn in enumerate(value, 1))
 
 
 def _label(value: object, what: str) -> str:
@@ -210,7 +174,7 @@ def _label(value: object, what: str) -> str:
         return value
     if isinstance(value, SupportsIndex):
         return str(value.__index__())
-    raise _UnusableError(f"{what} that is {_kind(value)}", "write a string or a whole number")
+    raise UnusableRecordError(f"{what} that is {_kind(value)}", "write a string or a whole number")
 
 
 def _kind(value: object) -> str:

@@ -9,12 +9,14 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pytest_crossdiff.errors import CorpusError
 
 Record = str | Mapping[str, object]
-"""A text, or a mapping with `text` or `messages` and optionally `id`, `document` and `slice`."""
+"""A text, or a mapping with `text` or `messages`, optionally with `tools` to the latter, and with
+`id`, `document` and `slice`.
+"""
 
 EXTRA = ("id", "document", "slice")
 
@@ -224,20 +226,31 @@ def _parquet(path: Path, name: str) -> Records:
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            known = ("text", "messages", *EXTRA)
+            known = ("text", "messages", "tools", *EXTRA)
             columns = [column for column in file.schema_arrow.names if column in known]
             if not {"text", "messages"} & set(columns):
                 _no_text(path, name, "name it 'text' or 'messages'", file.schema_arrow.names)
             for batch in file.iter_batches(columns=columns):
                 for row in batch.to_pylist():
                     number += 1
-                    yield f"{name}:{number}", row
+                    yield f"{name}:{number}", _without_nulls(row)
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise CorpusError(
             f"{name} is damaged or no parquet file, after {number} rows: {error}",
             source=f"crossdiff_corpus: {path}",
             remedy="write it again",
         ) from error
+
+
+_MAY_BE_NULL = "text", "messages", "content"
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401  whatever JSON holds
+    """A row without the nulls that parquet writes where other rows have a key."""
+    if isinstance(value, dict):
+        kept = ((k, v) for k, v in value.items() if v is not None or k in _MAY_BE_NULL)
+        return {k: _without_nulls(v) for k, v in kept}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _pydoc(source: str) -> Records:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_crossdiff.engine.corpus.cutting import split_text
-from pytest_crossdiff.engine.corpus.documents import Message, canonical
+from pytest_crossdiff.engine.corpus.documents import canonical
+from pytest_crossdiff.engine.corpus.messages import SEPARATOR, Message
 from pytest_crossdiff.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ BYTES_PER_TOKEN = 4
 class Piece:
     """A stretch of one document: characters from `start` on, or a whole conversation.
 
-    document: index into the corpus's documents.
+    document: index into the corpus's documents.  tools: those of a conversation, as JSON.
     """
 
     document: int
@@ -37,6 +38,16 @@ class Piece:
     text: str | None
     messages: tuple[Message, ...]
     heldout: bool
+    tools: str = ""
+
+    @property
+    def shared_text(self) -> str:
+        """The text that places refer to, whichever model reads it: of a conversation, the texts of
+        its messages, joined.
+        """
+        if self.text is not None:
+            return self.text
+        return SEPARATOR.join(message.text for message in self.messages)
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ def sample(corpus: Corpus, *, tokens: int, context: int, heldout: float, seed: i
     digest = hashlib.sha256()
     for piece in pieces:
         place = [groups[piece.document], piece.start, piece.heldout]
-        digest.update(_hash(place, canonical(piece.text, piece.messages)))
+        digest.update(_hash(place, canonical(piece.text, piece.messages, piece.tools)))
     return Sample(tuple(pieces), digest.hexdigest(), len(sizes), len(kept))
 
 
@@ -94,16 +105,14 @@ def _cut(corpus: Corpus, context: int) -> Iterator[Piece]:
     """All pieces of the corpus; every character of a text lies in exactly one."""
     for index, document in enumerate(corpus.documents):
         if document.text is None:
-            yield Piece(index, 0, None, document.messages, heldout=False)
+            yield Piece(index, 0, None, document.messages, heldout=False, tools=document.tools)
             continue
         for start, text in split_text(document.text, context * BYTES_PER_TOKEN):
             yield Piece(index, start, text, (), heldout=False)
 
 
 def _size(piece: Piece) -> int:
-    if piece.text is not None:
-        return estimate(piece.text)
-    return estimate("\n".join(message.content for message in piece.messages))
+    return estimate(piece.shared_text)
 
 
 def _heldout(sizes: Mapping[str, int], target: float, seed: int) -> set[str]:
@@ -123,7 +132,9 @@ def _heldout(sizes: Mapping[str, int], target: float, seed: int) -> set[str]:
 
 
 def _rank(piece: Piece, group: str, seed: int) -> bytes:
-    content = canonical(piece.text, piece.messages)  # tells documents of one group apart
+    content = canonical(
+        piece.text, piece.messages, piece.tools
+    )  # tells documents of one group apart
     return _hash([seed, "draw", group, piece.start], content)
 
 

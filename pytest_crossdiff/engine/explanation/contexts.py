@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from pytest_crossdiff.engine.activations.conversations import Place
 from pytest_crossdiff.engine.activations.rendering import shared_text
 from pytest_crossdiff.results.difference import Context, Firing, Span, TokenCount
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
     OtherActivations: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 
+STARTS = {Place.ANSWER_START: "<start of answer>", Place.PART_START: "<start of part>"}
+"""Names of the positions that predict the first token of an answer, or of its content after
+reasoning, or of a call's name or argument."""
 CONTEXT_CHARACTERS = 100
 """Characters of text shown on either side of the token."""
 TOP, MAX_SAME_TOKEN, BANDS, TOKENS, FIRING = 5, 2, ((75, 50), (50, 25), (25, 0)), 8, 256
@@ -48,13 +52,18 @@ def clear_firing(activation_n: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class HeldoutTokens:
-    """The text behind the held-out pairs, as one model's tokenizer divides it."""
+    """The text behind the held-out pairs, as one model's tokenizer divides it.
+
+    place_n: a `Place` each.  The text of a position that predicts an answer's first token is the
+    line break in front of the answer.
+    """
 
     pieces: Sequence[Piece]
     documents: Sequence[Document]
     piece_n: NDArray[np.int32]
     starts_n: NDArray[np.int32]
     ends_n: NDArray[np.int32]
+    place_n: NDArray[np.int8] | None = None
 
     @classmethod
     def of(
@@ -66,13 +75,17 @@ class HeldoutTokens:
     ) -> HeldoutTokens:
         """The places of `rows_n` of a harvest."""
         columns = (harvest.piece_n, harvest.starts_n, harvest.ends_n)
-        return cls(pieces, documents, *(column[rows_n] for column in columns))
+        piece_n, starts_n, ends_n = (column[rows_n] for column in columns)
+        return cls(pieces, documents, piece_n, starts_n, ends_n, harvest.place_n[rows_n])
 
     @functools.cached_property
     def names(self) -> list[str]:
         """The token texts, as a reader tells them apart: "pod" and " pod" are one."""
         texts = [self.token(i) for i in range(len(self.piece_n))]
-        return [text.strip() or text for text in texts]
+        names = [text.strip() or text for text in texts]
+        if self.place_n is None:
+            return names
+        return [STARTS.get(Place(p), n) for p, n in zip(self.place_n, names, strict=True)]
 
     @functools.cached_property
     def occurs(self) -> Counter[str]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from pytest_crossdiff.engine.activations.conversations import Place
 from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.rendering import tokenize
 from pytest_crossdiff.engine.metrics.heads import Head, UncomparableError, head_inputs, read_head
@@ -127,9 +128,11 @@ def read_final_states(
 
 def predicted_tokens(encoded: Encoded) -> NDArray[np.int64]:
     """The positions of the tokens whose prediction is compared: tokens of the text that anything,
-    be it of a template, precedes.
+    be it of a template, precedes; of conversations with answers those of the answers, as models
+    never say what they predict in other turns.
     """
-    return np.flatnonzero(encoded.content[1:]) + 1
+    said = encoded.content & (encoded.place == Place.TEXT)
+    return np.flatnonzero(said[1:]) + 1
 
 
 def _keep(

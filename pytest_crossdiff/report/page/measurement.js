@@ -41,7 +41,19 @@ function corpus() {
   return facts([["texts", h("bdi", {}, visible(c.source))], ["documents", `${whole(c.documents)} of ${plural(c.records, "record")} (${whole(c.empty)} empty, ${whole(c.duplicates)} duplicate)`],
     ["read", `${plural(c.sampled_documents, "document")}, ${whole(c.heldout_documents)} of them held out`], ["token pairs", `${whole(c.train_pairs)} to learn from, ${whole(c.heldout_pairs)} held out`],
     ...(c.out_of_distribution ? [["left out", `${plural(c.out_of_distribution, "text")}: both models predict them worse than counting tokens would`]] : []),
+    ...conversations(c.conversations),
     ["digest", h("code", { title: visible(c.digest) }, cut(visible(c.digest), 13))]]);
+}
+
+function conversations(c) {
+  if (!c) return [];
+  const sides = ["baseline", "candidate"];
+  return [["conversations", `${whole(c.conversations)}, ${plural(c.answer_starts, "token pair")} where an answer begins`],
+    ...(c.context_pairs ? [["context", `${plural(c.context_pairs, "token pair")} of system and user turns: what a model predicts there is never said`]] : []),
+    ...(c.repeated_pairs ? [["repeated", `${plural(c.repeated_pairs, "token pair")} in beginnings that several conversations share: counted once`]] : []),
+    ...(c.without_answer ? [["no answer", `${plural(c.without_answer, "conversation")} without an assistant's turn: all turns are compared`]] : []),
+    ...(c.dated.length ? [["date", `the chat template of the ${c.dated.join(" and the ")} writes today's date: read as on 26 July 2024`]] : []),
+    ...sides.flatMap((side, i) => c.unplaced[i] ? [["left out", `${plural(c.unplaced[i], "character")} of reasoning and tool calls by the ${side}'s chat template`]] : [])];
 }
 
 function training() {

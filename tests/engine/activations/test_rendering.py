@@ -10,8 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_crossdiff.engine.activations.alignment import align_tokens, coverage
-from pytest_crossdiff.engine.activations.rendering import render, tokenize
-from pytest_crossdiff.engine.corpus.documents import Message
+from pytest_crossdiff.engine.activations.conversations import Place, render
+from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.corpus.messages import Message
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.errors import CorpusError, ModelError
 from support.tokenizers import KINDS, tokenizer
@@ -78,8 +79,9 @@ def read(piece, reader, chat_template="own", limit=10_000):
 
 
 def content_of(encoded, text):
-    """The characters of each content token."""
-    places = zip(encoded.starts, encoded.ends, encoded.content, strict=True)
+    """The characters of each content token, without the positions that only begin an answer."""
+    said = encoded.content & (encoded.place != Place.ANSWER_START)
+    places = zip(encoded.starts, encoded.ends, said, strict=True)
     return [text[start:end] for start, end, content in places if content]
 
 
@@ -151,7 +153,7 @@ def test_what_exceeds_the_limit_is_cut_after_a_whole_character_and_counted(kind,
 def test_contents_are_found_where_the_template_puts_them(template, texts):
     assume("".join(texts).strip())
     messages = chat(*texts)
-    rendered, spans = render(messages, chatty("byte-level BPE", template))
+    rendered, spans, *_ = render(messages, chatty("byte-level BPE", template))
     shared = shared_text(messages)
     for at, place, length in spans:
         assert rendered[at : at + length] == shared[place : place + length]
@@ -166,12 +168,14 @@ def test_contents_are_found_where_the_template_puts_them(template, texts):
 def test_content_tokens_are_those_whose_every_character_is_content(kind, template, texts):
     assume("".join(texts).strip())
     reader, messages = chatty(kind, template), chat(*texts)
-    rendered, spans = render(messages, reader)
+    rendered, spans, *_ = render(messages, reader)
     place_of = {at + i: place + i for at, place, length in spans for i in range(length)}
     plain = reader(rendered, add_special_tokens=False, return_offsets_mapping=True)
     encoded = read(messages, reader)
     assert encoded.input_ids.tolist() == plain["input_ids"]
     for token, (start, end) in enumerate(plain["offset_mapping"]):
+        if encoded.place[token] == Place.ANSWER_START:
+            continue
         places = [place_of.get(i) for i in range(start, end)]
         special = plain["input_ids"][token] in reader.all_special_ids
         assert encoded.content[token] == (None not in places and bool(places) and not special)
@@ -189,7 +193,7 @@ def test_every_character_of_a_conversation_is_read(template):
 def test_words_of_the_template_are_not_taken_for_content():
     messages = chat("user", "assistant")
     encoded = read(messages, chatty("byte-level BPE", "ChatML"))
-    rendered, spans = render(messages, chatty("byte-level BPE", "ChatML"))
+    rendered, spans, *_ = render(messages, chatty("byte-level BPE", "ChatML"))
     assert rendered[spans[0].rendered - 5 : spans[0].rendered] == "user\n"
     assert "".join(content_of(encoded, shared_text(messages))) == "userassistant"
 
@@ -241,7 +245,9 @@ def test_plain_is_the_contents_joined(kind):
     plain = read(messages, tokenizer(kind), chat_template="plain")
     text = read("What is it?\nA class.", tokenizer(kind))
     assert plain.input_ids.tolist() == text.input_ids.tolist()
-    assert plain.ends.tolist() == text.ends.tolist()
+    in_both = plain.place != Place.ANSWER_START
+    assert plain.ends[in_both].tolist() == text.ends[in_both].tolist()
+    assert (~in_both).sum() == 1
 
 
 # Refusals

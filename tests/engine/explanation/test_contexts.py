@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from pytest_crossdiff.engine.corpus.documents import Document, Message
+from pytest_crossdiff.engine.activations.conversations import Place
+from pytest_crossdiff.engine.corpus.documents import Document
+from pytest_crossdiff.engine.corpus.messages import Message
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.explanation.contexts import (
     FIRING,
@@ -30,7 +32,9 @@ def heldout_tokens(texts: list[str]) -> HeldoutTokens:
             found.append((i, start, start + len(word)))
             start += len(word)
     columns = (np.array(column, dtype=np.int32) for column in zip(*found, strict=True))
-    harvest = SimpleNamespace(**dict(zip(("piece_n", "starts_n", "ends_n"), columns, strict=True)))
+    names = "piece_n", "starts_n", "ends_n"
+    harvest = SimpleNamespace(**dict(zip(names, columns, strict=True)))
+    harvest.place_n = np.full(len(found), Place.TEXT)
     return HeldoutTokens.of(harvest, np.arange(len(found)), pieces, documents)
 
 
@@ -97,9 +101,27 @@ def test_a_conversation_is_shown_as_its_contents() -> None:
     piece = Piece(0, 0, None, (Message("user", "hi"), Message("assistant", "a pod")), heldout=True)
     document = Document("chat", "g", "", None, piece.messages)
     columns = SimpleNamespace(piece_n=np.array([0]), starts_n=np.array([5]), ends_n=np.array([8]))
+    columns.place_n = np.array([Place.TEXT])
     p = HeldoutTokens.of(columns, np.array([0]), [piece], [document])
     (found,) = contexts(p, np.ones(1, dtype=np.float32), np.zeros(1, dtype=np.float32).__getitem__)
     assert (found.before, found.token, found.after) == ("hi\na ", "pod", "")
+
+
+def test_where_an_answer_begins_is_named() -> None:
+    piece = Piece(0, 0, None, (Message("user", "hi"), Message("assistant", "a pod")), heldout=True)
+    document = Document("c", "g", "", None, piece.messages)
+    columns = SimpleNamespace(
+        piece_n=np.array([0, 0, 0]),
+        starts_n=np.array([0, 2, 3]),
+        ends_n=np.array([2, 3, 4]),
+        place_n=np.array([Place.CONTEXT, Place.ANSWER_START, Place.TEXT]),
+    )
+    p = HeldoutTokens.of(columns, np.arange(3), [piece], [document])
+    assert p.names == ["hi", "<start of answer>", "a"]
+    found = token_counts(p, np.array([0, 1, 0], dtype=np.float32))
+    assert [(t.token, t.fired) for t in found] == [("<start of answer>", 1)]
+    (context,) = contexts(p, np.array([0, 1, 0], dtype=np.float32), lambda rows: rows * 0.0)
+    assert (context.before, context.token, context.after) == ("hi", "\n", "a pod")
 
 
 def test_a_context_tells_for_every_token_what_both_models_make_of_it() -> None:
