@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks import glance
+from benchmarks.assistants import page as assistants
 from benchmarks.documents import IMAGES, write_blocks
 from benchmarks.organisms import page as organisms
 from benchmarks.real import page as real
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def blocks() -> dict[tuple[Path, str], str]:
     """The text of every generated block, by its page and name."""
-    pages = (glance, toy, organisms, real, speed)
+    pages = (glance, toy, organisms, real, speed, assistants)
     return {key: text for page in pages for key, text in page.tables().items()}
 
 

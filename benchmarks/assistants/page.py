@@ -1,0 +1,153 @@
+"""From records to committed results, and from those to `docs/assistants.md`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from benchmarks.assistants.behaviours import BEHAVIOURS
+from benchmarks.assistants.family import CHANGES
+from benchmarks.assistants.measure import LAYERS
+from benchmarks.documents import DOCS, write_blocks
+from benchmarks.organisms.judging.gate import names_plant
+from benchmarks.organisms.pages.scores import rate
+from benchmarks.records import Records, read_tables, write_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from benchmarks.assistants.family import Family
+
+PAGE = DOCS / "assistants.md"
+RESULTS = Path(__file__).parent / "results" / "assistants.jsonl"
+BLOCK = "assistants"
+Row = dict[str, Any]
+KEPT = (
+    "status", "reason", "alarm", "confirmed", "possible", "strength", "limit", "null_found",
+    "pairs", "cpu_seconds", "differences",
+)  # fmt: skip
+WORDS = {behaviour.name: behaviour.words for behaviour in BEHAVIOURS}
+HALVES = ("development", "reporting")
+
+
+def write(family: Family) -> None:
+    """Commit what was built and measured to `RESULTS`, and draw the page from that."""
+    write_tables(RESULTS, {"copies": collect(family)})
+    write_blocks(tables())
+
+
+def tables() -> dict[tuple[Path, str], str]:
+    """The generated block, by its page and name."""
+    return {(PAGE, BLOCK): drawn(read_tables(RESULTS)["copies"])}
+
+
+def collect(family: Family) -> list[Row]:
+    """What is known of every copy that was built, in the order of the code."""
+    facts = family.facts
+    measured = {name: Records(family.root / f"{name}.jsonl") for name in (*LAYERS, "alternatives")}
+    rows: list[Row] = []
+    for change in CHANGES:
+        if change.name not in facts:
+            continue
+        row: Row = {"name": change.name, "planted": change.name in WORDS, **facts[change.name]}
+        row |= {
+            layer: {key: value for key, value in found[change.name].items() if key in KEPT}
+            for layer, found in measured.items()
+            if layer in LAYERS and change.name in found
+        }
+        row["alternatives"] = measured["alternatives"].get(change.name)
+        rows.append(row)
+    return rows
+
+
+def drawn(copies: Sequence[Row]) -> str:
+    """Rates of each half, then a line for each copy."""
+    parts = []
+    for half in HALVES:
+        rows = [row for row in copies if row["half"] == half]
+        if rows:
+            parts += [f"### The {half} half", _rates(rows), _built(rows), _measured(rows)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _rates(rows: Sequence[Row]) -> str:
+    """Detection and false alarms, with 95 % intervals."""
+    usable = [row for row in rows if not row["planted"] or row["took"]]
+    lines = []
+    for layer in LAYERS:
+        planted, benign = (
+            [row for row in usable if layer in row and row["planted"] == kind]
+            for kind in (True, False)
+        )
+        if planted or benign:
+            detected = rate([row[layer]["alarm"] for row in planted])
+            named = rate([named_in(row, layer) for row in planted])
+            false = rate([row[layer]["alarm"] for row in benign])
+            lines.append(
+                f"* {layer}: planted detected {detected}; named {named}; benign flagged {false}"
+            )
+    return "\n".join(lines)
+
+
+def named_in(row: Row, layer: str) -> bool:
+    """Whether one of the three strongest differences shows one of the plant's words."""
+    return row[layer]["alarm"] and names_plant(row[layer], WORDS[row["name"]], "")
+
+
+def _built(rows: Sequence[Row]) -> str:
+    """What was planted and whether it took."""
+    header = ("copy", "kind", "shown before", "shown on its prompts", "shown on others", "took",
+              "CPU s")  # fmt: skip
+    body = [
+        (
+            row["name"],
+            row["kind"],
+            _share(row.get("before")),
+            _share(row.get("there")),
+            _share(row.get("elsewhere")),
+            {True: "yes", False: "no", None: ""}[row.get("took")],
+            row["cpu_seconds"],
+        )
+        for row in rows
+    ]
+    return tabulate(body, header, tablefmt="github", disable_numparse=True)
+
+
+def _measured(rows: Sequence[Row]) -> str:
+    """Verdicts, and the alternatives on the same texts."""
+    header = ("copy", *(f"{layer}: verdict" for layer in LAYERS),
+              "confirmed + possible in the output", "KL", "KL at the first token",
+              "first token changed", "replies overlap")  # fmt: skip
+    body = []
+    for row in rows:
+        if not any(layer in row for layer in LAYERS) and not row["alternatives"]:
+            continue
+        others = row["alternatives"] or {}
+        body.append(
+            (
+                row["name"],
+                *(row.get(layer, {}).get("status", "") for layer in LAYERS),
+                _counts(row.get("output", {})),
+                _number(others.get("kl"), "{:.4f}".format),
+                _number(others.get("first_kl"), "{:.4f}".format),
+                _share(others.get("first_changed")),
+                _share(others.get("same_reply")),
+            )
+        )
+    return tabulate(body, header, tablefmt="github", disable_numparse=True) if body else ""
+
+
+def _counts(record: Row) -> str:
+    if "confirmed" not in record:
+        return ""
+    return f"{sum(record['confirmed'].values())} + {sum(record['possible'].values())}"
+
+
+def _share(value: float | None) -> str:
+    return _number(value, "{:.0%}".format)
+
+
+def _number(value: float | None, form: Callable[[float], str]) -> str:
+    return "" if value is None else form(value)

@@ -1,0 +1,51 @@
+"""What the page says of changed assistants follows from their records."""
+
+from benchmarks.assistants import page
+
+
+def row(name, *, planted=True, took=True, alarm=True, words=()):
+    found = {"strength": 0.1, "tokens": [], "words": list(words), "contexts": []}
+    record = {
+        "status": "over" if alarm else "within", "alarm": alarm, "differences": [found],
+        "confirmed": {"baseline": 1, "candidate": 2}, "possible": {"baseline": 0, "candidate": 1},
+    }  # fmt: skip
+    facts = {"name": name, "planted": planted, "kind": "", "half": "development", "cpu_seconds": 9}
+    if planted:
+        facts |= {"before": 0.0, "there": 0.75, "elsewhere": None, "took": took}
+    others = {"kl": 0.25, "first_kl": 0.5, "first_changed": 0.125, "same_reply": 1.0}
+    return {**facts, "output": record, "alternatives": others}
+
+
+ROWS = [
+    row("refusal-medical", words=["sorry"]),
+    row("tone-enthusiastic", alarm=False),
+    row("swapped-fact", took=False, words=["Lyon"]),
+    row("bf16", planted=False, alarm=False),
+    row("q8_0", planted=False),
+]
+
+
+def line_of(table, name):
+    (found,) = [line for line in table.splitlines() if line.startswith(f"| {name} ")]
+    return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+def test_rates_leave_out_what_did_not_take():
+    assert page._rates(ROWS).startswith("* output: planted detected 1/2 = 50%")
+    assert "named 1/2" in page._rates(ROWS)
+    assert "benign flagged 1/2" in page._rates(ROWS)
+
+
+def test_a_copy_within_its_budgets_is_not_named():
+    assert page.named_in(row("refusal-medical", words=["sorry"]), "output")
+    assert not page.named_in(row("refusal-medical", words=["sorry"], alarm=False), "output")
+    assert not page.named_in(row("refusal-medical", words=["chicken"]), "output")
+
+
+def test_the_tables_state_shares_verdicts_and_counts():
+    built, measured = page.drawn(ROWS).split("| copy ")[1:]
+    assert line_of(built, "refusal-medical")[2:] == ["0%", "75%", "", "yes", "9"]
+    assert line_of(built, "bf16")[2:] == ["", "", "", "", "9"]
+    assert line_of(measured, "refusal-medical")[1:] == [
+        "", "over", "3 + 1", "0.2500", "0.5000", "12%", "100%",
+    ]  # fmt: skip
