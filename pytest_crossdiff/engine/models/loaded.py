@@ -98,6 +98,7 @@ def load(
         trust_remote_code=trust_remote_code,
         source=source,
         with_head=with_head or layer == OUTPUT,
+        device=where,
     )
     name = find_blocks(model, resolve_blocks_name(model, blocks), source=source)
     layers = len(_list(model, name))

@@ -20,6 +20,7 @@ from pytest_crossdiff.engine.models.files import (
     custom_code,
     model_weights,
     read_json,
+    tensor_names,
     tokenizer_files,
 )
 from pytest_crossdiff.engine.models.hub import COMMIT, resolve_commit
@@ -61,6 +62,16 @@ class ModelReference:
         if self.kind == "hub":
             return COMMIT.fullmatch(self.reference.rpartition("@")[2].strip()) is not None
         return self.base is None or self.base.pinned
+
+    @property
+    def root(self) -> ModelReference:
+        """The model below all adapters."""
+        return self if self.base is None else self.base.root
+
+    @property
+    def adapters(self) -> tuple[ModelReference, ...]:
+        """The adapters on the root, the outermost first."""
+        return () if self.base is None else (self, *self.base.adapters)
 
 
 def resolve(reference: str, memo: Path | None = None, *, source: str = "") -> ModelReference:
@@ -141,7 +152,8 @@ def _tokenizer_file(of: ModelReference) -> Path | None:
 def _folder(written: str, folder: Path, memo: Path | None, source: str) -> ModelReference:
     if not (folder / CONFIG).is_file():
         raise ModelError(
-            f"{folder} is no transformers model: it has no {CONFIG}; it holds {_contents(folder)}",
+            f"{folder} is no transformers model: it has neither {CONFIG} nor {ADAPTER_CONFIG}; "
+            f"it holds {_contents(folder)}",
             source=source,
             remedy=_better_path(folder),
         )
@@ -216,11 +228,22 @@ def _adapter(
                 "adapter": _digests(folder, files, memo, source),
                 "settings": own,
                 "base": base.digest,
+                **_adapter_reading(config, weights),
             }
         ),
         source=source,
         remark=base.remark,
     )
+
+
+def _adapter_reading(config: dict[str, object], weights: list[Path]) -> dict[str, int]:
+    """What enters the digest of an adapter that earlier versions read otherwise: one that reaches
+    out of the blocks, where weights can be shared, or one of another class than its base.
+    """
+    names = [name for path in weights for name in tensor_names(path) or [""]]
+    inside = all(any(part.isdigit() for part in name.split(".")) for name in names)
+    usual = config.get("task_type") in {None, "CAUSAL_LM", "SEQ_2_SEQ_LM"}
+    return {} if inside and usual else {"reading": 2}
 
 
 def _base(
@@ -237,8 +260,8 @@ def _base(
             source=origin,
             remedy=f"set {_BASE} there to a folder or a hub id",
         )
-    beside = folder / named
-    if not Path(named).expanduser().exists() and beside.exists():
+    beside = folder / Path(named).expanduser()
+    if beside.exists():
         named = str(beside)
     elif isinstance(revision := config.get("revision"), str) and "@" not in named:
         named = named if Path(named).exists() else f"{named}@{revision}"
@@ -284,11 +307,15 @@ def _contents(folder: Path) -> str:
 
 
 def _better_path(folder: Path) -> str:
-    """What may have been meant by a folder that isn't a model."""
-    found = [
-        *sorted(folder.glob("*.gguf")),
-        *(file.parent for file in sorted(folder.glob(f"*/{CONFIG}"))),
-    ]
+    """What may have been meant by a folder that isn't a model: the latest checkpoints first."""
+    below = {file.parent for name in (CONFIG, ADAPTER_CONFIG) for file in folder.glob(f"*/{name}")}
+    found = [*sorted(folder.glob("*.gguf")), *sorted(below, key=_by_step)]
     if not found:
         return "give the folder that `save_pretrained` wrote"
     return f"did you mean {' or '.join(str(path) for path in found[:3])}?"
+
+
+def _by_step(folder: Path) -> tuple[int, str]:
+    """A trainer's latest checkpoint before the earlier ones, other folders after them."""
+    step = re.fullmatch(r"checkpoint-(\d+)", folder.name)
+    return (-int(step[1]) if step else 1, folder.name)

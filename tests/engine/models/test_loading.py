@@ -1,5 +1,6 @@
 """Loading: GGUF files, adapters, incomplete weights, foreign code, and silence."""
 
+import importlib.util
 import json
 import shutil
 
@@ -215,9 +216,9 @@ def test_a_gguf_file_is_the_model_it_was_made_from(gguf_file, capfd):
 
 @pytest.mark.parametrize("absent", ["gguf", "accelerate"])
 def test_a_gguf_file_without_its_packages(gguf_file, monkeypatch, absent):
-    find = loading.importlib.util.find_spec
+    find = importlib.util.find_spec
     monkeypatch.setattr(
-        loading.importlib.util, "find_spec", lambda name: None if name == absent else find(name)
+        importlib.util, "find_spec", lambda name: None if name == absent else find(name)
     )
     error = refused(gguf_file, f"can't be loaded without {absent}")
     assert error.remedy == "pip install 'pytest-crossdiff[gguf]'"
@@ -283,7 +284,7 @@ def test_an_adapter_that_changes_no_weights(saved, tmp_path):
 
 
 def test_an_adapter_without_its_package(adapter, monkeypatch):
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert refused(adapter[0], "without peft").remedy == "pip install 'pytest-crossdiff[peft]'"
 
 
