@@ -13,15 +13,20 @@ import transformers
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
-from pytest_crossdiff.engine.models.adapted_classes import (
+from pytest_crossdiff.engine.models.adapters.classes import (
     AdaptedClass,
     find_adapted_class,
     grow_vocabulary,
 )
-from pytest_crossdiff.engine.models.adapters import merge
+from pytest_crossdiff.engine.models.adapters.merging import merge
 from pytest_crossdiff.engine.models.extras import require_extra
 from pytest_crossdiff.engine.models.files import tokenizer_files
 from pytest_crossdiff.engine.models.foreign_code import must_run_only_own_code
+from pytest_crossdiff.engine.models.gguf.files import (
+    complete_tokenizer,
+    gguf_config,
+    scale_frequencies,
+)
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
@@ -140,6 +145,7 @@ def _load_model(
     if root.kind == "gguf":
         require_extra("gguf", root, source)
         options |= {"quantization_config": transformers.GgufConfig(dequantize=True)}
+        options |= {"config": gguf_config(root, source)}
         architectures = [CAUSAL_SUFFIXES[0]]
     else:
         config, _ = transformers.PretrainedConfig.get_config_dict(
@@ -168,6 +174,8 @@ def _load_model(
             source=source,
             remedy="download it and give the path of the folder",
         )
+    if root.file:
+        scale_frequencies(model, root, source)
     missing = set(info["missing_keys"]) - chosen.provided
     mismatched = [entry for entry in info["mismatched_keys"] if entry[0] not in chosen.provided]
     _must_be_whole(model, missing, mismatched, root, source)
@@ -199,13 +207,23 @@ def choose_class(
         return head, AdaptedClass(kind)
     require_extra("peft", reference, source)
     root = reference.root
-    config = transformers.AutoConfig.from_pretrained(
-        root.location, trust_remote_code=trust, **_where(root)
-    )
+    config = load_config(root, trust_remote_code=trust, source=source)
     own = (choose_head(architectures, with_head=True)[1], kind)
     return head, find_adapted_class(
         reference.adapters, config, own, trust_remote_code=trust, source=source
     )
+
+
+def load_config(
+    root: ModelReference, *, trust_remote_code: bool, source: str
+) -> transformers.PretrainedConfig:
+    """The config of a model that is no adapter.  Raises `ModelError`."""
+    if root.file:
+        return gguf_config(root, source)
+    found: transformers.PretrainedConfig = transformers.AutoConfig.from_pretrained(
+        root.location, trust_remote_code=trust_remote_code, **_where(root)
+    )
+    return found
 
 
 def without_head(model: transformers.PreTrainedModel) -> transformers.PreTrainedModel:
@@ -227,7 +245,7 @@ def _load_tokenizer(
     if reference.base is not None and not _has_tokenizer(reference):
         return _load_tokenizer(reference.base, trust, source)
     try:
-        return transformers.AutoTokenizer.from_pretrained(
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
             reference.location, use_fast=True, trust_remote_code=trust, **_where(reference)
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -236,6 +254,10 @@ def _load_tokenizer(
             source=source,
             remedy="save it with the model, in one folder: tokenizer.save_pretrained(folder)",
         ) from error
+    if reference.file:
+        complete_tokenizer(tokenizer, reference)
+    assert isinstance(tokenizer, transformers.PreTrainedTokenizerBase)
+    return tokenizer
 
 
 def _has_tokenizer(adapter: ModelReference) -> bool:

@@ -13,6 +13,7 @@ from pytest_crossdiff.engine.models.loading import (
     CAUSAL_SUFFIXES,
     choose_class,
     choose_head,
+    load_config,
     model_errors,
     resolve_blocks_name,
     silence_transformers,
@@ -70,10 +71,8 @@ def _empty(reference: ModelReference, layer: Layer, source: str) -> transformers
     root = reference.root
     if root.kind == "gguf":
         require_extra("gguf", root, source)
-    options: dict[str, Any] = {"revision": root.revision} if root.revision else {}
-    options |= {"gguf_file": root.file} if root.file else {}
     with silence_transformers(), model_errors(reference, source):
-        config = transformers.AutoConfig.from_pretrained(root.location, **options)
+        config = load_config(root, trust_remote_code=False, source=source)
         names = [CAUSAL_SUFFIXES[0]] if root.file else config.architectures or []
         head, chosen = choose_class(
             reference, names, with_head=layer == OUTPUT, trust=False, source=source

@@ -8,7 +8,7 @@ import torch
 import transformers as tf
 from safetensors.torch import load_file, save_file
 
-from pytest_crossdiff.engine.models import adapters
+from pytest_crossdiff.engine.models.adapters import merging
 from pytest_crossdiff.engine.models.loaded import load, vectors
 from pytest_crossdiff.engine.models.loading import silence_transformers
 from pytest_crossdiff.engine.models.references import resolve
@@ -136,7 +136,7 @@ def test_weights_that_no_adapter_changes_stay_shared(bases, tmp_path):
 
 def test_a_merge_that_changes_the_model_is_refused_with_figures(bases, tmp_path, monkeypatch):
     train(bases["tied"], tmp_path, SHARED["head"])
-    monkeypatch.setattr(adapters, "_separate_shared_weights", lambda model: None)
+    monkeypatch.setattr(merging, "_separate_shared_weights", lambda model: None)
     with pytest.raises(
         ModelError, match=r"differs by \d.* as PEFT serves it, and rounding .* 0\.00035"
     ) as caught:
