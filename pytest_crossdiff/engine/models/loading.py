@@ -27,6 +27,7 @@ from pytest_crossdiff.engine.models.gguf.files import (
     gguf_config,
     scale_frequencies,
 )
+from pytest_crossdiff.engine.models.quantised import dequantising, quantisation_errors
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def _load_model(
 ) -> tuple[transformers.PreTrainedModel, Head]:
     root = reference.root
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust, **_where(root)}
+    config: dict[str, Any] = {}
     if root.kind == "gguf":
         require_extra("gguf", root, source)
         options |= {"quantization_config": transformers.GgufConfig(dequantize=True)}
@@ -159,12 +161,16 @@ def _load_model(
     )
     # Reading a GGUF file draws a bar of its own; one of a long download may be seen.
     hidden = io.StringIO() if root.file else None
-    with contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext():
+    with (
+        contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext(),
+        quantisation_errors(config, root, source),
+    ):
         model, info = chosen.loader.from_pretrained(
             root.location,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             **options,
+            **dequantising(config, device),
             **chosen.options,
         )
     assert isinstance(model, transformers.PreTrainedModel)
@@ -178,7 +184,8 @@ def _load_model(
         scale_frequencies(model, root, source)
     missing = set(info["missing_keys"]) - chosen.provided
     mismatched = [entry for entry in info["mismatched_keys"] if entry[0] not in chosen.provided]
-    _must_be_whole(model, missing, mismatched, root, source)
+    with quantisation_errors(config, root, source):
+        _must_be_whole(model, missing, mismatched, root, source)
     if reference.base is None:
         return model, "" if missing else head
     if device is not None:
