@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+import transformers as tf
 
 from conftest import PAIR
 from pytest_crossdiff.cli import main
@@ -18,7 +19,7 @@ from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.gate import accepted_file
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.results.difference import Firing
-from support import commands
+from support import commands, tiny_models
 from support.fake_engine import install_for_subprocess
 from support.results import make_difference, make_entry, make_model, make_result
 
@@ -210,6 +211,18 @@ def test_a_model_that_isn_t_there_is_3_and_what_sounds_like_it_is_named(measured
     assert done.returncode == 3
     assert "crossdiff: models/v3@main is neither a folder here nor in" in done.stderr
     assert f"did you mean {measured}/models/v" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("layer", ["0", "output"])
+def test_a_model_that_cannot_be_run_on_text_is_3_and_says_what_to_set(measured, layer, tmp_path):
+    config = tf.XmodConfig(**tiny_models.SHORT, languages=["en_XX", "de_DE"])
+    folder = tiny_models.save(tiny_models.build(tf.XmodForMaskedLM, config), tmp_path / "xmod")
+    project = shutil.copytree(measured, tmp_path / "project")
+    done = commands.crossdiff(project, "train", f"--candidate={folder}", f"--layer={layer}")
+    assert done.returncode == 3
+    assert "can't be run on text alone; it says ValueError: Input language unknown" in done.stderr
+    assert "set default_language in its config.json" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -13,6 +13,8 @@ from pytest_crossdiff.cli.commands import doctor
 from pytest_crossdiff.cli.configuration import Configuration
 from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.engine import estimate
+from pytest_crossdiff.engine.models import weight_grid
+from pytest_crossdiff.engine.models.weight_grid import WeightGrid
 from pytest_crossdiff.errors import CrossDiffError
 from pytest_crossdiff.settings import Settings, fields
 from pytest_crossdiff.sides import SIDES
@@ -166,6 +168,15 @@ def test_too_little_memory_and_disk(examine, monkeypatch):
     assert memory.startswith("✗ memory about 5")
     assert memory.endswith("needed, 10 kB free")
     assert disk.endswith("needed, 1 B free")
+
+
+def test_weights_that_were_rounded_otherwise_are_said(examine, monkeypatch):
+    grids = iter([WeightGrid("Q4_1 (GGUF)", few=True), WeightGrid()])
+    monkeypatch.setattr(weight_grid, "weight_grid", lambda _: next(grids))
+    said = " ".join(" ".join(line.split()) for line in examine()[:-1])
+    assert (
+        "! weights the baseline's weights are rounded to Q4_1 (GGUF), the candidate's not" in said
+    )
 
 
 def test_code_of_a_model_is_not_run(examine):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from typing import TYPE_CHECKING
@@ -74,6 +75,8 @@ def examine(configuration: Configuration, out: Terminal) -> int:
         }
         for settings in layers
     ]
+    if len(references) == len(SIDES):
+        doctor.weights(references)
     plan = doctor.texts(settings, complete=len(references) == len(SIDES))
     if plan is not None and all(len(found) == len(SIDES) for found in models):
         tokens = doctor.tokens(plan, models[0])
@@ -130,7 +133,10 @@ class _Doctor(Checks):
         if not named:
             return None
         memo, source = Store.at(settings.cache_dir).memo, settings.sources[side]
-        return self.attempt(side, lambda: resolve(named, memo, source=source))
+        found = self.attempt(side, lambda: resolve(named, memo, source=source))
+        if found is not None and found.remark:
+            self.note(side, found.remark)
+        return found
 
     def model(self, settings: Settings, side: Side, reference: ModelReference) -> ModelShape | None:
         """Whether the model can be built, and the block that is read."""
@@ -154,6 +160,15 @@ class _Doctor(Checks):
         return self.attempt(
             side, lambda: inspect_model(reference, layer=layer, blocks=blocks, source=source), words
         )
+
+    def weights(self, references: dict[Side, ModelReference]) -> None:
+        """Whether both models' weights were rounded alike."""
+        from pytest_crossdiff.engine.models.weight_grid import grid_remark, weight_grid
+
+        with contextlib.suppress(OSError, ValueError):  # other checks say what is wrong
+            remark = grid_remark({side: weight_grid(references[side]) for side in SIDES})
+            if remark:
+                self.note("weights", remark)
 
     def texts(self, settings: Settings, *, complete: bool) -> Plan | None:
         """Whether the corpus can be read and divided; the plan, where both models are there."""

@@ -163,6 +163,17 @@ def check_weights(files: Iterable[Path], source: str) -> None:
             raise _cut_short(path, "it is empty", source)
 
 
+def tensor_names(path: Path) -> list[str] | None:
+    """The names of the weights in a file that `check_weights` passed; None where only loading it
+    would tell.
+    """
+    if path.suffix != ".safetensors":
+        return None
+    with path.open("rb") as file:
+        header = file.read(int.from_bytes(file.read(8), "little"))
+    return [name for name in json.loads(header) if name != "__metadata__"]
+
+
 def _check_safetensors(path: Path, size: int, length: int, header: bytes, source: str) -> None:
     if size < 8 or len(header) < length:
         raise _cut_short(path, f"{size} bytes don't hold its header", source)

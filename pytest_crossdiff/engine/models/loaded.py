@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pytest_crossdiff.engine.models.blocks import block_output, find_blocks, layer_index
 from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype, release
+from pytest_crossdiff.engine.models.forward_pass import ForwardPassError, forward_errors
 from pytest_crossdiff.engine.models.loading import (
     load_model_and_tokenizer,
     resolve_blocks_name,
@@ -98,6 +99,7 @@ def load(
         trust_remote_code=trust_remote_code,
         source=source,
         with_head=with_head or layer == OUTPUT,
+        device=where,
     )
     name = find_blocks(model, resolve_blocks_name(model, blocks), source=source)
     layers = len(_list(model, name))
@@ -156,8 +158,7 @@ def read(
     Later blocks don't run.  input_ids, attention_mask: shape (b, p), on any device.  counted_bp:
     places that count for the words' total probability, by default all.  Raises `ModelError`.
     """
-    table = loaded.model.get_input_embeddings()
-    size = getattr(table, "num_embeddings", None)
+    size = _embeddings(loaded.model)
     if size is not None and input_ids.numel() and int(input_ids.max()) >= size:
         raise ModelError(
             f"{loaded.reference.reference} has {size} token embeddings, but its tokenizer gives "
@@ -169,7 +170,11 @@ def read(
         "input_ids": input_ids.to(loaded.device),
         "attention_mask": attention_mask.to(loaded.device),
     }
-    with silence_transformers():
+    reference = loaded.reference
+    with (
+        silence_transformers(),
+        forward_errors(loaded.model, reference.reference, reference.source),
+    ):
         if loaded.predictions is not None:
             return loaded.predictions.read(loaded.model, inputs_bp, counted_bp)
         found = block_output(loaded.model, loaded.blocks[loaded.layer], inputs_bp)
@@ -187,16 +192,26 @@ def _measure_width(loaded: LoadedModel, source: str) -> int:
     ids = torch.zeros(1, 3, dtype=torch.long)
     try:
         return vectors(loaded, ids, torch.ones_like(ids)).shape[-1]
-    except Exception as error:
+    except ForwardPassError:
+        raise
+    except ModelError as error:
         if loaded.predictions is not None:
             raise
         raise ModelError(
             f"the block {loaded.blocks_name}.{loaded.layer} of {loaded.architecture} can't be "
-            f"read: {str(error).partition(chr(10))[0]}",
+            f"read: {error.what}",
             source=source,
             remedy="name another list of blocks: crossdiff_baseline_blocks or "
             "crossdiff_candidate_blocks",
         ) from error
+
+
+def _embeddings(model: PreTrainedModel) -> int | None:
+    """How many tokens have an embedding; None for models that read something else."""
+    try:
+        return getattr(model.get_input_embeddings(), "num_embeddings", None)
+    except NotImplementedError:
+        return None
 
 
 def _longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:

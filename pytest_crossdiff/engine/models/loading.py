@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import warnings
 from pathlib import Path
@@ -11,10 +10,24 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 import transformers
-from transformers.models.auto.tokenization_auto import get_tokenizer_config
+from torch import nn
 from transformers.utils import logging as transformers_logging
 
+from pytest_crossdiff.engine.models.adapters.classes import (
+    AdaptedClass,
+    find_adapted_class,
+    grow_vocabulary,
+)
+from pytest_crossdiff.engine.models.adapters.merging import merge
+from pytest_crossdiff.engine.models.extras import require_extra
 from pytest_crossdiff.engine.models.files import tokenizer_files
+from pytest_crossdiff.engine.models.foreign_code import must_run_only_own_code
+from pytest_crossdiff.engine.models.gguf.files import (
+    complete_tokenizer,
+    gguf_config,
+    scale_frequencies,
+)
+from pytest_crossdiff.engine.models.quantised import dequantising, quantisation_errors
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
@@ -29,7 +42,6 @@ nothing does, or when its weights are lost.
 CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
 OPTIONAL_HEADS: dict[str, Head] = {"ForMaskedLM": "masked", "ForTokenClassification": "tags"}
 """Heads that are loaded only where somebody asks for them, by the end of their classes' names."""
-_EXTRAS = {"gguf": ("gguf", "accelerate"), "peft": ("peft",)}
 
 
 class ModelAndTokenizer(NamedTuple):
@@ -64,11 +76,12 @@ def load_model_and_tokenizer(
     trust_remote_code: bool,
     source: str,
     with_head: bool = False,
+    device: torch.device | None = None,
 ) -> ModelAndTokenizer:
     """Load the model, on the CPU, and its tokenizer.
 
     with_head: a masked language model or a tagger comes with its head, too; a causal one always
-    does.  Raises `ModelError`.
+    does.  device: where an adapter is merged.  Raises `ModelError`.
     """
     if trust_remote_code and not reference.pinned:
         raise ModelError(
@@ -77,7 +90,7 @@ def load_model_and_tokenizer(
             remedy=f"pin the revision: {reference.location}@{reference.revision}",
         )
     with silence_transformers(), model_errors(reference, source):
-        model, head = _load_model(reference, dtype, trust_remote_code, source, with_head)
+        model, head = _load_model(reference, dtype, trust_remote_code, source, with_head, device)
     tokenizer = load_tokenizer(reference, trust_remote_code=trust_remote_code, source=source)
     model.train(mode=False)
     model.requires_grad_(requires_grad=False)
@@ -121,43 +134,116 @@ def load_tokenizer(
 
 
 def _load_model(
-    reference: ModelReference, dtype: torch.dtype, trust: bool, source: str, with_head: bool
+    reference: ModelReference,
+    dtype: torch.dtype,
+    trust: bool,
+    source: str,
+    with_head: bool,
+    device: torch.device | None,
 ) -> tuple[transformers.PreTrainedModel, Head]:
-    if reference.base is not None:
-        base, head = _load_model(reference.base, dtype, trust, source, with_head)
-        return _with_adapter(reference, base, source), head
-    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust}
-    if reference.kind == "gguf":
-        require_extra("gguf", reference, source)
-        options |= {"gguf_file": reference.file}
+    root = reference.root
+    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust, **_where(root)}
+    config: dict[str, Any] = {}
+    if root.kind == "gguf":
+        require_extra("gguf", root, source)
         options |= {"quantization_config": transformers.GgufConfig(dequantize=True)}
+        options |= {"config": gguf_config(root, source)}
         architectures = [CAUSAL_SUFFIXES[0]]
     else:
-        options |= {"revision": reference.revision} if reference.revision else {}
         config, _ = transformers.PretrainedConfig.get_config_dict(
-            reference.location, revision=reference.revision
+            root.location, revision=root.revision
         )
-        tokenizer = get_tokenizer_config(reference.location, revision=reference.revision)
         if trust:
-            for settings in (config, tokenizer):
-                _only_own_code(settings.get("auto_map"), reference)
+            must_run_only_own_code(root, config)
         architectures = config.get("architectures") or []
-    head, kind = choose_head(architectures, with_head=with_head)
+    head, chosen = choose_class(
+        reference, architectures, with_head=with_head, trust=trust, source=source
+    )
     # Reading a GGUF file draws a bar of its own; one of a long download may be seen.
-    hidden = io.StringIO() if reference.file else None
-    with contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext():
-        model, info = kind.from_pretrained(
-            reference.location, output_loading_info=True, ignore_mismatched_sizes=True, **options
+    hidden = io.StringIO() if root.file else None
+    with (
+        contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext(),
+        quantisation_errors(config, root, source),
+    ):
+        model, info = chosen.loader.from_pretrained(
+            root.location,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
+            **dequantising(config, device),
+            **chosen.options,
         )
     assert isinstance(model, transformers.PreTrainedModel)
     if getattr(model, "_hf_peft_config_loaded", False):
         raise ModelError(
-            f"{reference.reference} is an adapter on the hub, whose base model isn't pinned",
+            f"{root.reference} is an adapter on the hub, whose base model isn't pinned",
             source=source,
             remedy="download it and give the path of the folder",
         )
-    _must_be_whole(model, info, reference, source)
-    return model, "" if info["missing_keys"] else head
+    if root.file:
+        scale_frequencies(model, root, source)
+    missing = set(info["missing_keys"]) - chosen.provided
+    mismatched = [entry for entry in info["mismatched_keys"] if entry[0] not in chosen.provided]
+    with quantisation_errors(config, root, source):
+        _must_be_whole(model, missing, mismatched, root, source)
+    if reference.base is None:
+        return model, "" if missing else head
+    if device is not None:
+        nn.Module.to(model, device)
+    grow_vocabulary(model, chosen.vocabulary)
+    for adapter in reversed(reference.adapters):
+        model = merge(adapter, model, source)
+    head, _ = choose_head([type(model).__name__], with_head=with_head)
+    return model if head else without_head(model), "" if missing else head
+
+
+def choose_class(
+    reference: ModelReference,
+    architectures: Sequence[str],
+    *,
+    with_head: bool,
+    trust: bool,
+    source: str,
+) -> tuple[Head, AdaptedClass]:
+    """What loads the model: for an adapter, the class that it was trained on.
+
+    architectures: classes that the config of the root names.  Raises `ModelError`.
+    """
+    head, kind = choose_head(architectures, with_head=with_head)
+    if reference.base is None:
+        return head, AdaptedClass(kind)
+    require_extra("peft", reference, source)
+    root = reference.root
+    config = load_config(root, trust_remote_code=trust, source=source)
+    own = (choose_head(architectures, with_head=True)[1], kind)
+    return head, find_adapted_class(
+        reference.adapters, config, own, trust_remote_code=trust, source=source
+    )
+
+
+def load_config(
+    root: ModelReference, *, trust_remote_code: bool, source: str
+) -> transformers.PretrainedConfig:
+    """The config of a model that is no adapter.  Raises `ModelError`."""
+    if root.file:
+        return gguf_config(root, source)
+    found: transformers.PretrainedConfig = transformers.AutoConfig.from_pretrained(
+        root.location, trust_remote_code=trust_remote_code, **_where(root)
+    )
+    return found
+
+
+def without_head(model: transformers.PreTrainedModel) -> transformers.PreTrainedModel:
+    """The model below its head."""
+    below = model.base_model
+    assert isinstance(below, transformers.PreTrainedModel)
+    return below
+
+
+def _where(reference: ModelReference) -> dict[str, str]:
+    """The revision and the GGUF file, as `from_pretrained` is told of them."""
+    named = {"revision": reference.revision, "gguf_file": reference.file}
+    return {name: value for name, value in named.items() if value}
 
 
 def _load_tokenizer(
@@ -165,11 +251,9 @@ def _load_tokenizer(
 ) -> transformers.PreTrainedTokenizerBase:
     if reference.base is not None and not _has_tokenizer(reference):
         return _load_tokenizer(reference.base, trust, source)
-    options: dict[str, Any] = {"revision": reference.revision} if reference.revision else {}
-    options |= {"gguf_file": reference.file} if reference.file else {}
     try:
-        return transformers.AutoTokenizer.from_pretrained(
-            reference.location, use_fast=True, trust_remote_code=trust, **options
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            reference.location, use_fast=True, trust_remote_code=trust, **_where(reference)
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(
@@ -177,6 +261,10 @@ def _load_tokenizer(
             source=source,
             remedy="save it with the model, in one folder: tokenizer.save_pretrained(folder)",
         ) from error
+    if reference.file:
+        complete_tokenizer(tokenizer, reference)
+    assert isinstance(tokenizer, transformers.PreTrainedTokenizerBase)
+    return tokenizer
 
 
 def _has_tokenizer(adapter: ModelReference) -> bool:
@@ -184,44 +272,15 @@ def _has_tokenizer(adapter: ModelReference) -> bool:
     return bool(names & {"tokenizer.json", "tokenizer_config.json"})
 
 
-def _with_adapter(
-    reference: ModelReference, base: transformers.PreTrainedModel, source: str
-) -> transformers.PreTrainedModel:
-    """The base model with the adapter's change added to its weights."""
-    require_extra("peft", reference, source)
-    from peft import PeftModel
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        adapted: Any = PeftModel.from_pretrained(base, reference.location)
-    missing = [str(w.message) for w in caught if "missing adapter keys" in str(w.message)]
-    if missing:
-        # They stay at zero: the base model would be taken for the fine-tune.
-        raise ModelError(
-            f"the adapter {reference.reference} doesn't fit its base model: {missing[0][:300]}",
-            source=source,
-            remedy="check base_model_name_or_path in its adapter_config.json",
-        )
-    kind = adapted.peft_config["default"].peft_type.value
-    if not hasattr(adapted.base_model, "merge_and_unload"):
-        raise ModelError(
-            f"the adapter {reference.reference} is of type {kind}, which is no change of weights",
-            source=source,
-            remedy="only adapters that can be merged are read, such as LoRA",
-        )
-    merged = adapted.merge_and_unload(safe_merge=True)
-    assert isinstance(merged, transformers.PreTrainedModel)
-    return merged
-
-
 def _must_be_whole(
     model: transformers.PreTrainedModel,
-    info: dict[str, Any],
+    missing: set[str],
+    mismatched: Sequence[tuple[Any, ...]],
     reference: ModelReference,
     source: str,
 ) -> None:
     """Refuse a model of which a part that activations run through was made up at random."""
-    lost = sorted(key for key in info["missing_keys"] if _in_backbone(model, key))
+    lost = sorted(key for key in missing if _in_backbone(model, key))
     if lost:
         raise ModelError(
             f"{reference.reference} lacks {len(lost)} weights of {type(model).__name__}, which "
@@ -229,7 +288,7 @@ def _must_be_whole(
             source=source,
             remedy="check that its config.json belongs to its weights",
         )
-    other = sorted((str(key), *shapes) for key, *shapes in info["mismatched_keys"])
+    other = sorted((str(key), *shapes) for key, *shapes in mismatched)
     if other:
         name, stored, wanted = other[0]
         raise ModelError(
@@ -245,33 +304,6 @@ def _in_backbone(model: transformers.PreTrainedModel, key: str) -> bool:
     if "pooler" in key.split("."):
         return False
     return model.base_model is model or key.startswith(f"{model.base_model_prefix}.")
-
-
-def _only_own_code(auto_map: object, reference: ModelReference) -> None:
-    """Refuse code that the model takes from another repository, where no revision is pinned."""
-    classes = auto_map.values() if isinstance(auto_map, dict) else [auto_map]
-    foreign = [name for entry in classes for name in _flat(entry) if "--" in name]
-    if foreign:
-        raise ModelError(
-            f"{reference.reference} would run code of another repository: {foreign[0]}",
-            source="crossdiff_trust_remote_code",
-            remedy="copy the code into the model's folder and name it in auto_map without '--'",
-        )
-
-
-def _flat(entry: object) -> list[str]:
-    return [str(name) for name in entry] if isinstance(entry, (list, tuple)) else [str(entry)]
-
-
-def require_extra(extra: str, reference: ModelReference, source: str) -> None:
-    """Raise `ModelError` when the packages of an extra aren't there."""
-    absent = [name for name in _EXTRAS[extra] if importlib.util.find_spec(name) is None]
-    if absent:
-        raise ModelError(
-            f"{reference.reference} can't be loaded without {' and '.join(absent)}",
-            source=source,
-            remedy=f"pip install 'pytest-crossdiff[{extra}]'",
-        )
 
 
 @contextlib.contextmanager

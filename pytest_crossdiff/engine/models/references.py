@@ -5,7 +5,6 @@ Nothing is loaded here and nothing heavy imported, so that a cached result is fo
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,13 @@ from pytest_crossdiff.engine.models.files import (
     custom_code,
     model_weights,
     read_json,
+    tensor_names,
     tokenizer_files,
 )
+from pytest_crossdiff.engine.models.gguf.header import is_gguf
+from pytest_crossdiff.engine.models.gguf.reading import corrections
 from pytest_crossdiff.engine.models.hub import COMMIT, resolve_commit
+from pytest_crossdiff.engine.models.suggestions import better_path, contents, similar_path
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.store.digest import content_digest, digest, file_digest
 
@@ -62,6 +65,16 @@ class ModelReference:
             return COMMIT.fullmatch(self.reference.rpartition("@")[2].strip()) is not None
         return self.base is None or self.base.pinned
 
+    @property
+    def root(self) -> ModelReference:
+        """The model below all adapters."""
+        return self if self.base is None else self.base.root
+
+    @property
+    def adapters(self) -> tuple[ModelReference, ...]:
+        """The adapters on the root, the outermost first."""
+        return () if self.base is None else (self, *self.base.adapters)
+
 
 def resolve(reference: str, memo: Path | None = None, *, source: str = "") -> ModelReference:
     """The model that `reference` names: a folder, a .gguf file, or a hub id with `@revision`.
@@ -94,17 +107,17 @@ def _resolve(
     if is_folder:
         return _folder(written, path.resolve(), memo, source)
     if is_file:
-        return _gguf(written, path.resolve(), memo, source)
+        return _gguf(written, _named_file(path), memo, source)
     name = _HUB_NAME.fullmatch(written)
-    if name is None or path.suffix.lower() == ".gguf":
+    if name is None or _is_gguf_name(path):
         raise ModelError(
             f"there is no model at {path.absolute()}",
             source=source,
-            remedy=_suggestion(path)
+            remedy=similar_path(path)
             or "check the path; relative ones start where pytest was started",
         )
     identity, asked = name["id"], name["revision"] or "main"
-    commit, remark = resolve_commit(identity, asked, source=source, suggestion=_suggestion(path))
+    commit, remark = resolve_commit(identity, asked, source=source, suggestion=similar_path(path))
     return ModelReference(
         reference=written,
         kind="hub",
@@ -141,9 +154,10 @@ def _tokenizer_file(of: ModelReference) -> Path | None:
 def _folder(written: str, folder: Path, memo: Path | None, source: str) -> ModelReference:
     if not (folder / CONFIG).is_file():
         raise ModelError(
-            f"{folder} is no transformers model: it has no {CONFIG}; it holds {_contents(folder)}",
+            f"{folder} is no transformers model: it has neither {CONFIG} nor {ADAPTER_CONFIG}; "
+            f"it holds {contents(folder)}",
             source=source,
-            remedy=_better_path(folder),
+            remedy=better_path(folder),
         )
     config = read_json(folder / CONFIG, source)
     weights = model_weights(folder, config, source)
@@ -162,8 +176,20 @@ def _folder(written: str, folder: Path, memo: Path | None, source: str) -> Model
     )
 
 
+def _named_file(path: Path) -> Path:
+    """Where a file lies.  Stores by content, such as the hub's cache, keep it under a name that
+    says nothing, and a link with the right one.
+    """
+    target = path.resolve()
+    return target if _is_gguf_name(target) else path.parent.resolve() / path.name
+
+
+def _is_gguf_name(path: Path) -> bool:
+    return path.suffix.lower() == ".gguf"
+
+
 def _gguf(written: str, path: Path, memo: Path | None, source: str) -> ModelReference:
-    if path.suffix.lower() != ".gguf":
+    if not _is_gguf_name(path) and not is_gguf(path):
         raise ModelError(
             f"{path} is neither a folder nor a .gguf file",
             source=source,
@@ -173,6 +199,8 @@ def _gguf(written: str, path: Path, memo: Path | None, source: str) -> ModelRefe
         )
     check_weights([path], source)
     tokenizer = tokenizer_files(path.parent)
+    own = any(file.name == "tokenizer.json" for file in tokenizer)
+    found = corrections(path, own_tokenizer=own)
     return ModelReference(
         reference=written,
         kind="gguf",
@@ -182,9 +210,11 @@ def _gguf(written: str, path: Path, memo: Path | None, source: str) -> ModelRefe
             {
                 "gguf": _digests(path.parent, [path], memo, source)[path.name],
                 "tokenizer": _digests(path.parent, tokenizer, memo, source),
+                **({"corrections": found.names} if found.names else {}),
             }
         ),
         source=source,
+        remark=found.remark,
     )
 
 
@@ -216,11 +246,22 @@ def _adapter(
                 "adapter": _digests(folder, files, memo, source),
                 "settings": own,
                 "base": base.digest,
+                **_adapter_reading(config, weights),
             }
         ),
         source=source,
         remark=base.remark,
     )
+
+
+def _adapter_reading(config: dict[str, object], weights: list[Path]) -> dict[str, int]:
+    """What enters the digest of an adapter that earlier versions read otherwise: one that reaches
+    out of the blocks, where weights can be shared, or one of another class than its base.
+    """
+    names = [name for path in weights for name in tensor_names(path) or [""]]
+    inside = all(any(part.isdigit() for part in name.split(".")) for name in names)
+    usual = config.get("task_type") in {None, "CAUSAL_LM", "SEQ_2_SEQ_LM"}
+    return {} if inside and usual else {"reading": 2}
 
 
 def _base(
@@ -237,8 +278,8 @@ def _base(
             source=origin,
             remedy=f"set {_BASE} there to a folder or a hub id",
         )
-    beside = folder / named
-    if not Path(named).expanduser().exists() and beside.exists():
+    beside = folder / Path(named).expanduser()
+    if beside.exists():
         named = str(beside)
     elif isinstance(revision := config.get("revision"), str) and "@" not in named:
         named = named if Path(named).exists() else f"{named}@{revision}"
@@ -266,29 +307,3 @@ def _digests(folder: Path, files: Iterable[Path], memo: Path | None, source: str
             source=source,
             remedy="check the file and its permissions",
         ) from error
-
-
-def _suggestion(path: Path) -> str:
-    """A remedy that names what is there and sounds like `path`, or ""."""
-    folder = path.absolute().parent
-    names = [child.name for child in folder.iterdir()] if folder.is_dir() else []
-    found = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(str(folder / name) for name in found)}?" if found else ""
-
-
-def _contents(folder: Path) -> str:
-    names = sorted(child.name + "/" * child.is_dir() for child in folder.iterdir())
-    if not names:
-        return "nothing"
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-
-
-def _better_path(folder: Path) -> str:
-    """What may have been meant by a folder that isn't a model."""
-    found = [
-        *sorted(folder.glob("*.gguf")),
-        *(file.parent for file in sorted(folder.glob(f"*/{CONFIG}"))),
-    ]
-    if not found:
-        return "give the folder that `save_pretrained` wrote"
-    return f"did you mean {' or '.join(str(path) for path in found[:3])}?"

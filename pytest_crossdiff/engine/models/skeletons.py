@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
 import transformers
 from torch import nn
 
 from pytest_crossdiff.engine.models.blocks import find_blocks, layer_index
+from pytest_crossdiff.engine.models.extras import require_extra
 from pytest_crossdiff.engine.models.loading import (
     CAUSAL_SUFFIXES,
+    choose_class,
     choose_head,
+    load_config,
     model_errors,
-    require_extra,
     resolve_blocks_name,
     silence_transformers,
+    without_head,
 )
 from pytest_crossdiff.engine.models.predictions import WIDTH, no_predictions_error
 from pytest_crossdiff.errors import ModelError
@@ -44,7 +46,7 @@ class ModelShape(NamedTuple):
 def inspect_model(
     reference: ModelReference, *, layer: Layer, blocks: str = "", source: str = ""
 ) -> ModelShape:
-    """Build the model of `reference` (of an adapter its base) without weights and find its block.
+    """Build the model of `reference`, without an adapter and without weights, and find its block.
 
     Code that a model ships is never run here.  Raises `ModelError`.
     """
@@ -66,21 +68,21 @@ def inspect_model(
 
 
 def _empty(reference: ModelReference, layer: Layer, source: str) -> transformers.PreTrainedModel:
-    if reference.base is not None:
-        require_extra("peft", reference, source)
-        return _empty(reference.base, layer, source)
-    if reference.kind == "gguf":
-        require_extra("gguf", reference, source)
-    options: dict[str, Any] = {"revision": reference.revision} if reference.revision else {}
-    options |= {"gguf_file": reference.file} if reference.file else {}
+    root = reference.root
+    if root.kind == "gguf":
+        require_extra("gguf", root, source)
     with silence_transformers(), model_errors(reference, source):
-        config = transformers.AutoConfig.from_pretrained(reference.location, **options)
-        names = [CAUSAL_SUFFIXES[0]] if reference.file else config.architectures or []
-        head, kind = choose_head(names, with_head=layer == OUTPUT)
-        with torch.device("meta"):
-            model = kind.from_config(config)
+        config = load_config(root, trust_remote_code=False, source=source)
+        names = [CAUSAL_SUFFIXES[0]] if root.file else config.architectures or []
+        head, chosen = choose_class(
+            reference, names, with_head=layer == OUTPUT, trust=False, source=source
+        )
+        model = chosen.build(config)
         if not isinstance(model, transformers.PreTrainedModel):
             raise ModelError(f"{type(model).__name__} is no model of transformers", source=source)
+    if reference.base is not None:
+        head, _ = choose_head([type(model).__name__], with_head=layer == OUTPUT)
+        model = model if head else without_head(model)
     if layer == OUTPUT and not head:
         raise no_predictions_error(type(model).__name__, source)
     return model

@@ -5,6 +5,7 @@ import torch
 import transformers as tf
 
 from pytest_crossdiff.engine.models import devices
+from pytest_crossdiff.engine.models.forward_pass import ForwardPassError
 from pytest_crossdiff.engine.models.loaded import load, vectors
 from pytest_crossdiff.engine.models.references import resolve
 from pytest_crossdiff.errors import ModelError
@@ -82,7 +83,7 @@ def test_the_longest_input_is_the_one_that_just_runs(tmp_path, family, longest):
     loaded = load(str(tiny_models.save(tiny_models.make(family), tmp_path)), **FLOAT)
     assert loaded.max_length == longest
     assert vectors(loaded, *tiny_models.batch(positions=longest)).shape == (2, longest, 32)
-    with pytest.raises((IndexError, RuntimeError)):
+    with pytest.raises(ForwardPassError):
         vectors(loaded, *tiny_models.batch(positions=longest + 1))
 
 
@@ -117,8 +118,43 @@ def test_blocks_by_name(tmp_path):
     with pytest.raises(ModelError, match="has an encoder and a decoder"):
         load(str(folder), **FLOAT)
     assert load(str(folder), blocks="encoder.block", **FLOAT).width == 32
-    with pytest.raises(ModelError, match=r"block decoder\.block\.2 of T5Model can't be read"):
+    with pytest.raises(ForwardPassError, match="T5Model can't be run on text alone") as caught:
         load(str(folder), blocks="decoder.block", **FLOAT)
+    assert "read its encoder" in caught.value.remedy
+
+
+# Models that fail when they run
+
+
+@pytest.mark.parametrize("layer", [0, "output"])
+def test_a_language_that_has_to_be_chosen_is_named_as_what_to_set(tmp_path, layer):
+    config = tf.XmodConfig(**tiny_models.SHORT, languages=["en_XX", "de_DE"])
+    folder = tiny_models.save(tiny_models.build(tf.XmodForMaskedLM, config), tmp_path)
+    with pytest.raises(
+        ForwardPassError, match=r"XmodFor|XmodModel .* Input language unk"
+    ) as caught:
+        load(resolve(str(folder), source="crossdiff_candidate"), layer=layer, **FLOAT)
+    assert caught.value.remedy == "set default_language in its config.json"
+    assert caught.value.source == "crossdiff_candidate"
+
+
+def test_an_input_that_no_text_has_is_named(tmp_path):
+    model = tiny_models.build(tf.BrosModel, tf.BrosConfig(**tiny_models.SHORT))
+    with pytest.raises(ForwardPassError, match="BrosModel can't be run on text alone") as caught:
+        load(str(tiny_models.save(model, tmp_path)), layer=0, **FLOAT)
+    assert "this family needs bbox besides the tokens" in caught.value.remedy
+
+
+def test_too_little_memory_for_a_batch(llama, monkeypatch):
+    loaded = load(str(llama), **FLOAT)
+
+    def full(**_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(loaded.model, "forward", full)
+    with pytest.raises(ForwardPassError, match="too little memory") as caught:
+        vectors(loaded, *tiny_models.batch())
+    assert "crossdiff_device = cpu" in caught.value.remedy
 
 
 # Device and number type

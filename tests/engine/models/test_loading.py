@@ -1,11 +1,10 @@
 """Loading: GGUF files, adapters, incomplete weights, foreign code, and silence."""
 
+import importlib.util
 import json
 import shutil
 
-import gguf
 import huggingface_hub
-import numpy as np
 import peft
 import pytest
 import torch
@@ -17,7 +16,7 @@ from pytest_crossdiff.engine.models import loading
 from pytest_crossdiff.engine.models.loaded import load, vectors
 from pytest_crossdiff.engine.models.references import resolve
 from pytest_crossdiff.errors import ModelError
-from support import tiny_models
+from support import gguf_files, tiny_models
 
 FLOAT = {"dtype": "float32", "device": "cpu"}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -158,46 +157,11 @@ def test_code_of_a_folder_is_run_when_asked_for(folder):
 # GGUF
 
 
-def write_gguf(model, path):
-    """What llama.cpp's converter makes of a Llama model: other names, interleaved rotary rows."""
-    config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name("tiny")
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_dimension_count(config.head_dim)
-    writer.add_rope_freq_base(10_000.0)
-    writer.add_vocab_size(config.vocab_size)
-    tokens = ["!!", *(chr(33 + i) for i in range(config.vocab_size - 1))]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([1] * len(tokens))
-    writer.add_token_merges(["! !"])
-    writer.add_bos_token_id(0)
-    writer.add_eos_token_id(1)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
-    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
-    for name, weight in model.state_dict().items():
-        rows = weight.numpy()
-        if count := heads.get(name.split(".")[-2]):
-            split = rows.reshape(count, 2, len(rows) // count // 2, -1)
-            rows = np.ascontiguousarray(split.swapaxes(1, 2).reshape(rows.shape))
-        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), rows)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
-
-
 @pytest.fixture(scope="module")
 def gguf_file(tmp_path_factory):
-    return write_gguf(tiny_models.make("llama"), tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+    return gguf_files.write(
+        tiny_models.make("llama"), tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    )
 
 
 def test_a_gguf_file_is_the_model_it_was_made_from(gguf_file, capfd):
@@ -215,9 +179,9 @@ def test_a_gguf_file_is_the_model_it_was_made_from(gguf_file, capfd):
 
 @pytest.mark.parametrize("absent", ["gguf", "accelerate"])
 def test_a_gguf_file_without_its_packages(gguf_file, monkeypatch, absent):
-    find = loading.importlib.util.find_spec
+    find = importlib.util.find_spec
     monkeypatch.setattr(
-        loading.importlib.util, "find_spec", lambda name: None if name == absent else find(name)
+        importlib.util, "find_spec", lambda name: None if name == absent else find(name)
     )
     error = refused(gguf_file, f"can't be loaded without {absent}")
     assert error.remedy == "pip install 'pytest-crossdiff[gguf]'"
@@ -283,7 +247,7 @@ def test_an_adapter_that_changes_no_weights(saved, tmp_path):
 
 
 def test_an_adapter_without_its_package(adapter, monkeypatch):
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert refused(adapter[0], "without peft").remedy == "pip install 'pytest-crossdiff[peft]'"
 
 

@@ -185,7 +185,7 @@ def test_a_folder_without_a_config_says_what_is_there(tmp_path):
     run = tmp_path / "run"
     make_model(run / "checkpoint-500")
     (run / "log.txt").write_text("")
-    error = refused(run, r"it has no config\.json; it holds checkpoint-500/, log\.txt\n")
+    error = refused(run, r"neither config\.json nor .*; it holds checkpoint-500/, log\.txt\n")
     assert error.remedy == f"did you mean {run / 'checkpoint-500'}?"
 
     (tmp_path / "empty").mkdir()
@@ -306,6 +306,49 @@ def test_an_adapter_of_a_hub_model_keeps_to_its_revision(tmp_path):
     found = resolve(str(adapter))
     assert (found.base.kind, found.base.revision) == ("hub", COMMIT)
     assert found.pinned
+
+
+def test_a_relative_base_lies_beside_the_adapter_before_it_lies_where_pytest_was_started(tmp_path):
+    make_model(tmp_path / "base", b"\1" * 16)
+    adapter = make_adapter(tmp_path / "run" / "lora", "../base")
+    beside = make_model(tmp_path / "run" / "base", b"\2" * 16)
+    assert resolve(str(adapter)).base.location == str(beside)
+    started = make_adapter(tmp_path / "run" / "other", "run/base")
+    assert resolve(str(started)).base.location == str(beside)
+
+
+def test_of_a_trainers_checkpoints_the_latest_is_suggested_first(model, tmp_path):
+    for step in (500, 1000, 50):
+        make_adapter(tmp_path / "out" / f"checkpoint-{step}", str(model))
+    make_adapter(tmp_path / "out" / "best", str(model))
+    names = ("checkpoint-1000", "checkpoint-500", "checkpoint-50")
+    remedy = " or ".join(str(tmp_path / "out" / name) for name in names)
+    assert refused(tmp_path / "out", "no transformers model").remedy == f"did you mean {remedy}?"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "marked"),
+    [
+        ("model.layers.0.self_attn.q_proj.lora_A.weight", {"task_type": "CAUSAL_LM"}, False),
+        ("model.layers.0.self_attn.q_proj.lora_A.weight", {}, False),
+        ("model.layers.0.self_attn.q_proj.lora_A.weight", {"task_type": "SEQ_CLS"}, True),
+        ("lm_head.lora_A.weight", {"task_type": "CAUSAL_LM"}, True),
+    ],
+)
+def test_only_adapters_that_were_read_otherwise_before_have_another_digest(
+    model, tmp_path, name, settings, marked
+):
+    adapter = make_adapter(tmp_path / "lora", str(model), **settings)
+    file = adapter / "adapter_model.safetensors"
+    header = {f"base_model.model.{name}": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}
+    text = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 16)
+    before = {
+        "adapter": {file.name: digest_module.file_digest(file)},
+        "settings": {"peft_type": "LORA", **settings},
+        "base": resolve(str(model)).digest,
+    }
+    assert (resolve(str(adapter)).digest != digest_module.digest(before)) is marked
 
 
 @pytest.mark.parametrize(
