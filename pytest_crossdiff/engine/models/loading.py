@@ -7,7 +7,7 @@ import importlib.util
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import transformers
@@ -15,20 +15,25 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import logging as transformers_logging
 
 from pytest_crossdiff.engine.models.files import tokenizer_files
+from pytest_crossdiff.engine.models.heads import (
+    CAUSAL_SUFFIXES,
+    OPTIONAL_HEADS,
+    Head,
+    choose_head,
+    named_class,
+)
+from pytest_crossdiff.engine.models.lost_weights import (
+    lost_in_backbone,
+    made_up_at_random,
+    must_be_whole,
+)
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from pytest_crossdiff.engine.models.references import ModelReference
 
-Head = Literal["", "causal", "masked", "tags"]
-"""What predicts on top of the blocks: the next token, the token at a place, or its tag; "" when
-nothing does, or when its weights are lost.
-"""
-CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
-OPTIONAL_HEADS: dict[str, Head] = {"ForMaskedLM": "masked", "ForTokenClassification": "tags"}
-"""Heads that are loaded only where somebody asks for them, by the end of their classes' names."""
 _EXTRAS = {"gguf": ("gguf", "accelerate"), "peft": ("peft",)}
 
 
@@ -84,23 +89,25 @@ def load_model_and_tokenizer(
     return ModelAndTokenizer(model, tokenizer, head)
 
 
-def choose_head(architectures: Sequence[str], *, with_head: bool) -> tuple[Head, Any]:
-    """The head that a model of one of these classes comes with, and the class that loads it."""
-    known: dict[str, Head] = dict.fromkeys(CAUSAL_SUFFIXES, "causal")
-    for end, head in {**known, **(OPTIONAL_HEADS if with_head else {})}.items():
-        if any(name.endswith(end) for name in architectures):
-            loads = CAUSAL_SUFFIXES[0] if head == "causal" else end
-            return head, getattr(transformers, f"AutoModel{loads}")
-    return "", transformers.AutoModel
-
-
 def resolve_blocks_name(model: transformers.PreTrainedModel, blocks: str) -> str:
-    """The dotted name of a list of blocks in `model`, given as it is without a head that was asked
-    for.
-    """
-    if blocks and type(model).__name__.endswith(tuple(OPTIONAL_HEADS)):
-        return f"{model.base_model_prefix}.{blocks}"
+    """The dotted name of a list of blocks in `model`, given as it is with or without a head."""
+    prefix = model.base_model_prefix
+    if not blocks or _has_module(model, blocks.partition(", ")[0]) or not prefix:
+        return blocks
+    inner = ", ".join(f"{prefix}.{name}" for name in blocks.split(", "))
+    if type(model).__name__.endswith(tuple(OPTIONAL_HEADS)) or _has_module(
+        model, inner.partition(", ")[0]
+    ):
+        return inner
     return blocks
+
+
+def _has_module(model: transformers.PreTrainedModel, name: str) -> bool:
+    try:
+        model.get_submodule(name)
+    except AttributeError:
+        return False
+    return True
 
 
 def load_tokenizer(
@@ -131,7 +138,7 @@ def _load_model(
         require_extra("gguf", reference, source)
         options |= {"gguf_file": reference.file}
         options |= {"quantization_config": transformers.GgufConfig(dequantize=True)}
-        architectures = [CAUSAL_SUFFIXES[0]]
+        architectures, config = [CAUSAL_SUFFIXES[0]], dict[str, Any]()
     else:
         options |= {"revision": reference.revision} if reference.revision else {}
         config, _ = transformers.PretrainedConfig.get_config_dict(
@@ -142,22 +149,48 @@ def _load_model(
             for settings in (config, tokenizer):
                 _only_own_code(settings.get("auto_map"), reference)
         architectures = config.get("architectures") or []
-    head, kind = choose_head(architectures, with_head=with_head)
+    # A model's own code is loaded by the auto classes, which find it.
+    own_code = reference.kind == "gguf" or bool(config.get("auto_map"))
+    known = (
+        None
+        if own_code
+        else transformers.AutoConfig.from_pretrained(
+            reference.location, revision=reference.revision or "main"
+        )
+    )
+    head, kind = choose_head(architectures, with_head=with_head, config=known)
     # Reading a GGUF file draws a bar of its own; one of a long download may be seen.
     hidden = io.StringIO() if reference.file else None
     with contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext():
-        model, info = kind.from_pretrained(
-            reference.location, output_loading_info=True, ignore_mismatched_sizes=True, **options
-        )
-    assert isinstance(model, transformers.PreTrainedModel)
+        model, info = _from_pretrained(kind, reference, options)
+        named = named_class(architectures, known)
+        if named not in (None, type(model)) and lost_in_backbone(model, info):
+            # The weights may fit the class that saved them, with other names than without its head.
+            again, its_info = _from_pretrained(named, reference, options)
+            if not lost_in_backbone(again, its_info):
+                model, info = again, its_info
     if getattr(model, "_hf_peft_config_loaded", False):
         raise ModelError(
             f"{reference.reference} is an adapter on the hub, whose base model isn't pinned",
             source=source,
             remedy="download it and give the path of the folder",
         )
-    _must_be_whole(model, info, reference, source)
+    must_be_whole(model, info, reference, source)
     return model, "" if info["missing_keys"] else head
+
+
+def _from_pretrained(
+    kind: Any,  # noqa: ANN401
+    reference: ModelReference,
+    options: dict[str, Any],
+) -> tuple[transformers.PreTrainedModel, dict[str, Any]]:
+    """The model, and what its files lack; of that only what is random, see `made_up_at_random`."""
+    model, info = kind.from_pretrained(
+        reference.location, output_loading_info=True, ignore_mismatched_sizes=True, **options
+    )
+    assert isinstance(model, transformers.PreTrainedModel)
+    info["missing_keys"] = made_up_at_random(model, sorted(info["missing_keys"]))
+    return model, info
 
 
 def _load_tokenizer(
@@ -212,39 +245,6 @@ def _with_adapter(
     merged = adapted.merge_and_unload(safe_merge=True)
     assert isinstance(merged, transformers.PreTrainedModel)
     return merged
-
-
-def _must_be_whole(
-    model: transformers.PreTrainedModel,
-    info: dict[str, Any],
-    reference: ModelReference,
-    source: str,
-) -> None:
-    """Refuse a model of which a part that activations run through was made up at random."""
-    lost = sorted(key for key in info["missing_keys"] if _in_backbone(model, key))
-    if lost:
-        raise ModelError(
-            f"{reference.reference} lacks {len(lost)} weights of {type(model).__name__}, which "
-            f"would be random numbers: {', '.join(lost[:4])}" + (", ..." if len(lost) > 4 else ""),
-            source=source,
-            remedy="check that its config.json belongs to its weights",
-        )
-    other = sorted((str(key), *shapes) for key, *shapes in info["mismatched_keys"])
-    if other:
-        name, stored, wanted = other[0]
-        raise ModelError(
-            f"{reference.reference}: {len(other)} weights have another shape than its config.json "
-            f"says; {name} is {tuple(stored)}, not {tuple(wanted)}",
-            source=source,
-            remedy="check that its config.json belongs to its weights",
-        )
-
-
-def _in_backbone(model: transformers.PreTrainedModel, key: str) -> bool:
-    """Whether a weight is neither in a head nor in a pooler on top of the blocks."""
-    if "pooler" in key.split("."):
-        return False
-    return model.base_model is model or key.startswith(f"{model.base_model_prefix}.")
 
 
 def _only_own_code(auto_map: object, reference: ModelReference) -> None:
