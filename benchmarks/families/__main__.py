@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.families.classes import Job
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "benchmarks" / "results" / "families.jsonl"
+RESULTS = Path(__file__).parent / "results" / "families.jsonl"
 PAGE = ROOT / "docs" / "families.md"
 SECONDS = 120
 

@@ -5,6 +5,7 @@ Axes: b texts of a batch, p positions, d model width.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,9 +66,14 @@ def _outcome(compare: Callable[[], tuple[str, str]]) -> tuple[str, str]:
         with silence_transformers():
             return compare()
     except CrossDiffError as error:
-        return "refused", str(error).partition("\n")[0][:300]
+        return "refused", _without_paths(error.what.partition("\n")[0])
     except Exception as error:  # noqa: BLE001
-        return "raised", f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
+        said = str(error).partition("\n")[0]
+        return "raised", _without_paths(f"{type(error).__name__}: {said}")
+
+
+def _without_paths(text: str) -> str:
+    return re.sub(r"\S*/family-\S*/model", "the model", text)[:300]
 
 
 def _check_block(
@@ -115,10 +121,12 @@ def _confirmed(loaded: LoadedModel, found: Tensor, reported: list[Tensor], ids_1
     """ "" where an independent value is what was read, or how far they are apart."""
     places = ids_1p.shape[1]
     states = [by_place(state, places) for state in reported]
-    # Some families leave out the embeddings, and so count from the first block.
-    index = loaded.layer + (len(states) != loaded.layers)
-    wanted = [states[index]] if index < len(states) else []
     passed_on = references.inputs_of_passes(loaded.reader, loaded.blocks, ids_1p)
+    first = by_place(passed_on[0], places) if passed_on else None
+    # Some families leave out the embeddings, and so count from the first block.
+    with_embeddings = len(states) != loaded.layers or _same(first, states[0])
+    index = loaded.layer + with_embeddings
+    wanted = [states[index]] if index < len(states) else []
     if loaded.layer + 1 < len(passed_on):
         wanted.append(by_place(passed_on[loaded.layer + 1], places))
     if index == len(states) - 1 and states[-1] is not None and len(wanted) == 1:
@@ -130,8 +138,8 @@ def _confirmed(loaded: LoadedModel, found: Tensor, reported: list[Tensor], ids_1
     return "" if min(distances) < WITHIN else f"{min(distances):.2g} standard deviations off"
 
 
-def _same(a: Tensor | None, b: Tensor) -> bool:
-    return a is not None and deviation(a, b) < WITHIN
+def _same(a: Tensor | None, b: Tensor | None) -> bool:
+    return a is not None and b is not None and deviation(a, b) < WITHIN
 
 
 def _normed(loaded: LoadedModel, found: Tensor) -> list[Tensor]:
