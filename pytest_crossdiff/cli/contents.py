@@ -77,6 +77,10 @@ def _metrics(meta: dict[str, Any]) -> str:
     return f"output metrics on {plural(meta['documents'], 'document')}"
 
 
+def _self_check(meta: dict[str, Any]) -> str:
+    return f"self-check of {_short(str(meta['model']))}: {meta['words']}"
+
+
 _OF_KIND = {
     "states": _states,
     "metrics": _metrics,
@@ -85,6 +89,7 @@ _OF_KIND = {
     "crosscoder": _crosscoder,
     "null": _null,
     "spiked": _spiked,
+    "self-check": _self_check,
 }
 
 

@@ -22,6 +22,7 @@ from pytest_crossdiff.engine.models.devices import choose_device, crosscoder_dev
 from pytest_crossdiff.engine.models.lineage import WeightSample, related
 from pytest_crossdiff.engine.models.loaded import load_configured
 from pytest_crossdiff.engine.plan import seeds
+from pytest_crossdiff.engine.self_checks import checked
 from pytest_crossdiff.engine.tokens import token_facts
 from pytest_crossdiff.engine.verification.grouping import groups, total_strength
 from pytest_crossdiff.engine.verification.verify import verify
@@ -153,6 +154,7 @@ def _harvest(plan: Plan, settings: Settings, key: str, side: Side, progress: Pro
         progress.note(f"loading the {side}: {plan.references[side].reference}")
         model = load_configured(settings, side, plan.references[side])
         try:
+            checked(plan, settings, side, progress.note, model)
             _sample_weights(plan, side, model, progress)
             harvest(
                 model,

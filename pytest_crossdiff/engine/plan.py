@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MIN_HELDOUT = 10
 """Held-out documents below which a bootstrap over documents means nothing."""
 
-HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 3, 2, 7
+HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 4, 2, 7
 VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 19, 5, 8, 1
 STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION = 1, 1, 1
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions

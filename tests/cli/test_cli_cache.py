@@ -17,7 +17,7 @@ from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.store.cache import Store
 from support import commands
 
-ENTRIES = {"harvest": 2, "weights": 2, "crosscoder": 1, "result": 1}
+ENTRIES = {"harvest": 2, "weights": 2, "self-check": 2, "crosscoder": 1, "result": 1}
 """What a measurement leaves in the cache."""
 ALL = sum(ENTRIES.values())
 
@@ -62,12 +62,14 @@ def test_list_says_what_each_entry_is(project):
     assert lines[1].split() == ["kind", "key", "size", "unused", "for", "state", "what", "it", "is"]
     kinds = [line.split()[0] for line in lines[2:]]
     assert Counter(kinds) == ENTRIES
-    assert "models/v1 -> models/v2 block 0: 0 candid" in lines[-1]
+    (result,) = (line for line in lines if line.startswith("result "))
+    assert "models/v1 -> models/v2 block 0: 0 candid" in result
     assert "512 features, widths 48 and 48" in done.stdout
     said = {line.split("complete  ")[1] for line in lines[2:]}
     for model in ("models/v1", "models/v2"):
         assert f"{model} block 0: {tokens} tokens, float32" in said
         assert f"a sample of the weights of {model}" in said
+        assert f"self-check of {model}: equals the next bl…" in said
     assert all(len(line) <= 100 for line in lines[1:])
 
 

@@ -63,11 +63,12 @@ def test_nothing_stands_in_the_way_of_a_good_pair(examine, tmp_path, monkeypatch
     assert [line[2:20].rstrip() for line in lines[:-3]] == [
         "settings", "cache", "device", "baseline", "candidate", "texts", "baseline tokens",
         "candidate tokens", "alignment", "amount", "memory", "disk", "time",
+        "baseline values", "candidate values",
     ]  # fmt: skip
     assert all(line.startswith("✓ ") for line in lines[:-3])
     assert lines[-2:] == ["Nothing stands in the way of a measurement.", 0]
     assert "LlamaForCausalLM, 0.146 million weights, block 0 of 3, width 48" in lines[3]
-    assert "this will take under 20 s (a rough estimate)" in lines[-4]
+    assert "this will take under 20 s (a rough estimate)" in lines[-6]
     assert not (tmp_path / "cache" / "harvest").exists()
 
 

@@ -18,13 +18,24 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.store.cache import EntryInfo, Store
 
-KINDS = ("states", "metrics", "harvest", "weights", "crosscoder", "null", "spiked", "result")
+KINDS = (
+    "states",
+    "metrics",
+    "harvest",
+    "weights",
+    "self-check",
+    "crosscoder",
+    "null",
+    "spiked",
+    "result",
+)
 MORE = """\
 An entry is one step of a measurement: states (what one model's head reads on held-out text, with
 the head), metrics (how far two models' predictions are apart), harvest (one model's activations,
-the large ones), weights (a small sample of one model's weights), crosscoder (a trained dictionary),
-null or spiked (controls), or result (the differences; small, and all that a finished pair is
-answered from).  Any may be removed: the next run rebuilds what it needs."""
+the large ones), weights (a small sample of one model's weights), self-check (whether a model is
+read as it runs), crosscoder (a trained dictionary), null or spiked (controls), or result (the
+differences; small, and all that a finished pair is answered from).  Any may be removed: the next
+run rebuilds what it needs."""
 EXAMPLES = """\
   crossdiff cache list                      every entry, the largest first
   crossdiff cache list --kind result        the keys that `crossdiff show` takes

@@ -11,6 +11,7 @@ from pytest_crossdiff.cli.arguments import add_settings, command, given
 from pytest_crossdiff.cli.checks import Checks
 from pytest_crossdiff.cli.exits import FINE, UNMEASURED
 from pytest_crossdiff.cli.terminal import size
+from pytest_crossdiff.cli.values import check_values
 from pytest_crossdiff.report.tokenizers import token_notes
 from pytest_crossdiff.results.result import layer_name
 from pytest_crossdiff.sides import SIDES
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     from pytest_crossdiff.sides import Side
 
 MORE = """\
-Looks at the settings, both models (without loading their weights), their tokenizers, the
-texts, the device, memory and disk, and estimates the time.  Every line is a check: ✓ fine,
+Looks at the settings, both models, their tokenizers, the texts, the device, memory and
+disk, and estimates the time.  Where nothing is wrong so far, it loads each model once and
+checks on three texts that it is read as it runs.  Every line is a check: ✓ fine,
 ✗ a measurement would fail, with what to do about it, ! worth knowing.  With any ✗ the exit
 code is 3."""
 EXAMPLES = """\
@@ -82,6 +84,8 @@ def examine(configuration: Configuration, out: Terminal) -> int:
         tokens = doctor.tokens(plan, models[0])
         if tokens is not None and device:
             doctor.cost(plan, layers[1:], models, tokens)
+            for at in layers if not doctor.failed else []:
+                check_values(doctor, plan, at)
     return doctor.conclusion()
 
 

@@ -135,7 +135,8 @@ def _predicts(named: str) -> bool:
         return False
     import transformers
 
-    from pytest_crossdiff.engine.models.loading import choose_head, silence_transformers
+    from pytest_crossdiff.engine.models.heads import choose_head
+    from pytest_crossdiff.engine.models.loading import silence_transformers
     from pytest_crossdiff.settings.resolution import model_path
 
     path, (name, _, revision) = model_path(named, Path.cwd()), named.partition("@")
@@ -145,7 +146,7 @@ def _predicts(named: str) -> bool:
             config = transformers.AutoConfig.from_pretrained(path or name, **options)
     except (OSError, ValueError):  # `crossdiff doctor` says what is wrong
         return False
-    head, _ = choose_head(config.architectures or [], with_head=True)
+    head, _ = choose_head(config.architectures or [], with_head=True, config=config)
     return bool(head)
 
 

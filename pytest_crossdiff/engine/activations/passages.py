@@ -76,10 +76,19 @@ class Passages:
         )
         parts: list[list[tuple[int, Encoded]]] = [[]]
         for piece, e in encoded:
-            if parts[-1] and len(e.input_ids) * (len(parts[-1]) + 1) > MAX_BATCH_TOKENS:
+            if parts[-1] and (
+                len(e.input_ids) * (len(parts[-1]) + 1) > MAX_BATCH_TOKENS
+                or not self._may_join(e, parts[-1][-1][1])
+            ):
                 parts.append([])
             parts[-1].append((piece, e))
         return [self._batch(part) for part in parts if part]
+
+    def _may_join(self, one: Encoded, other: Encoded) -> bool:
+        """Whether two texts can be in a batch without a change to either."""
+        batching = self._loaded.batching
+        same = len(one.input_ids) == len(other.input_ids)
+        return batching == "padded" or (batching == "same length" and same)
 
     def _batch(self, part: Sequence[tuple[int, Encoded]]) -> Batch:
         longest = len(part[-1][1].input_ids)

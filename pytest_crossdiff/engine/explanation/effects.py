@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations.passages import Batch
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.explanation.intervention import Recording
+    from pytest_crossdiff.engine.models.heads import Head
     from pytest_crossdiff.engine.models.loaded import LoadedModel
-    from pytest_crossdiff.engine.models.loading import Head
     from pytest_crossdiff.progress import Progress
 
 PIECES = 8

@@ -16,13 +16,15 @@ from torch import Tensor
 
 from pytest_crossdiff.engine.models.blocks import supported_inputs
 from pytest_crossdiff.engine.models.loading import silence_transformers
+from pytest_crossdiff.engine.models.passes import intercepted
+from pytest_crossdiff.engine.models.predictions import logits_in
+from pytest_crossdiff.engine.models.streams import tensor_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from torch import nn
+    from collections.abc import Iterator, Sequence
 
     from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.engine.models.passes import Compute
 
 
 class Recording(NamedTuple):
@@ -47,42 +49,35 @@ def record(
     }
     outputs: list[object] = [None] * len(loaded.blocks)
 
-    def keep(i: int) -> Callable[..., None]:
-        def hook(_module: nn.Module, _args: object, output: object) -> None:
-            outputs[i] = _with_stream(
-                output, residual_stream(output).clone()
-            )  # lest a later one write on it
+    def keep(i: int, compute: Compute) -> object:
+        output = compute()
+        # A copy, lest a later block write on it.
+        outputs[i] = _with_stream(loaded, output, _stream(loaded, output, input_ids).clone())
+        return output
 
-        return hook
-
-    handles = [block.register_forward_hook(keep(i)) for i, block in enumerate(loaded.blocks)]
-    try:
+    with intercepted(loaded.blocks, keep):
         out = _forward(loaded, inputs_bp)
-    finally:
-        for handle in handles:
-            handle.remove()
     return Recording(inputs_bp, outputs, out)
 
 
 @torch.inference_mode()
 def replay(loaded: LoadedModel, recorded: Recording, change_bpd: Tensor) -> Tensor:
     """What comes out when `change_bpd` is added to the residual stream after the loaded layer."""
-    stream = residual_stream(recorded.outputs[loaded.layer])
+    output, ids_bp = recorded.outputs[loaded.layer], recorded.inputs_bp["input_ids"]
+    stream = _stream(loaded, output, ids_bp)
     changed = (stream.float() + change_bpd.to(loaded.device)).to(stream.dtype)
-    fixed_outputs = [
-        *recorded.outputs[: loaded.layer],
-        _with_stream(recorded.outputs[loaded.layer], changed),
-    ]
-    with _replaced_outputs(loaded.blocks, fixed_outputs):
+    fixed_outputs = [*recorded.outputs[: loaded.layer], _with_stream(loaded, output, changed)]
+    with _replaced_outputs(loaded, fixed_outputs):
         return _forward(loaded, recorded.inputs_bp)
 
 
 @torch.inference_mode()
 def read_out(loaded: LoadedModel, recorded: Recording, x_bpd: Tensor) -> Tensor:
     """What the model makes of `x_bpd` as the output of its last block."""
-    last = recorded.outputs[-1]
-    x_bpd = x_bpd.to(loaded.device, residual_stream(last).dtype)
-    with _replaced_outputs(loaded.blocks, [*recorded.outputs[:-1], _with_stream(last, x_bpd)]):
+    last, ids_bp = recorded.outputs[-1], recorded.inputs_bp["input_ids"]
+    x_bpd = x_bpd.to(loaded.device, _stream(loaded, last, ids_bp).dtype)
+    fixed_outputs = [*recorded.outputs[:-1], _with_stream(loaded, last, x_bpd)]
+    with _replaced_outputs(loaded, fixed_outputs):
         return _forward(loaded, recorded.inputs_bp)
 
 
@@ -91,58 +86,54 @@ def steered(loaded: LoadedModel, change_bd: Tensor) -> Iterator[None]:
     """Inside, `change_bd` is added to the residual stream at every position of each text."""
     change_b1d = change_bd[:, None].to(loaded.device)
 
-    def add(_module: nn.Module, _args: object, output: object) -> object:
-        stream = residual_stream(output)
-        return _with_stream(output, (stream.float() + change_b1d).to(stream.dtype))
+    def add(i: int, compute: Compute) -> object:
+        output = compute()
+        if i != loaded.layer:
+            return output
+        stream = loaded.layout.read(output, _positions(loaded, output))
+        return _with_stream(loaded, output, (stream.float() + change_b1d).to(stream.dtype))
 
-    handle = loaded.blocks[loaded.layer].register_forward_hook(add)
-    try:
+    with intercepted(loaded.blocks, add):
         yield
-    finally:
-        handle.remove()
 
 
-def residual_stream(output: object) -> Tensor:
+def _positions(loaded: LoadedModel, output: object) -> int:
+    return int(tensor_of(output).shape[loaded.layout.position])
+
+
+def _stream(loaded: LoadedModel, output: object, ids_bp: Tensor) -> Tensor:
     """The residual stream in a block's output."""
-    stream = output[0] if isinstance(output, (tuple, list)) else output
-    assert isinstance(stream, Tensor)
-    return stream
+    return loaded.layout.read(output, ids_bp.shape[1])
 
 
-def _with_stream(output: object, stream: Tensor) -> object:
+def _with_stream(loaded: LoadedModel, output: object, stream: Tensor) -> object:
     """A block's output with another residual stream in it."""
-    if isinstance(output, (tuple, list)):
-        return type(output)([stream, *output[1:]])
-    return stream
+    return loaded.layout.write(output, stream)
 
 
 def _forward(loaded: LoadedModel, inputs_bp: dict[str, Tensor]) -> Tensor:
     """The logits, shape (b, p, v), or without a head the last hidden state, shape (b, p, d)."""
-    model: Any = loaded.model if loaded.head else loaded.model.base_model
+    model: Any = loaded.model
+    if not loaded.head:
+        part = loaded.reader or loaded.model
+        model = part.base_model if part is loaded.model else part
     with silence_transformers():
         made = model(**supported_inputs(model, inputs_bp))
-    out = made.logits if loaded.head else made[0]
+    out = (
+        logits_in(made, loaded.architecture, inputs_bp["input_ids"].shape)
+        if loaded.head
+        else made[0]
+    )
     assert isinstance(out, Tensor)
     return out
 
 
 @contextlib.contextmanager
-def _replaced_outputs(
-    blocks: nn.ModuleList | nn.Sequential, fixed_outputs: Sequence[object]
-) -> Iterator[None]:
-    """Inside, the first blocks don't compute but give what they are `given`."""
+def _replaced_outputs(loaded: LoadedModel, fixed_outputs: Sequence[object]) -> Iterator[None]:
+    """Inside, the first passes don't compute but give `fixed_outputs`."""
 
-    def giving(output: object) -> Callable[..., object]:
-        return lambda *_args, **_others: output
+    def give(i: int, compute: Compute) -> object:
+        return fixed_outputs[i] if i < len(fixed_outputs) else compute()
 
-    changed = list(zip(blocks, fixed_outputs, strict=False))
-    before = [vars(block).get("forward") for block, _ in changed]
-    try:
-        for block, output in changed:
-            vars(block)["forward"] = giving(output)
+    with intercepted(loaded.blocks, give):
         yield
-    finally:
-        for (block, _), forward in zip(changed, before, strict=True):
-            del vars(block)["forward"]
-            if forward is not None:
-                vars(block)["forward"] = forward

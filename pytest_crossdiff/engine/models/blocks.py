@@ -9,42 +9,76 @@ import inspect
 import math
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
+from pytest_crossdiff.engine.models.passes import output_of_pass
+from pytest_crossdiff.engine.models.streams import possible_layouts, tensor_of
+from pytest_crossdiff.engine.models.text_part import text_lists
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from collections.abc import Mapping, Sequence
 
     from transformers import PreTrainedModel
 
+    from pytest_crossdiff.engine.models.streams import StreamLayout
     from pytest_crossdiff.settings.kinds import Layer
 
 _ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
+_AND = ", "
 
 
 def find_blocks(model: PreTrainedModel, named: str = "", *, source: str = "") -> str:
     """The dotted name of the list of blocks that the residual stream runs through.
 
-    It is the one list of modules, inside no other list, that is as long as the config says the
-    model is deep.  named: the user's choice, which is only checked to be a list.  Raises
-    `ModelError` that shows all lists where there is not exactly one.
+    It is the one list of modules in the text part, inside no other list, that is as long as the
+    config says the model is deep; or the only list there is, or the lists of the only kind of
+    block, whose names come joined by ", ": blocks that run several times are in shorter lists.
+    named: the user's choice, which is only checked to be a list.  Raises `ModelError` that shows
+    all lists where there is not exactly one.
     """
     if named:
-        return _checked(model, named, source)
-    lists = _outermost_lists(model)
-    depth = _depth(model)
-    deep = [name for name, blocks in lists.items() if depth is None or len(blocks) == depth]
-    if getattr(model.config, "is_encoder_decoder", False):
-        problem = "has an encoder and a decoder"
-    elif len(deep) == 1:
-        return deep[0]
-    elif depth is None:
+        for name in named.split(_AND):
+            _checked(model, name, source)
+        return named
+    lists, depth = text_lists(model)
+    candidates = candidate_lists(model)
+    if len(candidates) == 1:
+        return candidates[0]
+    deep = [name for name, blocks in lists.items() if len(blocks) == depth]
+    if depth is None:
         problem = "doesn't say how many blocks it has"
     else:
         problem = f"has {len(deep) or 'no'} lists of {depth} blocks, as deep as its config says"
     raise _unclear(model, problem, source)
+
+
+def structural_name(model: PreTrainedModel, named: str, *, source: str = "") -> str:
+    """As `find_blocks`, but where several lists can be the blocks, which only a run can tell, the
+    first: they are equally long.
+    """
+    candidates = [] if named else candidate_lists(model)
+    return candidates[0] if candidates else find_blocks(model, named, source=source)
+
+
+def candidate_lists(model: PreTrainedModel) -> list[str]:
+    """Names of the lists that can be the blocks, by structure alone; one where that is clear."""
+    lists, depth = text_lists(model)
+    deep = [name for name, blocks in lists.items() if len(blocks) == depth]
+    if deep:
+        return deep
+    if len(lists) <= 1:
+        return list(lists)
+    kinds = {type(block) for blocks in lists.values() for block in blocks}
+    lengths = {len(blocks) for blocks in lists.values()}
+    if depth is not None and len(kinds) == len(lengths) == 1:
+        return [_AND.join(lists)]
+    return []
+
+
+def blocks_at(model: nn.Module, name: str) -> list[nn.Module]:
+    """The blocks in the list called `name`, or in the lists whose names are joined in it."""
+    return [block for part in name.split(_AND) for block in model.get_submodule(part).children()]
 
 
 def layer_index(layer: Layer, layers: int, *, source: str = "") -> int:
@@ -70,81 +104,50 @@ def layer_index(layer: Layer, layers: int, *, source: str = "") -> int:
     )
 
 
-class _Reached(BaseException):
-    """Carries the output of the hooked block out of the forward pass.
+def block_output(
+    model: nn.Module,
+    block: nn.Module | Sequence[nn.Module],
+    inputs_bp: Mapping[str, Tensor],
+    number: int = 0,
+    layout: StreamLayout | None = None,
+) -> Tensor:
+    """The residual stream after a block, shape (b, p, d); the forward pass stops there.
 
-    No error, and no `Exception`, lest the model's code catch it.
+    block: or all passes (see `passes.intercepted`), of which `number` is the one that is read.
+    layout: how the stream lies in the output, found by its shape when None.  Raises `ModelError`
+    when the block isn't run or gives something else.
     """
-
-    def __init__(self, output: object) -> None:
-        self.output = output
-
-
-def block_output(model: PreTrainedModel, block: nn.Module, inputs_bp: dict[str, Tensor]) -> Tensor:
-    """The output of `block`, shape (b, p, d); the forward pass stops there.
-
-    Raises `ModelError` when the block isn't run or gives something else.
-    """
-
-    def stop(*arguments: object) -> NoReturn:
-        raise _Reached(arguments[-1])
-
-    handle = block.register_forward_hook(stop)
-    try:
-        with torch.inference_mode():
-            model(**supported_inputs(model, inputs_bp))
-    except _Reached as reached:
-        output = reached.output
-    else:
-        raise ModelError(f"{type(model).__name__} doesn't run the block {type(block).__name__}")
-    finally:
-        handle.remove()
-    hidden_bpd = output[0] if isinstance(output, (tuple, list)) and output else output
-    shape_bp = inputs_bp["input_ids"].shape
-    if (
-        not isinstance(hidden_bpd, Tensor)
-        or hidden_bpd.dim() != 3
-        or hidden_bpd.shape[:2] != shape_bp
-    ):
-        shape = tuple(getattr(hidden_bpd, "shape", ())) or type(hidden_bpd).__name__
-        raise ModelError(
-            f"{type(block).__name__} gives {shape}, not a vector at each of {tuple(shape_bp)} "
-            "places (texts, positions)"
-        )
-    return hidden_bpd
+    passes = [block] if isinstance(block, nn.Module) else block
+    reached = output_of_pass(lambda: model(**supported_inputs(model, inputs_bp)), passes, number)
+    kind = type(passes[number]).__name__
+    if reached is None:
+        raise ModelError(f"{type(model).__name__} doesn't run the block {kind}")
+    (output,) = reached
+    texts, positions = inputs_bp["input_ids"].shape
+    if layout is None:
+        possible = possible_layouts(output, texts, positions)
+        if len(possible) != 1:
+            raise no_stream_error(kind, output, texts, positions)
+        layout = possible[0]
+    return layout.read(output, positions)
 
 
-def supported_inputs(model: PreTrainedModel, inputs: dict[str, Tensor]) -> dict[str, Any]:
+def no_stream_error(kind: str, output: object, texts: int, positions: int) -> ModelError:
+    """Of a block that gives something else than vectors at each place."""
+    found = tensor_of(output, missing_ok=True)
+    shape = tuple(getattr(found, "shape", ())) or type(output).__name__
+    return ModelError(
+        f"{kind} gives {shape}, not a vector at each of {(texts, positions)} "
+        "places (texts, positions)"
+    )
+
+
+def supported_inputs(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
     """Those inputs that the forward pass of this family takes, without a cache for generation."""
     parameters = inspect.signature(model.forward).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     taken = {name: value for name, value in inputs.items() if open_ended or name in parameters}
     return {**taken, "use_cache": False} if "use_cache" in parameters else taken
-
-
-def _outermost_lists(model: nn.Module) -> dict[str, nn.ModuleList]:
-    """Lists of composite modules that lie in no other list, by dotted name."""
-    found: dict[str, nn.ModuleList] = {}
-    for name, module in model.named_modules():
-        nested = any(name.startswith(f"{outer}.") for outer in found)
-        if isinstance(module, nn.ModuleList) and not nested and _composite(module):
-            found[name] = module
-    return found
-
-
-def _composite(blocks: nn.ModuleList) -> bool:
-    """Whether these can be blocks: lists of mere projections or norms run beside the stream."""
-    return len(blocks) > 0 and all(next(block.children(), None) is not None for block in blocks)
-
-
-def _depth(model: PreTrainedModel) -> int | None:
-    """How many blocks the config says the text model has."""
-    config: Any = model.config
-    for part in (config.get_text_config(), config):
-        depth = getattr(part, "num_hidden_layers", None)
-        if isinstance(depth, int):
-            return depth
-    return None
 
 
 def _checked(model: nn.Module, named: str, source: str) -> str:

@@ -11,23 +11,34 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pytest_crossdiff.engine.models.blocks import block_output, find_blocks, layer_index
+from pytest_crossdiff.engine.models import probing
+from pytest_crossdiff.engine.models.batching import groups_of, read_groups
+from pytest_crossdiff.engine.models.blocks import block_output, blocks_at
 from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype, release
-from pytest_crossdiff.engine.models.forward_pass import ForwardPassError, forward_errors
+from pytest_crossdiff.engine.models.forward_pass import forward_errors
+from pytest_crossdiff.engine.models.hook_point import find_hook_point
 from pytest_crossdiff.engine.models.loading import (
     load_model_and_tokenizer,
     resolve_blocks_name,
     silence_transformers,
 )
-from pytest_crossdiff.engine.models.predictions import ModelReadout, Predictions
+from pytest_crossdiff.engine.models.predictions import (
+    WIDTH,
+    ModelReadout,
+    Predictions,
+    token_logits,
+)
 from pytest_crossdiff.engine.models.references import ModelReference, resolve
+from pytest_crossdiff.engine.models.streams import PLAIN, StreamLayout
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from pytest_crossdiff.engine.models.loading import Head
+    from pytest_crossdiff.engine.models.heads import Head
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.settings.kinds import Layer
     from pytest_crossdiff.sides import Side
@@ -43,7 +54,9 @@ class LoadedModel:
     index of the one whose output is read; `layers` where that is what the model predicts.  width:
     of what is read.  architecture: name of the model's class.  max_length: longest input, special
     tokens included, that its positions allow; None: any.  head: what predicts, see `loading.Head`.
-    predictions: how predictions become vectors, where they are read.
+    predictions: how predictions become vectors, where they are read.  passes, layout, reader: see
+    `hook_point.HookPoint`; without them each block runs once, in the whole model, and returns the
+    residual stream.  batching: which texts may share a batch; `read` keeps to it.
     """
 
     model: PreTrainedModel
@@ -59,11 +72,15 @@ class LoadedModel:
     max_length: int | None
     head: Head
     predictions: Predictions | None = None
+    passes: Sequence[nn.Module] | None = None
+    layout: StreamLayout = PLAIN
+    reader: nn.Module | None = None
+    batching: probing.Batching = "padded"
 
     @property
-    def blocks(self) -> nn.ModuleList | nn.Sequential:
-        """The list of blocks."""
-        return _list(self.model, self.blocks_name)
+    def blocks(self) -> Sequence[nn.Module]:
+        """The blocks, a shared one as often as it runs."""
+        return self.passes or blocks_at(self.model, self.blocks_name)
 
     def unload(self) -> None:
         """Free the memory of the weights, whoever else holds on to the model."""
@@ -101,28 +118,72 @@ def load(
         with_head=with_head or layer == OUTPUT,
         device=where,
     )
-    name = find_blocks(model, resolve_blocks_name(model, blocks), source=source)
-    layers = len(_list(model, name))
-    index = layer_index(layer, layers, source=source)
     nn.Module.to(model, where)
+    tokens = [ids.to(where) for ids in _probe_tokens(model, tokenizer)]
+    at = find_hook_point(model, tokens[0], layer, resolve_blocks_name(model, blocks), source)
     loaded = LoadedModel(
         model=model,
         tokenizer=tokenizer,
         reference=reference,
-        blocks_name=name,
-        layers=layers,
-        layer=index,
-        width=0,
+        blocks_name=at.blocks_name,
+        layers=at.layers,
+        layer=at.layer,
+        width=at.width,
         architecture=type(model).__name__,
         dtype=number,
         device=where,
         max_length=_longest_input(model, tokenizer),
         head=head,
+        passes=at.passes,
+        layout=at.layout,
+        reader=at.reader,
     )
-    if layer == OUTPUT:
-        loaded.predictions = Predictions.of(model, tokenizer, head, source, where)
-    loaded.width = _measure_width(loaded, source)
+    with silence_transformers():
+        _measure(loaded, tokens, source, output=layer == OUTPUT)
     return loaded
+
+
+def _probe_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[Tensor]:
+    return probing.probe_tokens(tokenizer, _embeddings(model), _longest_input(model, tokenizer))
+
+
+def _measure(loaded: LoadedModel, tokens: list[Tensor], source: str, *, output: bool) -> None:
+    """Find out what its head predicts, and which texts may share a batch.  Raises `ModelError`."""
+    rounding = probing.ROUNDING[loaded.dtype]
+    if loaded.head in ("causal", "masked"):
+        try:
+            later = probing.sees_later_tokens(
+                lambda ids, mask: _logits(loaded, ids, mask), tokens[0], probing.LATER[loaded.dtype]
+            )
+            loaded.head = "masked" if later else "causal"
+        except ModelError:
+            if output:
+                raise
+            loaded.head = ""  # it needs more than text, which the blocks don't
+    if output:
+        loaded.predictions = Predictions.of(
+            loaded.model, loaded.tokenizer, loaded.head, source, loaded.device
+        )
+        loaded.width = WIDTH
+    found = probing.batch_distances(
+        lambda ids, mask: read_batch(loaded, ids, mask).vectors_bpd, *tokens
+    )
+    if found.repeated > rounding:
+        raise ModelError(
+            f"{loaded.architecture} reads the same text otherwise each time: two readings of one "
+            f"text differ by {found.repeated:.2g} of a vector's length",
+            source=source,
+            remedy="compare a model whose forward pass draws no random numbers",
+        )
+    loaded.batching = found.batching(rounding)
+
+
+def _logits(loaded: LoadedModel, ids_bp: Tensor, mask_bp: Tensor) -> Tensor:
+    """Logits less their mean at each place, which says nothing about the prediction."""
+    inputs = {"input_ids": ids_bp, "attention_mask": mask_bp}
+    with torch.inference_mode():
+        logits_bpv = token_logits(loaded.model, inputs).float()
+        return logits_bpv - logits_bpv.mean(-1, keepdim=True)
 
 
 def load_configured(
@@ -166,6 +227,22 @@ def read(
             source=loaded.reference.source,
             remedy="use the tokenizer that belongs to the model",
         )
+    with silence_transformers():
+        groups = groups_of(loaded.batching, attention_mask)
+        if len(groups) == 1:
+            return read_batch(loaded, input_ids, attention_mask, counted_bp)
+        return read_groups(
+            lambda *part: read_batch(loaded, *part), input_ids, attention_mask, counted_bp, groups
+        )
+
+
+def read_batch(
+    loaded: LoadedModel,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    counted_bp: Tensor | None = None,
+) -> ModelReadout:
+    """As `read`, in one batch, whatever the model's batching."""
     inputs_bp = {
         "input_ids": input_ids.to(loaded.device),
         "attention_mask": attention_mask.to(loaded.device),
@@ -177,33 +254,10 @@ def read(
     ):
         if loaded.predictions is not None:
             return loaded.predictions.read(loaded.model, inputs_bp, counted_bp)
-        found = block_output(loaded.model, loaded.blocks[loaded.layer], inputs_bp)
+        found = block_output(
+            loaded.reader or loaded.model, loaded.blocks, inputs_bp, loaded.layer, loaded.layout
+        )
     return ModelReadout(found, torch.full(input_ids.shape, torch.nan))
-
-
-def _list(model: nn.Module, name: str) -> nn.ModuleList | nn.Sequential:
-    found = model.get_submodule(name)
-    assert isinstance(found, (nn.ModuleList, nn.Sequential))
-    return found
-
-
-def _measure_width(loaded: LoadedModel, source: str) -> int:
-    """The width of what is read, seen on a run over three tokens."""
-    ids = torch.zeros(1, 3, dtype=torch.long)
-    try:
-        return vectors(loaded, ids, torch.ones_like(ids)).shape[-1]
-    except ForwardPassError:
-        raise
-    except ModelError as error:
-        if loaded.predictions is not None:
-            raise
-        raise ModelError(
-            f"the block {loaded.blocks_name}.{loaded.layer} of {loaded.architecture} can't be "
-            f"read: {error.what}",
-            source=source,
-            remedy="name another list of blocks: crossdiff_baseline_blocks or "
-            "crossdiff_candidate_blocks",
-        ) from error
 
 
 def _embeddings(model: PreTrainedModel) -> int | None:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import transformers
@@ -27,6 +27,18 @@ from pytest_crossdiff.engine.models.gguf.files import (
     gguf_config,
     scale_frequencies,
 )
+from pytest_crossdiff.engine.models.heads import (
+    CAUSAL_SUFFIXES,
+    OPTIONAL_HEADS,
+    Head,
+    choose_head,
+    named_class,
+)
+from pytest_crossdiff.engine.models.lost_weights import (
+    lost_in_backbone,
+    made_up_at_random,
+    must_be_whole,
+)
 from pytest_crossdiff.engine.models.quantised import dequantising, quantisation_errors
 from pytest_crossdiff.errors import ModelError
 
@@ -34,14 +46,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_crossdiff.engine.models.references import ModelReference
-
-Head = Literal["", "causal", "masked", "tags"]
-"""What predicts on top of the blocks: the next token, the token at a place, or its tag; "" when
-nothing does, or when its weights are lost.
-"""
-CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
-OPTIONAL_HEADS: dict[str, Head] = {"ForMaskedLM": "masked", "ForTokenClassification": "tags"}
-"""Heads that are loaded only where somebody asks for them, by the end of their classes' names."""
 
 
 class ModelAndTokenizer(NamedTuple):
@@ -97,16 +101,6 @@ def load_model_and_tokenizer(
     return ModelAndTokenizer(model, tokenizer, head)
 
 
-def choose_head(architectures: Sequence[str], *, with_head: bool) -> tuple[Head, Any]:
-    """The head that a model of one of these classes comes with, and the class that loads it."""
-    known: dict[str, Head] = dict.fromkeys(CAUSAL_SUFFIXES, "causal")
-    for end, head in {**known, **(OPTIONAL_HEADS if with_head else {})}.items():
-        if any(name.endswith(end) for name in architectures):
-            loads = CAUSAL_SUFFIXES[0] if head == "causal" else end
-            return head, getattr(transformers, f"AutoModel{loads}")
-    return "", transformers.AutoModel
-
-
 def resolve_blocks_name(model: transformers.PreTrainedModel, blocks: str) -> str:
     """The dotted name of a list of blocks in `model`, given as it is without a head that was asked
     for.
@@ -156,24 +150,26 @@ def _load_model(
         if trust:
             must_run_only_own_code(root, config)
         architectures = config.get("architectures") or []
+    # A model's own code is loaded by the auto classes, which find it.
+    own_code = root.kind == "gguf" or bool(config.get("auto_map"))
+    known = None if own_code else load_config(root, trust_remote_code=False, source=source)
     head, chosen = choose_class(
-        reference, architectures, with_head=with_head, trust=trust, source=source
+        reference, architectures, known, with_head=with_head, trust=trust, source=source
     )
+    options |= {**dequantising(config, device), **chosen.options}
     # Reading a GGUF file draws a bar of its own; one of a long download may be seen.
     hidden = io.StringIO() if root.file else None
     with (
         contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext(),
         quantisation_errors(config, root, source),
     ):
-        model, info = chosen.loader.from_pretrained(
-            root.location,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            **options,
-            **dequantising(config, device),
-            **chosen.options,
-        )
-    assert isinstance(model, transformers.PreTrainedModel)
+        model, info = _from_pretrained(chosen, root, options)
+        named = named_class(architectures, known) if reference.base is None else None
+        if named not in (None, type(model)) and lost_in_backbone(model, info):
+            # The weights may fit the class that saved them, with other names than without its head.
+            again, its_info = _from_pretrained(AdaptedClass(named), root, options)
+            if not lost_in_backbone(again, its_info):
+                model, info = again, its_info
     if getattr(model, "_hf_peft_config_loaded", False):
         raise ModelError(
             f"{root.reference} is an adapter on the hub, whose base model isn't pinned",
@@ -182,24 +178,39 @@ def _load_model(
         )
     if root.file:
         scale_frequencies(model, root, source)
-    missing = set(info["missing_keys"]) - chosen.provided
-    mismatched = [entry for entry in info["mismatched_keys"] if entry[0] not in chosen.provided]
     with quantisation_errors(config, root, source):
-        _must_be_whole(model, missing, mismatched, root, source)
+        must_be_whole(model, info, root, source)
     if reference.base is None:
-        return model, "" if missing else head
+        return model, "" if info["missing_keys"] else head
     if device is not None:
         nn.Module.to(model, device)
     grow_vocabulary(model, chosen.vocabulary)
     for adapter in reversed(reference.adapters):
         model = merge(adapter, model, source)
-    head, _ = choose_head([type(model).__name__], with_head=with_head)
-    return model if head else without_head(model), "" if missing else head
+    head, _ = choose_head([type(model).__name__], with_head=with_head, config=model.config)
+    return model if head else without_head(model), "" if info["missing_keys"] else head
+
+
+def _from_pretrained(
+    chosen: AdaptedClass, root: ModelReference, options: dict[str, Any]
+) -> tuple[transformers.PreTrainedModel, dict[str, Any]]:
+    """The model, and what its files lack that no adapter provides; of missing weights only those
+    that are random, see `made_up_at_random`.
+    """
+    model, info = chosen.loader.from_pretrained(
+        root.location, output_loading_info=True, ignore_mismatched_sizes=True, **options
+    )
+    assert isinstance(model, transformers.PreTrainedModel)
+    missing = sorted(set(info["missing_keys"]) - chosen.provided)
+    info["missing_keys"] = made_up_at_random(model, missing)
+    info["mismatched_keys"] = [m for m in info["mismatched_keys"] if m[0] not in chosen.provided]
+    return model, info
 
 
 def choose_class(
     reference: ModelReference,
     architectures: Sequence[str],
+    known: transformers.PretrainedConfig | None,
     *,
     with_head: bool,
     trust: bool,
@@ -207,15 +218,16 @@ def choose_class(
 ) -> tuple[Head, AdaptedClass]:
     """What loads the model: for an adapter, the class that it was trained on.
 
-    architectures: classes that the config of the root names.  Raises `ModelError`.
+    architectures: classes that the config of the root names.  known: that config, None where only
+    the auto classes know how to load it.  Raises `ModelError`.
     """
-    head, kind = choose_head(architectures, with_head=with_head)
+    head, kind = choose_head(architectures, with_head=with_head, config=known)
     if reference.base is None:
         return head, AdaptedClass(kind)
     require_extra("peft", reference, source)
     root = reference.root
     config = load_config(root, trust_remote_code=trust, source=source)
-    own = (choose_head(architectures, with_head=True)[1], kind)
+    own = (choose_head(architectures, with_head=True, config=known)[1], kind)
     return head, find_adapted_class(
         reference.adapters, config, own, trust_remote_code=trust, source=source
     )
@@ -270,40 +282,6 @@ def _load_tokenizer(
 def _has_tokenizer(adapter: ModelReference) -> bool:
     names = {file.name for file in tokenizer_files(Path(adapter.location))}
     return bool(names & {"tokenizer.json", "tokenizer_config.json"})
-
-
-def _must_be_whole(
-    model: transformers.PreTrainedModel,
-    missing: set[str],
-    mismatched: Sequence[tuple[Any, ...]],
-    reference: ModelReference,
-    source: str,
-) -> None:
-    """Refuse a model of which a part that activations run through was made up at random."""
-    lost = sorted(key for key in missing if _in_backbone(model, key))
-    if lost:
-        raise ModelError(
-            f"{reference.reference} lacks {len(lost)} weights of {type(model).__name__}, which "
-            f"would be random numbers: {', '.join(lost[:4])}" + (", ..." if len(lost) > 4 else ""),
-            source=source,
-            remedy="check that its config.json belongs to its weights",
-        )
-    other = sorted((str(key), *shapes) for key, *shapes in mismatched)
-    if other:
-        name, stored, wanted = other[0]
-        raise ModelError(
-            f"{reference.reference}: {len(other)} weights have another shape than its config.json "
-            f"says; {name} is {tuple(stored)}, not {tuple(wanted)}",
-            source=source,
-            remedy="check that its config.json belongs to its weights",
-        )
-
-
-def _in_backbone(model: transformers.PreTrainedModel, key: str) -> bool:
-    """Whether a weight is neither in a head nor in a pooler on top of the blocks."""
-    if "pooler" in key.split("."):
-        return False
-    return model.base_model is model or key.startswith(f"{model.base_model_prefix}.")
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from pytest_crossdiff.engine.models.loading import Head
+    from pytest_crossdiff.engine.models.heads import Head
 
 WIDTH = 512
 AT_ONCE = 2**24
@@ -76,14 +76,9 @@ class Predictions(NamedTuple):
     ) -> Predictions:
         """For the model's own outputs.  Raises `ModelError` where it has none at each place."""
         if not head:
-            raise no_predictions_error(type(model).__name__, source)
-        outputs = _words(model, tokenizer, head)
-        words = tuple(dict.fromkeys(outputs))
-        word_of_v = None
-        if len(words) < len(outputs):
-            number = {word: i for i, word in enumerate(words)}
-            word_of_v = torch.tensor([number[word] for word in outputs], device=device)
-        return cls(words, token_signs(words).to(device), head == "causal", word_of_v)
+            raise no_predictions_error(model, source)
+        words = _words(model, tokenizer, head)
+        return cls(words, token_signs(words).to(device), head == "causal")
 
     @property
     def digest(self) -> str:
@@ -97,8 +92,7 @@ class Predictions(NamedTuple):
         """The predictions on a batch.  counted_bp: the places that count for the words' total
         probability, by default all but padding.
         """
-        run: Any = model
-        logits_bpv: Tensor = run(**supported_inputs(model, inputs_bp)).logits
+        logits_bpv = token_logits(model, inputs_bp)
         flat_nv, shape = logits_bpv.flatten(0, 1), logits_bpv.shape[:2]
         next_n = inputs_bp["input_ids"].roll(-1, 1).flatten()
         counted_bp = inputs_bp["attention_mask"] if counted_bp is None else counted_bp
@@ -149,10 +143,52 @@ class Predictions(NamedTuple):
         return tuple(dict.fromkeys(found))[:LISTED]
 
 
-def no_predictions_error(architecture: str, source: str) -> ModelError:
-    """Of a model without a head."""
+def token_logits(model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> Tensor:
+    """The model's logits at each place, shape (b, p, v): its `logits`, or `prediction_logits` of
+    classes that have a second head.  Raises `ModelError` where it can't be run on text alone.
+    """
+    run: Any = model
+    try:
+        out = run(**supported_inputs(model, inputs_bp))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{type(model).__name__} can't be run on text alone: "
+            f"{str(error).strip().partition(chr(10))[0]}",
+            remedy="compare a block instead of the output: crossdiff_layer = 0.5",
+        ) from error
+    return logits_in(out, type(model).__name__, inputs_bp["input_ids"].shape)
+
+
+def logits_in(out: object, architecture: str, shape: torch.Size) -> Tensor:
+    """The logits at each place in a model's output.  shape: of the token ids."""
+    found = [getattr(out, name, None) for name in ("logits", "prediction_logits")]
+    for logits in found:
+        if not isinstance(logits, Tensor) or logits.dim() != len(shape) + 1:
+            continue
+        if logits.shape[:2] == shape:
+            return logits
+        raise ModelError(
+            f"{architecture} predicts at {tuple(logits.shape[:2])} places, not at {tuple(shape)} "
+            "(texts, positions)",
+            remedy="compare a block instead of the output: crossdiff_layer = 0.5",
+        )
+    raise ModelError(f"{architecture} gives no logits at each place")
+
+
+def no_predictions_error(model: PreTrainedModel, source: str) -> ModelError:
+    """Of a model without a head, or one whose predictions need more than a text."""
+    name = type(model).__name__
+    if getattr(model.config, "is_encoder_decoder", False):
+        problem = (
+            f"{name} has an encoder and a decoder: it predicts a target from an input, and "
+            "texts are read one by one"
+        )
+    else:
+        problem = f"{name} predicts nothing at each place, or the weights that would are missing"
     return ModelError(
-        f"{architecture} predicts nothing at each place, or the weights that would are missing",
+        problem,
         source=source,
         remedy="compare a block instead of the output: crossdiff_layer = 0.5",
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 import transformers
-from torch import nn
 
-from pytest_crossdiff.engine.models.blocks import find_blocks, layer_index
+from pytest_crossdiff.engine.models.blocks import blocks_at, layer_index, structural_name
 from pytest_crossdiff.engine.models.extras import require_extra
+from pytest_crossdiff.engine.models.heads import CAUSAL_SUFFIXES, choose_head
+from pytest_crossdiff.engine.models.hook_point import find_hook_point
 from pytest_crossdiff.engine.models.loading import (
-    CAUSAL_SUFFIXES,
     choose_class,
-    choose_head,
     load_config,
     model_errors,
     resolve_blocks_name,
@@ -20,6 +20,7 @@ from pytest_crossdiff.engine.models.loading import (
     without_head,
 )
 from pytest_crossdiff.engine.models.predictions import WIDTH, no_predictions_error
+from pytest_crossdiff.engine.models.probing import LAYOUT_TOKENS
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
 
@@ -51,18 +52,24 @@ def inspect_model(
     Code that a model ships is never run here.  Raises `ModelError`.
     """
     model = _empty(reference, layer, source)
-    name = find_blocks(model, resolve_blocks_name(model, blocks), source=source)
-    found = model.get_submodule(name)
-    assert isinstance(found, (nn.ModuleList, nn.Sequential))
-    index = layer_index(layer, len(found), source=source)
+    name = resolve_blocks_name(model, blocks)
     text: Any = model.config.get_text_config()
+    ids_1p = torch.zeros(1, LAYOUT_TOKENS, dtype=torch.long, device="meta")
+    try:
+        at = find_hook_point(model, ids_1p, layer, name, source)
+        passes, index, width = at.passes, at.layer, at.width
+    except Exception:  # noqa: BLE001  some models can't be run without their weights
+        passes = blocks_at(model, structural_name(model, name, source=source))
+        index, width = layer_index(layer, len(passes), source=source), int(text.hidden_size)
+    if layer == OUTPUT:
+        index, width = len(passes), WIDTH
     return ModelShape(
         architecture=type(model).__name__,
-        layers=len(found),
+        layers=len(passes),
         layer=index,
-        width=WIDTH if layer == OUTPUT else int(text.hidden_size),
+        width=width,
         weights=sum(p.numel() for p in model.parameters()),
-        read=sum(p.numel() for block in list(found)[: index + 1] for p in block.parameters()),
+        read=sum(p.numel() for block in list(passes)[: index + 1] for p in block.parameters()),
         max_length=getattr(text, "max_position_embeddings", None),
     )
 
@@ -74,15 +81,18 @@ def _empty(reference: ModelReference, layer: Layer, source: str) -> transformers
     with silence_transformers(), model_errors(reference, source):
         config = load_config(root, trust_remote_code=False, source=source)
         names = [CAUSAL_SUFFIXES[0]] if root.file else config.architectures or []
+        known = None if root.file or hasattr(config, "auto_map") else config
         head, chosen = choose_class(
-            reference, names, with_head=layer == OUTPUT, trust=False, source=source
+            reference, names, known, with_head=layer == OUTPUT, trust=False, source=source
         )
         model = chosen.build(config)
         if not isinstance(model, transformers.PreTrainedModel):
             raise ModelError(f"{type(model).__name__} is no model of transformers", source=source)
     if reference.base is not None:
-        head, _ = choose_head([type(model).__name__], with_head=layer == OUTPUT)
+        head, _ = choose_head(
+            [type(model).__name__], with_head=layer == OUTPUT, config=model.config
+        )
         model = model if head else without_head(model)
     if layer == OUTPUT and not head:
-        raise no_predictions_error(type(model).__name__, source)
+        raise no_predictions_error(model, source)
     return model

@@ -7,7 +7,6 @@ from pytest_crossdiff.engine.explanation.intervention import (
     read_out,
     record,
     replay,
-    residual_stream,
     steered,
 )
 from pytest_crossdiff.engine.models.loaded import LoadedModel
@@ -105,8 +104,3 @@ def test_each_text_is_steered_its_own_way(family):
         found = output(of, ids)
     torch.testing.assert_close(found, hooked(of, ids, change[:, None]))
     assert torch.equal(output(of, ids), record(of, ids).out)
-
-
-def test_the_stream_is_the_first_part_of_a_blocks_output():
-    x = torch.zeros(1)
-    assert residual_stream(x) is residual_stream((x, 2)) is residual_stream([x]) is x

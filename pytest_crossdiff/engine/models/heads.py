@@ -1,0 +1,70 @@
+"""What predicts on top of a model's blocks, and the class of transformers that loads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import transformers
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Head = Literal["", "causal", "masked", "tags"]
+"""What predicts on top of the blocks: the next token, the token at a place, or its tag; "" when
+nothing does, or when its weights are lost. Whether a token head predicts the next token or the one
+at its place is measured when the model is loaded: see `probing.sees_later_tokens`.
+"""
+CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
+OPTIONAL_HEADS: dict[str, Head] = {"ForMaskedLM": "masked", "ForTokenClassification": "tags"}
+"""Heads that are loaded only where somebody asks for them, by the end of their classes' names."""
+
+
+def choose_head(
+    architectures: Sequence[str], *, with_head: bool, config: transformers.PretrainedConfig | None
+) -> tuple[Head, Any]:
+    """The head that a model of one of these classes comes with, and the class that loads it.
+
+    A name that transformers' auto classes don't know is looked up in transformers itself: such a
+    class has a token head when it has an output embedding, and is loaded without its head only when
+    it contains the headless model.  config: None for files that carry no class's name.
+    """
+    named = named_class(architectures, config)
+    known: dict[str, Head] = dict.fromkeys(CAUSAL_SUFFIXES, "causal")
+    for end, head in {**known, **(OPTIONAL_HEADS if with_head else {})}.items():
+        if any(name.endswith(end) for name in architectures):
+            auto = getattr(
+                transformers, f"AutoModel{CAUSAL_SUFFIXES[0] if head == 'causal' else end}"
+            )
+            fits = named is None or config is None or type(config) in auto._model_mapping
+            return head, auto if fits else named
+    if named is None:
+        return "", transformers.AutoModel
+    with torch.device("meta"):
+        empty: Any = named(config)  # type: ignore[arg-type]
+    divided = getattr(config, "is_encoder_decoder", False)
+    if with_head and not divided and empty.get_output_embeddings() is not None:
+        return "causal", named
+    return "", transformers.AutoModel if _contains_headless(empty) else named
+
+
+def named_class(
+    architectures: Sequence[str], config: transformers.PretrainedConfig | None
+) -> type[transformers.PreTrainedModel] | None:
+    """The class of transformers that the config names, if it is one for such a config."""
+    for name in architectures if config is not None else ():
+        found = getattr(transformers, name, None)
+        if getattr(found, "config_class", None) is type(config) and hasattr(found, "forward"):
+            return found
+    return None
+
+
+def _contains_headless(model: transformers.PreTrainedModel) -> bool:
+    """Whether `AutoModel` would load a part of this model, or the whole."""
+    config = type(model.config)
+    if config not in MODEL_MAPPING:
+        return False
+    headless = MODEL_MAPPING[config]
+    kinds = headless if isinstance(headless, (tuple, list)) else (headless,)
+    return any(type(module) in kinds for module in model.modules())

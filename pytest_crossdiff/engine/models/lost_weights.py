@@ -1,0 +1,109 @@
+"""Weights that a file lacks: which of them are random numbers, and which are what they always are.
+
+Tables of sine positions, for example, are computed when a model is built and not stored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pytest_crossdiff.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from pytest_crossdiff.engine.models.references import ModelReference
+
+_FLAG = "_is_hf_initialized"
+"""By which transformers knows what was loaded, and makes it up no more."""
+
+
+def made_up_at_random(model: PreTrainedModel, missing: Sequence[str]) -> list[str]:
+    """Those of the `missing` weights that come out otherwise when they are made up again.
+
+    Each is overwritten with NaN and made up twice, from different seeds; a weight that is the same
+    both times, and as it is in `model`, is a constant.  One number all over, as of a new norm or
+    bias, is no constant but a start of training.  The model stays as it is.
+    """
+    return [key for key in missing if not _is_constant(model, key)]
+
+
+def _is_constant(model: PreTrainedModel, key: str) -> bool:
+    name, _, attribute = key.rpartition(".")
+    owner: Any = model.get_submodule(name)
+    weight: Any = getattr(owner, attribute, None)
+    if not isinstance(weight, torch.Tensor):
+        return False
+    held = [*owner.parameters(recurse=False), *owner.buffers(recurse=False)]
+    kept = [(tensor, tensor.detach().clone()) for tensor in held]
+    flags = [(at, vars(at).get(_FLAG, False)) for at in (owner, weight)]
+    first = weight.detach().clone()
+    try:
+        made = [_made_up(model, owner, weight, flags, seed) for seed in (1, 2)]
+    finally:
+        with torch.no_grad():
+            for tensor, values in kept:
+                tensor.copy_(values)
+        for at, flag in flags:
+            setattr(at, _FLAG, flag)
+    uniform = bool((first == first.flatten()[:1]).all())
+    return not uniform and all(torch.equal(again, first) for again in made)
+
+
+def _made_up(
+    model: PreTrainedModel,
+    owner: torch.nn.Module,
+    weight: Tensor,
+    flags: Sequence[tuple[Any, Any]],
+    seed: int,
+) -> Tensor:
+    for at, _ in flags:
+        setattr(at, _FLAG, False)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        weight.fill_(torch.nan)
+        torch.manual_seed(seed)
+        model._init_weights(owner)  # type: ignore[no-untyped-call]
+    return weight.detach().clone()
+
+
+def must_be_whole(
+    model: PreTrainedModel,
+    info: dict[str, Any],
+    reference: ModelReference,
+    source: str,
+) -> None:
+    """Refuse a model of which a part that activations run through was made up at random."""
+    lost = lost_in_backbone(model, info)
+    if lost:
+        raise ModelError(
+            f"{reference.reference} lacks {len(lost)} weights of {type(model).__name__}, which "
+            f"would be random numbers: {', '.join(lost[:4])}" + (", ..." if len(lost) > 4 else ""),
+            source=source,
+            remedy="check that its config.json belongs to its weights",
+        )
+    other = sorted((str(key), *shapes) for key, *shapes in info["mismatched_keys"])
+    if other:
+        name, stored, wanted = other[0]
+        raise ModelError(
+            f"{reference.reference}: {len(other)} weights have another shape than its config.json "
+            f"says; {name} is {tuple(stored)}, not {tuple(wanted)}",
+            source=source,
+            remedy="check that its config.json belongs to its weights",
+        )
+
+
+def lost_in_backbone(model: PreTrainedModel, info: dict[str, Any]) -> list[str]:
+    """The missing weights that activations run through, by name."""
+    return sorted(key for key in info["missing_keys"] if _in_backbone(model, key))
+
+
+def _in_backbone(model: PreTrainedModel, key: str) -> bool:
+    """Whether a weight is neither in a head nor in a pooler on top of the blocks."""
+    if "pooler" in key.split("."):
+        return False
+    return model.base_model is model or key.startswith(f"{model.base_model_prefix}.")
