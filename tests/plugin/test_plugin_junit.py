@@ -15,7 +15,9 @@ FOUND = make_result(
     make_difference("C1", strength=0.0123456),
     make_difference("C2", strength=0.001, certainty="possible"),
     candidate_strength=0.0123456,
-    controls=Controls((PlantedSignal("candidate", 0.002, 0.01, 0.0021, 0.0019),)),
+    controls=Controls(
+        tuple(PlantedSignal("candidate", s, 0.01, s, s) for s in (0.001, 0.002, 0.004, 0.008))
+    ),
     key="k" * 64,
 )
 
@@ -40,7 +42,7 @@ def test_a_test_case_has_the_verdict_and_what_it_rests_on(project, engine):
             ("crossdiff.candidate_only", "1"),
             ("crossdiff.candidate_only_possible", "1"),
             ("crossdiff.candidate_only_strength", "0.0123"),
-            ("crossdiff.candidate_limit_of_detection", "0.002"),
+            ("crossdiff.candidate_limit_of_detection", "0.0014"),
             ("crossdiff.baseline", "org/old"),
             ("crossdiff.baseline_only", "0"),
             ("crossdiff.baseline_only_possible", "0"),

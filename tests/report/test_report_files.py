@@ -172,14 +172,14 @@ class TestMarkdown:
             "| C1 | 0.01 | 1.2 % | ' token' | some text before the⟦ token⟧ and some after it |"
             in text
         )
-        assert "limit of detection in the candidate: not measured" in text
+        assert "limit of detection (80 % probability) in the candidate: not measured" in text
 
     def test_ten_rows_a_side_are_enough(self):
         text = render(Report.of(large(100, 60)), "md").decode()
         assert text.count("| C") == text.count("| B") == 10
         assert "… and 16 more" in text
         assert "false alarms in the null control: 0" in text
-        assert "limit of detection in the candidate: 0.002" in text
+        assert "limit of detection (80 % probability) in the candidate: 0.0033 on 0.2 % of" in text
 
     def test_layers_of_one_pair_stand_side_by_side(self):
         sides = (
