@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from pytest_crossdiff import __version__
 from pytest_crossdiff.cli.commands import cache, completion, doctor, init, report, show, train
 from pytest_crossdiff.cli.exits import EXIT_CODES_HELP
+from pytest_crossdiff.version import VERSION
 
 DESCRIPTION = """\
 Compare a baseline with a candidate language model: which features does only one of them have?
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=__version__)
+    top.add_argument("--version", action="version", version=VERSION)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in (init, doctor, train, show, report, cache, completion):
         module.add(commands)
