@@ -20,8 +20,8 @@ examples:
   crossdiff doctor              would a measurement work here, and how long would it take?
   crossdiff train               measure the configured pair; what was measured is kept
   crossdiff show                what differs, by the settings of pytest.ini
-  crossdiff show --id C1        one difference with the texts that set it off
-  crossdiff show --on "a text"  which of its tokens set off which difference
+  crossdiff show --id C1        one difference with the texts it fires on
+  crossdiff show --on "a text"  which of its tokens a difference fires on
   crossdiff report              the same as a page to pass on
   crossdiff cache list          what is kept, and how large it is
 

@@ -72,7 +72,7 @@ def _check(check: Check) -> Iterator[str]:
     if check.reason:
         yield f"- {escaped(check.reason)}"
     yield from (f"- {_against(side)}" for side in check.sides)
-    yield from (f"- would decide it: {escaped(what)}" for what in check.advice)
+    yield from (f"- what would decide it: {escaped(what)}" for what in check.advice)
 
 
 def _against(side: SideCheck) -> str:
@@ -139,10 +139,10 @@ def _trust(report: Report) -> Iterator[str]:
     if distance := model_distance(result):
         yield distance
     if left_out := out_of_distribution(result):
-        yield left_out
+        yield f"left out: {left_out}"
     yield from (escaped(note, 600) for note in report.notes)
     null = result.controls.null
-    yield f"false alarms in the null control: {'not measured' if null is None else null.found}"
+    yield f"false positives in the null control: {'not measured' if null is None else null.found}"
     for side in report.sides:
         limit = side.limit_of_detection
         known = "not measured" if limit is None else number(limit)
