@@ -25,7 +25,7 @@ def parse(name: str, raw: object, source: str) -> Any:  # noqa: ANN401  its type
         raise SettingsError(
             f"crossdiff_{name} = {raw!r} is not valid: {error}",
             source=source,
-            remedy=f"give a valid value ({field.help})",
+            remedy=f"give a value ({field.help})",
         ) from None
 
 

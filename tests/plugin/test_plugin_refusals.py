@@ -104,8 +104,7 @@ def test_a_malformed_ini_value_is_an_error_where_crossdiff_is_used_and_only_ther
         [
             "crossdiff_max_baseline_only = 'few' is not valid: expected a whole number",
             "  from: pytest.ini: crossdiff_max_baseline_only",
-            "  to do: give a valid value "
-            "(maximum number of differences that only the baseline has)",
+            "  to do: give a value (maximum number of differences that only the baseline has)",
         ],
         consecutive=True,
     )
