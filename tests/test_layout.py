@@ -62,6 +62,12 @@ class TestPytestCrossdiff:
     def test_every_module_is_named_by_what_is_in_it(self, modules):
         assert not layout.vague_names(modules)
 
+    def test_the_map_in_contributing_is_that_of_the_imports(self, modules):
+        text = layout.CONTRIBUTING.read_text("utf-8").partition(layout.BEGIN)[2]
+        assert text.partition(layout.END)[0] == layout.package_map(modules, [*layout.ALLOWED]), (
+            "run: PYTHONPATH=tests python -m support.layout"
+        )
+
 
 class TestImports:
     """How imports are read, on packages whose imports are known."""
@@ -198,3 +204,17 @@ class TestRules:
     @pytest.mark.parametrize("name", ["utils", "common", "base", "helpers", "_utils"])
     def test_name_that_says_nothing(self, package, name):
         assert layout.vague_names(package(**{name: ""}, based="")) == [f"p.{name}"]
+
+    def test_the_map_says_what_each_part_does_and_imports_in_the_order_of_the_table(self, package):
+        modules = self.broken(
+            package,
+            low='"""Is low."""',
+            engine__in__stage__in____init__='"""Works,\nin a stage.\n\nMore of it."""',
+        )
+        assert layout.package_map(modules, [*TABLE]) == (
+            "| part | what it does | imports |\n"
+            "|---|---|---|\n"
+            "| `low.py` | Is low. | – |\n"
+            "| `engine/stage/` | Works, in a stage. | low |\n"
+            "| `high.py` |  | low; engine: stage |\n"
+        )

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from support.imports import cycle, inside, loaded_with, read
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from support.imports import Module
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pytest_crossdiff"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+BEGIN, END = "<!-- map: begin, generated -->\n", "<!-- map: end -->"
 
 ALLOWED = {
     # used everywhere
@@ -172,6 +174,39 @@ def vague_names(modules: Mapping[str, Module]) -> list[str]:
     return [name for name in modules if name.rpartition(".")[2].lstrip("_") in VAGUE]
 
 
+def package_map(modules: Mapping[str, Module], order: Sequence[str]) -> str:
+    """A table of the parts: what each is for (the first paragraph of its docstring), and what it
+    imports.
+    """
+    found, root = parts_imported(modules), next(iter(modules)).partition(".")[0]
+    lines = ["| part | what it does | imports |", "|---|---|---|"]
+    for of in order:
+        module = modules[f"{root}.{of}"]
+        is_folder = module.path.name == "__init__.py"
+        name = f"{of.replace('.', '/')}{'/' if is_folder else '.py'}"
+        lines.append(f"| `{name}` | {module.summary} | {_listed(found[of], order)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _listed(parts: Collection[str], order: Sequence[str]) -> str:
+    """`errors, store; engine: corpus, models`, in the order of the table."""
+    inner = [of.removeprefix("engine.") for of in order if of in parts and of.startswith("engine.")]
+    outer = ", ".join(of for of in order if of in parts and not of.startswith("engine."))
+    return "; ".join(filter(None, (outer, inner and f"engine: {', '.join(inner)}"))) or "–"
+
+
 def project() -> dict[str, Module]:
     """The modules of `pytest_crossdiff`."""
     return read(PACKAGE)
+
+
+def main() -> None:
+    """Write the map into CONTRIBUTING.md."""
+    before, _, rest = CONTRIBUTING.read_text("utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    made = f"{before}{BEGIN}{package_map(project(), list(ALLOWED))}{END}{after}"
+    CONTRIBUTING.write_text(made, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
