@@ -50,13 +50,14 @@ ALLOWED = {
     "engine.controls": "progress results sides store engine.plan engine.activations"
     " engine.dictionary engine.verification",
     # the computation as a whole
-    "engine.preflight": "errors settings sides engine.models engine.plan engine.activations"
+    "engine.tokens": "sides results engine.models engine.plan engine.activations",
+    "engine.preflight": "errors settings sides results engine.models engine.plan engine.activations"
     " engine.dictionary",
     "engine.estimate": "progress settings sides store engine.corpus engine.models engine.plan"
     " engine.activations engine.dictionary",
     "engine.compute": "version progress results settings sides store engine.models engine.plan"
     " engine.activations engine.dictionary engine.verification engine.explanation"
-    " engine.controls",
+    " engine.controls engine.tokens",
     "engine.pipeline": "errors progress results settings store engine.plan engine.dictionary"
     " engine.estimate engine.compute",
     # what the user sees of it
