@@ -26,9 +26,9 @@ BEGIN, END = "<!-- map: begin, generated -->\n", "<!-- map: end -->"
 ALLOWED = {
     # used everywhere
     "version": "",
-    "errors": "",
-    "sides": "",
     "text": "",
+    "errors": "text",
+    "sides": "",
     "progress": "",
     # what is configured, what is kept, what was found
     "settings": "errors sides",
