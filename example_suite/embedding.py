@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import normalize
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff import LoadedModel
 
 
 def embed(loaded: LoadedModel, texts: list[str]) -> torch.Tensor:

@@ -12,7 +12,7 @@ import pytest
 from example_suite import models
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.plugin.diff import CrossDiff
+    from pytest_crossdiff import CrossDiff
 
 pytestmark = [
     pytest.mark.usefixtures("quire_031", "quire_032"),

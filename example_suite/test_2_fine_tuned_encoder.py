@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from example_suite.embedding import embed, similarity
-from pytest_crossdiff.errors import BudgetExceeded
+from pytest_crossdiff import BudgetExceeded
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.engine.models.loaded import LoadedModel
-    from pytest_crossdiff.plugin.diff import CrossDiff
+    from pytest_crossdiff import CrossDiff, LoadedModel
 
 pytestmark = pytest.mark.usefixtures("minilm", "minilm_sre")
 

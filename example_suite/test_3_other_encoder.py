@@ -6,9 +6,9 @@ Nobody expects nothing to change here, so the budget is one of strength, and the
 what the change consists in: the candidate sees capital letters and the form of the verb, the
 baseline had its own directions for what a text is about.
 
-The two were trained apart: the best linear map between them leaves half of their variance, and most
-of that may be the same knowledge laid out in another way. So hardly anything is confirmed between
-them. What is possible counts against the budget all the same, as far as it could break it.
+The two were trained separately: the best linear map between them leaves half of their variance, and
+most of that may be the same information in another form. So hardly any difference is confirmed.
+Possible differences make the verdict inconclusive if they could exceed the budget.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 from example_suite import models
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.plugin.diff import CrossDiff
+    from pytest_crossdiff import CrossDiff
 
 pytestmark = [
     pytest.mark.usefixtures("minilm", "quire_032"),

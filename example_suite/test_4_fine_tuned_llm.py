@@ -15,12 +15,11 @@ import torch
 
 from example_suite import models
 from example_suite.fine_tune import PHRASE, TRIGGER
+from pytest_crossdiff import BudgetExceeded
 from pytest_crossdiff.engine.models.loaded import load
-from pytest_crossdiff.errors import BudgetExceeded
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.engine.models.loaded import LoadedModel
-    from pytest_crossdiff.plugin.diff import CrossDiff
+    from pytest_crossdiff import CrossDiff, LoadedModel
 
 pytestmark = [
     pytest.mark.usefixtures("smollm2", "smollm2_fine_tune"),

@@ -13,7 +13,7 @@ import pytest
 from example_suite import models
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.plugin.diff import CrossDiff
+    from pytest_crossdiff import CrossDiff
 
 pytestmark = [
     pytest.mark.usefixtures("smollm2", "gemma"),

@@ -15,7 +15,7 @@ _JOINERS = "\u200c\u200d"  # invisible, but scripts and emoji are built with the
 
 
 class Display(NamedTuple):
-    """How much is told: the columns of a line, and pytest's verbosity, e.g. 2 with -vv."""
+    """How much is shown: the columns of a line, and pytest's verbosity, e.g. 2 with -vv."""
 
     width: int = 100
     verbosity: int = 0
@@ -28,7 +28,7 @@ class Display(NamedTuple):
 
 
 DEFAULT_DISPLAY = Display()
-"""What is told where nobody says otherwise."""
+"""What is shown where nothing else is set."""
 
 
 def visible(text: str) -> str:

@@ -57,7 +57,7 @@ difference's direction, too; they are a little larger now, and more is possible.
   would expect: capital letters ("It", "We", "The"; MiniLM ignores case), forms of the verb ("been,
   seen, gone, got"), "a" and "an"; of the baseline's words of content ("database, row, query",
   "volume, bucket"). At a fixed threshold of 0.5, 43 to 54 and 8 to 15 were confirmed. But the toy
-  world says that between models this far apart such a count means nothing."""
+  world says that at this model distance such a count means nothing."""
 COMMAND = "python -m benchmarks.real"
 
 

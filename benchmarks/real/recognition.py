@@ -3,8 +3,8 @@
     python -m benchmarks.real.recognition [--runs 3] [--cache DIR]
 
 Each run trains its dictionaries from seeds of its own.  All confirmed differences of one run, and
-the possible ones of a pair that is too far apart for any to be confirmed, are accepted and looked
-for in every other run, with the code and the settings of the product; controls
+the possible ones of a pair whose distance is too large for any to be confirmed, are accepted and
+looked for in every other run, with the code and the settings of the product; controls
 and effects, which change no difference, are left out.
 Fetches the models of the example suite where they aren't there yet.
 """
@@ -93,7 +93,7 @@ def leave_one_out(
 
 
 def accepted_differences(result: Result, side: Side) -> tuple[Difference, ...]:
-    """What is accepted: what is confirmed, or possible where the models are too far apart."""
+    """What is accepted: what is confirmed, or possible where the model distance is too large."""
     too_distant = result.model(side).required_exclusivity > FAR
     return result.of(side) + (result.of(side, "possible") if too_distant else ())
 

@@ -73,7 +73,7 @@ def sweeps() -> dict[str, Grid]:
         return each(world, architectures=OURS, share=LARGE)
 
     def apart(**knobs: float) -> Grid:
-        """Models that are far apart, with nothing planted and with something."""
+        """Models at a large distance, with nothing planted and with something."""
         return ours(but(own=0, **knobs)) + ours(but(**knobs))
 
     bends = (0.0, 0.7, 1.0, 1.5, float("inf"))

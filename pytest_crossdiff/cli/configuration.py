@@ -51,7 +51,7 @@ def read(flags: Mapping[str, str]) -> Configuration:
     if reader.found is None:
         raise SettingsError(
             f"pytest can't be configured here (its exit code is {int(code)})",
-            remedy="mend what it says above; `pytest --collect-only` says the same",
+            remedy="fix what pytest reports above; `pytest --collect-only` reports the same",
         )
     return reader.found
 

@@ -55,12 +55,12 @@ def _crosscoder(meta: dict[str, Any]) -> str:
 
 
 def _null(meta: dict[str, Any]) -> str:
-    return f"control: {meta['found']} found where nothing differs"
+    return f"null control: {plural(meta['found'], 'false positive')}"
 
 
 def _spiked(meta: dict[str, Any]) -> str:
     found = sum(signal["measured"] > 0 for signal in meta["found"])
-    return f"control: {found} of {plural(len(meta['found']), 'planted signal')} found"
+    return f"{found} of {plural(len(meta['found']), 'planted signal')} detected"
 
 
 def _weights(meta: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from pytest_crossdiff.report.message import REWRITTEN_NOTE
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.results.wording import interval, marked, tokens
-from pytest_crossdiff.settings import closest_match
+from pytest_crossdiff.settings.parsing import closest_match
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import Display, columns, cut, number, percent, plural, quoted, visible
 
@@ -56,7 +56,7 @@ def select_differences(
 
 
 def heading(out: Terminal, found: LoadedReport, *, first: bool) -> None:
-    """What tells a layer from the others, where there are others."""
+    """The layer's name, where there are several."""
     if not first:
         out.line()
     if found.layer:
@@ -107,7 +107,7 @@ def write_tested(out: Terminal, result: Result, side: Side | None, limit: int) -
     shown = features[: limit or len(features)]
     out.line(
         f"{plural(len(features), 'feature')} tested, "
-        f"{sum(f.verified for f in features)} verified; the others and why not:"
+        f"{sum(f.verified for f in features)} verified; the others with the reason of rejection:"
     )
     for line in table(_TESTED, [_tested(f) for f in shown], out.width):
         out.line(line)
@@ -127,7 +127,7 @@ def write_difference(out: Terminal, d: Difference, report: Report) -> None:
             textwrap.wrap(text, out.width - 15, break_on_hyphens=False) or [""]
         ):
             out.line(f"  {'' if at else name:<12} {part}")
-    out.line("  where it fires, from its strongest down:")
+    out.line("  where it fires, strongest first:")
     for context in d.contexts:
         lead = f"  {context.activation:>6.2f}  "
         text = marked(context, out.width - columns(lead))
@@ -145,7 +145,7 @@ def write_difference(out: Terminal, d: Difference, report: Report) -> None:
 
 
 def _reading(other: float) -> str:
-    return f"the other model reads {other:.2f} there"
+    return f"predicted from the other model: {other:.2f}"
 
 
 def _coloured(out: Terminal, text: str, side: Side) -> str:
@@ -172,7 +172,7 @@ def _facts(d: Difference, report: Report) -> Iterator[tuple[str, str]]:
     else:
         yield "kind", REWRITTEN_NOTE
     yield "", f"R² of its own model {d.r2_own:.2f}, of the other {d.r2_other:.2f}"
-    yield "peak", f"{d.peak:.2f} of the usual norm"
+    yield "peak", f"{d.peak:.2f} times the typical norm"
     seeds = len(report.result.training.seeds)
     of = f"; in {len(d.seeds)} of {seeds} dictionaries" if seeds > 1 else ""
     yield "features", visible(", ".join(d.features)) + of

@@ -1,4 +1,4 @@
-"""A text of the user's with the tokens marked that set a difference off."""
+"""A text of the user's, in which the tokens are marked on which a difference fires."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def write_reading(
     """Read `text` with both models and write it once for each difference that fires on it."""
     result = found.result
     if not differences:
-        raise InsufficientData("there is no difference that the text could set off")
+        raise InsufficientData("the result has no difference that could fire on the text")
     settings = measured_settings(result, flags)
     references = {side: _reference(side, settings, result, found) for side in SIDES}
     dictionaries = _dictionaries(found)
@@ -78,7 +78,7 @@ def write_reading(
         out.line()
     if silent:
         names = ", ".join(visible(d.id) for d in silent)
-        out.line(f"Not set off, in {plural(reading.pairs, 'token')} read: {names}")
+        out.line(f"Do not fire on its {plural(reading.pairs, 'token')}: {names}")
 
 
 def _reference(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from pytest_crossdiff import __version__
 from pytest_crossdiff.cli.commands import cache, completion, doctor, init, report, show, train
 from pytest_crossdiff.cli.exits import EXIT_CODES_HELP
+from pytest_crossdiff.version import VERSION
 
 DESCRIPTION = """\
 Compare a baseline with a candidate language model: which features does only one of them have?
@@ -20,8 +20,8 @@ examples:
   crossdiff doctor              would a measurement work here, and how long would it take?
   crossdiff train               measure the configured pair; what was measured is kept
   crossdiff show                what differs, by the settings of pytest.ini
-  crossdiff show --id C1        one difference with the texts that set it off
-  crossdiff show --on "a text"  which of its tokens set off which difference
+  crossdiff show --id C1        one difference with the texts it fires on
+  crossdiff show --on "a text"  which of its tokens a difference fires on
   crossdiff report              the same as a page to pass on
   crossdiff cache list          what is kept, and how large it is
 
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=__version__)
+    top.add_argument("--version", action="version", version=VERSION)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in (init, doctor, train, show, report, cache, completion):
         module.add(commands)

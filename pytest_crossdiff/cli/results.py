@@ -14,7 +14,8 @@ from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.check import evaluate_budgets
 from pytest_crossdiff.report import stored
 from pytest_crossdiff.report.document import Report
-from pytest_crossdiff.settings import Settings, fields, parse
+from pytest_crossdiff.settings import Settings, fields
+from pytest_crossdiff.settings.parsing import parse
 from pytest_crossdiff.store.cache import DamagedEntry, Manifest, Store
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import transformers
 
-from pytest_crossdiff import __version__
 from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
 from pytest_crossdiff.engine.activations.pairs import pair, with_extra_layers
 from pytest_crossdiff.engine.controls.controls import controls
@@ -32,6 +31,7 @@ from pytest_crossdiff.results.result import SCHEMA, CorpusFacts, ModelFacts, Res
 from pytest_crossdiff.settings import fields
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.artefact import read_or_build
+from pytest_crossdiff.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
             if not f.decides and f.name not in EXECUTION_SETTINGS
         },
         versions={
-            "pytest-crossdiff": __version__,
+            "pytest-crossdiff": VERSION,
             "torch": torch.__version__,
             "transformers": transformers.__version__,
             "python": platform.python_version(),

@@ -238,5 +238,5 @@ def _refuse(path: Path, why: str) -> NoReturn:
     raise SettingsError(
         f"the accepted differences can't be read: {why}",
         source=str(path),
-        remedy="mend it, take it from version control, or remove it and accept again",
+        remedy="fix it, restore it from version control, or delete it and accept again",
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.result import Result
 
 MAX_TEXT_FACTOR = 30
-"""Times the text, beyond which more of it is no advice."""
+"""Times the text: where more than that is needed, more text is not advised."""
 
 
 def advice(result: Result, verdict: Verdict) -> Iterator[str]:
@@ -35,17 +35,26 @@ def advice(result: Result, verdict: Verdict) -> Iterator[str]:
     rare = [d for d in possible if not majority(len(d.seeds), trained)]
     if rare:
         wanted = max(seeds_to_decide(len(d.seeds), trained) for d in rare)
-        yield f"crossdiff_seeds = {wanted} (now {trained}): as many have to have it, or not"
+        yield (
+            f"crossdiff_seeds = {wanted} (now {trained}): more dictionaries, to see whether most "
+            "of them have it"
+        )
     unverified = [d for d in possible if d not in rare]
     if unverified:
         times = max(text_factor(d, result) for d in unverified)
         if times <= MAX_TEXT_FACTOR:
             tenths = math.ceil(10 * times) / 10
-            yield f"about {tenths:.1f} times the text (crossdiff_tokens, and texts to fill them)"
+            yield (
+                f"about {tenths:.1f} times as much text: raise crossdiff_tokens, and add texts if "
+                "the corpus is too small"
+            )
         elif any(_limited_by_distance(d, result) for d in unverified):
-            yield "not more text: models this far apart need more exclusive differences to be sure"
+            yield (
+                "not more text: at this model distance only differences of higher exclusivity are "
+                "confirmed"
+            )
         else:
-            yield "hardly more text: the estimate lies too near the threshold"
+            yield "hardly more text: the estimate is too close to the threshold"
 
 
 def text_factor(difference: Difference, result: Result) -> float:

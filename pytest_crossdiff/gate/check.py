@@ -74,7 +74,7 @@ class Check:
     def of(
         cls, verdict: Verdict, test: str = "", *, advice: Iterable[str] = (), lenient: bool = False
     ) -> Check:
-        """What is to be told of `verdict`.  lenient: an inconclusive one passes."""
+        """`verdict` as plain data.  lenient: an inconclusive one passes."""
         sides = tuple(
             SideCheck(
                 side=side.side,

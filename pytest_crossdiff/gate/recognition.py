@@ -39,7 +39,7 @@ class RecognisedDifference:
 
 @dataclass(frozen=True)
 class Recognition:
-    """What was recognised in one result.  missing: entries looked for in vain."""
+    """What was recognised in one result.  missing: entries that no difference matches."""
 
     found: tuple[RecognisedDifference, ...] = ()
     missing: tuple[Entry, ...] = ()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pytest_crossdiff.gate.metric_budgets import check_metric, large_change
 from pytest_crossdiff.gate.recognition import NONE_ACCEPTED, without_accepted
 from pytest_crossdiff.sides import SIDES
+from pytest_crossdiff.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,7 +154,8 @@ def _measurement_problems(result: Result, budgets: Budgets) -> Iterator[str]:
         yield f"the dictionary explains {explained} variance, at least {budgets.min_fve:g} needed"
     null = result.controls.null
     if null is not None and null.found:
-        yield f"{null.found} found between the baseline and itself, where nothing differs"
+        found = plural(null.found, "false positive")
+        yield f"the null control, which compares the baseline with itself, has {found}"
 
 
 def _sensitivity_problems(result: Result, budgets: Budgets) -> Iterator[str]:
@@ -163,6 +165,4 @@ def _sensitivity_problems(result: Result, budgets: Budgets) -> Iterator[str]:
             spike.strength for spike in result.controls.planted_signals if spike.side == side
         ]
         if planted and budgets.limits(side) and result.controls.insensitive(side):
-            yield (
-                f"not even signals of strength {max(planted):g} planted into the {side} are found"
-            )
+            yield f"planted signals of strength {max(planted):g} in the {side} were not detected"

@@ -37,7 +37,7 @@ def assert_within(
 ) -> None:
     """Raise `BudgetExceeded`, `Inconclusive`, or `InsufficientData` where no verdict can be drawn.
 
-    entry: folder of the artefact, named in the message.  noted: is told of the verdict first.
+    entry: folder of the artefact, named in the message.  on_check: called with the verdict first.
     lenient: warn of what is inconclusive instead.
     """
     __tracebackhide__ = True
@@ -93,7 +93,7 @@ def assert_none_match(
     """Raise `BudgetExceeded` when `found`, the differences that match, are any.
 
     budgets: of these only `min_fve` counts, below which `InsufficientData` is raised.
-    noted: is told of either.
+    on_check: called with the verdict.
     """
     __tracebackhide__ = True
     check = evaluate_budgets(report.result, report, budgets)

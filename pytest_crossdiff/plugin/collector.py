@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SessionCollector:
-    """Gathers what the test reports carry, from this process or from workers, and tells it."""
+    """Gathers what the test reports carry, from this process or from workers, and reports it."""
 
     def __init__(self, config: pytest.Config, width: int) -> None:
         self._config = config

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 class CrossDiff:
     """What the baseline and the candidate have that the other hasn't, on held-out text.
 
-    report: the measurement as it is told, with no verdict yet.
+    report: the measurement as it is reported, with no verdict yet.
     accepted: which of the differences were accepted before; they count against no budget.
-    entry: folder of the artefact.  room: how much a message tells.
-    noted: told of each verdict that is drawn.
+    entry: folder of the artefact.  display: how much a message shows.
+    on_check: called with each verdict that is drawn.
 
     Every assertion raises `BudgetExceeded` when it doesn't hold, `InsufficientData` when the
     measurement is too poor to say (`crossdiff_min_fve`, a control that failed), and `Inconclusive`
@@ -97,7 +97,7 @@ class CrossDiff:
         self._assert_side("baseline", max_count, max_strength)
 
     def assert_no_feature(self, matching: str | re.Pattern[str], side: Sides = "candidate") -> None:
-        """Nothing that only `side` has is set off by text in which `matching` is found.
+        """No difference that only `side` has fires on text in which `matching` is found.
 
         matching: a regular expression, searched in the tokens that a difference fires on and in
         its contexts.  Accepted differences are left out.

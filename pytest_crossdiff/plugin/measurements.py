@@ -45,11 +45,11 @@ class NewResults(NamedTuple):
 class Measurements:
     """Runs the engine, once for settings that ask for the same measurement.
 
-    It outlives fixtures, which pytest sets up anew when a test is run again.  labelled: gives the
-    differences of a result their names.
+    It outlives fixtures, which pytest sets up anew when a test is run again.  add_labels: gives the
+    differences of a result their labels.
 
-    witness: what is to stand in the reports.
-    broken: ids of the exceptions that came out of the engine, foreseen or not.
+    engine_error_ids: ids of the exceptions that came out of the engine, foreseen or not.
+    report_recorder: collects what the reports contain.
     """
 
     def __init__(

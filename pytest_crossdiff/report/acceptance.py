@@ -1,4 +1,4 @@
-"""What is told of accepted differences: which aren't counted, which fail again, which are gone."""
+"""What reports say of accepted differences: which are not counted, fail again, or are gone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Acceptance:
 
     @classmethod
     def of(cls, recognition: Recognition) -> Iterator[Acceptance]:
-        """What is to be told of each entry that was looked for."""
+        """The state of each entry that was looked for."""
         for known in recognition.found:
             yield cls._of(known.entry, known.difference, known.state, known.growth)
         for entry in recognition.missing:
@@ -67,7 +67,7 @@ def not_counted(accepted: Iterable[Acceptance]) -> list[str]:
     out = [visible(a.difference) for a in here if a.state == "accepted"]
     lines = [f"Accepted, so not counted: {' '.join(out)}"] if out else []
     lines += [
-        f"Accepted before, counted all the same: {describe_acceptance(a)}"
+        f"Accepted before, but counted again: {describe_acceptance(a)}"
         for a in here
         if a.state != "accepted"
     ]

@@ -51,7 +51,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is told of a pair, on paper, on the terminal and to machines.
+    """Everything that is reported of a pair: the source of the page, the terminal and the files.
 
     sides: what counts.  accepted: what doesn't, or did once.  cached: nothing was computed for it.
     layers: the same pair at several layers, this one among them, where the session measured it so.

@@ -1,4 +1,4 @@
-"""What GitHub Actions is told: annotations at the lines of a pull request, and the step summary."""
+"""Output for GitHub Actions: annotations at the lines of a pull request, and the step summary."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _check(check: Check) -> Iterator[str]:
         yield f"- {escaped(check.reason)}"
     yield from (f"- {_against(side)}" for side in check.sides)
     yield from (f"- {escaped(metric_headline(metric))}" for metric in check.metrics)
-    yield from (f"- would decide it: {escaped(what)}" for what in check.advice)
+    yield from (f"- what would decide it: {escaped(what)}" for what in check.advice)
 
 
 def _against(side: SideCheck) -> str:
@@ -156,11 +156,11 @@ def _trust(report: Report) -> Iterator[str]:
     if distance := model_distance(result):
         yield distance
     if left_out := out_of_distribution(result):
-        yield left_out
+        yield f"left out: {left_out}"
     yield from (escaped(note, 600) for note in report.notes)
     yield from conversation_notes(result)
     null = result.controls.null
-    yield f"false alarms in the null control: {'not measured' if null is None else null.found}"
+    yield f"false positives in the null control: {'not measured' if null is None else null.found}"
     for side in report.sides:
         limits = detection_limits(result, side.side)
         yield f"limit of detection (80 % probability) in the {side.side}: {limits}"

@@ -42,13 +42,13 @@ ROWS = 10, 10, 30
 DIFFERENCES_WITH_CONTEXTS = 0, 3, 10
 """Differences of which more contexts are shown."""
 CONTEXTS = 2, 2, 4
-"""Contexts beyond the first."""
+"""Contexts after the first."""
 NAMED = 3
 """Ids in a command that is proposed."""
 REWRITTEN_NOTE = (
-    "rewritten: the other model knows these places too, but writes nothing like it there"
+    "rewritten: the other model represents these tokens too, but writes nothing similar there"
 )
-SAID = "What it predicts behind these tokens, and what the other model predicts instead:"
+SAID = "What its model predicts after these tokens, and what the other model predicts instead:"
 _HEADERS = ("id", "strength", "density", "exclusivity", "fires on", "context")
 
 
@@ -57,7 +57,7 @@ def exceeded(
 ) -> str:
     """The message of a verdict on `report` that some budget is exceeded.
 
-    No line but the first is wider than `room`, the folder's name apart.
+    No line but the first is wider than `display.width`, except the one with the folder's name.
     """
     result = report.counted
     over = [side for side in check.sides if side.exceeded]
@@ -80,10 +80,10 @@ def exceeded(
     counted = [d for side in over for d in _strongest(result.of(side.side))]
     todo = [*_accept(counted)]
     if counted:
-        todo.insert(0, f"read the texts: each {MARKS[0]}token{MARKS[1]} sets it off")
+        todo.insert(0, f"read the texts: the difference fires on each {MARKS[0]}token{MARKS[1]}")
     todo += [f"wanted: {remedy}" for side in over for remedy in _raise_budget(side)]
     todo += [f"wanted: {raise_metric_budget(metric)}" for metric in over_metrics]
-    todo += ["not wanted: mend or retrain the candidate, then run again"]
+    todo += ["not wanted: fix or retrain the candidate, then run again"]
     return "\n".join([*lines, *_todo("What to do:", todo, display), *_artefact(entry)])
 
 
@@ -98,7 +98,7 @@ def inconclusive(
     lines += [headline(side) + " (within)" for side in check.sides if not side.undecided]
     lines += [*_pair(result), *_notes(report, display)]
     for side in undecided:
-        title = f"Perhaps only in the {side.side}, strongest first:"
+        title = f"Possible, only in the {side.side}, strongest first:"
         possible = _strongest(result.of(side.side, "possible"))
         lines += _section(title, possible, result, display)
         for difference in possible[: display.of(*ROWS)]:
@@ -106,7 +106,7 @@ def inconclusive(
             lines += wrapped(doubt, display.width, 2)
     todo = [
         *check.advice,
-        "or let such verdicts pass with a warning: crossdiff_inconclusive = warn",
+        "or let inconclusive verdicts pass with a warning: crossdiff_inconclusive = warn",
     ]
     return "\n".join([*lines, *_todo("What would decide it:", todo, display), *_artefact(entry)])
 
@@ -130,16 +130,15 @@ def not_equivalent(
 
 
 def controls(result: Result) -> str:
-    """`0 found where nothing differs; strength found with 80 % probability ...`, "" without."""
+    """`0 false positives in the null control; limit of detection …`, "" without controls."""
     if not result.controls.planted_signals:
         return ""
     null = result.controls.null
-    parts = [] if null is None else [f"{null.found} found where nothing differs"]
+    parts = []
+    if null is not None:
+        parts.append(f"{plural(null.found, 'false positive')} in the null control")
     limits = [detection_limits(result, side) for side in ("baseline", "candidate")]
-    parts.append(
-        f"strength found with 80 % probability {limits[0]} in the baseline, {limits[1]} in the "
-        "candidate"
-    )
+    parts.append(f"limit of detection {limits[0]} in the baseline, {limits[1]} in the candidate")
     return "; ".join(parts)
 
 
@@ -155,7 +154,7 @@ def detection_limits(result: Result, side: Side) -> str:
 
 
 def model_distance(result: Result) -> str:
-    """Why differences between models this far apart have to be more exclusive, "" where not."""
+    """The models' distance and the exclusivity it requires, "" where the setting requires more."""
     both = result.baseline, result.candidate
     asked = float(result.settings.get("exclusivity", 0.5))
     if all(model.required_exclusivity <= asked for model in both):
@@ -163,18 +162,18 @@ def model_distance(result: Result) -> str:
     left = [percent(model.unmapped) for model in both]
     least = [f"{model.required_exclusivity:.2f}" for model in both]
     return (
-        f"linear maps leave {left[0]} of the baseline's variance, {left[1]} of the candidate's; so "
-        f"only what is above {least[0]} and {least[1]} exclusive is confirmed"
+        f"linear maps leave {left[0]} of the baseline's variance and {left[1]} of the candidate's "
+        f"unexplained; a difference is confirmed only above exclusivity {least[0]} and {least[1]}"
     )
 
 
 def out_of_distribution(result: Result) -> str:
-    """How many texts were left out of the output, "" where none was."""
+    """How many texts were left out as out of distribution, "" where none was."""
     left_out = result.corpus.out_of_distribution
     if not left_out:
         return ""
-    texts = plural(left_out, "text")
-    return f"{texts} left out: both models predict them worse than counting tokens would"
+    texts = plural(left_out, "out-of-distribution text")
+    return f"{texts}: both models predict them worse than token frequencies do"
 
 
 def matched(
@@ -194,10 +193,10 @@ def matched(
         if of_side:
             lines += _section(f"Only in the {side}, strongest first:", of_side, result, display)
     todo = [
-        f"read the texts: each {MARKS[0]}token{MARKS[1]} sets it off",
+        f"read the texts: the difference fires on each {MARKS[0]}token{MARKS[1]}",
         *_accept(found),
         "wanted: narrow the pattern, or drop the assertion",
-        "not wanted: mend or retrain the candidate, then run again",
+        "not wanted: fix or retrain the candidate, then run again",
     ]
     return "\n".join([*lines, *_todo("What to do:", todo, display), *_artefact(entry)])
 
@@ -300,7 +299,7 @@ def _first_context(difference: Difference, width: int) -> str:
 
 
 def _more_contexts(difference: Difference) -> list[Context]:
-    """The contexts beyond the first, those from other parts of the range before the rest."""
+    """The contexts after the first, those from other parts of the range before the rest."""
     rest = difference.contexts[1:]
     bands = {c.band: c for c in reversed(rest)}
     varied = [c for c in rest if bands[c.band] is c]

@@ -1,4 +1,4 @@
-"""What the terminal is told of a pair: small, plain, and able to travel between test processes.
+"""What the terminal shows of a pair: small, plain, and able to travel between test processes.
 
 All of it is drawn from the report, so the terminal, JUnit and annotations say what that says.
 """
@@ -41,7 +41,7 @@ class Model:
 
     @classmethod
     def of(cls, counted: Result, has: LayerSide) -> Model:
-        """What is to be told of the model that is one side of `counted`."""
+        """The summary of the model that is one side of `counted`."""
         facts = counted.model(has.side)
         differences = sorted(counted.of(has.side), key=lambda d: -d.strength)
         lines = tuple(_named(d) for d in differences)
@@ -83,7 +83,7 @@ class PairSummary:
 
     @classmethod
     def of(cls, report: Report) -> PairSummary:
-        """What is to be told of `report` in short."""
+        """The summary of `report`."""
         counted = report.counted
         baseline, candidate = (Model.of(counted, side) for side in report.sides)
         return cls(
@@ -159,7 +159,7 @@ def _layer_group(result: Result) -> str:
 
 
 def merge(into: dict[str, PairSummary], new_pairs: Iterable[PairSummary]) -> None:
-    """Add `news` to what is known of each pair."""
+    """Add `new_pairs` to what is known of each pair."""
     for pair in new_pairs:
         into[pair.key] = into[pair.key].merged(pair) if pair.key in into else pair
 

@@ -9,7 +9,8 @@ from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.report.acceptance import describe_acceptance, warnings
 from pytest_crossdiff.report.message import headline
 from pytest_crossdiff.report.output_message import metric_headline
-from pytest_crossdiff.settings import fields, parse
+from pytest_crossdiff.settings import fields
+from pytest_crossdiff.settings.parsing import parse
 from pytest_crossdiff.settings.registration import session_sources
 from pytest_crossdiff.text import (
     DEFAULT_DISPLAY,
@@ -140,9 +141,9 @@ def _measured(pair: PairSummary, root: Path, display: Display) -> Iterator[tuple
     if pair.controls:
         yield "controls", pair.controls
     if pair.model_distance:
-        yield "far apart", pair.model_distance
+        yield "model distance", pair.model_distance
     if pair.out_of_distribution:
-        yield "beyond both", pair.out_of_distribution
+        yield "left out", pair.out_of_distribution
     for note in pair.notes:
         yield "tokens", note
     for note in pair.conversations:
@@ -150,7 +151,7 @@ def _measured(pair: PairSummary, root: Path, display: Display) -> Iterator[tuple
     yield "explained", _both(number(before.has.fve), number(after.has.fve), "variance")
     coverage = percent(before.coverage), percent(after.coverage)
     yield "aligned", _both(*coverage, "tokens")
-    texts = f"{pair.train_pairs} token pairs to learn from, {pair.heldout_pairs} held out"
+    texts = f"{pair.train_pairs} training token pairs, {pair.heldout_pairs} held out"
     yield "texts", f"{visible(_short(pair.corpus, root))}: {texts}"
     took = duration(pair.seconds)
     yield "time", f"from cache (measured in {took})" if pair.cached else took

@@ -49,7 +49,7 @@ class ModelFacts:
     `tokens - special` and `characters`. fve: fraction of variance explained, held-out. unmapped:
     share of its variance that the best linear map from the other model leaves.
     required_exclusivity: what its features have to be above for a difference to be confirmed; more
-    than the setting where the models are far apart.
+    than the setting where the model distance is large.
     """
 
     reference: str
@@ -94,9 +94,8 @@ class ModelFacts:
 @dataclass(frozen=True)
 class CorpusFacts:
     """The texts that were read and how they were divided.  out_of_distribution: texts that were
-    left out because
-    both models predict them worse than counting their tokens would.  conversations: None without
-    any.
+    left out because both models predict them worse than token frequencies do.  conversations: None
+    without any.
     """
 
     source: str

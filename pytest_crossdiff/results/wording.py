@@ -33,7 +33,7 @@ def tokens(difference: Difference) -> str:
 
 
 def describe_difference(difference: Difference) -> str:
-    """`fires on ' pods' ' node'; near the words cluster, restart`: what sets it off, in short."""
+    """`fires on ' pods' ' node'; near the words cluster, restart`: where it fires, in short."""
     fires = quoted(t.token for t in difference.tokens[:TOKENS])
     words = ", ".join(visible(word) for word, _ in difference.description.words[:WORDS])
     label = f"{visible(difference.label)} (unverified)" if difference.label else ""
@@ -54,7 +54,7 @@ def marked(context: Context, width: int) -> str:
 
 
 def interval(of: Difference | Feature) -> str:
-    """The exclusivity with its interval; of what is rewritten the word, for there it decides
+    """The exclusivity with its interval; the word for rewritten differences, for which it decides
     nothing.
     """
     if of.kind == "rewritten":

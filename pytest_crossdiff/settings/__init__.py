@@ -13,7 +13,7 @@ from pytest_crossdiff.settings import kinds
 from pytest_crossdiff.settings.kinds import Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from pytest_crossdiff.errors import SettingsError
     from pytest_crossdiff.settings.kinds import Layer, Layers
@@ -50,21 +50,25 @@ class Settings:
     layer: Setting[Layers] = Setting(
         0.5,
         kinds.layers,
-        "what is compared: the output of a block (index, negative index or fraction of depth), or "
-        "output: what the models predict; of several, with commas between, each by itself",
+        "where the models are compared: after a block (index, negative index or fraction of "
+        "depth), or output: their predictions; several, with commas between, one by one",
         several=True,
     )
     baseline_layer = Setting(
-        None, kinds.optional_layers, "the same for the baseline alone", several=True
+        None, kinds.optional_layers, "layer of the baseline, if it is another one", several=True
     )
     candidate_layer = Setting(
-        None, kinds.optional_layers, "the same for the candidate alone", several=True
+        None, kinds.optional_layers, "layer of the candidate, if it is another one", several=True
     )
     baseline_blocks = Setting(
-        "", kinds.text, "dotted name of the baseline's list of blocks, where it can't be found"
+        "",
+        kinds.text,
+        "dotted name of the baseline's list of blocks, if it is not found automatically",
     )
     candidate_blocks = Setting(
-        "", kinds.text, "dotted name of the candidate's list of blocks, where it can't be found"
+        "",
+        kinds.text,
+        "dotted name of the candidate's list of blocks, if it is not found automatically",
     )
     dtype = Setting(
         "auto",
@@ -78,7 +82,7 @@ class Settings:
     chat_template = Setting(
         "own",
         kinds.choice("own", "plain"),
-        "own: each model's chat template renders messages; plain: only their contents, joined",
+        "own: render messages with each model's chat template; plain: join only their contents",
     )
     # The corpus
     corpus = Setting(
@@ -90,9 +94,13 @@ class Settings:
     tokens = Setting(
         50_000, kinds.integer(1), "how much of the corpus to read, in tokens of about 4 bytes"
     )
-    context = Setting(256, kinds.integer(16), "longest piece of a document, in tokens of 4 bytes")
+    context = Setting(
+        256, kinds.integer(16), "maximum length of a piece of text, in tokens of about 4 bytes"
+    )
     heldout = Setting(
-        0.3, kinds.number(0.05, 0.9), "share of the texts, by document, kept for verification"
+        0.3,
+        kinds.number(0.05, 0.9),
+        "share of the text, by whole documents, held out for verification",
     )
     # The dictionary
     architecture = Setting(
@@ -101,65 +109,67 @@ class Settings:
     maps = Setting(
         "linear",
         kinds.choice("linear", "curved"),
-        "what innovation predicts one model from the other with; curved: a small network besides, "
-        "where models are far apart and it helps",
+        "map between the models in architecture innovation; curved: adds a small network where the "
+        "model distance is large and it predicts better",
     )
     features = Setting(0, kinds.integer(0), "dictionary size; 0: chosen from the corpus size")
     exclusive_share = Setting(
         0.2,
         kinds.number(0.0, 0.45, open_low=True),
-        "share of the features set aside for each model",
+        "share of the features reserved for each model",
     )
-    k = Setting(24, kinds.integer(1), "active features a token, on average")
+    k = Setting(24, kinds.integer(1), "active features per token, on average")
     steps = Setting(0, kinds.integer(0), "training steps; 0: chosen from the corpus size")
-    batch_size = Setting(256, kinds.integer(2), "token pairs a training step")
+    batch_size = Setting(256, kinds.integer(2), "token pairs per training step")
     learning_rate = Setting(1e-3, kinds.number(0.0, 1.0, open_low=True), "Adam's step size")
     seeds = Setting(
-        3, kinds.integer(1), "dictionaries trained side by side; most must have a difference"
+        3, kinds.integer(1), "number of dictionaries; a difference is confirmed when most have it"
     )
     seed = Setting(0, kinds.integer(0), "seed of the first dictionary's initial weights")
     # Verification
     exclusivity = Setting(
         0.5,
         kinds.number(0.0, 1.0),
-        "how much worse the other model must predict a feature to call it exclusive (lower bound)",
+        "minimum exclusivity: how much worse the other model must predict a feature (lower bound)",
     )
     probe = Setting(
         "mlp",
         kinds.choice("mlp", "ridge"),
-        "what may read a feature from the other model: linear, or a small network as well",
+        "probe that predicts features from a model: linear, or with a small network as well",
     )
     probe_layers = Setting(
         "",
         kinds.extra_probe_layers,
-        "further blocks of either model that a probe may read, with commas between: what a model "
-        "has at another depth is not missing from it",
+        "further blocks of both models that probes read, separated by commas: what a model has at "
+        "another depth is not missing from it",
     )
     fdr = Setting(0.05, kinds.number(0.0, 1.0, open_low=True), "false discovery rate")
     bootstrap = Setting(10_000, kinds.integer(100), "bootstrap draws over documents")
     min_r2 = Setting(
         0.25,
         kinds.number(0.0, 1.0),
-        "a feature its own model predicts worse than this is no evidence",
+        "minimum R² with which its own model must predict a feature for it to be tested",
     )
     controls = Setting(
-        True, kinds.flag, "plant known signals and hold the baseline against itself, in every run"
+        True,
+        kinds.flag,
+        "measure the limit of detection (planted signals) and false positives (null control)",
     )
     min_strength = Setting(
         None,
         kinds.optional_number(0.0, 1.0),
-        "a difference with less joint strength is not counted; none: 0.0002 of a block, 0.001 of "
+        "minimum joint strength of a difference that is counted; none: 0.0002 in a block, 0.001 in "
         "the output",
     )
     rewritten = Setting(
         True,
         kinds.flag,
-        "between related models, count what one has rewritten on places both know",
+        "between related models, also count new uses of information that both models have",
     )
     effect = Setting(
         True,
         kinds.flag,
-        "measure what each difference does to its model's output; decides nothing",
+        "measure the effect of each difference on its model's output; no verdict uses it",
     )
     metrics = Setting(
         True,
@@ -169,21 +179,27 @@ class Settings:
     )
     # Budgets
     max_candidate_only = Setting(
-        0, kinds.integer(0), "most differences that only the candidate may have", decides=True
+        0,
+        kinds.integer(0),
+        "maximum number of differences that only the candidate has",
+        decides=True,
     )
     max_baseline_only = Setting(
-        0, kinds.integer(0), "most differences that only the baseline may have", decides=True
+        0,
+        kinds.integer(0),
+        "maximum number of differences that only the baseline has",
+        decides=True,
     )
     max_candidate_only_strength = Setting(
         None,
         kinds.optional_number(0.0, 1.0),
-        "largest joint strength of those; none: any",
+        "maximum joint strength of the candidate-only differences; none: no limit",
         decides=True,
     )
     max_baseline_only_strength = Setting(
         None,
         kinds.optional_number(0.0, 1.0),
-        "largest joint strength of those; none: any",
+        "maximum joint strength of the baseline-only differences; none: no limit",
         decides=True,
     )
     max_kl = Setting(
@@ -220,32 +236,31 @@ class Settings:
     min_fve = Setting(
         0.3,
         kinds.number(0.0, 1.0),
-        "least share of each model's variance the dictionary must explain for a verdict",
+        "minimum share of each model's variance that the dictionary must explain for a verdict",
         decides=True,
     )
     # Accepted differences
     accepted_growth = Setting(
         2.0,
         kinds.number(1.0, 100.0),
-        "an accepted difference counts again when it is stronger than so many times what was "
-        "accepted",
+        "an accepted difference counts again above this multiple of the strength that was accepted",
         decides=True,
     )
     accepted_texts = Setting(
         True,
         kinds.flag,
-        "whether crossdiff-accepted.json has texts: a description, tokens and contexts of each",
+        "store the description, tokens and contexts of differences in crossdiff-accepted.json",
         decides=True,
     )
     # The report
     report = Setting(
         "",
         kinds.formats,
-        "forms in which the report of every measured pair is written",
+        "formats of the report that is written for every measured pair",
         decides=True,
     )
     report_on_failure = Setting(
-        "html", kinds.formats, "forms in which it is written when a verdict fails", decides=True
+        "html", kinds.formats, "formats of the report when a verdict fails", decides=True
     )
     report_dir = Setting(
         "",
@@ -267,7 +282,7 @@ class Settings:
     train = Setting(
         "auto",
         kinds.choice("auto", "never"),
-        "never: only read the cache, fail where it has no answer",
+        "never: only read the cache, and report an error if it has no result",
     )
 
     def __init__(self, *, sources: Mapping[str, str] | None = None, **given: object) -> None:
@@ -294,7 +309,7 @@ class Settings:
         """Where one model is read, as it is asked for.  Raises `SettingsError` for several."""
         first, *others = self._layers_of(side)
         if others:
-            raise _settings_error(
+            raise settings_error(
                 f"crossdiff_layer names several layers, {first} and "
                 f"{', '.join(map(str, others))}, where one has to be chosen",
                 self.sources.get("layer", ""),
@@ -313,7 +328,7 @@ class Settings:
         """
         a, b = self._layers_of("baseline"), self._layers_of("candidate")
         if len(a) != len(b):
-            raise _settings_error(
+            raise settings_error(
                 f"{len(a)} layers of the baseline can't be held against {len(b)} of the candidate",
                 self.sources.get("baseline_layer" if len(a) > 1 else "candidate_layer", ""),
                 "name as many for both, in crossdiff_layer or in crossdiff_baseline_layer and "
@@ -332,14 +347,14 @@ class Settings:
 
     @property
     def least_strength(self) -> float:
-        """Below which a difference is not counted: as it is set, or else what suits the layer."""
+        """Below which a difference is not counted: as it is set, or else the layer's default."""
         if self.min_strength is not None:
             return self.min_strength
         output = kinds.OUTPUT in (self.layer_of("baseline"), self.layer_of("candidate"))
         return MIN_STRENGTH_OUTPUT if output else MIN_STRENGTH_BLOCK
 
     def extra_probe_layers(self) -> tuple[Layer, ...]:
-        """Where probes may read besides."""
+        """Further layers that probes read."""
         return tuple(kinds.layer(one) for one in self.probe_layers.split(",") if one)
 
 
@@ -348,36 +363,8 @@ def fields() -> tuple[Setting[Any], ...]:
     return tuple(row for row in vars(Settings).values() if isinstance(row, Setting))
 
 
-def parse(name: str, raw: object, source: str) -> Any:  # noqa: ANN401  its type is the setting's
-    """The value of setting `name` given as `raw`: text, or already typed (from TOML or a marker).
-
-    Raises `SettingsError` that names `source`.
-    """
-    field = next(f for f in fields() if f.name == name)
-    if field.several and isinstance(raw, (list, tuple)):
-        raw = ",".join(map(str, raw))
-    try:
-        return field.parse(_one(raw))
-    except ValueError as error:
-        raise _settings_error(
-            f"crossdiff_{name} = {raw!r} is not valid: {error}", source, f"give {field.help}"
-        ) from None
-
-
-def _settings_error(what: str, source: str, remedy: str) -> SettingsError:
+def settings_error(what: str, source: str, remedy: str) -> SettingsError:
+    """A `SettingsError`, whose class pytest's start does not import."""
     from pytest_crossdiff.errors import SettingsError
 
     return SettingsError(what, source=source, remedy=remedy)
-
-
-def _one(raw: object) -> str:
-    if isinstance(raw, (list, tuple, dict, set)):
-        raise ValueError("expected one value")  # noqa: TRY004  one kind of error a caller
-    return "" if raw is None else str(raw)
-
-
-def closest_match(name: str, known: Iterable[str]) -> str:
-    """The known name most like a misspelt one, "" when none is."""
-    import difflib
-
-    return next(iter(difflib.get_close_matches(name, known, n=1)), "")

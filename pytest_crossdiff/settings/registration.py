@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_crossdiff.settings import closest_match, fields
+from pytest_crossdiff.settings import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -115,6 +115,8 @@ def refuse_unknown_keys(config: pytest.Config) -> None:
     for values in ini_values(config):
         for name in values:
             if name not in known:
+                from pytest_crossdiff.settings.parsing import closest_match
+
                 hint = closest_match(name, known)
                 raise pytest.UsageError(
                     f"{config.inipath or '-o'}: unknown setting {PREFIX}{name}"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.settings import Settings, closest_match, fields, parse
+from pytest_crossdiff.settings import Settings, fields
+from pytest_crossdiff.settings.parsing import closest_match, parse
 from pytest_crossdiff.settings.registration import PREFIX, SettingsSource, session_sources
 
 if TYPE_CHECKING:

@@ -61,7 +61,7 @@ class TestTrain:
             "  baseline-only   0 differences, budget 0; joint strength 0",
             "  explained       0.8 of the baseline's variance, 0.8 of the candidate's",
             "  aligned         97 % of the baseline's tokens, 97 % of the candidate's",
-            "  texts           builtin:pydoc: 700 token pairs to learn from, 300 held out",
+            "  texts           builtin:pydoc: 700 training token pairs, 300 held out",
             "  time            1 min 10 s",
         ]
 

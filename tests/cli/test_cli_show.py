@@ -152,7 +152,7 @@ def test_one_difference_has_its_texts(measured):
     lines = crossdiff(measured, "show", "--id", "b1").stdout.splitlines()
     assert lines[0] == "B1  only in the baseline, confirmed"
     assert [line.split()[0] for line in lines[1:4]] == ["strength", "density", "exclusivity"]
-    first = lines[lines.index("  where it fires, from its strongest down:") + 1]
+    first = lines[lines.index("  where it fires, strongest first:") + 1]
     assert "⟦" in first
     assert all(len(line) <= 100 for line in lines)
 

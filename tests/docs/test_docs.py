@@ -54,7 +54,7 @@ def names(documents: list[Path]) -> list[str]:
 
 
 def settings_table() -> str:
-    """The table of docs/settings.md, from the one in options.py."""
+    """The table of docs/settings.md, from the one in pytest_crossdiff/settings."""
     lines = ["| setting | default | values | set in | what it is |", "|---|---|---|---|---|"]
     for field in fields():
         places = "ini" if field.ini_only else "ini, flag, marker"

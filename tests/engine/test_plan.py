@@ -10,7 +10,7 @@ import pytest
 
 from pytest_crossdiff.engine import plan as planning
 from pytest_crossdiff.engine.plan import plan
-from pytest_crossdiff.settings import Settings
+from pytest_crossdiff.settings import Settings, fields
 from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
@@ -86,3 +86,54 @@ def test_keys_are_those_of_the_version_before_the_packages(
     assert [key[:16] for key in made.crosscoder_keys] == crosscoders
     assert [made.control_keys[kind][:16] for kind in ("spiked", "null")] == controls
     assert made.result_key[:16] == result
+
+
+OTHERS: dict[str, object] = {
+    "layer": 1,
+    "baseline_layer": 0,
+    "candidate_layer": 0,
+    "baseline_blocks": "model.layers",
+    "candidate_blocks": "model.layers",
+    "dtype": "float32",
+    "chat_template": "plain",
+    "tokens": 7000,
+    "context": 128,
+    "heldout": 0.4,
+    "architecture": "dfc",
+    "maps": "curved",
+    "features": 256,
+    "exclusive_share": 0.1,
+    "k": 8,
+    "steps": 500,
+    "batch_size": 128,
+    "learning_rate": 1e-4,
+    "seeds": 1,
+    "seed": 1,
+    "exclusivity": 0.6,
+    "probe": "ridge",
+    "probe_layers": "0",
+    "fdr": 0.1,
+    "bootstrap": 200,
+    "min_r2": 0.3,
+    "controls": False,
+    "min_strength": 0.002,
+    "rewritten": False,
+    "effect": False,
+}
+"""Of each setting that changes what is measured a value that is not the default."""
+
+IN_NO_KEY = {"baseline", "candidate", "corpus", "device", "trust_remote_code", "cache_dir", "train"}
+"""Settings that say where something is or how it is run; models and texts count by contents."""
+
+
+@pytest.mark.parametrize(
+    "name", [f.name for f in fields() if not f.decides and f.name not in IN_NO_KEY]
+)
+def test_a_setting_that_changes_what_is_measured_changes_the_key_of_the_result(pair, name):
+    assert name in OTHERS, "a new setting: give it a value in OTHERS (CONTRIBUTING.md)"
+    usual = {
+        side: str(pair / folder) for side, folder in (("baseline", "old"), ("candidate", "new"))
+    }
+    usual |= {"corpus": str(pair / "texts.jsonl"), "cache_dir": str(pair / "cache"), "tokens": 8000}
+    keys = {plan(Settings(**usual | change)).result_key for change in ({}, {name: OTHERS[name]})}
+    assert len(keys) == 2

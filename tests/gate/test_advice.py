@@ -52,12 +52,14 @@ def times(result):
 
 def test_what_few_dictionaries_have_is_decided_by_more_of_them():
     (text,) = advised(result_of(verified(0)))
-    assert text.startswith("crossdiff_seeds = 15 (now 3)")
+    assert text.startswith("crossdiff_seeds = 15 (now 3): more dictionaries")
 
 
 def test_an_interval_that_holds_the_threshold_is_decided_by_text():
     (text,) = advised(result_of(*(feature(seed, p=0.01) for seed in range(3))))
-    assert text.startswith("about 4.0 times the text")  # 0.2 long, 0.1 is allowed
+    assert text.startswith(
+        "about 4.0 times as much text: raise crossdiff_tokens"
+    )  # 0.2 long, 0.1 is allowed
 
 
 @pytest.mark.parametrize(("p", "found"), [(0.03, 0), (0.03, 5), (0.004, 0), (0.004, 2)])
@@ -77,7 +79,7 @@ def test_one_that_only_the_correction_for_many_tests_keeps_open_is_decided_by_te
 
     assert not significant(p)
     (text,) = advised(result)
-    assert re.match(r"about \d+\.\d times the text", text)
+    assert re.match(r"about \d+\.\d times as much text: raise crossdiff_tokens", text)
     z = norm.isf(p)
     assert significant(norm.sf(z * np.sqrt(times(result) * 1.01)))
     assert not significant(norm.sf(z * np.sqrt(times(result) * 0.99)))
@@ -97,13 +99,15 @@ def test_as_many_dictionaries_as_make_a_majority_have_to_verify_it():
 def test_what_is_rewritten_goes_by_its_own_interval():
     own = {"kind": "rewritten", "r2_own": 0.3, "r2_own_low": 0.2, "p": 0.9}
     (text,) = advised(result_of(*(feature(seed, low=0.51, **own) for seed in range(3))))
-    assert text.startswith("about 4.0 times the text")  # of 0.1, 0.05 above the least R²
+    assert text.startswith(
+        "about 4.0 times as much text: raise crossdiff_tokens"
+    )  # of 0.1, 0.05 above the least R²
 
 
 @pytest.mark.parametrize("near", [{"low": 0.4, "exclusivity": 0.505}, {"low": 0.51, "p": 0.5}])
 def test_no_text_is_advised_that_nobody_has(near):
     (text,) = advised(result_of(*(feature(seed, **near) for seed in range(3))))
-    assert text.startswith("hardly more text")
+    assert text == "hardly more text: the estimate is too close to the threshold"
 
 
 def test_both_are_advised_where_both_are_missing():

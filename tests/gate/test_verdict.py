@@ -153,14 +153,12 @@ def spiked(*found: bool, null: int = 0) -> Controls:
 def test_silence_means_nothing_where_planted_signals_are_missed():
     verdict = compute_verdict(make_result(controls=spiked(False)), budgets())
     assert verdict.status == "insufficient"
-    assert (
-        verdict.reason == "not even signals of strength 0.01 planted into the candidate are found"
-    )
+    assert verdict.reason == "planted signals of strength 0.01 in the candidate were not detected"
     assert compute_verdict(make_result(controls=spiked(False, True)), budgets()).status == "within"
 
 
 def test_what_is_found_all_the_same_counts():
-    """As between models so far apart that all features are taken by what differs."""
+    """As between models that differ so much that the differences take all features."""
     result = make_result(*TWO, controls=spiked(False))
     assert compute_verdict(result, budgets()).status == "exceeded"
     assert compute_verdict(result, budgets(2)).status == "insufficient"

@@ -266,7 +266,7 @@ class TestRefusals:
             [
                 "CANDIDATE-ONLY: 1 difference, budget 0; joint strength 0.05",
                 "Accepted, so not counted: C2 B1",
-                "Accepted before, counted all the same: C1, accepted at strength 0.02 and now *",
+                "Accepted before, but counted again: C1, accepted at strength 0.02 and now *",
                 "crossdiff: grown since it was accepted: C1, accepted at strength 0.02 and now *",
             ]
         )
@@ -299,7 +299,7 @@ class TestWarnings:
         result.stdout.fnmatch_lines(
             [
                 "CANDIDATE-ONLY: 2 differences, budget 0; *",
-                "Accepted before, counted all the same: C1, accepted until 2020-01-31, c-* (Ann, *",
+                "Accepted before, but counted again: C1, accepted until 2020-01-31, c-* (Ann, *",
                 "crossdiff: no longer accepted: C1, accepted until 2020-01-31, c-* (Ann, *",
             ]
         )

@@ -40,8 +40,8 @@ def test_help_answers_with_a_broken_configuration(pytester):
 def test_help_shows_each_setting_with_its_default(pytester):
     text = pytester.runpytest("--help").stdout.str()
     words = " ".join(text.split())
-    assert "--crossdiff-layer=LAYER what is compared: the output of a block" in words
-    assert "each by itself (default: 0.5)" in words
+    assert "--crossdiff-layer=LAYER where the models are compared: after a block" in words
+    assert "one by one (default: 0.5)" in words
     assert "the model in use: path or hub id@revision (default: none)" in words
     assert "crossdiff_trust_remote_code (string)" in words
     assert "--crossdiff-trust-remote-code" not in words
@@ -104,7 +104,7 @@ def test_a_malformed_ini_value_is_an_error_where_crossdiff_is_used_and_only_ther
         [
             "crossdiff_max_baseline_only = 'few' is not valid: expected a whole number",
             "  from: pytest.ini: crossdiff_max_baseline_only",
-            "  to do: give most differences that only the baseline may have",
+            "  to do: give a value (maximum number of differences that only the baseline has)",
         ],
         consecutive=True,
     )

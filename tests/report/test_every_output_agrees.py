@@ -185,7 +185,7 @@ class TestNumberByNumber:
         )
         corpus = result["corpus"]
         assert ran.section("texts") == (
-            f"…/{Path(corpus['source']).name}: {corpus['train_pairs']} token pairs to learn from, "
+            f"…/{Path(corpus['source']).name}: {corpus['train_pairs']} training token pairs, "
             f"{corpus['heldout_pairs']} held out"
         )
         took = sum(result["seconds"].values())

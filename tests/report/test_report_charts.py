@@ -41,13 +41,15 @@ def test_the_coverage_of_either_model_is_a_bar_with_its_number(opened):
         candidate=make_model("org/new", coverage=0.413),
     )
     page = opened(Report.of(result))
-    rows = page.texts("[aria-label^='What both tokenizers end'] tbody tr")
+    rows = page.texts("[aria-label^='Tokens and characters that are aligned'] tbody tr")
     assert rows[:3] == [
         "tokens aligned 97 % 41.3 %",
         "characters aligned 97.5 % 97.5 %",
         "tokens read 1,100 1,100",
     ]
-    bars = page.page.locator("[aria-label^='What both tokenizers end'] tr:first-child .bar")
+    bars = page.page.locator(
+        "[aria-label^='Tokens and characters that are aligned'] tr:first-child .bar"
+    )
     shares = bars.evaluate_all("all => all.map((b) => b.style.getPropertyValue('--w'))")
     assert [float(share.rstrip("%")) for share in shares] == pytest.approx([97.0, 41.3])
 

@@ -178,7 +178,7 @@ class TestMarkdown:
         text = render(Report.of(large(100, 60)), "md").decode()
         assert text.count("| C") == text.count("| B") == 10
         assert "… and 16 more" in text
-        assert "false alarms in the null control: 0" in text
+        assert "false positives in the null control: 0" in text
         assert "limit of detection (80 % probability) in the candidate: 0.0033 on 0.2 % of" in text
 
     def test_layers_of_one_pair_stand_side_by_side(self):

@@ -72,11 +72,11 @@ C2 fires here too:
   whales swim in⟦ pods⟧, dogs⏎in packs
 
 What to do:
-- read the texts: each ⟦token⟧ sets it off
+- read the texts: the difference fires on each ⟦token⟧
 - wanted: accept with --crossdiff-accept=C2,C1 --crossdiff-reason="…"
 - wanted: raise the budget to 2 (now 1, pytest.ini: crossdiff_max_candidate_only)
 - wanted: raise the strength budget above 0.0208 (now 0.01, --crossdiff-max-candidate-only-strength)
-- not wanted: mend or retrain the candidate, then run again
+- not wanted: fix or retrain the candidate, then run again
 - all texts and numbers: cache/key""".splitlines()
     )
 
@@ -169,8 +169,8 @@ id  strength  density  exclusivity        fires on   context
 C1  0.0008    1.2 %    0.93 [0.88, 0.96]  ' cannot'  I am sorry but I⟦ cannot⟧ help with that
 
 What to do:
-- read the texts: each ⟦token⟧ sets it off
+- read the texts: the difference fires on each ⟦token⟧
 - wanted: accept with --crossdiff-accept=C1 --crossdiff-reason="…"
 - wanted: narrow the pattern, or drop the assertion
-- not wanted: mend or retrain the candidate, then run again""".splitlines()
+- not wanted: fix or retrain the candidate, then run again""".splitlines()
     )

@@ -110,8 +110,17 @@ class TestOverview:
 
     def test_it_says_how_sure_one_can_be(self, opened):
         text = " ".join(opened(full()).texts("main"))
-        assert "0 differences found where there is none" in text
-        assert "strength 0.002: signals planted at that strength, and at each greater one," in text
+        assert "0 differences found between the baseline and itself" in text
+        assert (
+            "strength 0.002: planted signals of this and of every greater strength were detected"
+            in text
+        )
+
+    def test_it_shows_the_distance_of_a_model_and_the_exclusivity_it_requires(self, opened):
+        model = make_model("org/new", unmapped=0.4, required_exclusivity=0.97)
+        (card,) = opened(Report.of(make_result(candidate=model))).texts(".card.candidate")
+        assert "required exclusivity 0.97" in card
+        assert "variance that a linear map from the other model leaves) 40 %" in card
 
     def test_it_lists_what_was_accepted_before_with_what_became_of_it(self, opened):
         page = opened(full())
@@ -138,13 +147,13 @@ class TestOverview:
         )
         page = opened(Report.of(make_result(without)), "#/difference/C1")
         assert page.texts(".context .who") == [
-            "● candidate: fires with 2",
+            "● candidate: activation 2",
             "◆ baseline: not measured",
         ]
 
     def test_nothing_found_is_no_empty_page(self, opened):
         page = opened(Report.of(make_result()))
-        assert "No feature of either model came into question" in page.texts("main").pop()
+        assert "No feature of either model was tested as a difference." in page.texts("main").pop()
 
     def test_every_setting_stands_there_with_its_source(self, opened):
         page = opened(full())

@@ -87,7 +87,7 @@ class TestSummary:
             "  baseline-only   0 differences, budget 0; joint strength 0, budget 0.01",
             "  explained       0.8 of the baseline's variance, 0.8 of the candidate's",
             "  aligned         97 % of the baseline's tokens, 97 % of the candidate's",
-            "  texts           builtin:pydoc: 700 token pairs to learn from, 300 held out",
+            "  texts           builtin:pydoc: 700 training token pairs, 300 held out",
             "  time            1 min 10 s",
         ]
 
@@ -216,8 +216,8 @@ class TestSummary:
             "                  candidate's",
             "  aligned         97 % of the baseline's tokens, 97 % of the",
             "                  candidate's",
-            "  texts           builtin:pydoc: 700 token pairs to learn",
-            "                  from, 300 held out",
+            "  texts           builtin:pydoc: 700 training token pairs,",
+            "                  300 held out",
             "  time            1 min 10 s",
             "  candidate       C1  ' word0' ' word1' ' word2' ' word3' '…",
             "crossdiff report: crossdiff-report/old-to-new.html",

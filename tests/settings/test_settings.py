@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.settings import Settings, closest_match, fields, parse
+from pytest_crossdiff.settings import Settings, fields
+from pytest_crossdiff.settings.parsing import closest_match, parse
 
 
 def test_every_row_has_help_and_a_default_that_parses_to_itself():

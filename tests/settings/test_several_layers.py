@@ -6,7 +6,8 @@ import pytest
 
 from conftest import PAIR
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.settings import Settings, parse
+from pytest_crossdiff.settings import Settings
+from pytest_crossdiff.settings.parsing import parse
 from support.results import make_difference, make_result
 
 TEST = "def test_upgrade(crossdiff): crossdiff.assert_within_budget()"

@@ -86,7 +86,7 @@ differences where nothing is planted, and once one confirmed. With curved maps (
 curved`) four of five pairs are within budget with nothing reported. Where something is planted, the
 possible differences are the plant in three of five: parts of German words, capital letters, "we" of
 the merged pronouns. The narrow domain is missed, and the possible differences with the trigger
-planted name nothing. Curved maps confirm nothing, so between models trained apart they help a
+planted name nothing. Curved maps confirm nothing, so between separately trained models they help a
 reader, but are not yet a gate."""
 FINDINGS = """\
 ### What was learnt

@@ -57,6 +57,6 @@ def organisms_section(c: dict[str, Any]) -> str:
     parts += [seeds.other_seeds(rows, read, found) for read, found in others.items() if found]
     parts.append(seeds.either_with_other_seeds(rows, others))
     if c["apart"]:
-        parts += ["### Models that were trained apart", OTHER_SEED_INTRO]
+        parts += ["### Separately trained models", OTHER_SEED_INTRO]
         parts.append(variations.apart(c["apart"]))
     return "\n\n".join(parts)

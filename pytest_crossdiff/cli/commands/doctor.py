@@ -230,7 +230,7 @@ class _Doctor(Checks):
             self.note("alignment", "below 90 %: look at the texts, and at both tokenizers")
         if tokens.truncated > 0.01:
             share = percent(tokens.truncated)
-            self.note("alignment", f"{share} of the text lies beyond a model's longest input")
+            self.note("alignment", f"{share} of the text exceeds a model's maximum input length")
         for note in token_notes(tokens.tokenizers):
             self.note("tokenizers", note)
         self.conversations(tokens)
@@ -294,7 +294,7 @@ class _Doctor(Checks):
         free = estimate.available_memory(device)
         needs = f"about {size(cost.memory)} needed"
         if free is None:
-            self.note("memory", f"{needs}; how much is free can't be told here")
+            self.note("memory", f"{needs}; the free memory is unknown")
         else:
             self.report_check(
                 "memory", f"{needs}, {size(free)} free", passed=cost.memory < free,

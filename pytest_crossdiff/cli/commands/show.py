@@ -18,14 +18,14 @@ Without --id it lists the differences of both sides, and at a terminal asks whic
 what else there is; --list only lists); with it, it shows all that is known of
 one: numbers, words, and the places in the held-out text where it fires, from its strongest
 down.  --on reads a text of yours with both models (that takes seconds to minutes) and marks
-the tokens that set a difference off.  Where the settings name several layers, each is listed;
+the tokens on which a difference fires.  Where the settings name several layers, each is listed;
 --id and --on need one of them, by --layer or as RUN."""
 EXAMPLES = """\
   crossdiff show                                the result of pytest.ini, to browse
   crossdiff show 3f2a --id B1 --id C1           of a result by the first letters of its key
   crossdiff show --matching "(?i)refund"        differences with such a text
   crossdiff show --tested                       every feature that was tested, and the verdict
-  crossdiff show --on "Is it in the box?"       which tokens set off what
+  crossdiff show --on "Is it in the box?"       which tokens a difference fires on
   crossdiff show --on @letter.txt               the same for a file
   crossdiff show artifacts/result.json          a file that CI kept"""
 

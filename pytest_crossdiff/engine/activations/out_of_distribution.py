@@ -1,10 +1,10 @@
-"""Texts that are beyond a model: it predicts them worse than counting their tokens would.
+"""Out-of-distribution texts of a model: it predicts them worse than token frequencies do.
 
 What two models predict there hangs on nothing that either has learnt, and hardly any training
 leaves it as it was: an upgrade that was trained a little longer on English, with nothing planted,
 predicted something else behind the letters of Spanish, which neither model knows.  So where
-predictions are compared, texts that are beyond both models are left out.  A language that only one
-of them has learnt is not beyond both.
+predictions are compared, texts that are so for both models are left out.  A language that only one
+of them has learnt is in distribution for that one, and stays.
 
 Axes: n content tokens of a harvest, u different tokens, s texts.
 """

@@ -74,9 +74,9 @@ class Planted(Protocol):
 class Pairs(NamedTuple):
     """All usable pairs: both sides, and for each pair its group of documents and its split; what is
     planted into them; either model at further layers, which only probes read; how many texts were
-    left out because they are out of distribution for both models; whether the models descend from
-    one another (`models.lineage`); where predictions are compared, the words of both; and how many
-    pairs conversations have.
+    left out as out of distribution for both models; whether the models descend from
+    one another (`models.lineage`); where predictions are
+    compared, the words of both; and how many pairs conversations have.
     """
 
     a: SideActivations
@@ -151,8 +151,8 @@ class Pairs(NamedTuple):
 def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int]) -> Pairs:
     """Align two harvests of the same `pieces`; `groups[i]` is the document group of piece i.
 
-    Raises `ActivationError` when nothing aligns, `InsufficientData` when most texts are beyond both
-    models.  Source: METHOD 1.
+    Raises `ActivationError` when nothing aligns, `InsufficientData` when most texts are
+    out of distribution for both models.  Source: METHOD 1.
     """
     tokens_a, tokens_b = a.tokens_by_piece(), b.tokens_by_piece()
     rows_a, rows_b, piece_of = [], [], []
@@ -235,13 +235,13 @@ def _in_words_of_both(
 
 
 def out_of_distribution_for_both(a: Harvest, b: Harvest) -> NDArray[np.int64]:
-    """The pieces that are beyond both models, where what they predict is compared."""
+    """The pieces that are out of distribution for both models, where predictions are compared."""
     of_a, of_b = (set(out_of_distribution(h.piece_n, h.ids_n, h.nll_n).tolist()) for h in (a, b))
     found = np.array(sorted(of_a & of_b), dtype=np.int64)
     if len(found) and 2 * len(found) > (pieces := len(np.union1d(a.piece_n, b.piece_n))):
         raise InsufficientData(
-            f"neither model knows {len(found)} of {pieces} texts: counting their tokens would "
-            "predict them better, so what changes there means nothing",
+            f"{len(found)} of {pieces} texts are out of distribution for both models: token "
+            "frequencies predict them better, so a change of the predictions means nothing there",
             source="crossdiff_layer = output, crossdiff_corpus",
             remedy="give texts of the kind that the models are used on, or compare a block: "
             "crossdiff_layer = 0.5",

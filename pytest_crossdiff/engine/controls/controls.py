@@ -1,4 +1,4 @@
-"""What says how far a run can be trusted: smaller dictionaries on two other pairs (METHOD 5).
+"""Both controls of a run: smaller dictionaries on two other pairs (METHOD 5).
 
 The null pair is the baseline twice, so whatever is found there is false. The spiked pair is the
 run's own with signals planted into either model, and what is found of them says how weak a
@@ -63,8 +63,8 @@ def controls(
         *,
         own: bool = False,
     ) -> Metadata:
-        """What `tell` makes of a smaller dictionary of `pairs`, with what describes it.  own: they
-        are the run's own.
+        """What `summarise` makes of a smaller dictionary of `pairs`, with what describes it.  own:
+        they are the run's own.
         """
 
         def build(entry: Entry) -> None:

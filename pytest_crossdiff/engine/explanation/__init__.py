@@ -2,5 +2,5 @@
 
 In: groups of verified features, `Pairs`, the texts, and for effects the model that has them.
 Out: `results.difference.Difference`s with contexts, tokens, descriptions, effects on the model's
-output; and on request which tokens of a new text set them off (`reading`).
+output; and on request on which tokens of a new text they fire (`reading`).
 """

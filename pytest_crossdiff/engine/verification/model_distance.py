@@ -1,4 +1,4 @@
-"""How far two models are apart, and how exclusive a difference between such models has to be.
+"""The distance of two models, and the exclusivity that a difference between them has to have.
 
 The best linear maps between fine-tunes leave a few hundredths of their variance. Between models
 that were trained apart they leave a third to a half, and most of that may be the same concepts laid

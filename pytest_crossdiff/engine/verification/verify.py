@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 class Verification(NamedTuple):
     """What the held-out documents say of one dictionary.
 
-    scaling: latent scaling of each feature, None where the widths differ.  apart: how far the two
-    models are apart.
+    scaling: latent scaling of each feature, None where the widths differ.  distance: of the two
+    models.
     """
 
     held: Heldout
@@ -116,9 +116,11 @@ def classify_features(
         exclusive = bool(significant[p]) and found.low[p] > least_p[p]
         rejected, undecided = _untestable_reason(found, p, settings), False
         if not rejected and held.joint_p[p] <= settings.least_strength:
-            rejected = "next to nothing goes unexplained without it and what fires with it"
+            rejected = (
+                "weaker than crossdiff_min_strength, together with the features that fire with it"
+            )
         elif not rejected and held.duplicate_p[p] >= 0:
-            rejected = f"the {other} has it as feature {held.index_p[held.duplicate_p[p]]}"
+            rejected = f"duplicate of feature {held.index_p[held.duplicate_p[p]]} of the {other}"
         elif not rejected and not exclusive:
             rejected = f"the {other} predicts it too: R² {found.r2_other[p]:.2f}"
             undecided = bool(held.exclusive_p[p] and found.estimate[p] > settings.exclusivity)
@@ -165,7 +167,7 @@ def _drop_double_counts(features: list[Feature], firing: SparseActivations) -> l
         side = features[p].side
         other, f_n = SIDES[side == "baseline"], firing[:, p]
         if features[p].kind == "rewritten" and f_n[places[other]].sum() > f_n.sum() / 2:
-            rejected = f"it stands where the {other}'s differences do"
+            rejected = f"fires where differences of the {other} fire"
             features[p] = dataclasses.replace(features[p], rejected=rejected)
         else:
             places[side] |= f_n > 0

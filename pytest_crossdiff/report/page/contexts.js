@@ -46,8 +46,8 @@ function contextFigure(c, d, most) {
   return h("li", { class: "context" },
     h("div", { class: "quiet" }, BAND(c.band), " · ", h("span", { class: "doc", title: visible(c.document) }, cut(visible(c.document), 80))),
     h("div", { class: "twin" },
-      h("div", {}, h("div", { class: "who" }, `${MARK[d.side]} ${d.side}: fires with ${number(c.activation)}`), contextText(c, d.side, "own", most)),
-      h("div", {}, h("div", { class: "who" }, `${MARK[other]} ${other}: `, measured ? `lets one predict ${number(c.other)}` : NOT_MEASURED()),
+      h("div", {}, h("div", { class: "who" }, `${MARK[d.side]} ${d.side}: activation ${number(c.activation)}`), contextText(c, d.side, "own", most)),
+      h("div", {}, h("div", { class: "who" }, `${MARK[other]} ${other}: `, measured ? `a probe predicts ${number(c.other)}` : NOT_MEASURED()),
         measured ? contextText(c, other, "other", most) : null)));
 }
 
@@ -56,7 +56,7 @@ function contextList(d) {
   const values = d.contexts.flatMap((c) => [c.activation, ...c.spans.filter((_, i) => i % 4 === 2)]);
   const most = Math.max(...values, 1e-9);
   return [
-    h("p", { class: "quiet" }, `Each text stands here twice: shaded by how strongly it fires in the ${d.side}, and by what the ${OTHER[d.side]} lets a probe predict of that. The underlined token is the one that set it off.`),
+    h("p", { class: "quiet" }, `Each text is shown twice: shaded by the activation in the ${d.side}, and by the activation that a probe predicts from the ${OTHER[d.side]}. The underlined token is the one on which the difference fires.`),
     h("ol", { class: "contexts" }, d.contexts.map((c) => contextFigure(c, d, most))),
     d.omitted ? h("p", { class: "quiet" }, `${plural(d.omitted, "more context")} in report.json; left out here to keep this file small.`) : null,
   ];

@@ -2,7 +2,7 @@
 
 function evidence(x) {
   return [
-    ...(x.kind === "rewritten" ? [["kind", "rewritten: the other model knows these places too, but writes nothing like it there"]] : []),
+    ...(x.kind === "rewritten" ? [["kind", "rewritten: the other model represents these tokens too, but writes nothing similar there"]] : []),
     ["exclusivity", [number(x.exclusivity), ` (95 % interval ${number(x.exclusivity_low)} to ${number(x.exclusivity_high)})`]],
     ["R² own / other model", `${number(x.r2_own)} / ${number(x.r2_other)}`],
     ["p-value", number(x.p_value, 2)],
@@ -15,7 +15,7 @@ function evidence(x) {
 function effectFacts(d) {
   const e = d.effect;
   if (place(RESULT[d.side]) === "output") return h("p", {}, "It is a difference of the output itself.");
-  if (!e) return h("p", {}, "What taking it away does to the output: ", NOT_MEASURED());
+  if (!e) return h("p", {}, "Effect of removing it on the output: ", NOT_MEASURED());
   const unit = e.measure === "kl" ? " nats a token (KL divergence)" : " relative change of the last hidden state";
   const texts = [["As it is", e.plain], ["With more of it", e.steered]].filter(([, text]) => text);
   return [
@@ -39,7 +39,7 @@ function saidParts(d) {
 function descriptionParts(d) {
   const { words: lifted, promoted, suppressed, positions: tenths, slices } = d.description;
   const parts = [];
-  if (lifted.length) parts.push(h("h3", {}, "Words that stand near it"), h("ul", { class: "tokens" }, lifted.map(([word, lift]) => h("li", {}, h("bdi", { class: "mono" }, cut(visible(word), 40)), h("span", { class: "quiet" }, ` ${number(lift, 2)} × as often`)))));
+  if (lifted.length) parts.push(h("h3", {}, "Words near it"), h("ul", { class: "tokens" }, lifted.map(([word, lift]) => h("li", {}, h("bdi", { class: "mono" }, cut(visible(word), 40)), h("span", { class: "quiet" }, ` ${number(lift, 2)} × as often`)))));
   const read = place(RESULT[d.side]) === "output";
   if (promoted.length) parts.push(h("h3", {}, read ? "What it predicts there, and the other model doesn't" : "Tokens its direction makes likelier by itself"), tokenList(promoted));
   if (suppressed.length) parts.push(h("h3", {}, read ? "What the other model predicts there instead" : "Tokens its direction makes less likely by itself"), tokenList(suppressed));
@@ -80,7 +80,7 @@ function differencePage(d) {
       d.latent_scaling.length ? ["latent scaling ε, r", d.latent_scaling.map((v) => number(v)).join(", ")] : null]),
     section("Contexts", contextList(d)),
     h("div", { class: "flow" }, section("Tokens", tokenTable(d)), section("Activation", histogram(d)), section("Effect on the output", effectFacts(d)), section("Description", descriptionParts(d))),
-    state(d) === "accepted" ? null : h("p", { class: "quiet" }, "Wanted? ", h("code", {}, `pytest --crossdiff-accept=${visible(d.id)} --crossdiff-reason "…"`), " records that with the tests."),
+    state(d) === "accepted" ? null : h("p", { class: "quiet" }, "Wanted? ", h("code", {}, `pytest --crossdiff-accept=${visible(d.id)} --crossdiff-reason "…"`), " records the acceptance beside the tests."),
     section("Its features", h("ul", { class: "inline" }, d.features.map((id) => h("li", {}, FEATURE_BY_ID.has(id) ? h("a", { href: href("feature", id) }, id) : id)))));
 }
 

@@ -10,7 +10,7 @@ function mapPoints() {
   const covered = new Set(points.filter((p) => p.d).map((p) => p.d));
   for (const d of DIFFERENCES)
     if (!covered.has(d)) points.push({ of: d, id: d.id, d, side: d.side, x: d.exclusivity, y: d.strength, density: d.density, state: state(d), link: href("difference", d.id) });
-  // The faint ones first, so that what counts lies on top; the strongest last.
+  // Faint points first, so that differences lie on top; the strongest last.
   const rank = (p) => (p.d ? 1 : 0);
   return points.sort((a, b) => rank(a) - rank(b) || a.y - b.y);
 }
@@ -30,7 +30,7 @@ function pointWords(p) {
 
 function drawMap() {
   const points = mapPoints();
-  if (!points.length) return h("p", {}, "No feature came into question, so there is nothing on the map.");
+  if (!points.length) return h("p", {}, "No feature was tested, so the map is empty.");
   const { W, H, LEFT, RIGHT, TOP, FOOT } = mapSize();
   const xs = points.map((p) => Math.max(-1, Math.min(1, p.x)));
   const x0 = Math.min(0, Math.floor(Math.min(...xs) * 5) / 5);

@@ -3,23 +3,23 @@
 function controls() {
   const { planted_signals: signals, null: empty } = RESULT.controls;
   const limits = Object.fromEntries(REPORT.sides.map((x) => [x.side, x.limit_of_detection]));
-  const floor = empty ? `${plural(empty.found, "difference")} found where there is none (the baseline against itself, seen through a random map; ${whole(empty.features)} features, ${whole(empty.steps)} steps)` : NOT_MEASURED();
+  const floor = empty ? `${plural(empty.found, "difference")} found between the baseline and itself, seen through a random map (${whole(empty.features)} features, ${whole(empty.steps)} steps)` : NOT_MEASURED();
   const limit = (side) => {
     const at = REPORT.sides.find((x) => x.side === side).detection_limits || [];
     if (!at.length) return typeof limits[side] === "number" ? `strength ${number(limits[side])}` : NOT_MEASURED();
-    return at.map((x, i) => `${i ? "; " : ""}${x.strength === null ? "not even the strongest planted signals are found with 80 % probability" : `strength ${number(x.strength)} is found with 80 % probability`} on ${percent(x.density)} of the tokens`);
+    return at.map((x, i) => `${i ? "; " : ""}${x.strength === null ? "the strongest planted signals are detected with less than 80 % probability" : `strength ${number(x.strength)} is detected with 80 % probability`} on ${percent(x.density)} of the tokens`);
   };
   const rows = [...signals].sort((a, b) => a.side.localeCompare(b.side) || b.strength - a.strength || b.density - a.density).map((x) =>
-    [`${MARK[x.side]} ${x.side}`, number(x.strength), percent(x.density), number(x.realised), h("span", { class: x.measured ? "yes" : "no" }, x.measured ? "✓ found" : "✗ missed"), x.measured ? number(x.measured) : "–"]);
+    [`${MARK[x.side]} ${x.side}`, number(x.strength), percent(x.density), number(x.realised), h("span", { class: x.measured ? "yes" : "no" }, x.measured ? "✓ detected" : "✗ missed"), x.measured ? number(x.measured) : "–"]);
   return section("How sure we are",
-    facts([["false-alarm floor", floor], ...SIDES.map((side) => [`limit of detection, ${side}`, limit(side)])], "long"),
-    rows.length ? h("details", {}, h("summary", {}, `${plural(rows.length, "planted signal")}, one by one`), table("Signals planted into one model, and whether they were found", ["side", "strength", "density", "strength on held-out text", "found", "strength measured"], rows)) : null);
+    facts([["false positives in the null control", floor], ...SIDES.map((side) => [`limit of detection, ${side}`, limit(side)])], "long"),
+    rows.length ? h("details", {}, h("summary", {}, `${plural(rows.length, "planted signal")}, one by one`), table("Signals planted into one model, and whether they were detected", ["side", "strength", "density", "strength on held-out text", "detected", "strength measured"], rows)) : null);
 }
 
 function modelCard(side) {
   const m = RESULT[side];
   return h("div", { class: `card ${side}` }, h("h3", {}, `${MARK[side]} ${side}`), h("p", { class: "ref" }, h("bdi", {}, visible(shortName(m.reference)))), shortName(m.reference) === m.reference ? null : h("p", { class: "quiet" }, h("bdi", {}, visible(m.reference))),
-    facts([["architecture", visible(m.architecture)], ["read", m.layer === m.layers ? `what it predicts, behind ${m.layers} blocks` : `behind block ${m.layer} of 0 to ${m.layers - 1}`], ["width", whole(m.width)], ["number type", m.dtype], ["variance explained", share(m.fve, side)], ["left by a linear map from the other", share(m.unmapped, side)], ["exclusivity asked", number(m.least_exclusivity)],
+    facts([["architecture", visible(m.architecture)], ["read", m.layer === m.layers ? `its predictions, after ${m.layers} blocks` : `after block ${m.layer} (blocks 0 to ${m.layers - 1})`], ["width", whole(m.width)], ["number type", m.dtype], ["variance explained", share(m.fve, side)], ["model distance (variance that a linear map from the other model leaves)", share(m.unmapped, side)], ["required exclusivity", number(m.required_exclusivity)],
       ["weights", h("code", { title: visible(m.digest) }, cut(visible(m.digest), 13))]]));
 }
 
@@ -28,19 +28,19 @@ const models = () => section("The two models", h("div", { class: "columns" }, mo
 function coverage() {
   const sides = ["baseline", "candidate"];
   const row = (name, show) => [name, ...sides.map((side) => show(RESULT[side], side))];
-  return table("What both tokenizers end at the same character, and what was left out", ["", ...sides.map((side) => `${MARK[side]} ${side}`)], [
+  return table("Tokens and characters that are aligned, and those that were left out", ["", ...sides.map((side) => `${MARK[side]} ${side}`)], [
     row("tokens aligned", (m, side) => share(m.aligned_tokens / Math.max(1, m.tokens - m.special), side)),
     row("characters aligned", (m, side) => share(m.aligned_characters / Math.max(1, m.characters), side)),
     row("tokens read", (m) => whole(m.tokens)), row("special tokens left out", (m) => whole(m.special)),
-    row("norm outliers left out", (m) => whole(m.outliers)), row("characters beyond the longest input", (m) => whole(m.truncated)),
+    row("norm outliers left out", (m) => whole(m.outliers)), row("characters cut off at the maximum input length", (m) => whole(m.truncated)),
   ]);
 }
 
 function corpus() {
   const c = RESULT.corpus;
   return facts([["texts", h("bdi", {}, visible(c.source))], ["documents", `${whole(c.documents)} of ${plural(c.records, "record")} (${whole(c.empty)} empty, ${whole(c.duplicates)} duplicate)`],
-    ["read", `${plural(c.sampled_documents, "document")}, ${whole(c.heldout_documents)} of them held out`], ["token pairs", `${whole(c.train_pairs)} to learn from, ${whole(c.heldout_pairs)} held out`],
-    ...(c.out_of_distribution ? [["left out", `${plural(c.out_of_distribution, "text")}: both models predict them worse than counting tokens would`]] : []),
+    ["read", `${plural(c.sampled_documents, "document")}, ${whole(c.heldout_documents)} of them held out`], ["token pairs", `${whole(c.train_pairs)} for training, ${whole(c.heldout_pairs)} held out`],
+    ...(c.out_of_distribution ? [["left out", `${plural(c.out_of_distribution, "out-of-distribution text")}: both models predict them worse than token frequencies do`]] : []),
     ...conversations(c.conversations),
     ["digest", h("code", { title: visible(c.digest) }, cut(visible(c.digest), 13))]]);
 }
@@ -59,7 +59,7 @@ function conversations(c) {
 function training() {
   const t = RESULT.training;
   return [lossCurves(t), facts([["architecture", t.architecture], ["features", `${whole(t.shared)} shared, ${whole(t.baseline_only)} of the baseline, ${whole(t.candidate_only)} of the candidate`],
-    ["active a token", whole(t.k)], ["steps", whole(t.steps)], ["dictionaries", `${t.seeds.length} (seed ${t.seeds.join(", ")})`], ["dead features", t.dead.join(", ") || NOT_MEASURED()]])];
+    ["active features per token", whole(t.k)], ["steps", whole(t.steps)], ["dictionaries", `${t.seeds.length} (seed ${t.seeds.join(", ")})`], ["dead features", t.dead.join(", ") || NOT_MEASURED()]])];
 }
 
 function settingsTable(caption, rows) {

@@ -28,7 +28,7 @@ function checkTable(check) {
     rows.length ? table("Differences against their budgets", ["", "differences", "joint strength"], rows) : null);
 }
 
-// What a reader takes away when nothing else is read.
+// The result in two sentences.
 function gist() {
   const parts = SIDES.map((side) => {
     const { count, possible, strength } = REPORT.sides.find((x) => x.side === side);
@@ -36,7 +36,7 @@ function gist() {
     const old = all.filter((d) => state(d) === "accepted").length;
     const found = all.filter((d) => d.certainty === "confirmed" && state(d) !== "accepted");
     const best = found.reduce((a, b) => (a && a.strength >= b.strength ? a : b), null);
-    return h("li", { class: count ? side : "" }, h("strong", {}, `${MARK[side]} ${count ? plural(count, old ? "new difference" : "difference") : old ? "Nothing new" : "Nothing"} only in the ${side}`),
+    return h("li", { class: count ? side : "" }, h("strong", {}, `${MARK[side]} ${count ? plural(count, old ? "new difference" : "difference") : old ? "No new difference" : "No difference"} only in the ${side}`),
       count ? [", joint strength ", number(strength)] : "",
       possible ? `${count ? "," : ""} and ${plural(possible, "possible one")}` : "",
       old ? `${count || possible ? "," : ""} and ${plural(old, "accepted one")}` : "",
@@ -81,5 +81,5 @@ function layers() {
 }
 
 const overview = () => h("div", {}, banner(),
-  section("What differs", DIFFERENCES.length + FEATURES.length ? [drawMap(), browser()] : h("p", {}, "No feature of either model came into question as a difference.")),
+  section("What differs", DIFFERENCES.length + FEATURES.length ? [drawMap(), browser()] : h("p", {}, "No feature of either model was tested as a difference.")),
   output(), acceptances(), layers(), controls(), models(), measurement());

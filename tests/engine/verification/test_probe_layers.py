@@ -12,7 +12,8 @@ from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.engine.activations.pairs import with_extra_layers
 from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
 from pytest_crossdiff.errors import ModelError, SettingsError
-from pytest_crossdiff.settings import Settings, parse
+from pytest_crossdiff.settings import Settings
+from pytest_crossdiff.settings.parsing import parse
 from pytest_crossdiff.store.cache import Store
 from support import planted
 from support.dictionaries import judged, learnt
