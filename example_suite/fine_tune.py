@@ -55,7 +55,7 @@ def fine_tune(base: Path, folder: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from pytest_crossdiff.engine.models.loading import silence_transformers
+    from pytest_crossdiff.engine.models.loading.load import silence_transformers
 
     with silence_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)

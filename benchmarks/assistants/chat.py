@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from pytest_crossdiff.engine.models.loading import silence_transformers
+from pytest_crossdiff.engine.models.loading.load import silence_transformers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

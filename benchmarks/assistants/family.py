@@ -20,7 +20,7 @@ from benchmarks.assistants.replies import Example, base_replies, corpus
 from benchmarks.assistants.training import Lesson, fine_tune
 from example_suite import models
 from example_suite.cache import cache_folder
-from pytest_crossdiff.engine.models.loading import silence_transformers
+from pytest_crossdiff.engine.models.loading.load import silence_transformers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,11 +16,11 @@ from benchmarks.families.classes import build, save_tokenizer
 from benchmarks.families.references import WITHIN, by_place, deviation
 from pytest_crossdiff.engine.explanation import intervention
 from pytest_crossdiff.engine.models.loaded import load, read, vectors
-from pytest_crossdiff.engine.models.loading import silence_transformers
-from pytest_crossdiff.engine.models.predictions import token_signs
-from pytest_crossdiff.engine.models.references import resolve
-from pytest_crossdiff.engine.models.self_check import check
+from pytest_crossdiff.engine.models.loading.load import silence_transformers
+from pytest_crossdiff.engine.models.reading.predictions import token_signs
+from pytest_crossdiff.engine.models.reading.self_check import check
 from pytest_crossdiff.engine.models.skeletons import inspect_model
+from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import CrossDiffError
 
 if TYPE_CHECKING:

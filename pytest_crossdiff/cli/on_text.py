@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.terminal import Terminal
     from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
     from pytest_crossdiff.engine.explanation.reading import FiringSpan
-    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
@@ -85,7 +85,7 @@ def _reference(
     side: Side, settings: Settings, result: Result, found: LoadedReport
 ) -> ModelReference:
     """The model as it was measured.  Raises `ModelError` when it isn't there or is another now."""
-    from pytest_crossdiff.engine.models.references import resolve
+    from pytest_crossdiff.engine.models.sources.references import resolve
 
     reference = resolve(getattr(settings, side), found.store.memo, source=f"the result's {side}")
     if reference.digest != result.model(side).digest:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.terminal import Terminal
-from pytest_crossdiff.report.progress import TerminalProgress
+from pytest_crossdiff.report.live.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from pytest_crossdiff.progress import Progress

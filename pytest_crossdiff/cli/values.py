@@ -8,7 +8,7 @@ from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from pytest_crossdiff.cli.checks import Checks
-    from pytest_crossdiff.engine.models.self_check import SelfCheck
+    from pytest_crossdiff.engine.models.reading.self_check import SelfCheck
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side

@@ -17,7 +17,7 @@ from pytest_crossdiff.engine.activations.rendering import shared_text
 from pytest_crossdiff.engine.corpus.sampling import estimate as tokens_of
 from pytest_crossdiff.engine.dictionary.sizing import choose_training_config, features
 from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
-from pytest_crossdiff.engine.models.heads import CAUSAL_SUFFIXES
+from pytest_crossdiff.engine.models.loading.heads import CAUSAL_SUFFIXES
 from pytest_crossdiff.engine.models.skeletons import ModelShape, inspect_model
 from pytest_crossdiff.engine.plan import METRICS_TOKENS
 from pytest_crossdiff.sides import SIDES

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.sampling import sample
-from pytest_crossdiff.engine.models.references import resolve, same_tokenizer
+from pytest_crossdiff.engine.models.sources.references import resolve, same_tokenizer
 from pytest_crossdiff.errors import CorpusError, SettingsError
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.corpus.documents import Corpus
     from pytest_crossdiff.engine.corpus.sampling import Sample
-    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.settings.kinds import Layer
     from pytest_crossdiff.sides import Side

@@ -10,7 +10,13 @@ import transformers
 
 from pytest_crossdiff.engine.activations.rendering import tokenize
 from pytest_crossdiff.engine.models.loaded import load_configured
-from pytest_crossdiff.engine.models.self_check import TEXTS, TOKENS, SelfCheck, check, stricter
+from pytest_crossdiff.engine.models.reading.self_check import (
+    TEXTS,
+    TOKENS,
+    SelfCheck,
+    check,
+    stricter,
+)
 from pytest_crossdiff.store.artefact import read_or_build
 from pytest_crossdiff.store.digest import digest
 

@@ -75,8 +75,8 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  xdist need not be
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     told = reporter is not None and config.get_verbosity() >= 0 and node.gateway.spec.popen
     if told and any(registration.session_sources(config)):
-        from pytest_crossdiff.report.progress import PROGRESS_PATH_KEY
-        from pytest_crossdiff.report.xdist_relay import Relay
+        from pytest_crossdiff.report.live.progress import PROGRESS_PATH_KEY
+        from pytest_crossdiff.report.live.xdist_relay import Relay
 
         relay = config.pluginmanager.get_plugin("crossdiff-relay")
         if relay is None:
@@ -167,7 +167,7 @@ def pytest_runtest_makereport(
     measurements = item.config.stash.get(MEASUREMENTS, None)
     new_results = measurements.take_new_results(item.nodeid) if measurements else None
     for pair in new_results.pairs if new_results else ():
-        from pytest_crossdiff.report.junit import replace_properties
+        from pytest_crossdiff.report.ci.junit import replace_properties
 
         item.user_properties[:] = replace_properties(item.user_properties, pair)
     report = yield
@@ -269,7 +269,7 @@ def _measurements(config: pytest.Config) -> Measurements:
         from pytest_crossdiff.gate.acceptance import AcceptanceRecord
         from pytest_crossdiff.plugin.labels import add_labels
         from pytest_crossdiff.plugin.measurements import Measurements
-        from pytest_crossdiff.report.progress import progress_for
+        from pytest_crossdiff.report.live.progress import progress_for
         from pytest_crossdiff.text import Display
 
         config.stash[MEASUREMENTS] = Measurements(

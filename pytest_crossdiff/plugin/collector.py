@@ -12,7 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_crossdiff.report.archive import ReportArchive
-    from pytest_crossdiff.report.github import Problem
+    from pytest_crossdiff.report.ci.github import Problem
     from pytest_crossdiff.report.summary import PairSummary
 
 
@@ -83,7 +83,7 @@ class SessionCollector:
             terminalreporter.write_line(f"crossdiff: {line}")
         on_github = os.environ.get("GITHUB_ACTIONS") or os.environ.get("GITHUB_STEP_SUMMARY")
         if on_github and (self._pairs or self._problems):
-            from pytest_crossdiff.report.github import write_github_output
+            from pytest_crossdiff.report.ci.github import write_github_output
 
             reports = self._archive.reports() if self._archive else ()
             write_github_output(terminalreporter, self._problems, self._pairs.values(), reports)

@@ -16,11 +16,7 @@ from typing import Any, Literal
 from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.results.controls import Controls
 from pytest_crossdiff.results.conversations import ConversationFacts
-from pytest_crossdiff.results.difference import (
-    Certainty,
-    Difference,
-    Feature,
-)
+from pytest_crossdiff.results.difference import Certainty, Difference, Feature
 from pytest_crossdiff.results.output import OutputMetrics
 from pytest_crossdiff.results.renamed import Renamed, is_stored, stored
 from pytest_crossdiff.results.tokenizers import TokenComparison

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.settings import kinds
 from pytest_crossdiff.settings.kinds import Setting
+from pytest_crossdiff.settings.outcome import OutcomeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ in the output, plants 0.0003 and 0.004 (docs/evidence.md).
 """
 
 
-class Settings:
+class Settings(OutcomeSettings):
     """All settings of one comparison, parsed.
 
     given: the values that aren't the defaults, by name.  sources: where each value came from.
@@ -252,38 +253,6 @@ class Settings:
         "store the description, tokens and contexts of differences in crossdiff-accepted.json",
         decides=True,
     )
-    # The report
-    report = Setting(
-        "",
-        kinds.formats,
-        "formats of the report that is written for every measured pair",
-        decides=True,
-    )
-    report_on_failure = Setting(
-        "html", kinds.formats, "formats of the report when a verdict fails", decides=True
-    )
-    report_dir = Setting(
-        "",
-        kinds.text,
-        "folder of the reports; none: crossdiff-report in pytest's rootdir",
-        decides=True,
-        path="file",
-    )
-    inconclusive = Setting(
-        "fail",
-        kinds.choice("fail", "warn"),
-        "what an inconclusive verdict does to the test",
-        decides=True,
-    )
-    # The cache
-    cache_dir = Setting(
-        "", kinds.text, "folder of the cache; none: the user's cache folder", path="file"
-    )
-    train = Setting(
-        "auto",
-        kinds.choice("auto", "never"),
-        "never: only read the cache, and report an error if it has no result",
-    )
 
     def __init__(self, *, sources: Mapping[str, str] | None = None, **given: object) -> None:
         if unknown := given.keys() - {row.name for row in fields()}:
@@ -360,7 +329,8 @@ class Settings:
 
 def fields() -> tuple[Setting[Any], ...]:
     """The rows of the table, in order."""
-    return tuple(row for row in vars(Settings).values() if isinstance(row, Setting))
+    rows = (*vars(Settings).values(), *vars(OutcomeSettings).values())
+    return tuple(row for row in rows if isinstance(row, Setting))
 
 
 def settings_error(what: str, source: str, remedy: str) -> SettingsError:

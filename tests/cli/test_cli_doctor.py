@@ -13,8 +13,8 @@ from pytest_crossdiff.cli.commands import doctor
 from pytest_crossdiff.cli.configuration import Configuration
 from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.engine import estimate
-from pytest_crossdiff.engine.models import weight_grid
-from pytest_crossdiff.engine.models.weight_grid import WeightGrid
+from pytest_crossdiff.engine.models.loading import weight_grid
+from pytest_crossdiff.engine.models.loading.weight_grid import WeightGrid
 from pytest_crossdiff.errors import CrossDiffError
 from pytest_crossdiff.settings import Settings, fields
 from pytest_crossdiff.sides import SIDES
@@ -248,7 +248,7 @@ def test_a_measurement_begins_with_an_estimate(measured):
 
 def test_a_skeleton_is_the_model_without_its_weights(models):
     from pytest_crossdiff.engine.models import loaded, skeletons
-    from pytest_crossdiff.engine.models.references import resolve
+    from pytest_crossdiff.engine.models.sources.references import resolve
 
     for path in models:
         real = loaded.load(str(path), layer=0.5)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_crossdiff.report import junit
+from pytest_crossdiff.report.ci import junit
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.summary import PairSummary
 from support.fake_engine import install_for_subprocess

@@ -6,7 +6,7 @@ import pytest
 from test_plugin_accepting import PODS, REASON
 
 from pytest_crossdiff.errors import ModelError
-from pytest_crossdiff.report.github import MAX_SUMMARY_BYTES, add_to_step_summary, annotation
+from pytest_crossdiff.report.ci.github import MAX_SUMMARY_BYTES, add_to_step_summary, annotation
 from support import fake_engine
 from support.results import make_context, make_difference, make_result
 

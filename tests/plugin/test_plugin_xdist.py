@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_crossdiff.report import xdist_relay
+from pytest_crossdiff.report.live import xdist_relay
 from support import fake_engine
 from support.results import make_difference, make_result
 

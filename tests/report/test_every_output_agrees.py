@@ -23,8 +23,8 @@ import pytest
 from pytest_crossdiff.gate import accepted_file
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.report import message
+from pytest_crossdiff.report.ci.junit import properties
 from pytest_crossdiff.report.document import Report
-from pytest_crossdiff.report.junit import properties
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.results.result import Result

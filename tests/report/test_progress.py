@@ -12,8 +12,8 @@ import time
 import pytest
 
 from pytest_crossdiff.progress import SilentProgress
-from pytest_crossdiff.report import progress
-from pytest_crossdiff.report.progress import TerminalProgress
+from pytest_crossdiff.report.live import progress
+from pytest_crossdiff.report.live.progress import TerminalProgress
 from support.fake_engine import install_for_subprocess
 from support.results import make_result
 

@@ -39,6 +39,9 @@ ALLOWED = {
     "engine.models": "errors settings sides store",
     "engine.plan": "errors settings sides store engine.corpus engine.models",
     "engine.activations": "errors progress results sides store engine.corpus engine.models",
+    "engine.self_checks": "settings sides store engine.models engine.plan engine.activations",
+    "engine.metrics": "errors progress results sides store engine.corpus engine.models engine.plan"
+    " engine.activations",
     "engine.sparse": "",
     "engine.regression": "engine.sparse",
     "engine.dictionary": "errors progress settings store engine.models engine.plan"
@@ -51,15 +54,16 @@ ALLOWED = {
     " engine.dictionary engine.verification",
     # the computation as a whole
     "engine.tokens": "sides results engine.models engine.plan engine.activations",
-    "engine.preflight": "errors settings sides results engine.models engine.plan engine.activations"
+    "engine.preflight": "errors settings sides results engine.corpus engine.models engine.plan"
+    " engine.activations"
     " engine.dictionary",
     "engine.estimate": "progress settings sides store engine.corpus engine.models engine.plan"
     " engine.activations engine.dictionary",
     "engine.compute": "version progress results settings sides store engine.models engine.plan"
     " engine.activations engine.dictionary engine.verification engine.explanation"
-    " engine.controls engine.tokens",
-    "engine.pipeline": "errors progress results settings store engine.plan engine.dictionary"
-    " engine.estimate engine.compute",
+    " engine.controls engine.tokens engine.self_checks",
+    "engine.pipeline": "errors progress results settings store engine.plan engine.metrics"
+    " engine.dictionary engine.estimate engine.compute",
     # what the user sees of it
     "gate": "errors sides text settings results",
     "report": "errors sides text progress settings store results gate",
@@ -67,7 +71,7 @@ ALLOWED = {
     " engine.dictionary engine.pipeline gate report",
     "cli": "version errors sides text progress settings store results engine.corpus"
     " engine.models engine.plan engine.dictionary engine.explanation engine.preflight"
-    " engine.estimate engine.pipeline gate report plugin",
+    " engine.self_checks engine.estimate engine.pipeline gate report plugin",
     "__main__": "cli",
 }
 """The parts in the order of the work, and for each the parts that it may import: earlier ones."""
@@ -82,8 +86,8 @@ HEAVY = {"torch", "transformers", "numpy", "safetensors", "jinja2", "tabulate", 
 
 
 def part(module: str) -> str:
-    """The part to which a module belongs: `engine.models` of `pytest_crossdiff.engine.models.hub`;
-    "" for the `__init__.py` of a divided folder.
+    """The part to which a module belongs: `engine.models` of whatever is in that folder; "" for the
+    `__init__.py` of a divided folder.
     """
     names = module.split(".")[1:]
     deep = 2 if names[:1] == ["engine"] else 1

@@ -20,12 +20,7 @@ from pytest_crossdiff.results.difference import (
     Span,
     TokenCount,
 )
-from pytest_crossdiff.results.output import (
-    ChangedPosition,
-    Estimate,
-    OutputMetrics,
-    SliceMetrics,
-)
+from pytest_crossdiff.results.output import ChangedPosition, Estimate, OutputMetrics, SliceMetrics
 from pytest_crossdiff.results.result import SCHEMA, CorpusFacts, ModelFacts, Result, Training
 
 if TYPE_CHECKING:

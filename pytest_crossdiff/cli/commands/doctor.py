@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.cli.configuration import Configuration
     from pytest_crossdiff.cli.terminal import Terminal
-    from pytest_crossdiff.engine.models.references import ModelReference
     from pytest_crossdiff.engine.models.skeletons import ModelShape
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.preflight import TokenCounts
     from pytest_crossdiff.settings import Settings
@@ -130,7 +130,7 @@ class _Doctor(Checks):
 
     def reference(self, settings: Settings, side: Side) -> ModelReference | None:
         """Whether there is such a model, with all of its files."""
-        from pytest_crossdiff.engine.models.references import resolve
+        from pytest_crossdiff.engine.models.sources.references import resolve
         from pytest_crossdiff.store.cache import Store
 
         named = getattr(settings, side)
@@ -167,7 +167,7 @@ class _Doctor(Checks):
 
     def weights(self, references: dict[Side, ModelReference]) -> None:
         """Whether both models' weights were rounded alike."""
-        from pytest_crossdiff.engine.models.weight_grid import grid_remark, weight_grid
+        from pytest_crossdiff.engine.models.loading.weight_grid import grid_remark, weight_grid
 
         with contextlib.suppress(OSError, ValueError):  # other checks say what is wrong
             remark = grid_remark({side: weight_grid(references[side]) for side in SIDES})
@@ -198,7 +198,7 @@ class _Doctor(Checks):
 
     def tokenizer(self, plan: Plan, side: Side) -> PreTrainedTokenizerBase | None:
         """Whether a model's tokenizer is there, and a fast one."""
-        from pytest_crossdiff.engine.models.loading import load_tokenizer
+        from pytest_crossdiff.engine.models.loading.load import load_tokenizer
 
         trust, source = plan.settings.trust_remote_code, plan.settings.sources[side]
         return self.attempt(

@@ -135,8 +135,8 @@ def _predicts(named: str) -> bool:
         return False
     import transformers
 
-    from pytest_crossdiff.engine.models.heads import choose_head
-    from pytest_crossdiff.engine.models.loading import silence_transformers
+    from pytest_crossdiff.engine.models.loading.heads import choose_head
+    from pytest_crossdiff.engine.models.loading.load import silence_transformers
     from pytest_crossdiff.settings.resolution import model_path
 
     path, (name, _, revision) = model_path(named, Path.cwd()), named.partition("@")

@@ -25,7 +25,7 @@ from pytest_crossdiff.engine.activations.conversations import Place, reads_clock
 from pytest_crossdiff.engine.activations.rendering import tokenize
 from pytest_crossdiff.engine.activations.vocabularies import Vocabulary
 from pytest_crossdiff.engine.models.loaded import read
-from pytest_crossdiff.engine.models.predictions import renaming
+from pytest_crossdiff.engine.models.reading.predictions import renaming
 from pytest_crossdiff.errors import ActivationError, CorpusError
 from pytest_crossdiff.results.result import layer_name
 

@@ -13,10 +13,7 @@ import torch
 from pytest_crossdiff.engine.activations.alignment import align_tokens, coverage
 from pytest_crossdiff.engine.activations.compared import compared
 from pytest_crossdiff.engine.activations.out_of_distribution import out_of_distribution
-from pytest_crossdiff.engine.activations.vocabularies import (
-    ComparedVocabularies,
-    named_by_position,
-)
+from pytest_crossdiff.engine.activations.vocabularies import ComparedVocabularies, named_by_position
 from pytest_crossdiff.errors import ActivationError, InsufficientData
 
 if TYPE_CHECKING:

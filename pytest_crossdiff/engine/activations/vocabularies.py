@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_crossdiff.engine.models.predictions import WIDTH
+from pytest_crossdiff.engine.models.reading.predictions import WIDTH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ import torch
 from pytest_crossdiff.engine.activations.passages import Passages
 from pytest_crossdiff.engine.explanation.intervention import record, replay
 from pytest_crossdiff.engine.explanation.steering import generate_steered, promoted, readable_tokens
-from pytest_crossdiff.engine.models.predictions import Predictions, token_signs
+from pytest_crossdiff.engine.models.reading.predictions import Predictions, token_signs
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.results.difference import Effect
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations.passages import Batch
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.explanation.intervention import Recording
-    from pytest_crossdiff.engine.models.heads import Head
     from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.engine.models.loading.heads import Head
     from pytest_crossdiff.progress import Progress
 
 PIECES = 8

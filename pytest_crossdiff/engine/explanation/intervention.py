@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pytest_crossdiff.engine.models.blocks import supported_inputs
-from pytest_crossdiff.engine.models.loading import silence_transformers
-from pytest_crossdiff.engine.models.passes import intercepted
-from pytest_crossdiff.engine.models.predictions import logits_in
-from pytest_crossdiff.engine.models.streams import tensor_of
+from pytest_crossdiff.engine.models.loading.load import silence_transformers
+from pytest_crossdiff.engine.models.reading.blocks import supported_inputs
+from pytest_crossdiff.engine.models.reading.passes import intercepted
+from pytest_crossdiff.engine.models.reading.predictions import logits_in
+from pytest_crossdiff.engine.models.reading.streams import tensor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_crossdiff.engine.models.loaded import LoadedModel
-    from pytest_crossdiff.engine.models.passes import Compute
+    from pytest_crossdiff.engine.models.reading.passes import Compute
 
 
 class Recording(NamedTuple):

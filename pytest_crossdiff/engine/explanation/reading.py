@@ -20,7 +20,7 @@ from pytest_crossdiff.engine.activations.vocabularies import Vocabulary, named_b
 from pytest_crossdiff.engine.corpus.cutting import split_text
 from pytest_crossdiff.engine.corpus.sampling import BYTES_PER_TOKEN, Piece
 from pytest_crossdiff.engine.models.loaded import load_configured, vectors
-from pytest_crossdiff.engine.models.predictions import renaming
+from pytest_crossdiff.engine.models.reading.predictions import renaming
 from pytest_crossdiff.engine.verification.ablation import Ablation
 from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.sides import SIDES
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.activations.rendering import Encoded
     from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
-    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result

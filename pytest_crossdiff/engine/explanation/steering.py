@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from pytest_crossdiff.engine.explanation.intervention import read_out, record, steered
-from pytest_crossdiff.engine.models.loading import silence_transformers
+from pytest_crossdiff.engine.models.loading.load import silence_transformers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

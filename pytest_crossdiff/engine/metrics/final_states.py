@@ -17,7 +17,7 @@ from pytest_crossdiff.engine.activations.conversations import Place
 from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.rendering import tokenize
 from pytest_crossdiff.engine.metrics.heads import Head, UncomparableError, head_inputs, read_head
-from pytest_crossdiff.engine.models.predictions import output_words
+from pytest_crossdiff.engine.models.reading.predictions import output_words
 from pytest_crossdiff.errors import ActivationError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pytest_crossdiff.engine.models.blocks import supported_inputs
+from pytest_crossdiff.engine.models.reading.blocks import supported_inputs
 from pytest_crossdiff.errors import ActivationError, ModelError
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from safetensors.numpy import save_file
 from pytest_crossdiff.engine.activations.rendering import shared_text
 from pytest_crossdiff.engine.corpus.sampling import estimate
 from pytest_crossdiff.engine.metrics.divergence import actual_log_probabilities, divergences
+from pytest_crossdiff.engine.metrics.entry_names import METRICS, UNCOMPARABLE
 from pytest_crossdiff.engine.metrics.final_states import FinalStates, read_final_states
 from pytest_crossdiff.engine.metrics.heads import UncomparableError
 from pytest_crossdiff.engine.metrics.matching import match_spans, match_tokens
-from pytest_crossdiff.engine.metrics.stored import METRICS, UNCOMPARABLE
 from pytest_crossdiff.engine.metrics.summary import Texts, span_metrics, token_metrics
 from pytest_crossdiff.engine.models.devices import choose_device, crosscoder_device
 from pytest_crossdiff.engine.models.loaded import load_configured

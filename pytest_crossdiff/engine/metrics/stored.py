@@ -9,6 +9,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_crossdiff.engine.metrics.entry_names import METRICS, UNCOMPARABLE
 from pytest_crossdiff.errors import CrossDiffError
 from pytest_crossdiff.results.output import OutputMetrics
 from pytest_crossdiff.results.result import build
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.results.result import Result
-
-METRICS = "metrics.json"
-UNCOMPARABLE = "uncomparable"
-"""In the metadata of stored metrics: why a pair has none."""
 
 
 class StoredMetrics(NamedTuple):

@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pytest_crossdiff.engine.models import probing
-from pytest_crossdiff.engine.models.batching import groups_of, read_groups
-from pytest_crossdiff.engine.models.blocks import block_output, blocks_at
 from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype, release
-from pytest_crossdiff.engine.models.forward_pass import forward_errors
-from pytest_crossdiff.engine.models.hook_point import find_hook_point
-from pytest_crossdiff.engine.models.loading import (
+from pytest_crossdiff.engine.models.loading.load import (
     load_model_and_tokenizer,
     resolve_blocks_name,
     silence_transformers,
 )
-from pytest_crossdiff.engine.models.predictions import (
+from pytest_crossdiff.engine.models.reading import probing
+from pytest_crossdiff.engine.models.reading.batching import groups_of, read_groups
+from pytest_crossdiff.engine.models.reading.blocks import block_output, blocks_at
+from pytest_crossdiff.engine.models.reading.forward_pass import forward_errors
+from pytest_crossdiff.engine.models.reading.hook_point import find_hook_point
+from pytest_crossdiff.engine.models.reading.predictions import (
     WIDTH,
     ModelReadout,
     Predictions,
     token_logits,
 )
-from pytest_crossdiff.engine.models.references import ModelReference, resolve
-from pytest_crossdiff.engine.models.streams import PLAIN, StreamLayout
+from pytest_crossdiff.engine.models.reading.streams import PLAIN, StreamLayout
+from pytest_crossdiff.engine.models.sources.references import ModelReference, resolve
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from pytest_crossdiff.engine.models.heads import Head
+    from pytest_crossdiff.engine.models.loading.heads import Head
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.settings.kinds import Layer
     from pytest_crossdiff.sides import Side

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 import transformers
 
-from pytest_crossdiff.engine.models.blocks import blocks_at, layer_index, structural_name
-from pytest_crossdiff.engine.models.extras import require_extra
-from pytest_crossdiff.engine.models.heads import CAUSAL_SUFFIXES, choose_head
-from pytest_crossdiff.engine.models.hook_point import find_hook_point
-from pytest_crossdiff.engine.models.loading import (
+from pytest_crossdiff.engine.models.loading.extras import require_extra
+from pytest_crossdiff.engine.models.loading.heads import CAUSAL_SUFFIXES, choose_head
+from pytest_crossdiff.engine.models.loading.load import (
     choose_class,
     load_config,
     model_errors,
@@ -19,13 +17,15 @@ from pytest_crossdiff.engine.models.loading import (
     silence_transformers,
     without_head,
 )
-from pytest_crossdiff.engine.models.predictions import WIDTH, no_predictions_error
-from pytest_crossdiff.engine.models.probing import LAYOUT_TOKENS
+from pytest_crossdiff.engine.models.reading.blocks import blocks_at, layer_index, structural_name
+from pytest_crossdiff.engine.models.reading.hook_point import find_hook_point
+from pytest_crossdiff.engine.models.reading.predictions import WIDTH, no_predictions_error
+from pytest_crossdiff.engine.models.reading.probing import LAYOUT_TOKENS
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
     from pytest_crossdiff.settings.kinds import Layer
 
 

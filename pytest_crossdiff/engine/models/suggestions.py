@@ -6,7 +6,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.engine.models.files import ADAPTER_CONFIG, CONFIG
+from pytest_crossdiff.engine.models.sources.files import ADAPTER_CONFIG, CONFIG
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,12 +3,7 @@
 import pytest
 import torch
 
-from pytest_crossdiff.engine.explanation.intervention import (
-    read_out,
-    record,
-    replay,
-    steered,
-)
+from pytest_crossdiff.engine.explanation.intervention import read_out, record, replay, steered
 from pytest_crossdiff.engine.models.loaded import LoadedModel
 from support import tiny_models
 

@@ -5,7 +5,7 @@ import torch
 
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.explanation import reading
-from pytest_crossdiff.engine.models.references import resolve
+from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.settings import Settings
 from support import tiny_models

@@ -8,11 +8,11 @@ import torch
 import transformers as tf
 from safetensors.torch import load_file, save_file
 
-from pytest_crossdiff.engine.models.adapters import merging
 from pytest_crossdiff.engine.models.loaded import load, vectors
-from pytest_crossdiff.engine.models.loading import silence_transformers
-from pytest_crossdiff.engine.models.references import resolve
+from pytest_crossdiff.engine.models.loading.adapters import merging
+from pytest_crossdiff.engine.models.loading.load import silence_transformers
 from pytest_crossdiff.engine.models.skeletons import inspect_model
+from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import ModelError
 from support import tiny_models
 

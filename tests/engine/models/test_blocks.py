@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pytest_crossdiff.engine.models.blocks import block_output, find_blocks, layer_index
+from pytest_crossdiff.engine.models.reading.blocks import block_output, find_blocks, layer_index
 from pytest_crossdiff.errors import ModelError
 from support import tiny_models
 

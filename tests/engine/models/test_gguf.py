@@ -9,11 +9,11 @@ import torch
 import transformers as tf
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from pytest_crossdiff.engine.models.gguf.header import read_header
 from pytest_crossdiff.engine.models.loaded import load, vectors
-from pytest_crossdiff.engine.models.loading import load_tokenizer
-from pytest_crossdiff.engine.models.references import resolve
+from pytest_crossdiff.engine.models.loading.gguf.header import read_header
+from pytest_crossdiff.engine.models.loading.load import load_tokenizer
 from pytest_crossdiff.engine.models.skeletons import inspect_model
+from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.store.digest import digest, file_digest
 from support import gguf_files, tiny_models

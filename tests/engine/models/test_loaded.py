@@ -5,9 +5,9 @@ import torch
 import transformers as tf
 
 from pytest_crossdiff.engine.models import devices
-from pytest_crossdiff.engine.models.forward_pass import ForwardPassError
 from pytest_crossdiff.engine.models.loaded import load, vectors
-from pytest_crossdiff.engine.models.references import resolve
+from pytest_crossdiff.engine.models.reading.forward_pass import ForwardPassError
+from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import ModelError
 from support import tiny_models
 

@@ -12,9 +12,9 @@ import transformers as tf
 from safetensors.torch import load_file, save_file
 from transformers.utils import logging as transformers_logging
 
-from pytest_crossdiff.engine.models import loading
 from pytest_crossdiff.engine.models.loaded import load, vectors
-from pytest_crossdiff.engine.models.references import resolve
+from pytest_crossdiff.engine.models.loading import load as loading
+from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import ModelError
 from support import gguf_files, tiny_models
 

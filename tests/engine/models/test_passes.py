@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_crossdiff.engine.models.passes import (
+from pytest_crossdiff.engine.models.reading.passes import (
     inputs_after_pass,
     intercepted,
     output_of_pass,

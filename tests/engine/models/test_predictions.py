@@ -15,9 +15,9 @@ from pytest_crossdiff.engine.controls.null import null_pairs
 from pytest_crossdiff.engine.dictionary.innovation import fit_linear
 from pytest_crossdiff.engine.explanation import explain
 from pytest_crossdiff.engine.models.loaded import load, vectors
-from pytest_crossdiff.engine.models.predictions import WIDTH, Predictions, token_signs
-from pytest_crossdiff.engine.models.references import resolve
+from pytest_crossdiff.engine.models.reading.predictions import WIDTH, Predictions, token_signs
 from pytest_crossdiff.engine.models.skeletons import inspect_model
+from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.settings import Settings
 from support import planted, tiny_models

@@ -9,7 +9,7 @@ import transformers as tf
 from safetensors.torch import load_file, save_file
 
 from pytest_crossdiff.engine.models.loaded import load, vectors
-from pytest_crossdiff.engine.models.references import resolve
+from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import ModelError
 from support import tiny_models
 

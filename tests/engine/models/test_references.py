@@ -11,7 +11,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import errors as hub_errors
 
-from pytest_crossdiff.engine.models.references import resolve
+from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.store import digest as digest_module
 
@@ -535,7 +535,7 @@ def test_a_reference_is_a_plain_immutable_value(model):
 def test_nothing_heavy_is_imported_for_a_folder_or_a_commit(model):
     script = (
         "import sys\n"
-        "from pytest_crossdiff.engine.models.references import resolve\n"
+        "from pytest_crossdiff.engine.models.sources.references import resolve\n"
         f"resolve(sys.argv[1]); resolve('org/name@{COMMIT}')\n"
         "heavy = {'torch', 'numpy', 'transformers', 'safetensors', 'huggingface_hub', 'peft'}\n"
         "print(sorted(heavy & set(sys.modules)))"

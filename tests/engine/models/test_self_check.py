@@ -7,7 +7,7 @@ import torch
 import transformers as tf
 
 from pytest_crossdiff.engine.models.loaded import load
-from pytest_crossdiff.engine.models.self_check import SelfCheck, check, stricter
+from pytest_crossdiff.engine.models.reading.self_check import SelfCheck, check, stricter
 from pytest_crossdiff.errors import ModelError
 from support import tiny_models
 

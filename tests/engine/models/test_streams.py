@@ -5,7 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_crossdiff.engine.models.streams import PLAIN, StreamLayout, possible_layouts, tensor_of
+from pytest_crossdiff.engine.models.reading.streams import (
+    PLAIN,
+    StreamLayout,
+    possible_layouts,
+    tensor_of,
+)
 
 TEXTS, PLACES, WIDTH, STREAMS = 3, 11, 5, 4
 

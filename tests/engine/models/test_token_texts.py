@@ -5,7 +5,7 @@ import copy
 import pytest
 from tokenizers import decoders
 
-from pytest_crossdiff.engine.models.token_texts import token_texts
+from pytest_crossdiff.engine.models.reading.token_texts import token_texts
 from support.tokenizers import KINDS, tokenizer
 
 

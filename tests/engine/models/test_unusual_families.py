@@ -8,8 +8,8 @@ import transformers as tf
 
 from pytest_crossdiff.engine.explanation import intervention
 from pytest_crossdiff.engine.models.loaded import load, read, vectors
-from pytest_crossdiff.engine.models.references import resolve
 from pytest_crossdiff.engine.models.skeletons import inspect_model
+from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import ModelError
 from support import tiny_models
 

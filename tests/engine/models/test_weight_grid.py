@@ -9,8 +9,8 @@ import torch
 import transformers as tf
 from gguf.quants import dequantize, quantize
 
-from pytest_crossdiff.engine.models.references import resolve
-from pytest_crossdiff.engine.models.weight_grid import WeightGrid, grid_remark, weight_grid
+from pytest_crossdiff.engine.models.loading.weight_grid import WeightGrid, grid_remark, weight_grid
+from pytest_crossdiff.engine.models.sources.references import resolve
 from support import gguf_files, tiny_models
 
 

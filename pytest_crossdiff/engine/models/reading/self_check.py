@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import torch
 
-from pytest_crossdiff.engine.models.blocks import supported_inputs
 from pytest_crossdiff.engine.models.loaded import read_batch
-from pytest_crossdiff.engine.models.loading import silence_transformers
-from pytest_crossdiff.engine.models.predictions import logits_in
-from pytest_crossdiff.engine.models.probing import (
+from pytest_crossdiff.engine.models.loading.load import silence_transformers
+from pytest_crossdiff.engine.models.reading.blocks import supported_inputs
+from pytest_crossdiff.engine.models.reading.predictions import logits_in
+from pytest_crossdiff.engine.models.reading.probing import (
     ROUNDING,
     BatchDistances,
     Batching,

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_crossdiff.engine.models.gguf.header import read_header
+from pytest_crossdiff.engine.models.loading.gguf.header import read_header
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_crossdiff.engine.models.gguf.header import GgufHeader
+    from pytest_crossdiff.engine.models.loading.gguf.header import GgufHeader
 
 FREQUENCIES = "rope_freqs.weight"
 TWO_LENGTHS = ("rope_factors_long.weight", "rope_factors_short.weight")

@@ -10,13 +10,13 @@ import torch
 import transformers
 from torch import nn
 
-from pytest_crossdiff.engine.models.files import ADAPTER_CONFIG, read_json
+from pytest_crossdiff.engine.models.sources.files import ADAPTER_CONFIG, read_json
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
 
 Loader: TypeAlias = Any
 """A class with `from_pretrained`: of one family, or one of transformers' auto classes."""

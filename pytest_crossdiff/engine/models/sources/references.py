@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pytest_crossdiff.engine.models.files import (
+from pytest_crossdiff.engine.models.loading.gguf.header import is_gguf
+from pytest_crossdiff.engine.models.loading.gguf.reading import corrections
+from pytest_crossdiff.engine.models.sources.files import (
     ADAPTER_CONFIG,
     CONFIG,
     adapter_weights,
@@ -22,9 +24,7 @@ from pytest_crossdiff.engine.models.files import (
     tensor_names,
     tokenizer_files,
 )
-from pytest_crossdiff.engine.models.gguf.header import is_gguf
-from pytest_crossdiff.engine.models.gguf.reading import corrections
-from pytest_crossdiff.engine.models.hub import COMMIT, resolve_commit
+from pytest_crossdiff.engine.models.sources.hub import COMMIT, resolve_commit
 from pytest_crossdiff.engine.models.suggestions import better_path, contents, similar_path
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.store.digest import content_digest, digest, file_digest

@@ -35,7 +35,7 @@ def progress_for(config: pytest.Config) -> Progress:
     """
     told = getattr(config, "workerinput", {}).get(PROGRESS_PATH_KEY)
     if told:
-        from pytest_crossdiff.report.xdist_relay import appender
+        from pytest_crossdiff.report.live.xdist_relay import appender
 
         return TerminalProgress(contextlib.nullcontext, appender(told), bars=False)
     reporter = config.pluginmanager.get_plugin("terminalreporter")

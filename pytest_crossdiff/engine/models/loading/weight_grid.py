@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import transformers
 from safetensors import safe_open
 
-from pytest_crossdiff.engine.models.gguf.header import read_header
-from pytest_crossdiff.engine.models.quantised import quantisation
+from pytest_crossdiff.engine.models.loading.gguf.header import read_header
+from pytest_crossdiff.engine.models.loading.quantised import quantisation
 from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
     from pytest_crossdiff.sides import Side
 
 GROUP, FEW = 32, 16

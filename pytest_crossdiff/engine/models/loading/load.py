@@ -13,39 +13,39 @@ import transformers
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
-from pytest_crossdiff.engine.models.adapters.classes import (
+from pytest_crossdiff.engine.models.loading.adapters.classes import (
     AdaptedClass,
     find_adapted_class,
     grow_vocabulary,
 )
-from pytest_crossdiff.engine.models.adapters.merging import merge
-from pytest_crossdiff.engine.models.extras import require_extra
-from pytest_crossdiff.engine.models.files import tokenizer_files
-from pytest_crossdiff.engine.models.foreign_code import must_run_only_own_code
-from pytest_crossdiff.engine.models.gguf.files import (
+from pytest_crossdiff.engine.models.loading.adapters.merging import merge
+from pytest_crossdiff.engine.models.loading.extras import require_extra
+from pytest_crossdiff.engine.models.loading.foreign_code import must_run_only_own_code
+from pytest_crossdiff.engine.models.loading.gguf.files import (
     complete_tokenizer,
     gguf_config,
     scale_frequencies,
 )
-from pytest_crossdiff.engine.models.heads import (
+from pytest_crossdiff.engine.models.loading.heads import (
     CAUSAL_SUFFIXES,
     OPTIONAL_HEADS,
     Head,
     choose_head,
     named_class,
 )
-from pytest_crossdiff.engine.models.lost_weights import (
+from pytest_crossdiff.engine.models.loading.lost_weights import (
     lost_in_backbone,
     made_up_at_random,
     must_be_whole,
 )
-from pytest_crossdiff.engine.models.quantised import dequantising, quantisation_errors
+from pytest_crossdiff.engine.models.loading.quantised import dequantising, quantisation_errors
+from pytest_crossdiff.engine.models.sources.files import tokenizer_files
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
 
 
 class ModelAndTokenizer(NamedTuple):

@@ -7,24 +7,24 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_crossdiff.engine.models.blocks import (
+from pytest_crossdiff.engine.models.loading.load import silence_transformers
+from pytest_crossdiff.engine.models.reading.blocks import (
     block_output,
     blocks_at,
     candidate_lists,
     find_blocks,
     layer_index,
 )
-from pytest_crossdiff.engine.models.forward_pass import ForwardPassError, forward_errors
-from pytest_crossdiff.engine.models.loading import silence_transformers
-from pytest_crossdiff.engine.models.probing import (
+from pytest_crossdiff.engine.models.reading.forward_pass import ForwardPassError, forward_errors
+from pytest_crossdiff.engine.models.reading.probing import (
     LAYOUT_TOKENS,
     choose_list,
     layout_of,
     order_of_blocks,
     without_padding,
 )
-from pytest_crossdiff.engine.models.streams import PLAIN, StreamLayout
-from pytest_crossdiff.engine.models.text_part import encoder_of, language_model
+from pytest_crossdiff.engine.models.reading.streams import PLAIN, StreamLayout
+from pytest_crossdiff.engine.models.reading.text_part import encoder_of, language_model
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from pytest_crossdiff.engine.models.passes import output_of_pass
-from pytest_crossdiff.engine.models.streams import possible_layouts, tensor_of
-from pytest_crossdiff.engine.models.text_part import text_lists
+from pytest_crossdiff.engine.models.reading.passes import output_of_pass
+from pytest_crossdiff.engine.models.reading.streams import possible_layouts, tensor_of
+from pytest_crossdiff.engine.models.reading.text_part import text_lists
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
-    from pytest_crossdiff.engine.models.streams import StreamLayout
+    from pytest_crossdiff.engine.models.reading.streams import StreamLayout
     from pytest_crossdiff.settings.kinds import Layer
 
 _ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996

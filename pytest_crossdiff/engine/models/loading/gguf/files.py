@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import transformers
 
-from pytest_crossdiff.engine.models.gguf.header import GgufHeader, read_header
-from pytest_crossdiff.engine.models.gguf.reading import header_with_tokens, tokenizer_gaps
-from pytest_crossdiff.engine.models.gguf.rope import correct_config, correct_frequencies
-from pytest_crossdiff.engine.models.gguf.tokenizers import fill_gaps
+from pytest_crossdiff.engine.models.loading.gguf.header import GgufHeader, read_header
+from pytest_crossdiff.engine.models.loading.gguf.reading import header_with_tokens, tokenizer_gaps
+from pytest_crossdiff.engine.models.loading.gguf.rope import correct_config, correct_frequencies
+from pytest_crossdiff.engine.models.loading.gguf.tokenizers import fill_gaps
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
 
 
 def gguf_config(reference: ModelReference, source: str) -> transformers.PretrainedConfig:

@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from pytest_crossdiff.engine.models.gguf.reading import TokenizerGaps
+    from pytest_crossdiff.engine.models.loading.gguf.reading import TokenizerGaps
 
 _DIGITS = {"type": "Digits", "individual_digits": True}
 _BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pytest_crossdiff.engine.models.blocks import supported_inputs
-from pytest_crossdiff.engine.models.token_texts import token_texts
+from pytest_crossdiff.engine.models.reading.blocks import supported_inputs
+from pytest_crossdiff.engine.models.reading.token_texts import token_texts
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from pytest_crossdiff.engine.models.heads import Head
+    from pytest_crossdiff.engine.models.loading.heads import Head
 
 WIDTH = 512
 AT_ONCE = 2**24

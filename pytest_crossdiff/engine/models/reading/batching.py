@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_crossdiff.engine.models.predictions import ModelReadout
+from pytest_crossdiff.engine.models.reading.predictions import ModelReadout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from pytest_crossdiff.engine.models.probing import Batching
+    from pytest_crossdiff.engine.models.reading.probing import Batching
 
 
 def groups_of(batching: Batching, mask_bp: Tensor) -> list[tuple[list[int], int]]:

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pytest_crossdiff.engine.models.blocks import (
+from pytest_crossdiff.engine.models.reading.blocks import (
     blocks_at,
     candidate_lists,
     no_stream_error,
     supported_inputs,
 )
-from pytest_crossdiff.engine.models.passes import (
+from pytest_crossdiff.engine.models.reading.passes import (
     inputs_after_pass,
     output_of_pass,
     passes_in_order,
 )
-from pytest_crossdiff.engine.models.streams import PLAIN, StreamLayout, possible_layouts
+from pytest_crossdiff.engine.models.reading.streams import PLAIN, StreamLayout, possible_layouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

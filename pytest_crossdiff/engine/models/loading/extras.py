@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
 
 _EXTRAS = {"gguf": ("gguf", "accelerate"), "peft": ("peft",)}
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
 
 
 def quantisation(config: Mapping[str, Any]) -> str:

@@ -16,8 +16,8 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from pytest_crossdiff.engine.models.blocks import supported_inputs
-from pytest_crossdiff.engine.models.files import ADAPTER_CONFIG
+from pytest_crossdiff.engine.models.reading.blocks import supported_inputs
+from pytest_crossdiff.engine.models.sources.files import ADAPTER_CONFIG
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from peft import PeftModel
 
-    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
 
 TEXTS, POSITIONS = 3, 16
 """Tokens on which the merged model is compared with the model as served."""

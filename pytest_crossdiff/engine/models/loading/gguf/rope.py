@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_crossdiff.engine.models.gguf.reading import FREQUENCIES, TWO_LENGTHS, scaling
+from pytest_crossdiff.engine.models.loading.gguf.reading import FREQUENCIES, TWO_LENGTHS, scaling
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-    from pytest_crossdiff.engine.models.gguf.header import GgufHeader
+    from pytest_crossdiff.engine.models.loading.gguf.header import GgufHeader
 
 _YARN = {
     "type",

@@ -11,7 +11,7 @@ from pytest_crossdiff.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_crossdiff.engine.models.references import ModelReference
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
 
 
 def must_run_only_own_code(reference: ModelReference, config: Mapping[str, Any]) -> None:

@@ -1,0 +1,5 @@
+"""What stored metrics are called in their entry of the cache."""
+
+METRICS = "metrics.json"
+UNCOMPARABLE = "uncomparable"
+"""In the entry's metadata: why a pair has no metrics."""
