@@ -1,0 +1,81 @@
+"""Both models' replies side by side."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.results.replies import Replies, Reply, ReplyPair, Share
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_crossdiff.engine.replies.prompts import Prompt
+    from pytest_crossdiff.engine.replies.write import Written
+    from pytest_crossdiff.results.replies import Likeliest
+
+FACTOR = 100.0
+"""A reply is surprising when its writer finds it so many times as likely as the other model does.
+
+Rounding the weights to another number type changes the probability of a reply by a few per cent;
+a reply that the other model would have given once for a hundred times is another behaviour.
+"""
+
+
+def compare(
+    prompts: Sequence[Prompt],
+    baseline: Sequence[Written],
+    candidate: Sequence[Written],
+    baseline_read: Sequence[float],
+    candidate_read: Sequence[float],
+    tokens: int,
+) -> Replies:
+    """baseline_read: log p that the *candidate* gives to the baseline's replies, and the other way
+    round, nats.
+    """
+    pairs = [
+        _pair(prompt, a, b, a.log_p - read_a, b.log_p - read_b)
+        for prompt, a, b, read_a, read_b in zip(
+            prompts, baseline, candidate, baseline_read, candidate_read, strict=True
+        )
+    ]
+    pairs.sort(key=lambda pair: (-pair.surprise, pair.document))
+    limit = math.log(FACTOR)
+    count = len(pairs)
+    return Replies(
+        tokens=tokens,
+        factor=FACTOR,
+        pairs=tuple(pairs),
+        surprising_baseline=Share(sum(p.baseline.surprise >= limit for p in pairs), count),
+        surprising_candidate=Share(sum(p.candidate.surprise >= limit for p in pairs), count),
+        changed=Share(sum(not p.same for p in pairs), count),
+        changed_beginning=Share(sum(_begins_otherwise(p) for p in pairs), count),
+    )
+
+
+def _pair(prompt: Prompt, a: Written, b: Written, of_a: float, of_b: float) -> ReplyPair:
+    both = zip(a.text, b.text, strict=False)
+    common = sum(1 for _ in itertools.takewhile(lambda two: two[0] == two[1], both))
+    same = a.text == b.text and a.ended == b.ended
+    return ReplyPair(
+        document=prompt.document,
+        question=prompt.question,
+        baseline=Reply(a.text, a.ended, of_a),
+        candidate=Reply(b.text, b.ended, of_b),
+        common=common,
+        baseline_next=() if same else _at(a, common),
+        candidate_next=() if same else _at(b, common),
+    )
+
+
+def _at(reply: Written, character: int) -> Likeliest:
+    """What the model found likeliest at the token that holds `character`, or ends the reply."""
+    found = [step for step, start in enumerate(reply.starts) if start <= character]
+    return reply.likeliest[found[-1]] if found else ()
+
+
+def _begins_otherwise(pair: ReplyPair) -> bool:
+    """Whether the first word differs."""
+    first_a, first_b = (of.text.split(maxsplit=1)[:1] for of in (pair.baseline, pair.candidate))
+    return first_a != first_b
