@@ -81,7 +81,17 @@ def _self_check(meta: dict[str, Any]) -> str:
     return f"self-check of {_short(str(meta['model']))}: {meta['words']}"
 
 
+def _replies(meta: dict[str, Any]) -> str:
+    return f"{plural(meta['replies'], 'reply', 'replies')} of {_short(str(meta['model']))}"
+
+
+def _comparison(meta: dict[str, Any]) -> str:
+    return f"none: {meta['reason']}" if "reason" in meta else "two models' replies side by side"
+
+
 _OF_KIND = {
+    "replies": _replies,
+    "comparison": _comparison,
     "states": _states,
     "metrics": _metrics,
     "harvest": _harvest,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.engine.metrics.stored import NOT_MEASURED, load_or_measure, stored_metrics
 from pytest_crossdiff.engine.plan import Plan, plan
+from pytest_crossdiff.engine.replies.stored import StoredReplies, load_or_answer, stored_replies
 from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.results.result import Result
@@ -76,10 +77,12 @@ def run(
 
             announce(planned, progress)
             metrics = load_or_measure(planned, progress)
+            replies = load_or_answer(planned, progress)
             result = compute(planned, progress)
             entry.write(RESULT, result.to_json().encode())
             entry.complete({"crosscoders": list(planned.crosscoder_keys)})
-            found = Outcome(metrics.added_to(result), False, entry.path, planned)
+            result = replies.added_to(metrics.added_to(result))
+            found = Outcome(result, False, entry.path, planned)
     return found
 
 
@@ -92,13 +95,14 @@ def load_crosscoder(outcome: Outcome) -> TrainedCrosscoder:
 
 
 def _extended(found: Outcome, progress: Progress) -> Outcome:
-    """A stored outcome with its output metrics, measured now where an earlier version did not."""
+    """A stored outcome with its output metrics and replies, measured now where they are missing."""
     metrics = load_or_measure(found.plan, progress)
-    return found._replace(result=metrics.added_to(found.result))
+    replies = load_or_answer(found.plan, progress)
+    return found._replace(result=replies.added_to(metrics.added_to(found.result)))
 
 
 def _stored(planned: Plan) -> Outcome | None:
-    """The stored outcome, with the output metrics where they are stored too."""
+    """The stored outcome, with the output metrics and the replies where they are stored too."""
     entry = planned.store.entry("result", planned.result_key)
     try:
         if entry.read_manifest() is None:
@@ -108,7 +112,8 @@ def _stored(planned: Plan) -> Outcome | None:
         entry.set_aside(damage.what)
         return None
     metrics = stored_metrics(planned) or NOT_MEASURED
-    return Outcome(metrics.added_to(result), True, entry.path, planned)
+    replies = stored_replies(planned) or StoredReplies()
+    return Outcome(replies.added_to(metrics.added_to(result)), True, entry.path, planned)
 
 
 def _read(entry: Entry, key: str) -> Result:

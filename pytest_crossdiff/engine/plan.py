@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.engine.corpus import documents
+from pytest_crossdiff.engine.corpus.prompts import digest_of, prompts
 from pytest_crossdiff.engine.corpus.sampling import sample
 from pytest_crossdiff.engine.models.sources.references import resolve, same_tokenizer
 from pytest_crossdiff.errors import CorpusError, SettingsError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pytest_crossdiff.engine.corpus.documents import Corpus
+    from pytest_crossdiff.engine.corpus.prompts import Prompt
     from pytest_crossdiff.engine.corpus.sampling import Sample
     from pytest_crossdiff.engine.models.sources.references import ModelReference
     from pytest_crossdiff.settings import Settings
@@ -34,7 +36,7 @@ MIN_HELDOUT = 10
 
 HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 4, 2, 7
 VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 19, 5, 8, 1
-STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION = 1, 1, 1
+STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION, REPLIES_VERSION = 1, 1, 1, 1
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
 there is more than of a block.  That of conversations counts where there are any.
 """
@@ -60,6 +62,9 @@ class Plan(NamedTuple):
     result_key: str
     state_keys: dict[Side, str]
     metrics_key: str
+    prompts: tuple[Prompt, ...]
+    reply_keys: dict[Side, str]
+    comparison_key: str
 
     def piece_groups(self) -> list[int]:
         """For each piece of the sample the number of its group of documents."""
@@ -138,6 +143,19 @@ def plan(
         )
         for side in SIDES
     }
+    asked = prompts(corpus) if settings.replies else []
+    reply_keys = {
+        side: digest(
+            {
+                "version": REPLIES_VERSION,
+                "model": references[side].digest,
+                "prompts": digest_of(asked),
+                "tokens": settings.replies,
+                "dtype": settings.dtype,
+            }
+        )
+        for side in SIDES
+    }
     chosen = ("architecture", "maps", "features", "exclusive_share", "k", "steps", "batch_size")
     training = {
         "version": CROSSCODER_VERSION,
@@ -179,6 +197,9 @@ def plan(
         ),
         state_keys,
         digest({"version": METRICS_VERSION, "states": [state_keys[side] for side in SIDES]}),
+        tuple(asked),
+        reply_keys,
+        digest({"replies": [reply_keys[side] for side in SIDES]}),
     )
 
 

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.results.output import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_crossdiff.results.output import Estimate, OutputMetrics
+    from pytest_crossdiff.results.output import OutputMetrics
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.settings import Settings
 
+SURPRISING = "max_surprising_replies"
 MetricStatus = Literal["within", "exceeded", "undecided", "unmeasured"]
 
 LARGE_KL = 0.1
@@ -32,23 +34,37 @@ class _Metric(NamedTuple):
     """name: in words.  of: where it stands.  at_least: a limit from below.  highest: of a limit."""
 
     name: str
-    of: Callable[[OutputMetrics], Estimate | None]
+    of: Callable[[Result], Estimate | None]
     at_least: bool = False
     highest: float = float("inf")
 
 
+def _output(of: Callable[[OutputMetrics], Estimate | None]) -> Callable[[Result], Estimate | None]:
+    return lambda result: None if result.output is None else of(result.output)
+
+
+def _surprising(result: Result) -> Estimate | None:
+    if result.replies is None:
+        return None
+    share = result.replies.surprising_candidate
+    return Estimate(share.value, share.low, share.high)
+
+
 METRICS: Mapping[str, _Metric] = {
-    "max_kl": _Metric("KL divergence (nats a token)", lambda o: o.kl),
+    "max_kl": _Metric("KL divergence (nats a token)", _output(lambda o: o.kl)),
     "max_kl_p99": _Metric(
-        "KL divergence, 99th percentile (nats)", lambda o: o.kl_percentiles.get("99")
+        "KL divergence, 99th percentile (nats)", _output(lambda o: o.kl_percentiles.get("99"))
     ),
-    "min_same_top": _Metric("same top token", lambda o: o.same_top, at_least=True, highest=1.0),
+    "min_same_top": _Metric(
+        "same top token", _output(lambda o: o.same_top), at_least=True, highest=1.0
+    ),
     "max_probability_change": _Metric(
         "change of the actual token's probability (RMS)",
-        lambda o: o.probability_change_rms,
+        _output(lambda o: o.probability_change_rms),
         highest=1.0,
     ),
-    "max_perplexity_ratio": _Metric("perplexity ratio", lambda o: o.perplexity_ratio),
+    "max_perplexity_ratio": _Metric("perplexity ratio", _output(lambda o: o.perplexity_ratio)),
+    SURPRISING: _Metric("surprising replies (share)", _surprising, highest=1.0),
 }
 """By the setting that limits each."""
 
@@ -113,24 +129,38 @@ def given_limits(limits: Mapping[str, float | None], caller: str) -> tuple[Metri
 def check_metric(result: Result, limit: MetricLimit) -> MetricCheck:
     """Hold the metric that `limit` is about against it."""
     metric = METRICS[limit.setting]
-    found = None if result.output is None else metric.of(result.output)
+    found = metric.of(result)
+    if found is None and limit.setting == SURPRISING:
+        return _unmeasured(limit, result.no_replies or "measured by an earlier version")
     if found is None:
         reason = result.no_output or "crossdiff_metrics = false, or measured by an earlier version"
         if result.output is not None:
             reason = "the models have different tokenizers"
-        estimate: tuple[float | None, float | None, float | None] = (None, None, None)
-        status: MetricStatus = "unmeasured"
-    else:
-        reason, estimate = "", (found.value, found.low, found.high)
-        status = _status(found, limit.limit, at_least=metric.at_least)
+        return _unmeasured(limit, reason)
+    status = _status(found, limit.limit, at_least=metric.at_least)
     return MetricCheck(
         limit.setting,
         metric.name,
-        *estimate,
+        found.value,
+        found.low,
+        found.high,
         limit.limit,
         limit.origin,
         metric.at_least,
         status,
+    )
+
+
+def _unmeasured(limit: MetricLimit, reason: str) -> MetricCheck:
+    metric, nothing = METRICS[limit.setting], (None, None, None)
+    return MetricCheck(
+        limit.setting,
+        metric.name,
+        *nothing,
+        limit.limit,
+        limit.origin,
+        metric.at_least,
+        "unmeasured",
         reason,
     )
 

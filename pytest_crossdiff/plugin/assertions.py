@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_crossdiff.gate.budgets import Budgets
+    from pytest_crossdiff.gate.patterns import MatchingReplies
     from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.results.difference import Difference
 
@@ -84,29 +85,32 @@ def assert_none_match(
     report: Report,
     pattern: re.Pattern[str],
     found: tuple[Difference, ...],
+    said: tuple[MatchingReplies, ...],
     budgets: Budgets,
     *,
     entry: Path | None = None,
     display: Display = DEFAULT_DISPLAY,
     on_check: Callable[[Check], None] = lambda _: None,
 ) -> None:
-    """Raise `BudgetExceeded` when `found`, the differences that match, are any.
+    """Raise `BudgetExceeded` when `found`, the differences that match, are any, or replies that
+    match are `said`.
 
     budgets: of these only `min_fve` counts, below which `InsufficientData` is raised.
     on_check: called with the verdict.
     """
     __tracebackhide__ = True
     check = evaluate_budgets(report.result, report, budgets)
-    if check.status == "insufficient":
+    if check.status == "insufficient" and not said:
         on_check(replace(check, sides=()))
-    _require_evidence(check, budgets)
-    if not found and check.status == "exceeded" and check.reason:
+    if not said:  # replies are what they are, whatever the dictionary can tell
+        _require_evidence(check, budgets)
+    if not found and not said and check.status == "exceeded" and check.reason:
         raise InsufficientData(
             f"no verdict on the pattern: {check.reason}",
             remedy="read the positions with the largest change in the report",
         )
-    if found:
-        text = message.matched(report.result, pattern, found, entry, display)
+    if found or said:
+        text = message.matched(report.result, pattern, found, said, entry, display)
         on_check(Check("", "exceeded", False, text.partition("\n")[0], ()))
         raise BudgetExceeded(text)
 

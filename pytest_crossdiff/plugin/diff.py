@@ -97,10 +97,12 @@ class CrossDiff:
         self._assert_side("baseline", max_count, max_strength)
 
     def assert_no_feature(self, matching: str | re.Pattern[str], side: Sides = "candidate") -> None:
-        """No difference that only `side` has fires on text in which `matching` is found.
+        """No difference that only `side` has fires on text in which `matching` is found, and its
+        replies do not match significantly more often than those of the other model.
 
-        matching: a regular expression, searched in the tokens that a difference fires on and in
-        its contexts.  Accepted differences are left out.
+        matching: a regular expression, searched in the tokens that a difference fires on, in its
+        contexts, in what is predicted there, and in both models' replies to the corpus's prompts.
+        Accepted differences are left out.
         """
         __tracebackhide__ = True
         caller = "assert_no_feature"
@@ -109,6 +111,7 @@ class CrossDiff:
             self.report,
             pattern,
             patterns.matching(self.report.counted, pattern, sides),
+            patterns.matching_replies(self.result, pattern, sides),
             Budgets.configured(self.settings),
             entry=self.entry,
             display=self.display,

@@ -14,8 +14,9 @@ from pytest_crossdiff.report.message import (
     model_distance,
     out_of_distribution,
 )
-from pytest_crossdiff.report.output_markdown import output_section
-from pytest_crossdiff.report.output_message import metric_headline
+from pytest_crossdiff.report.output.metrics import metric_headline
+from pytest_crossdiff.report.output.metrics_markdown import output_section
+from pytest_crossdiff.report.output.replies import reply_section
 from pytest_crossdiff.results.wording import marked, tokens
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import number, percent, plural, quoted
@@ -56,6 +57,7 @@ def _lines(report: Report) -> Iterator[str]:
     for side in reversed(SIDES):
         yield from _side(report, side)
     yield from output_section(report.result)
+    yield from reply_section(report.result)
     if report.accepted:
         yield from ("", "Accepted before:", "")
         yield from (f"- {a.state}: {escaped(describe_acceptance(a), 400)}" for a in report.accepted)

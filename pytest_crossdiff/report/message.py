@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.acceptance import not_counted
-from pytest_crossdiff.report.output_message import (
+from pytest_crossdiff.report.output.metrics import (
     metric_headline,
     output_lines,
     raise_metric_budget,
 )
+from pytest_crossdiff.report.output.replies import most_surprising, reply_lines
 from pytest_crossdiff.results.wording import interval, marked, tokens
 from pytest_crossdiff.text import (
     DEFAULT_DISPLAY,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_crossdiff.gate.check import Check, SideCheck
+    from pytest_crossdiff.gate.patterns import MatchingReplies
     from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.results.difference import Context, Difference
     from pytest_crossdiff.results.result import Result
@@ -72,6 +74,7 @@ def exceeded(
     lines += [*_pair(result), *_notes(report, display)]
     if check.reason or over_metrics:
         lines += output_lines(result, display)
+        lines += reply_lines(most_surprising(result), display)
     for side in over:
         title = f"Only in the {side.side}, strongest first:"
         lines += _section(title, _strongest(result.of(side.side)), result, display)
@@ -180,20 +183,34 @@ def matched(
     result: Result,
     pattern: re.Pattern[str],
     found: Iterable[Difference],
+    said: Iterable[MatchingReplies],
     entry: Path | None,
     display: Display = DEFAULT_DISPLAY,
 ) -> str:
-    """The message that `found` have to do with `pattern`, as wide as `exceeded`."""
-    found = _strongest(found)
+    """The message that `found`, or what is `said`, match `pattern`, as wide as `exceeded`."""
+    found, said = _strongest(found), list(said)
     shown = visible(pattern.pattern)
-    lines = [f"MATCHING {shown!r}: {plural(len(found), 'difference')}, none allowed"]
+    lines = [
+        f"MATCHING {shown!r}: {len(of.pairs)} replies of the {of.side} and not of the other model, "
+        f"{of.only_other} the other way round (p = {of.p_value:.2g})"
+        for of in said
+    ]
+    if found or not said:
+        lines.append(f"MATCHING {shown!r}: {plural(len(found), 'difference')}, none allowed")
+    lines = [part for line in lines for part in wrapped(line, display.width, 2)]
     lines += _pair(result)
+    for of in said:
+        lines += reply_lines(of.pairs, display)
     for side in ("candidate", "baseline"):
         of_side = [d for d in found if d.side == side]
         if of_side:
             lines += _section(f"Only in the {side}, strongest first:", of_side, result, display)
     todo = [
-        f"read the texts: the difference fires on each {MARKS[0]}token{MARKS[1]}",
+        *(
+            [f"read the texts: the difference fires on each {MARKS[0]}token{MARKS[1]}"]
+            if found
+            else []
+        ),
         *_accept(found),
         "wanted: narrow the pattern, or drop the assertion",
         "not wanted: fix or retrain the candidate, then run again",

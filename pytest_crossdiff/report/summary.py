@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate.check import Check
-from pytest_crossdiff.report import message, output_message
+from pytest_crossdiff.report import message
 from pytest_crossdiff.report.acceptance import Acceptance
 from pytest_crossdiff.report.conversations import conversation_notes
 from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
+from pytest_crossdiff.report.output.metrics import output
+from pytest_crossdiff.report.output.replies import replies
 from pytest_crossdiff.results.result import build
 from pytest_crossdiff.results.wording import tokens
 from pytest_crossdiff.store.digest import digest
@@ -77,6 +79,7 @@ class PairSummary:
     notes: tuple[str, ...]
     output: str
     output_numbers: dict[str, str]
+    replies: str
     conversations: tuple[str, ...]
     checks: tuple[Check, ...]
     accepted: tuple[Acceptance, ...]
@@ -99,8 +102,9 @@ class PairSummary:
             message.model_distance(counted),
             message.out_of_distribution(counted),
             report.notes,
-            output_message.output(counted) or counted.no_output,
+            output(counted) or counted.no_output,
             _output_numbers(counted),
+            replies(counted),
             conversation_notes(counted),
             report.checks,
             report.accepted,

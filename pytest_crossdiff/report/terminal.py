@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.report.acceptance import describe_acceptance, warnings
 from pytest_crossdiff.report.message import headline
-from pytest_crossdiff.report.output_message import metric_headline
+from pytest_crossdiff.report.output.metrics import metric_headline
 from pytest_crossdiff.settings import fields
 from pytest_crossdiff.settings.parsing import parse
 from pytest_crossdiff.settings.registration import session_sources
@@ -138,6 +138,8 @@ def _measured(pair: PairSummary, root: Path, display: Display) -> Iterator[tuple
     yield from _counts(pair)
     if pair.output:
         yield "output", pair.output
+    if pair.replies:
+        yield "replies", pair.replies
     if pair.controls:
         yield "controls", pair.controls
     if pair.model_distance:

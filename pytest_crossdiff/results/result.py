@@ -19,6 +19,7 @@ from pytest_crossdiff.results.conversations import ConversationFacts
 from pytest_crossdiff.results.difference import Certainty, Difference, Feature
 from pytest_crossdiff.results.output import OutputMetrics
 from pytest_crossdiff.results.renamed import Renamed, is_stored, stored
+from pytest_crossdiff.results.replies import Replies
 from pytest_crossdiff.results.tokenizers import TokenComparison
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import Side
@@ -153,6 +154,8 @@ class Result:
     tokenizers: TokenComparison | None = None
     output: OutputMetrics | None = None
     no_output: str = ""
+    replies: Replies | None = None
+    no_replies: str = ""
 
     def of(self, side: Side, certainty: Certainty = "confirmed") -> tuple[Difference, ...]:
         """The confirmed (or the possible) differences that only `side` has, strongest first."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.results.difference import Context, Difference, Feature
     from pytest_crossdiff.results.output import Estimate, OutputMetrics
+    from pytest_crossdiff.results.replies import Replies
 
 TOKENS, WORDS = 5, 5
 """Of each in the description of a difference."""
@@ -83,3 +84,15 @@ def describe_output(output: OutputMetrics) -> str:
     parts.append(f"perplexity ratio {estimate(output.perplexity_ratio)}")
     texts = plural(output.documents, "document")
     return f"{', '.join(parts)}; {plural(output.positions, output.unit)} of {texts}"
+
+
+def describe_replies(found: Replies) -> str:
+    """`12 of 100 of the candidate's replies are surprising to the baseline (12 %) …`."""
+    of = found.surprising_candidate
+    return (
+        f"{of.count} of {of.total} of the candidate's replies are surprising to the baseline "
+        f"({percent(of.value)} [{percent(of.low)}, {percent(of.high)}]), "
+        f"{found.surprising_baseline.count} of the baseline's to the candidate (each at least "
+        f"{found.factor:g} times less likely to it); {found.changed.count} differ, "
+        f"{found.changed_beginning.count} from the first word"
+    )

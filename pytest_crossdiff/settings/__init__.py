@@ -178,6 +178,11 @@ class Settings(OutcomeSettings):
         "measure on held-out text how far the models' predictions are apart (KL divergence, same "
         "top token, perplexity), where both predict the next token",
     )
+    replies = Setting(
+        64,
+        kinds.integer(0),
+        "maximum tokens of both models' replies to the prompts of the corpus; 0: no replies",
+    )
     # Budgets
     max_candidate_only = Setting(
         0,
@@ -201,37 +206,6 @@ class Settings(OutcomeSettings):
         None,
         kinds.optional_number(0.0, 1.0),
         "maximum joint strength of the baseline-only differences; none: no limit",
-        decides=True,
-    )
-    max_kl = Setting(
-        None,
-        kinds.optional_number(0.0, 100.0),
-        "largest mean KL divergence of the candidate's predictions from the baseline's, in nats a "
-        "token; none: any",
-        decides=True,
-    )
-    max_kl_p99 = Setting(
-        None,
-        kinds.optional_number(0.0, 100.0),
-        "largest 99th percentile of the KL divergence over tokens, in nats; none: any",
-        decides=True,
-    )
-    min_same_top = Setting(
-        None,
-        kinds.optional_number(0.0, 1.0),
-        "least share of tokens at which both models have the same most likely token; none: any",
-        decides=True,
-    )
-    max_probability_change = Setting(
-        None,
-        kinds.optional_number(0.0, 1.0),
-        "largest root mean square change of the actual token's probability; none: any",
-        decides=True,
-    )
-    max_perplexity_ratio = Setting(
-        None,
-        kinds.optional_number(0.0, 1000.0),
-        "largest perplexity of the candidate over the baseline's on held-out text; none: any",
         decides=True,
     )
     min_fve = Setting(

@@ -1,4 +1,5 @@
-"""The rows of the table that say what becomes of a measurement: reports, statuses, the cache.
+"""The rows of the table that say what becomes of a measurement: budgets on the output, reports,
+statuses, the cache.
 
 Imported at every pytest start, like the table.
 """
@@ -12,6 +13,45 @@ from pytest_crossdiff.settings.kinds import Setting
 class OutcomeSettings:
     """The last rows of `Settings`."""
 
+    # Budgets on the output and on replies
+    max_kl = Setting(
+        None,
+        kinds.optional_number(0.0, 100.0),
+        "largest mean KL divergence of the candidate's predictions from the baseline's, in nats a "
+        "token; none: any",
+        decides=True,
+    )
+    max_kl_p99 = Setting(
+        None,
+        kinds.optional_number(0.0, 100.0),
+        "largest 99th percentile of the KL divergence over tokens, in nats; none: any",
+        decides=True,
+    )
+    min_same_top = Setting(
+        None,
+        kinds.optional_number(0.0, 1.0),
+        "least share of tokens at which both models have the same most likely token; none: any",
+        decides=True,
+    )
+    max_probability_change = Setting(
+        None,
+        kinds.optional_number(0.0, 1.0),
+        "largest root mean square change of the actual token's probability; none: any",
+        decides=True,
+    )
+    max_perplexity_ratio = Setting(
+        None,
+        kinds.optional_number(0.0, 1000.0),
+        "largest perplexity of the candidate over the baseline's on held-out text; none: any",
+        decides=True,
+    )
+    max_surprising_replies = Setting(
+        None,
+        kinds.optional_number(0.0, 1.0),
+        "maximum share of the candidate's replies that the candidate finds at least 100 times as "
+        "likely as the baseline does; none: no limit",
+        decides=True,
+    )
     # The report
     report = Setting(
         "",

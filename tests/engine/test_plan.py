@@ -126,8 +126,13 @@ IN_NO_KEY = {"baseline", "candidate", "corpus", "device", "trust_remote_code", "
 """Settings that say where something is or how it is run; models and texts count by contents."""
 
 
+IN_A_KEY_OF_THEIR_OWN = {"metrics", "replies"}
+"""Settings of what is measured beside the result and added to it."""
+
+
 @pytest.mark.parametrize(
-    "name", [f.name for f in fields() if not f.decides and f.name not in IN_NO_KEY]
+    "name",
+    [f.name for f in fields() if not f.decides and f.name not in IN_NO_KEY | IN_A_KEY_OF_THEIR_OWN],
 )
 def test_a_setting_that_changes_what_is_measured_changes_the_key_of_the_result(pair, name):
     assert name in OTHERS, "a new setting: give it a value in OTHERS (CONTRIBUTING.md)"
@@ -137,3 +142,16 @@ def test_a_setting_that_changes_what_is_measured_changes_the_key_of_the_result(p
     usual |= {"corpus": str(pair / "texts.jsonl"), "cache_dir": str(pair / "cache"), "tokens": 8000}
     keys = {plan(Settings(**usual | change)).result_key for change in ({}, {name: OTHERS[name]})}
     assert len(keys) == 2
+
+
+def test_longer_replies_are_other_replies_and_change_no_result(pair):
+    turns = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So. " * 400}]
+    records = [{"messages": [turns[0] | {"content": f"Why {i}?"}, turns[1]]} for i in range(60)]
+    usual = {"baseline": str(pair / "old"), "candidate": str(pair / "new")}
+    usual |= {"cache_dir": str(pair / "cache"), "tokens": 20_000}
+    short, long = (plan(Settings(**usual, replies=tokens), records) for tokens in (8, 16))
+    assert len(short.prompts) == 60
+    assert short.reply_keys["baseline"] != long.reply_keys["baseline"]
+    assert short.comparison_key != long.comparison_key
+    assert short.result_key == long.result_key
+    assert plan(Settings(**usual, replies=0), records).prompts == ()

@@ -42,6 +42,8 @@ ALLOWED = {
     "engine.self_checks": "settings sides store engine.models engine.plan engine.activations",
     "engine.metrics": "errors progress results sides store engine.corpus engine.models engine.plan"
     " engine.activations",
+    "engine.replies": "errors progress results sides store engine.corpus engine.models engine.plan"
+    " engine.activations",
     "engine.sparse": "",
     "engine.regression": "engine.sparse",
     "engine.dictionary": "errors progress settings store engine.models engine.plan"
@@ -63,6 +65,7 @@ ALLOWED = {
     " engine.activations engine.dictionary engine.verification engine.explanation"
     " engine.controls engine.tokens engine.self_checks",
     "engine.pipeline": "errors progress results settings store engine.plan engine.metrics"
+    " engine.replies"
     " engine.dictionary engine.estimate engine.compute",
     # what the user sees of it
     "gate": "errors sides text settings results",

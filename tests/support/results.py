@@ -24,6 +24,7 @@ from pytest_crossdiff.results.output import ChangedPosition, Estimate, OutputMet
 from pytest_crossdiff.results.result import SCHEMA, CorpusFacts, ModelFacts, Result, Training
 
 if TYPE_CHECKING:
+    from pytest_crossdiff.results.replies import Replies
     from pytest_crossdiff.sides import Side
 
 
@@ -150,6 +151,8 @@ def make_result(
     features: tuple[Feature, ...] = (),
     output: OutputMetrics | None = None,
     no_output: str = "",
+    replies: Replies | None = None,
+    no_replies: str = "",
 ) -> Result:
     """A result with these differences; joint strengths are their sums unless given."""
 
@@ -179,6 +182,8 @@ def make_result(
         seconds={"harvest": 30.0, "train": 40.0},
         output=output,
         no_output=no_output,
+        replies=replies,
+        no_replies=no_replies,
     )
 
 

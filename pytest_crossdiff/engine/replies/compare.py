@@ -11,7 +11,7 @@ from pytest_crossdiff.results.replies import Replies, Reply, ReplyPair, Share
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_crossdiff.engine.replies.prompts import Prompt
+    from pytest_crossdiff.engine.corpus.prompts import Prompt
     from pytest_crossdiff.engine.replies.write import Written
     from pytest_crossdiff.results.replies import Likeliest
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_crossdiff.engine.models.loading import silence_transformers
+from pytest_crossdiff.engine.models.loading.load import silence_transformers
 from pytest_crossdiff.engine.replies.write import prompt_ids, vocabulary_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pytest_crossdiff.engine.corpus.prompts import Prompt
     from pytest_crossdiff.engine.models.loaded import LoadedModel
-    from pytest_crossdiff.engine.replies.prompts import Prompt
     from pytest_crossdiff.engine.replies.write import Written
     from pytest_crossdiff.progress import Progress
 

@@ -16,7 +16,7 @@ import transformers
 from torch import Tensor
 
 from pytest_crossdiff.engine.activations.chat_templates import Chat
-from pytest_crossdiff.engine.models.loading import silence_transformers
+from pytest_crossdiff.engine.models.loading.load import silence_transformers
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.results.result import build
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
+    from pytest_crossdiff.engine.corpus.prompts import Prompt
     from pytest_crossdiff.engine.models.loaded import LoadedModel
-    from pytest_crossdiff.engine.replies.prompts import Prompt
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
@@ -37,6 +37,10 @@ NAMED = 5
 
 Likeliest = tuple[tuple[str, float], ...]
 """Tokens with their probabilities."""
+
+
+class WritesNothingError(ModelError):
+    """A model that has no replies, whatever it is asked."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,10 @@ def answer(
     """Write the model's replies of at most so many tokens to `entry`, and complete it.
 
     A killed run goes on after its last finished batch.  Raises `ModelError` where the model has no
-    chat template or writes nothing.
+    chat template, `WritesNothingError` where it has no head that writes.
     """
     if model.head != "causal" or not model.model.can_generate():
-        raise ModelError(
+        raise WritesNothingError(
             f"{model.reference.reference} writes no text, so it has no replies",
             source=model.reference.source,
             remedy="set crossdiff_replies = 0",
@@ -93,6 +97,13 @@ def read_replies(entry: Entry) -> list[Written]:
     assert manifest is not None, "replies are read when they are complete"
     batches = (json.loads(entry.read_bytes(name)) for name in sorted(manifest.files))
     return [build(Written, reply) for batch in batches for reply in batch]
+
+
+def vocabulary_of(entry: Entry) -> str:
+    """The digest of the vocabulary in which the replies of `entry` are written."""
+    manifest = entry.read_manifest()
+    assert manifest is not None, "replies are read when they are complete"
+    return str(manifest.meta["vocabulary"])
 
 
 def prompt_ids(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> list[int]:

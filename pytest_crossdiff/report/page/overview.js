@@ -82,4 +82,4 @@ function layers() {
 
 const overview = () => h("div", {}, banner(),
   section("What differs", DIFFERENCES.length + FEATURES.length ? [drawMap(), browser()] : h("p", {}, "No feature of either model was tested as a difference.")),
-  output(), acceptances(), layers(), controls(), models(), measurement());
+  output(), replies(), acceptances(), layers(), controls(), models(), measurement());

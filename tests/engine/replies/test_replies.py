@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from pytest_crossdiff.engine.corpus.documents import from_records
+from pytest_crossdiff.engine.corpus.prompts import digest_of, prompts
 from pytest_crossdiff.engine.models.loaded import LoadedModel, load
 from pytest_crossdiff.engine.replies import write
 from pytest_crossdiff.engine.replies.compare import compare
-from pytest_crossdiff.engine.replies.prompts import digest, prompts
 from pytest_crossdiff.engine.replies.read import log_probabilities
 from pytest_crossdiff.engine.replies.write import Written, answer, prompt_ids, read_replies
 from pytest_crossdiff.errors import ModelError
@@ -91,7 +91,7 @@ class TestPrompts:
         again = prompts(from_records(records[::-1]), most=4)
         assert len(chosen) == 4
         assert [p.messages for p in chosen] == [p.messages for p in again]
-        assert digest(chosen) == digest(again) != digest(chosen[:3])
+        assert digest_of(chosen) == digest_of(again) != digest_of(chosen[:3])
 
 
 class TestWriting:

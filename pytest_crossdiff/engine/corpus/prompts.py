@@ -49,7 +49,7 @@ def prompts(corpus: Corpus, most: int = MOST) -> list[Prompt]:
     return [found[key] for key in sorted(found)[:most]]
 
 
-def digest(chosen: list[Prompt]) -> str:
+def digest_of(chosen: list[Prompt]) -> str:
     """Of what is asked, in order."""
     return hashlib.sha256(b"".join(prompt.key for prompt in chosen)).hexdigest()
 

@@ -1,0 +1,81 @@
+"""The replies of a planned pair in the cache, written and read first where they are missing.
+
+Imported at every cached run, so it imports neither torch nor numpy itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_crossdiff.engine.replies.entry_names import NO_REPLIES, REPLIES
+from pytest_crossdiff.errors import CrossDiffError
+from pytest_crossdiff.results.replies import Replies
+from pytest_crossdiff.results.result import build
+from pytest_crossdiff.results.wording import describe_replies
+from pytest_crossdiff.store.cache import DamagedEntry
+
+if TYPE_CHECKING:
+    from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.results.result import Result
+
+
+class StoredReplies(NamedTuple):
+    """Both models' replies; else the reason why there are none, "" where none were wanted."""
+
+    replies: Replies | None = None
+    reason: str = ""
+
+    def added_to(self, result: Result) -> Result:
+        return dataclasses.replace(result, replies=self.replies, no_replies=self.reason)
+
+
+NO_PROMPTS = "the corpus has no prompts: conversations with a turn to answer"
+
+
+def stored_replies(plan: Plan) -> StoredReplies | None:
+    """What the cache holds, None where it holds nothing that is whole."""
+    if not plan.settings.replies:
+        return StoredReplies(reason="crossdiff_replies = 0")
+    if not plan.prompts:
+        return StoredReplies(reason=NO_PROMPTS)
+    entry = plan.store.entry("comparison", plan.comparison_key)
+    try:
+        manifest = entry.read_manifest()
+        if manifest is None:
+            return None
+        if NO_REPLIES in manifest.meta:
+            return StoredReplies(reason=manifest.meta[NO_REPLIES])
+        return StoredReplies(build(Replies, json.loads(entry.read_bytes(REPLIES))))
+    except DamagedEntry as damage:
+        entry.set_aside(damage.what)
+        return None
+
+
+def load_or_answer(plan: Plan, progress: Progress) -> StoredReplies:
+    """Both models' replies to the prompts of the corpus, told on `progress`.
+
+    They stand beside the verdict on differences, so what keeps them from being written fails no
+    run: a budget on them reports that they are missing.
+    """
+    known = stored_replies(plan)
+    if known is not None:
+        return known
+    from pytest_crossdiff.engine.replies.measure import measure
+
+    try:
+        with plan.store.entry("comparison", plan.comparison_key).lock(progress.note):
+            if stored_replies(plan) is None:  # another process may have been faster
+                measure(plan, progress)
+        known = stored_replies(plan)
+        assert known is not None, "read when it is complete"
+    except Exception as error:  # noqa: BLE001  the comparison of activations raises it again
+        what = error.what if isinstance(error, CrossDiffError) else repr(error)
+        known = StoredReplies(reason=what.partition("\n")[0])
+    if known.replies is not None:
+        progress.note(f"replies: {describe_replies(known.replies)}")
+    else:
+        progress.note(f"replies not compared: {known.reason}")
+    return known

@@ -1,0 +1,79 @@
+"""What a message and Markdown say of replies: both models' answers side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.report.markup import escaped
+from pytest_crossdiff.results.wording import describe_replies
+from pytest_crossdiff.text import Display, cut, number, percent, quoted, visible, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_crossdiff.results.replies import Likeliest, ReplyPair
+    from pytest_crossdiff.results.result import Result
+
+SHOWN = 0, 3, 10
+"""Prompts whose replies are shown with -q, without, with -v."""
+IN_MARKDOWN, NAMED = 5, 2
+"""Prompts in Markdown; tokens that are named where two replies part."""
+QUESTION, REPLY = 200, 300
+"""Characters of a question and of a reply in Markdown."""
+
+
+def replies(result: Result) -> str:
+    """The replies in one line, or why there are none; "" where the corpus asks for none."""
+    if result.replies is not None:
+        return describe_replies(result.replies)
+    asked = result.no_replies and not result.no_replies.startswith(("crossdiff_", "the corpus"))
+    return f"not compared: {visible(result.no_replies)}" if asked else ""
+
+
+def most_surprising(result: Result) -> list[ReplyPair]:
+    """The pairs of replies that differ, the most surprising first."""
+    found = () if result.replies is None else result.replies.pairs
+    return [pair for pair in found if not pair.same]
+
+
+def reply_lines(pairs: Iterable[ReplyPair], display: Display) -> list[str]:
+    """Replies side by side, for a message."""
+    lines: list[str] = []
+    for pair in list(pairs)[: display.of(*SHOWN)]:
+        lines += [
+            "",
+            cut(f"Asked {visible(pair.document)}: {visible(pair.question)}", display.width),
+        ]
+        for side, of in (("baseline", pair.baseline), ("candidate", pair.candidate)):
+            surprise = f"  {side:9} ({number(of.surprise)} nats) "
+            lines.append(cut(surprise + quoted([of.text]), display.width))
+        lines += wrapped(f"  {where_they_part(pair)}", display.width, 4)
+    return lines
+
+
+def where_they_part(pair: ReplyPair) -> str:
+    """`Behind "I" the baseline says ' can' (0.61) or …, the candidate "'m" (0.93) or …`."""
+    before = pair.baseline.text[: pair.common]
+    place = f"Behind …{visible(before[-30:])!r}" if before else "At the beginning"
+    return (
+        f"{place} the baseline says {_likeliest(pair.baseline_next)}, "
+        f"the candidate {_likeliest(pair.candidate_next)}"
+    )
+
+
+def reply_section(result: Result) -> Iterator[str]:
+    """The same as Markdown."""
+    line = replies(result)
+    if line:
+        yield from ("", f"Replies: {escaped(line, 400)}")
+    for pair in most_surprising(result)[:IN_MARKDOWN]:
+        yield ""
+        yield f"- {escaped(pair.document)}: {escaped(pair.question, QUESTION)}"
+        for side, of in (("baseline", pair.baseline), ("candidate", pair.candidate)):
+            yield f"  - {side} ({number(of.surprise)} nats): {escaped(of.text, REPLY)}"
+        yield f"  - {escaped(where_they_part(pair))}"
+
+
+def _likeliest(found: Likeliest) -> str:
+    parts = [f"{quoted([token])} ({percent(p)})" for token, p in found[:NAMED]]
+    return " or ".join(parts) or "nothing"

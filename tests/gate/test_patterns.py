@@ -1,0 +1,53 @@
+"""Which replies match a pattern significantly more often than the other model's do."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pytest_crossdiff.gate.patterns import matching_replies
+from support.replies import REFUSAL, make_pair, make_replies, refusing
+from support.results import make_result
+
+PATTERN = re.compile("I can't|cannot help")
+
+
+def found(replies, sides=("candidate",)):
+    return matching_replies(make_result(replies=replies), PATTERN, sides)
+
+
+@pytest.mark.parametrize(
+    ("refused", "p_value"), [(5, 1 / 32), (8, 1 / 256)], ids=["five in fifty", "eight in fifty"]
+)
+def test_new_refusals_are_found_with_the_p_value_of_the_sign_test(refused, p_value):
+    (matching,) = found(refusing(50, refused))
+    assert len(matching.pairs) == refused
+    assert (matching.side, matching.only_other) == ("candidate", 0)
+    assert matching.p_value == pytest.approx(p_value)
+
+
+def test_four_in_fifty_may_be_chance():
+    assert found(refusing(50, 4)) == ()
+
+
+def test_what_both_say_is_nothing_new():
+    both = (make_pair(n, REFUSAL, REFUSAL) for n in range(20))
+    assert found(make_replies(*both)) == ()
+
+
+def test_as_many_lost_as_won_is_no_change():
+    won = (make_pair(n, "Rest.", REFUSAL) for n in range(10))
+    lost = (make_pair(n, REFUSAL, "Rest.") for n in range(10, 20))
+    assert found(make_replies(*won, *lost), ("baseline", "candidate")) == ()
+
+
+def test_refusals_that_only_the_baseline_has_are_the_baseline_s():
+    lost = make_replies(*(make_pair(n, REFUSAL, "Rest.") for n in range(10)))
+    assert found(lost) == ()
+    (matching,) = found(lost, ("baseline",))
+    assert len(matching.pairs) == 10
+
+
+def test_without_replies_there_is_nothing_to_search():
+    assert found(None) == ()
