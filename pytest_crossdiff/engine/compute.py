@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.sides import Side
     from pytest_crossdiff.store.cache import Entry
 
-EXECUTION_SETTINGS = ("cache_dir", "train", "metrics", "replies")
+EXECUTION_SETTINGS = ("cache_dir", "train", "replies")
 """Settings that say where a result is kept or made, not what it is."""
 
 
@@ -79,7 +79,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
         with _timed(seconds, "controls"):
             controlled = controls(plan, pairs, trained[0], device, progress)
     with _timed(seconds, "explain"):
-        found = explain(found, verified, pairs, plan, progress)
+        found, explained_kl = explain(found, verified, pairs, plan, progress)
     config = trained[0].model.config
     fve = np.mean([v.held.ablation.fve() for v in verified], axis=0).tolist()
     return Result(
@@ -116,6 +116,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
         baseline_total_strength=total_strength(grouped["baseline"], verified, "baseline"),
         candidate_total_strength=total_strength(grouped["candidate"], verified, "candidate"),
         differences=found,
+        explained_kl=explained_kl,
         features=tuple(f for v in verified for f in v.features),
         tokenizers=tokenizers,
         settings={

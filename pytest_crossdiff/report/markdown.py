@@ -17,7 +17,7 @@ from pytest_crossdiff.report.message import (
 from pytest_crossdiff.report.output.metrics import metric_headline
 from pytest_crossdiff.report.output.metrics_markdown import output_section
 from pytest_crossdiff.report.output.replies import reply_section
-from pytest_crossdiff.results.wording import marked, tokens
+from pytest_crossdiff.results.wording import describe_said, marked, tokens
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import number, percent, plural, quoted
 
@@ -112,6 +112,11 @@ def _side(report: Report, side: Side) -> Iterator[str]:
 
 def _predicted(report: Report, differences: list[Difference]) -> Iterator[str]:
     """What each difference of predictions predicts, and what the other model predicts instead."""
+    yield from (
+        f"- {escaped(d.id)}: {escaped(describe_said(d), 300)}"
+        for d in differences
+        if describe_said(d)
+    )
     said = [(d, *report.result.predicted_tokens(d)) for d in differences]
     said = [(d, here, instead) for d, here, instead in said if here or instead]
     if said:

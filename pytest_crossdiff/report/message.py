@@ -11,7 +11,7 @@ from pytest_crossdiff.report.output.metrics import (
     raise_metric_budget,
 )
 from pytest_crossdiff.report.output.replies import most_surprising, reply_lines
-from pytest_crossdiff.results.wording import interval, marked, tokens
+from pytest_crossdiff.results.wording import describe_said, interval, marked, tokens
 from pytest_crossdiff.text import (
     DEFAULT_DISPLAY,
     MARKS,
@@ -259,6 +259,11 @@ def _section(
         yield f"… and {len(differences) - len(shown)} more ({flag} shows more)"
     if any(d.kind == "rewritten" for d in shown):
         yield from ("", *wrapped(REWRITTEN_NOTE, display.width, 2))
+    told = [(d, sentence) for d in shown if (sentence := describe_said(d))]
+    if told:
+        yield ""
+    for d, sentence in told:
+        yield from wrapped(f"  {visible(d.id)}  {sentence}", display.width, 6)
     predicted_tokens = [d for d in shown if any(result.predicted_tokens(d))]
     if predicted_tokens:
         yield from ("", *wrapped(SAID, display.width, 2))

@@ -18,7 +18,7 @@ from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
 from pytest_crossdiff.report.output.metrics import output
 from pytest_crossdiff.report.output.replies import replies
 from pytest_crossdiff.results.result import build
-from pytest_crossdiff.results.wording import tokens
+from pytest_crossdiff.results.wording import describe_accounting, tokens
 from pytest_crossdiff.store.digest import digest
 from pytest_crossdiff.text import visible
 
@@ -80,6 +80,7 @@ class PairSummary:
     output: str
     output_numbers: dict[str, str]
     replies: str
+    accounting: str
     conversations: tuple[str, ...]
     checks: tuple[Check, ...]
     accepted: tuple[Acceptance, ...]
@@ -105,6 +106,7 @@ class PairSummary:
             output(counted) or counted.no_output,
             _output_numbers(counted),
             replies(counted),
+            describe_accounting(counted),
             conversation_notes(counted),
             report.checks,
             report.accepted,

@@ -138,6 +138,8 @@ def _measured(pair: PairSummary, root: Path, display: Display) -> Iterator[tuple
     yield from _counts(pair)
     if pair.output:
         yield "output", pair.output
+    if pair.accounting:
+        yield "accounted", pair.accounting
     if pair.replies:
         yield "replies", pair.replies
     if pair.controls:

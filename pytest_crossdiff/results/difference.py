@@ -177,6 +177,23 @@ class Feature(HeldoutMeasurement):
 
 
 @dataclass(frozen=True)
+class Said:
+    """What both models say most often where a difference fires and they say different things.
+
+    after: the token behind which they do.  baseline, candidate: each model's most likely next
+    token, with its mean probability.  positions: where both say so, of those where it is `firing`.
+    """
+
+    after: str
+    baseline: str
+    baseline_probability: float
+    candidate: str
+    candidate_probability: float
+    positions: int
+    firing: int
+
+
+@dataclass(frozen=True)
 class Difference(HeldoutMeasurement):
     """Verified features of one side that fire together: what is counted (METHOD 3, last point).
 
@@ -191,7 +208,9 @@ class Difference(HeldoutMeasurement):
     histogram: how often its activation falls into each twentieth of the range from 0 to `peak`,
     where it fires.  firing: some of the places where it fires, for finding it again in another run.
     latent_scaling: (epsilon, r) of arXiv 2504.02922 where both models have one width.
-    label: a name that somebody or something gave it, unverified.
+    label: a name that somebody or something gave it, unverified.  kl_share: of the KL divergence
+    between the two models' predictions the share at the positions where it fires; None where they
+    were not compared.  said: None also where both say the same there.
     """
 
     id: str
@@ -209,6 +228,8 @@ class Difference(HeldoutMeasurement):
     effect: Effect | None = None
     latent_scaling: tuple[float, ...] = ()
     label: str = ""
+    kl_share: float | None = None
+    said: Said | None = None
 
     def with_id(self, name: str) -> Difference:
         """The same with another id."""

@@ -154,6 +154,7 @@ class Result:
     tokenizers: TokenComparison | None = None
     output: OutputMetrics | None = None
     no_output: str = ""
+    explained_kl: float | None = None
     replies: Replies | None = None
     no_replies: str = ""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.difference import Context, Difference, Feature
     from pytest_crossdiff.results.output import Estimate, OutputMetrics
     from pytest_crossdiff.results.replies import Replies
+    from pytest_crossdiff.results.result import Result
 
 TOKENS, WORDS = 5, 5
 """Of each in the description of a difference."""
@@ -95,4 +96,32 @@ def describe_replies(found: Replies) -> str:
         f"{found.surprising_baseline.count} of the baseline's to the candidate (each at least "
         f"{found.factor:g} times less likely to it); {found.changed.count} differ, "
         f"{found.changed_beginning.count} from the first word"
+    )
+
+
+def describe_said(difference: Difference) -> str:
+    """`after 'refund' the candidate says 'As' (61 %), the baseline 'I' (44 %); 3.1 % of the change
+    of the output lies where it fires`; "" where the predictions were not compared.
+    """
+    parts = []
+    if (said := difference.said) is not None:
+        parts.append(
+            f"after {quoted([said.after])} the candidate says {quoted([said.candidate])} "
+            f"({percent(said.candidate_probability)}), the baseline {quoted([said.baseline])} "
+            f"({percent(said.baseline_probability)})"
+        )
+    if difference.kl_share is not None:
+        share = percent(difference.kl_share)
+        parts.append(f"{share} of the output's change (KL) lies where it fires")
+    return "; ".join(parts)
+
+
+def describe_accounting(result: Result) -> str:
+    """How much of the output's change the confirmed differences account for; "" if unknown."""
+    if result.explained_kl is None:
+        return ""
+    rest = percent(1.0 - result.explained_kl)
+    return (
+        f"{percent(result.explained_kl)} of the output's change (KL) lies where confirmed "
+        f"differences fire, {rest} is unexplained"
     )

@@ -154,7 +154,7 @@ def test_a_difference_without_contexts_has_a_row_all_the_same():
 
 
 def test_differences_that_match_a_pattern():
-    text = message.matched(make_result(REFUSAL), re.compile("can't|cannot"), [REFUSAL], None)
+    text = message.matched(make_result(REFUSAL), re.compile("can't|cannot"), [REFUSAL], (), None)
     assert (
         text.splitlines()
         == """\

@@ -50,8 +50,8 @@ ALLOWED = {
     " engine.activations engine.sparse engine.regression",
     "engine.verification": "progress results settings sides engine.models engine.activations"
     " engine.sparse engine.regression engine.dictionary",
-    "engine.explanation": "errors progress results settings sides engine.corpus engine.models"
-    " engine.plan engine.activations engine.dictionary engine.verification",
+    "engine.explanation": "errors progress results settings sides store engine.corpus engine.models"
+    " engine.plan engine.activations engine.dictionary engine.verification engine.metrics",
     "engine.controls": "progress results sides store engine.plan engine.activations"
     " engine.dictionary engine.verification",
     # the computation as a whole

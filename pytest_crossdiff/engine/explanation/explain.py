@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_crossdiff.engine.explanation.accounting import Positions, account
 from pytest_crossdiff.engine.explanation.contexts import HeldoutTokens
 from pytest_crossdiff.engine.explanation.description import describe
 from pytest_crossdiff.engine.explanation.effects import (
@@ -38,9 +39,14 @@ def explain(
     pairs: Pairs,
     plan: Plan,
     progress: Progress,
-) -> tuple[Difference, ...]:
-    """`differences` with their descriptions and, where the settings want them, their effects."""
+) -> tuple[tuple[Difference, ...], float | None]:
+    """`differences` with their descriptions and, where the settings want them, their effects and
+    what both models say there; and the share of the KL divergence between the models' predictions
+    at the positions where confirmed ones fire, None where those were not compared.
+    """
     explained: list[Difference] = []
+    positions = Positions.stored(plan) if plan.settings.metrics else None
+    covered = []
     parts = [document.part for document in plan.corpus.documents]
     for side in SIDES:
         of_side = [d for d in differences if d.side == side]
@@ -55,6 +61,10 @@ def explain(
             dataclasses.replace(d, description=description)
             for d, description in zip(of_side, found, strict=True)
         ]
+        if positions is not None:
+            sizes = [a.size_n for a in difference_features]
+            of_side, covered_m = account(of_side, sizes, owner, rows_n, heldout_tokens, positions)
+            covered.append(covered_m)
         if owner.harvest.words and of_side:
             # whatever the settings say of effects: patterns are looked for in these words
             both = pairs.vocabularies
@@ -71,7 +81,10 @@ def explain(
                 what = str(error).partition("\n")[0]
                 progress.note(f"effects in the {side} not measured: {type(error).__name__}: {what}")
         explained += of_side
-    return tuple(explained)
+    share = None
+    if positions is not None and (total := float(positions.kl_m.sum())) > 0:
+        share = float(positions.kl_m[np.any(covered, axis=0)].sum()) / total
+    return tuple(explained), share
 
 
 def _difference_features(

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from pytest_crossdiff.engine.activations.conversations import Place
 from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.metrics.entry_names import WORDS
 from pytest_crossdiff.engine.metrics.heads import Head, UncomparableError, head_inputs, read_head
 from pytest_crossdiff.engine.models.reading.predictions import output_words
 from pytest_crossdiff.errors import ActivationError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
-STATES, HEAD, WORDS = "states.safetensors", "head.safetensors", "words.json"
+STATES, HEAD = "states.safetensors", "head.safetensors"
 BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
 CHECKED_TOKENS = 64
 """Tokens on which a stored head is compared with the whole model."""

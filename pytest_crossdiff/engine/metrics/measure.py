@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from pytest_crossdiff.engine.activations.rendering import shared_text
 from pytest_crossdiff.engine.corpus.sampling import estimate
 from pytest_crossdiff.engine.metrics.divergence import actual_log_probabilities, divergences
-from pytest_crossdiff.engine.metrics.entry_names import METRICS, UNCOMPARABLE
+from pytest_crossdiff.engine.metrics.entry_names import METRICS, POSITIONS, UNCOMPARABLE
 from pytest_crossdiff.engine.metrics.final_states import FinalStates, read_final_states
 from pytest_crossdiff.engine.metrics.heads import UncomparableError
 from pytest_crossdiff.engine.metrics.matching import match_spans, match_tokens
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.output import OutputMetrics
     from pytest_crossdiff.sides import Side
     from pytest_crossdiff.store.cache import Entry
-
-POSITIONS = "positions.safetensors"
 
 
 class Measured(NamedTuple):
@@ -81,7 +79,13 @@ def compare(plan: Plan, a: FinalStates, b: FinalStates, progress: Progress) -> M
             found = divergences(a, b, matched, device, bar)
         metrics = token_metrics(found, matched, a, b, texts)
         places = {"piece": a.piece_n[matched.rows_a], "end": a.ends_n[matched.rows_a]}
-        values = {"kl": found.kl_m, "logp_baseline": found.logp_a, "logp_candidate": found.logp_b}
+        values: dict[str, np.ndarray] = {
+            "kl": found.kl_m,
+            "logp_baseline": found.logp_a,
+            "logp_candidate": found.logp_b,
+        }
+        values |= {"top_baseline": found.top_a, "top_candidate": found.top_b}
+        values |= {"p_top_baseline": found.p_top_a, "p_top_candidate": found.p_top_b}
         return Measured(metrics, places | values)
     spans = match_spans(a, b, plan.sample.pieces)
     if not len(spans.piece_s):

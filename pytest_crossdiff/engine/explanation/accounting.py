@@ -1,0 +1,144 @@
+"""What both models say where a difference fires, and how much of the output's change that is.
+
+Axes: n held-out pairs, m positions at which the two predictions were compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from pytest_crossdiff.engine.explanation.contexts import clear_firing
+from pytest_crossdiff.engine.metrics.entry_names import POSITIONS, WORDS
+from pytest_crossdiff.results.difference import Said
+from pytest_crossdiff.store.cache import DamagedEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_crossdiff.engine.activations.pairs import SideActivations
+    from pytest_crossdiff.engine.explanation.contexts import HeldoutTokens
+    from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.results.difference import Difference
+
+_PIECE = 2**32
+
+
+class Positions(NamedTuple):
+    """The compared predictions, in the order of the text: keys_m orders by piece and by the
+    character at which the predicted token ends.
+
+    top_a, top_b: the most likely token of either model, by its text; p_a, p_b: its probability.
+    """
+
+    keys_m: NDArray[np.int64]
+    kl_m: NDArray[np.float64]
+    top_a: NDArray[np.str_]
+    top_b: NDArray[np.str_]
+    p_a: NDArray[np.float64]
+    p_b: NDArray[np.float64]
+
+    @classmethod
+    def stored(cls, plan: Plan) -> Positions | None:
+        """Those of the plan's metrics; None where none were compared token by token."""
+        entry = plan.store.entry("metrics", plan.metrics_key)
+        try:
+            manifest = entry.read_manifest()
+            if manifest is None or POSITIONS not in manifest.files:
+                return None
+            columns = load_file(entry.verified_path(POSITIONS))
+            if "top_baseline" not in columns:
+                return None
+            words = {
+                side: np.array(json.loads(plan.store.entry("states", key).read_bytes(WORDS)))
+                for side, key in plan.state_keys.items()
+            }
+        except DamagedEntry:
+            return None
+        keys_m = columns["piece"].astype(np.int64) * _PIECE + columns["end"]
+        order_m = np.argsort(keys_m, kind="stable")
+        return cls(
+            keys_m[order_m],
+            columns["kl"][order_m],
+            words["baseline"][columns["top_baseline"][order_m]],
+            words["candidate"][columns["top_candidate"][order_m]],
+            columns["p_top_baseline"][order_m],
+            columns["p_top_candidate"][order_m],
+        )
+
+    def behind(self, of: SideActivations, rows_n: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The position that each pair predicts, or -1: that of the next token of its piece."""
+        piece_n = of.harvest.piece_n[rows_n].astype(np.int64)
+        keys_n = piece_n * _PIECE + of.harvest.ends_n[rows_n]
+        at_n = np.searchsorted(self.keys_m, keys_n, side="right")
+        inside_n = at_n < len(self.keys_m)
+        found_n = np.where(inside_n, at_n, 0)
+        inside_n &= self.keys_m[found_n] // _PIECE == piece_n
+        return np.where(inside_n, found_n, -1)
+
+
+def account(
+    differences: Sequence[Difference],
+    activations: Sequence[NDArray[np.float32]],
+    of: SideActivations,
+    rows_n: NDArray[np.int64],
+    heldout_tokens: HeldoutTokens,
+    positions: Positions,
+) -> tuple[list[Difference], NDArray[np.bool_]]:
+    """The differences of one side with what both models say where they fire, and at which of the
+    positions any confirmed one does.
+    """
+    behind_n = positions.behind(of, rows_n)
+    covered_m = np.zeros(len(positions.keys_m), dtype=bool)
+    total = float(positions.kl_m.sum())
+    found = []
+    for difference, activation_n in zip(differences, activations, strict=True):
+        fires_n = np.flatnonzero((clear_firing(activation_n) > 0) & (behind_n >= 0))
+        at_m = np.unique(behind_n[fires_n])
+        if difference.confirmed:
+            covered_m[at_m] = True
+        share = float(positions.kl_m[at_m].sum()) / total if total > 0 else 0.0
+        said = _said(fires_n, behind_n, heldout_tokens, positions)
+        found.append(dataclasses.replace(difference, kl_share=share, said=said))
+    return found, covered_m
+
+
+def _said(
+    fires_n: NDArray[np.int64],
+    behind_n: NDArray[np.int64],
+    heldout_tokens: HeldoutTokens,
+    positions: Positions,
+) -> Said | None:
+    """Of the pairs of words that the models say there the one with the largest share of the KL."""
+    weight: Counter[tuple[str, str]] = Counter()
+    for n in fires_n:
+        m = behind_n[n]
+        words = str(positions.top_a[m]), str(positions.top_b[m])
+        if words[0] != words[1]:
+            weight[words] += float(positions.kl_m[m])  # type: ignore[assignment]
+    if not weight:
+        return None
+    (baseline, candidate), _ = weight.most_common(1)[0]
+    chosen_n = [
+        n
+        for n in fires_n
+        if (positions.top_a[behind_n[n]], positions.top_b[behind_n[n]]) == (baseline, candidate)
+    ]
+    at_m = behind_n[chosen_n]
+    (after, _), *_ = Counter(heldout_tokens.names[n] for n in chosen_n).most_common(1)
+    return Said(
+        after=after,
+        baseline=baseline,
+        baseline_probability=float(positions.p_a[at_m].mean()),
+        candidate=candidate,
+        candidate_probability=float(positions.p_b[at_m].mean()),
+        positions=len(at_m),
+        firing=len(fires_n),
+    )

@@ -1,0 +1,95 @@
+"""Which compared predictions lie where a difference fires, and what both models say there."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import pytest
+
+from pytest_crossdiff.engine.explanation.accounting import _PIECE, Positions, account
+from support.results import make_difference
+
+if TYPE_CHECKING:
+    from pytest_crossdiff.engine.activations.pairs import SideActivations
+    from pytest_crossdiff.engine.explanation.contexts import HeldoutTokens
+
+# Two pieces of four tokens that end at characters 2, 4, 6 and 8; each but the first is predicted.
+PIECES = np.repeat([3, 7], 4)
+ENDS = np.tile([2, 4, 6, 8], 2)
+ROWS = np.arange(8)
+KL = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+
+
+@pytest.fixture
+def of() -> SideActivations:
+    harvest = SimpleNamespace(piece_n=PIECES, ends_n=ENDS)
+    return cast("SideActivations", SimpleNamespace(harvest=harvest))
+
+
+@pytest.fixture
+def tokens() -> HeldoutTokens:
+    return cast("HeldoutTokens", SimpleNamespace(names=["to", "be", "or", "not"] * 2))
+
+
+@pytest.fixture
+def positions() -> Positions:
+    predicted = ENDS.reshape(2, 4)[:, 1:].ravel()
+    return Positions(
+        np.repeat([3, 7], 3) * _PIECE + predicted,
+        KL,
+        np.array(["a", "a", "a", "a", "b", "b"]),
+        np.array(["a", "x", "x", "a", "y", "b"]),
+        np.full(6, 0.5),
+        np.array([0.9, 0.8, 0.6, 0.9, 0.7, 0.9]),
+    )
+
+
+def fires(*rows: int) -> np.ndarray:
+    activation_n = np.zeros(8, dtype=np.float32)
+    activation_n[list(rows)] = 1.0
+    return activation_n
+
+
+def test_a_pair_predicts_the_next_token_of_its_piece_and_the_last_one_none(of, positions):
+    assert positions.behind(of, ROWS).tolist() == [0, 1, 2, -1, 3, 4, 5, -1]
+
+
+def test_the_share_is_that_of_the_kl_where_it_fires(of, tokens, positions):
+    (found,), covered_m = account(
+        [make_difference("C1")], [fires(1, 2, 5)], of, ROWS, tokens, positions
+    )
+    assert found.kl_share == pytest.approx((2 + 3 + 5) / 21)
+    assert covered_m.tolist() == [False, True, True, False, True, False]
+
+
+def test_what_is_said_is_what_most_of_the_change_is(of, tokens, positions):
+    """a against x: 2 + 3 nats at two places; b against y: 5 nats at one, after "be"."""
+    heavier = positions._replace(kl_m=np.array([1.0, 2.0, 3.5, 4.0, 5.0, 6.0]))
+    (found,), _ = account([make_difference("C1")], [fires(1, 2, 5)], of, ROWS, tokens, heavier)
+    said = found.said
+    assert (said.baseline, said.candidate, said.positions, said.firing) == ("a", "x", 2, 3)
+    assert said.candidate_probability == pytest.approx(0.7)
+    (other,), _ = account([make_difference("C1")], [fires(5)], of, ROWS, tokens, heavier)
+    assert (other.said.after, other.said.baseline, other.said.candidate) == ("be", "b", "y")
+
+
+def test_where_both_say_the_same_nothing_is_told_apart(of, tokens, positions):
+    (found,), _ = account([make_difference("C1")], [fires(0)], of, ROWS, tokens, positions)
+    assert found.said is None
+    assert found.kl_share == pytest.approx(1 / 21)
+
+
+def test_possible_differences_account_for_nothing_yet(of, tokens, positions):
+    possible = make_difference("C1", certainty="possible")
+    (found,), covered_m = account([possible], [fires(1)], of, ROWS, tokens, positions)
+    assert not covered_m.any()
+    assert found.kl_share == pytest.approx(2 / 21)
+
+
+def test_faint_firing_is_no_firing(of, tokens, positions):
+    activation_n = fires(1)
+    activation_n[2] = 0.05
+    (found,), _ = account([make_difference("C1")], [activation_n], of, ROWS, tokens, positions)
+    assert found.kl_share == pytest.approx(2 / 21)
