@@ -10,7 +10,7 @@ import pytest
 
 import pytest_crossdiff.engine
 from support.browser import Opened, started
-from support.commands import crossdiff, make_project, run_pytest
+from support.commands import PAIR, crossdiff, make_project, run_pytest
 from support.fake_engine import MODULE, FakeEngine
 from support.results import make_result
 
@@ -24,8 +24,6 @@ pytest_plugins = ["pytester"]
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # side by side, two threads each slow one another tenfold
     os.environ["OMP_NUM_THREADS"] = "1"
-
-PAIR = "crossdiff_baseline = org/old\ncrossdiff_candidate = org/new\n"
 
 
 @pytest.fixture(autouse=True)

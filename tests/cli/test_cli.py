@@ -13,13 +13,13 @@ import time
 import pytest
 import transformers as tf
 
-from conftest import PAIR
 from pytest_crossdiff.cli import main
 from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.gate import accepted_file
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.results.difference import Firing
 from support import commands, tiny_models
+from support.commands import PAIR
 from support.fake_engine import install_for_subprocess
 from support.results import make_difference, make_entry, make_model, make_result
 

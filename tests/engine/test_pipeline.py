@@ -259,8 +259,9 @@ def test_the_verdict_repeats_to_the_bit(lost: Outcome, tmp_path: Path) -> None:
     again = pipeline.run(lost.plan.settings.with_values(cache_dir=str(tmp_path)))
     before, after = digests(lost.plan.store.root), digests(tmp_path)
     assert after == {key: before[key] for key in after}
-    # of each model a harvest, a sample of weights and final states; a crosscoder, and metrics
-    assert len(after) == 8
+    # of each model a harvest, a sample of weights, a self-check and final states; a crosscoder,
+    # metrics
+    assert len(after) == 10
     assert replace(again.result, seconds={}) == replace(lost.result, seconds={})
 
 

@@ -107,7 +107,7 @@ def test_models_too_different_for_planted_signals_are_over_budget_by_their_outpu
 def test_planted_signals_missed_between_models_that_say_nearly_the_same_are_no_verdict(output):
     verdict = compute_verdict(drowned(output), budgets())
     assert verdict.status == "insufficient"
-    assert verdict.reason.startswith("not even signals of strength 0.01")
+    assert verdict.reason.startswith("planted signals of strength 0.01")
 
 
 def test_between_tokenizers_a_large_change_of_spans_is_one():

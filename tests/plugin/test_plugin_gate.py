@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import PAIR
 from support import fake_engine
+from support.commands import PAIR
 from support.results import make_difference, make_result
 
 OVERRIDE = """

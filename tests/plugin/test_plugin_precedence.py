@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from conftest import PAIR
+from support.commands import PAIR
 
 QUOTED = "crossdiff_baseline = 'org/old'\ncrossdiff_candidate = 'org/new'\n"
 TEST = "def test_it(crossdiff): pass"

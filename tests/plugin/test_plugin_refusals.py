@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import PAIR
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.settings.resolution import require
+from support.commands import PAIR
 
 TEST = "def test_it(crossdiff): pass"
 UNRELATED = "def test_unrelated(): pass"

@@ -231,7 +231,19 @@ class TestNumberByNumber:
                 ("_limit_of_detection", "unknown"),
             )
         }
-        assert ran.properties[test] == models | {
+        found = ran.data["result"]["output"]
+        metrics = {
+            name: found[name]
+            for name in ("kl", "same_top", "probability_change_rms", "perplexity_ratio")
+        }
+        metrics |= {name: found[name] for name in ("baseline_loss", "candidate_loss")}
+        metrics["kl_p99"] = found["kl_percentiles"]["99"]
+        output = {
+            f"crossdiff.{name}{end}": f"{estimate[key]:.6g}"
+            for name, estimate in metrics.items()
+            for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))
+        }
+        assert ran.properties[test] == models | output | {
             "crossdiff.result": ran.data["result"]["key"],
             "crossdiff.verdict": check["status"],
             "crossdiff.accepted": str(sum(a["state"] == "accepted" for a in ran.data["accepted"])),

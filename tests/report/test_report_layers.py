@@ -90,6 +90,7 @@ def test_both_say_of_both_layers_what_was_measured_there(reports):
                 "strength": result.total_strength(name),
                 "fve": result.model(name).fve,
                 "limit_of_detection": None,
+                "detection_limits": [],
             }
     assert reports.data[0]["layers"][0]["sides"][0]["count"] == 1  # what was planted
 

@@ -111,10 +111,7 @@ class TestOverview:
     def test_it_says_how_sure_one_can_be(self, opened):
         text = " ".join(opened(full()).texts("main"))
         assert "0 differences found between the baseline and itself" in text
-        assert (
-            "strength 0.002: planted signals of this and of every greater strength were detected"
-            in text
-        )
+        assert "is detected with 80 % probability" in text
 
     def test_it_shows_the_distance_of_a_model_and_the_exclusivity_it_requires(self, opened):
         model = make_model("org/new", unmapped=0.4, required_exclusivity=0.97)

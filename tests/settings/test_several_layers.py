@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import PAIR
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.settings.parsing import parse
+from support.commands import PAIR
 from support.results import make_difference, make_result
 
 TEST = "def test_upgrade(crossdiff): crossdiff.assert_within_budget()"

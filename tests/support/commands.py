@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+PAIR = "crossdiff_baseline = org/old\ncrossdiff_candidate = org/new\n"
+"""A pair that exists nowhere, as lines of a configuration file."""
+
+
 def crossdiff(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
     """Run it in `folder`; the environment is ours, with `environment` over it."""
     return _run("pytest_crossdiff", folder, arguments, environment)

@@ -5,6 +5,7 @@ Axes: b texts of a batch, p positions, d model width.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from pytest_crossdiff.engine.models.reading.predictions import (
 )
 from pytest_crossdiff.engine.models.reading.streams import PLAIN, StreamLayout
 from pytest_crossdiff.engine.models.sources.references import ModelReference, resolve
-from pytest_crossdiff.errors import ModelError
+from pytest_crossdiff.errors import ActivationError, ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def load(
     )
     nn.Module.to(model, where)
     tokens = [ids.to(where) for ids in _probe_tokens(model, tokenizer)]
-    at = find_hook_point(model, tokens[0], layer, resolve_blocks_name(model, blocks), source)
+    with forward_errors(model, reference.reference, source):
+        at = find_hook_point(model, tokens[0], layer, resolve_blocks_name(model, blocks), source)
     loaded = LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -138,7 +140,7 @@ def load(
         layout=at.layout,
         reader=at.reader,
     )
-    with silence_transformers():
+    with silence_transformers(), forward_errors(model, reference.reference, source):
         _measure(loaded, tokens, source, output=layer == OUTPUT)
     return loaded
 
@@ -168,6 +170,12 @@ def _measure(loaded: LoadedModel, tokens: list[Tensor], source: str, *, output: 
     found = probing.batch_distances(
         lambda ids, mask: read_batch(loaded, ids, mask).vectors_bpd, *tokens
     )
+    if not math.isfinite(found.repeated):
+        raise ActivationError(
+            f"what is read of {loaded.reference.reference} is NaN or infinite",
+            source=source,
+            remedy="check the weights; if they are sound, set crossdiff_dtype = float32",
+        )
     if found.repeated > rounding:
         raise ModelError(
             f"{loaded.architecture} reads the same text otherwise each time: two readings of one "
@@ -181,7 +189,11 @@ def _measure(loaded: LoadedModel, tokens: list[Tensor], source: str, *, output: 
 def _logits(loaded: LoadedModel, ids_bp: Tensor, mask_bp: Tensor) -> Tensor:
     """Logits less their mean at each place, which says nothing about the prediction."""
     inputs = {"input_ids": ids_bp, "attention_mask": mask_bp}
-    with torch.inference_mode():
+    reference = loaded.reference
+    with (
+        torch.inference_mode(),
+        forward_errors(loaded.model, reference.reference, reference.source),
+    ):
         logits_bpv = token_logits(loaded.model, inputs).float()
         return logits_bpv - logits_bpv.mean(-1, keepdim=True)
 

@@ -76,6 +76,7 @@ def test_texts_that_one_of_the_models_knows_are_kept():
 
 def test_models_that_know_hardly_any_of_the_texts_are_refused():
     lost = ModelReadout(9.0, 9.0, 9.0, 1.0)
-    with pytest.raises(InsufficientData, match="neither model knows 3 of 4 texts") as caught:
+    said = "3 of 4 texts are out of distribution for both models"
+    with pytest.raises(InsufficientData, match=said) as caught:
         pairs.out_of_distribution_for_both(lost, lost)
     assert "crossdiff_layer = 0.5" in caught.value.remedy

@@ -20,6 +20,7 @@ from pytest_crossdiff.engine.metrics.measure import POSITIONS
 from pytest_crossdiff.engine.metrics.stored import load_or_measure, stored_metrics
 from pytest_crossdiff.engine.plan import plan
 from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.store.cache import Store
 from support import planted
 from support.tokenizers import tokenizer
 
@@ -261,13 +262,14 @@ def test_what_may_go_better_another_time_is_not_remembered(models, tmp_path):
     assert stored_metrics(of) is None
 
 
-def test_a_result_of_an_earlier_version_is_extended_without_computing_it_anew(models, tmp_path):
+def test_a_result_without_stored_metrics_is_extended_without_computing_it_anew(models, tmp_path):
     settings = planted.quick(models["plain"], models["noisy"], tmp_path, tokens=4_000)
-    before = pipeline.run(settings.with_values(metrics=False))
-    assert before.result.output is None
+    before = pipeline.run(settings)
+    store = Store(tmp_path)
+    (info,) = (info for info in store.list() if info.kind == "metrics")
+    assert store.remove(info)
+    assert pipeline.cached(settings).result.output is None
     after = pipeline.run(settings)
     assert after.cached
-    assert after.result.key == before.result.key
-    assert after.result.output is not None
-    assert after.result.differences == before.result.differences
+    assert after.result == before.result
     assert pipeline.cached(settings).result == after.result

@@ -118,5 +118,5 @@ def test_what_it_asks_is_told_with_the_reason() -> None:
     far = make_model(unmapped=0.47, required_exclusivity=0.97)
     text = told(make_result(baseline=far, candidate=make_model()))
     assert "47 %" in text
-    assert "0.97 and 0.50 exclusive" in text
+    assert "only above exclusivity 0.97" in text
     assert told(make_result()) == ""

@@ -152,17 +152,18 @@ def _load_model(
         architectures = config.get("architectures") or []
     # A model's own code is loaded by the auto classes, which find it.
     own_code = root.kind == "gguf" or bool(config.get("auto_map"))
-    known = None if own_code else load_config(root, trust_remote_code=False, source=source)
+    with quantisation_errors(config, root, source):
+        known = None if own_code else load_config(root, trust_remote_code=False, source=source)
     head, chosen = choose_class(
         reference, architectures, known, with_head=with_head, trust=trust, source=source
     )
-    options |= {**dequantising(config, device), **chosen.options}
     # Reading a GGUF file draws a bar of its own; one of a long download may be seen.
     hidden = io.StringIO() if root.file else None
     with (
         contextlib.redirect_stderr(hidden) if hidden else contextlib.nullcontext(),
         quantisation_errors(config, root, source),
     ):
+        options |= {**dequantising(config, device), **chosen.options}
         model, info = _from_pretrained(chosen, root, options)
         named = named_class(architectures, known) if reference.base is None else None
         if named not in (None, type(model)) and lost_in_backbone(model, info):

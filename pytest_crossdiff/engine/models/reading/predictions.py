@@ -145,19 +145,11 @@ class Predictions(NamedTuple):
 
 def token_logits(model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> Tensor:
     """The model's logits at each place, shape (b, p, v): its `logits`, or `prediction_logits` of
-    classes that have a second head.  Raises `ModelError` where it can't be run on text alone.
+    classes that have a second head.  Raises `ModelError` where it has none, and whatever the model
+    raises (see `forward_pass.forward_errors`).
     """
     run: Any = model
-    try:
-        out = run(**supported_inputs(model, inputs_bp))
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"{type(model).__name__} can't be run on text alone: "
-            f"{str(error).strip().partition(chr(10))[0]}",
-            remedy="compare a block instead of the output: crossdiff_layer = 0.5",
-        ) from error
+    out = run(**supported_inputs(model, inputs_bp))
     return logits_in(out, type(model).__name__, inputs_bp["input_ids"].shape)
 
 
