@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.difference import Difference
 
 _PIECE = 2**32
+LEAST = 0.05
+"""A word that neither model gives this probability is not what they say."""
 
 
 class Positions(NamedTuple):
@@ -132,13 +134,16 @@ def _said(
         if (positions.top_a[behind_n[n]], positions.top_b[behind_n[n]]) == (baseline, candidate)
     ]
     at_m = behind_n[chosen_n]
+    p_a, p_b = float(positions.p_a[at_m].mean()), float(positions.p_b[at_m].mean())
+    if max(p_a, p_b) < LEAST:
+        return None
     (after, _), *_ = Counter(heldout_tokens.names[n] for n in chosen_n).most_common(1)
     return Said(
         after=after,
         baseline=baseline,
-        baseline_probability=float(positions.p_a[at_m].mean()),
+        baseline_probability=p_a,
         candidate=candidate,
-        candidate_probability=float(positions.p_b[at_m].mean()),
+        candidate_probability=p_b,
         positions=len(at_m),
         firing=len(fires_n),
     )

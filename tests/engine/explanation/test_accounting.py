@@ -75,6 +75,12 @@ def test_what_is_said_is_what_most_of_the_change_is(of, tokens, positions):
     assert (other.said.after, other.said.baseline, other.said.candidate) == ("be", "b", "y")
 
 
+def test_words_that_neither_model_really_says_are_not_named(of, tokens, positions):
+    unsure = positions._replace(p_a=np.full(6, 0.01), p_b=np.full(6, 0.02))
+    (found,), _ = account([make_difference("C1")], [fires(1)], of, ROWS, tokens, unsure)
+    assert found.said is None
+
+
 def test_where_both_say_the_same_nothing_is_told_apart(of, tokens, positions):
     (found,), _ = account([make_difference("C1")], [fires(0)], of, ROWS, tokens, positions)
     assert found.said is None
