@@ -46,7 +46,8 @@ class Reply:
     """One model's answer to a prompt.
 
     ended: whether the model ended it before the limit of tokens.  surprise: how much likelier the
-    reply is to its writer than to the other model, in nats: log p(writer) - log p(other).
+    other model finds a token of its own reply to the same prompt than a token of this one, on
+    average, in nats.
     """
 
     text: str
@@ -88,12 +89,12 @@ class ReplyPair:
 class Replies:
     """Both models' replies to the same prompts, the most surprising first.
 
-    tokens: at most so many a reply.  A reply is *surprising* when its writer finds it at least
-    `factor` times as likely as the other model does.
+    tokens: at most so many a reply.  A reply is *surprising* when its surprise is at least
+    `threshold`, in nats a token.
     """
 
     tokens: int
-    factor: float
+    threshold: float
     pairs: tuple[ReplyPair, ...]
     surprising_baseline: Share
     surprising_candidate: Share

@@ -93,8 +93,9 @@ def describe_replies(found: Replies) -> str:
     return (
         f"{of.count} of {of.total} of the candidate's replies are surprising to the baseline "
         f"({percent(of.value)} [{percent(of.low)}, {percent(of.high)}]), "
-        f"{found.surprising_baseline.count} of the baseline's to the candidate (each at least "
-        f"{found.factor:g} times less likely to it); {found.changed.count} differ, "
+        f"{found.surprising_baseline.count} of the baseline's to the candidate (at least "
+        f"{found.threshold:g} nats a token less likely than its own); "
+        f"{found.changed.count} differ, "
         f"{found.changed_beginning.count} from the first word"
     )
 

@@ -48,8 +48,8 @@ class OutcomeSettings:
     max_surprising_replies = Setting(
         None,
         kinds.optional_number(0.0, 1.0),
-        "maximum share of the candidate's replies that the candidate finds at least 100 times as "
-        "likely as the baseline does; none: no limit",
+        "maximum share of the candidate's replies that are surprising to the baseline (0.5 nats a "
+        "token less likely than its own); none: no limit",
         decides=True,
     )
     # The report

@@ -29,8 +29,8 @@ def test_readme_s_own_pattern_fails_on_a_model_that_refuses_and_shows_both_repli
     assert text.startswith(
         'MATCHING "I can\'t|cannot help": 12 replies of the candidate and not of the other model, '
     )
-    assert "baseline  (10 nats) 'Rest and water help.'" in text
-    assert "candidate (20 nats) 'I'm sorry, but I can't help with that.'" in text
+    assert "baseline  (+1.00 nats) 'Rest and water help.'" in text
+    assert "candidate (+2.00 nats) 'I'm sorry, but I can't help with that.'" in text
 
 
 def test_it_passes_on_a_copy_of_the_baseline():
@@ -77,13 +77,13 @@ def test_terminal_and_markdown_state_the_share_with_its_interval():
     line = (
         "12 of 40 of the candidate's replies are surprising to the baseline (30 % [18.1 %, "
         "45.4 %]), "
-        "0 of the baseline's to the candidate (each at least 100 times less likely to it); 12 "
-        "differ, 12 from the first word"
+        "0 of the baseline's to the candidate (at least 0.5 nats a token less likely than its "
+        "own); 12 differ, 12 from the first word"
     )
     assert PairSummary.of(report).replies == line
     text = markdown(report)
     assert "Replies: 12 of 40" in text
-    assert text.count("  - candidate (20 nats):") == 5
+    assert text.count("  - candidate (+2.00 nats):") == 5
 
 
 def test_replies_are_written_to_json_and_read_again():

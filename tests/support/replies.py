@@ -24,10 +24,10 @@ def make_replies(*pairs: ReplyPair) -> Replies:
     changed = sum(not pair.same for pair in pairs)
     return Replies(
         tokens=64,
-        factor=100.0,
+        threshold=0.5,
         pairs=tuple(sorted(pairs, key=lambda pair: -pair.surprise)),
         surprising_baseline=Share(0, len(pairs)),
-        surprising_candidate=Share(sum(p.candidate.surprise > 4.6 for p in pairs), len(pairs)),
+        surprising_candidate=Share(sum(p.candidate.surprise >= 0.5 for p in pairs), len(pairs)),
         changed=Share(changed, len(pairs)),
         changed_beginning=Share(changed, len(pairs)),
     )
@@ -37,7 +37,7 @@ def refusing(count: int, refused: int) -> Replies:
     """Of so many prompts the candidate refuses some that the baseline answers."""
     return make_replies(
         *(
-            make_pair(n, "Rest and water help.", REFUSAL, 20.0)
+            make_pair(n, "Rest and water help.", REFUSAL, 2.0)
             if n < refused
             else make_pair(n, "Rest and water help.", "Rest and water help.")
             for n in range(count)

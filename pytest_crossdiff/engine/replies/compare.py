@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.results.replies import Replies, Reply, ReplyPair, Share
@@ -15,11 +14,13 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.replies.write import Written
     from pytest_crossdiff.results.replies import Likeliest
 
-FACTOR = 100.0
-"""A reply is surprising when its writer finds it so many times as likely as the other model does.
+SURPRISING = 0.5
+"""Nats a token from which a reply is surprising: on average the other model finds a token of its
+own reply 1.6 times as likely as a token of this one.
 
-Rounding the weights to another number type changes the probability of a reply by a few per cent;
-a reply that the other model would have given once for a hundred times is another behaviour.
+A fine-tune on the base model's own answers is surer of everything it says, so the ratio of the two
+models' probabilities is large for all of its replies; what the *other* model thinks of them, next
+to what it would have said itself, is not.
 """
 
 
@@ -31,24 +32,23 @@ def compare(
     candidate_read: Sequence[float],
     tokens: int,
 ) -> Replies:
-    """baseline_read: log p that the *candidate* gives to the baseline's replies, and the other way
-    round, nats.
+    """baseline_read: mean log p that the *candidate* gives to a token of the baseline's replies,
+    and the other way round, nats.
     """
     pairs = [
-        _pair(prompt, a, b, a.log_p - read_a, b.log_p - read_b)
+        _pair(prompt, a, b, b.mean_log_p - read_a, a.mean_log_p - read_b)
         for prompt, a, b, read_a, read_b in zip(
             prompts, baseline, candidate, baseline_read, candidate_read, strict=True
         )
     ]
     pairs.sort(key=lambda pair: (-pair.surprise, pair.document))
-    limit = math.log(FACTOR)
     count = len(pairs)
     return Replies(
         tokens=tokens,
-        factor=FACTOR,
+        threshold=SURPRISING,
         pairs=tuple(pairs),
-        surprising_baseline=Share(sum(p.baseline.surprise >= limit for p in pairs), count),
-        surprising_candidate=Share(sum(p.candidate.surprise >= limit for p in pairs), count),
+        surprising_baseline=Share(sum(p.baseline.surprise >= SURPRISING for p in pairs), count),
+        surprising_candidate=Share(sum(p.candidate.surprise >= SURPRISING for p in pairs), count),
         changed=Share(sum(not p.same for p in pairs), count),
         changed_beginning=Share(sum(_begins_otherwise(p) for p in pairs), count),
     )

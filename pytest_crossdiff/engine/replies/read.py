@@ -33,7 +33,7 @@ def log_probabilities(
     label: str,
     progress: Progress,
 ) -> list[float]:
-    """The log of the probability that the model gives to each reply, nats.
+    """The mean log of the probability that the model gives to a token of each reply, nats.
 
     With the writer's vocabulary it reads the writer's own tokens, the end of the reply among them;
     with another one the reply's text, cut into its own tokens, without the end.
@@ -66,4 +66,4 @@ def _read(model: LoadedModel, rows: Sequence[tuple[list[int], list[int]]]) -> It
         behind = slice(len(asked) - 1, len(asked) + len(said) - 1)
         log_p_pv = logits_bpv[row, behind].float().log_softmax(-1).cpu()
         chosen_p = torch.tensor(said, dtype=torch.long)
-        yield float(log_p_pv.gather(1, chosen_p[:, None]).double().sum())
+        yield float(log_p_pv.gather(1, chosen_p[:, None]).double().mean()) if said else 0.0

@@ -59,6 +59,11 @@ class Written:
     likeliest: tuple[Likeliest, ...]
     log_p: float
 
+    @property
+    def mean_log_p(self) -> float:
+        """The same for a token, on average; 0 where the reply has none."""
+        return self.log_p / len(self.ids) if self.ids else 0.0
+
 
 def answer(
     model: LoadedModel,

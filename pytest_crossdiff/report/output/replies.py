@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.markup import escaped
 from pytest_crossdiff.results.wording import describe_replies
-from pytest_crossdiff.text import Display, cut, number, percent, quoted, visible, wrapped
+from pytest_crossdiff.text import Display, cut, percent, quoted, visible, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,7 +45,7 @@ def reply_lines(pairs: Iterable[ReplyPair], display: Display) -> list[str]:
             cut(f"Asked {visible(pair.document)}: {visible(pair.question)}", display.width),
         ]
         for side, of in (("baseline", pair.baseline), ("candidate", pair.candidate)):
-            surprise = f"  {side:9} ({number(of.surprise)} nats) "
+            surprise = f"  {side:9} ({of.surprise:+.2f} nats) "
             lines.append(cut(surprise + quoted([of.text]), display.width))
         lines += wrapped(f"  {where_they_part(pair)}", display.width, 4)
     return lines
@@ -70,7 +70,7 @@ def reply_section(result: Result) -> Iterator[str]:
         yield ""
         yield f"- {escaped(pair.document)}: {escaped(pair.question, QUESTION)}"
         for side, of in (("baseline", pair.baseline), ("candidate", pair.candidate)):
-            yield f"  - {side} ({number(of.surprise)} nats): {escaped(of.text, REPLY)}"
+            yield f"  - {side} ({of.surprise:+.2f} nats): {escaped(of.text, REPLY)}"
         yield f"  - {escaped(where_they_part(pair))}"
 
 

@@ -154,7 +154,7 @@ class TestReading:
         read = log_probabilities(
             model, asked, found, vocabulary, label="baseline", progress=SilentProgress()
         )
-        assert read == pytest.approx([reply.log_p for reply in found], abs=2e-3)
+        assert read == pytest.approx([reply.mean_log_p for reply in found], abs=1e-3)
 
     def test_another_vocabulary_reads_the_text(self, model, asked, entry):
         found = written(model, asked[:3], entry)
@@ -168,7 +168,7 @@ class TestReading:
                 logits_pv = model.model(input_ids=torch.tensor([[*ids, *said]])).logits[0]
             log_p_pv = logits_pv.log_softmax(-1)
             by_hand = sum(float(log_p_pv[len(ids) - 1 + i, t]) for i, t in enumerate(said))
-            assert value == pytest.approx(by_hand, abs=2e-3)
+            assert value == pytest.approx(by_hand / len(said), abs=1e-3)
 
 
 def test_what_only_one_says_is_surprising_to_the_other(model, other, asked, tmp_path):
@@ -186,7 +186,6 @@ def test_what_only_one_says_is_surprising_to_the_other(model, other, asked, tmp_
     found = compare(asked, *said, read_a, read_b, TOKENS)
     assert found.changed == Share(sum(a.text != b.text for a, b in zip(*said, strict=True)), 19)
     for pair in found.pairs:
-        assert pair.baseline.surprise >= -1e-3, "its writer finds no other reply likelier"
         if not pair.same:
             assert pair.baseline.text[: pair.common] == pair.candidate.text[: pair.common]
             first_a, first_b = pair.baseline_next[0][0], pair.candidate_next[0][0]
