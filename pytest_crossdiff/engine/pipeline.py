@@ -74,11 +74,13 @@ def run(
         if found is None:
             from pytest_crossdiff.engine.compute import compute
             from pytest_crossdiff.engine.estimate import announce
+            from pytest_crossdiff.engine.isolation import undisturbed
 
-            announce(planned, progress)
-            metrics = load_or_measure(planned, progress)
-            replies = load_or_answer(planned, progress)
-            result = compute(planned, progress)
+            with undisturbed():
+                announce(planned, progress)
+                metrics = load_or_measure(planned, progress)
+                replies = load_or_answer(planned, progress)
+                result = compute(planned, progress)
             entry.write(RESULT, result.to_json().encode())
             entry.complete({"crosscoders": list(planned.crosscoder_keys)})
             result = replies.added_to(metrics.added_to(result))

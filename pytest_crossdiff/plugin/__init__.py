@@ -282,12 +282,14 @@ def _measurements(config: pytest.Config) -> Measurements:
 
 
 def _loaded(config: pytest.Config, side: Side) -> LoadedModel:
+    from pytest_crossdiff.engine import isolation
     from pytest_crossdiff.engine.models import loaded
     from pytest_crossdiff.settings import resolution
 
     settings = next(iter(resolution.resolve(config).by_layer().values()))
     resolution.require(settings, side)
-    return loaded.load_configured(settings, side, getattr(settings, side))
+    with isolation.undisturbed():
+        return loaded.load_configured(settings, side, getattr(settings, side))
 
 
 def _width(config: pytest.Config) -> int:

@@ -55,6 +55,7 @@ ALLOWED = {
     "engine.controls": "progress results sides store engine.plan engine.activations"
     " engine.dictionary engine.verification",
     # the computation as a whole
+    "engine.isolation": "",
     "engine.tokens": "sides results engine.models engine.plan engine.activations",
     "engine.preflight": "errors settings sides results engine.corpus engine.models engine.plan"
     " engine.activations"
@@ -66,12 +67,12 @@ ALLOWED = {
     " engine.controls engine.tokens engine.self_checks",
     "engine.pipeline": "errors progress results settings store engine.plan engine.metrics"
     " engine.replies"
-    " engine.dictionary engine.estimate engine.compute",
+    " engine.dictionary engine.isolation engine.estimate engine.compute",
     # what the user sees of it
     "gate": "errors sides text settings results",
     "report": "errors sides text progress settings store results gate",
     "plugin": "errors sides text progress settings results engine.models engine.plan"
-    " engine.dictionary engine.pipeline gate report",
+    " engine.dictionary engine.pipeline gate report engine.isolation",
     "cli": "version errors sides text progress settings store results engine.corpus"
     " engine.models engine.plan engine.dictionary engine.explanation engine.preflight"
     " engine.self_checks engine.estimate engine.pipeline gate report plugin",
