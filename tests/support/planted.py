@@ -9,7 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    BertConfig,
+    BertModel,
+    DogeConfig,
+    DogeForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from pytest_crossdiff.settings import Settings
 from support.tokenizers import TEXTS, tokenizer
@@ -59,6 +66,21 @@ def speaker(folder: Path, says: str = "in") -> Path:
         row_d = behind_sd.mean(0)
         row_d *= 14.0 / float((behind_sd @ row_d).mean())
         model.lm_head.weight[words.convert_tokens_to_ids(f"Ġ{says}")] = row_d
+    return _save(model, folder, "byte-level BPE")
+
+
+def changed_by_padding(folder: Path) -> Path:
+    """A causal model that picks the tokens it looks at, and padding among them."""
+    torch.manual_seed(2)
+    config = DogeConfig(
+        vocab_size=len(tokenizer("byte-level BPE")), hidden_size=32, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2, intermediate_size=64, keep_window_size=4,
+        max_position_embeddings=512,
+    )  # fmt: skip
+    model = DogeForCausalLM(config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(6.0 if weight.ndim == 2 else 1.0)
     return _save(model, folder, "byte-level BPE")
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations.rendering import Encoded
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.engine.models.reading.probing import Batching
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
@@ -112,7 +113,8 @@ def read_final_states(
     total = sum(len(job.encoded.input_ids) for job in jobs)
     states: dict[int, Tensor] = {}
     with progress.phase(f"read predictions of {label}", total, "token") as bar:
-        for batch in _batches(jobs, BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])):
+        budget = BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])
+        for batch in _batches(jobs, budget, model.batching):
             states |= _run(model, batch, label)
             bar.advance(sum(len(job.encoded.input_ids) for job in batch))
     _keep(entry, head, sorted(jobs), states, output_words(model.model, model.tokenizer))
@@ -172,11 +174,16 @@ def _checked_head(model: LoadedModel, job: _Job) -> Head:
     return read_head(model.model, {"input_ids": ids_bp, "attention_mask": torch.ones_like(ids_bp)})
 
 
-def _batches(jobs: Sequence[_Job], budget: int) -> Iterator[list[_Job]]:
-    """Runs of jobs, shortest first, that padded to the longest stay within `budget` tokens."""
+def _batches(jobs: Sequence[_Job], budget: int, batching: Batching) -> Iterator[list[_Job]]:
+    """Runs of jobs, shortest first, that padded to the longest stay within `budget` tokens, and
+    that the model reads as it reads each alone.
+    """
     batch: list[_Job] = []
     for job in jobs:
-        if batch and len(job.encoded.input_ids) * (len(batch) + 1) > budget:
+        length = len(job.encoded.input_ids)
+        padded = bool(batch) and length != len(batch[0].encoded.input_ids)
+        apart = batching == "one text" or (batching == "same length" and padded)
+        if batch and (apart or length * (len(batch) + 1) > budget):
             yield batch
             batch = []
         batch.append(job)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_crossdiff.engine.models.loading.load import silence_transformers
-from pytest_crossdiff.engine.replies.write import prompt_ids, vocabulary_digest
+from pytest_crossdiff.engine.replies.write import alone_or, prompt_ids, vocabulary_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,9 +45,10 @@ def log_probabilities(
         rows.append((prompt_ids(prompt, model.tokenizer), list(ids)))
     found: list[float] = []
     with progress.phase(f"reading replies with the {label}", len(rows), "reply") as bar:
-        for start in range(0, len(rows), BATCH):
-            found += _read(model, rows[start : start + BATCH])
-            bar.advance(min(BATCH, len(rows) - start))
+        size = alone_or(BATCH, model)
+        for start in range(0, len(rows), size):
+            found += _read(model, rows[start : start + size])
+            bar.advance(min(size, len(rows) - start))
     return found
 
 

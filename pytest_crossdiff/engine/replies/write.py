@@ -86,8 +86,9 @@ def answer(
             remedy="set crossdiff_replies = 0",
         )
     with progress.phase(f"replies of the {label}", len(prompts), "reply") as bar:
-        for start in range(0, len(prompts), BATCH):
-            name, batch = f"batch-{start:05}.json", prompts[start : start + BATCH]
+        size = alone_or(BATCH, model)
+        for start in range(0, len(prompts), size):
+            name, batch = f"batch-{start:05}.json", prompts[start : start + size]
             if not entry.has(name):
                 made = [dataclasses.asdict(reply) for reply in _answers(model, batch, tokens)]
                 entry.write(name, json.dumps(made, ensure_ascii=False).encode())
@@ -116,6 +117,11 @@ def prompt_ids(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     text = Chat(prompt.messages, tokenizer, prompt.tools).write(prompt=True)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
+
+
+def alone_or(together: int, model: LoadedModel) -> int:
+    """How many texts share a batch: one where padding, or another text, would change them."""
+    return together if model.batching == "padded" else 1
 
 
 def vocabulary_digest(tokenizer: PreTrainedTokenizerBase) -> str:

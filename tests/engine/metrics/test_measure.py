@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("models")
-    makers = (planted.plain, planted.noisy, planted.encoder, planted.broken, padded, other_words)
+    makers = (
+        planted.plain, planted.noisy, planted.encoder, planted.broken, planted.changed_by_padding,
+        padded, other_words,
+    )  # fmt: skip
     return {maker.__name__: maker(root / maker.__name__) for maker in makers}
 
 
@@ -103,12 +106,13 @@ def heldout(of: Plan) -> list[tuple[int, str]]:
     return [(i, p.text) for i, p in enumerate(of.sample.pieces) if p.heldout and p.text]
 
 
-def test_every_metric_is_that_of_an_independent_computation(models, tmp_path):
-    of = planned(models, "plain", "noisy", tmp_path)
+@pytest.mark.parametrize("candidate", ["noisy", "changed_by_padding"])
+def test_every_metric_is_that_of_an_independent_computation(models, tmp_path, candidate):
+    of = planned(models, "plain", candidate, tmp_path)
     found = measured(of)
     kl, same, before, after = [], [], [], []
     for _, text in heldout(of):
-        a, b = alone(models["plain"], text), alone(models["noisy"], text)
+        a, b = alone(models["plain"], text), alone(models[candidate], text)
         kl += (a.logp_pv.exp() * (a.logp_pv - b.logp_pv)).sum(1)[:-1].tolist()
         same += (a.logp_pv.argmax(1) == b.logp_pv.argmax(1))[:-1].tolist()
         actual = torch.tensor(a.ids[1:])[:, None]

@@ -156,6 +156,24 @@ class TestReading:
         )
         assert read == pytest.approx([reply.mean_log_p for reply in found], abs=1e-3)
 
+    def test_a_model_that_padding_changes_writes_and_reads_each_alone(self, asked, entry, tmp_path):
+        model = loaded(planted.changed_by_padding(tmp_path / "model"))
+        assert model.batching == "same length"
+        found = written(model, asked, entry)
+        vocabulary = write.vocabulary_digest(model.tokenizer)
+        read = log_probabilities(
+            model, asked, found, vocabulary, label="baseline", progress=SilentProgress()
+        )
+        for prompt, reply, value in zip(asked, found, read, strict=True):
+            ids = prompt_ids(prompt, model.tokenizer)
+            with torch.inference_mode():
+                whole = torch.tensor([[*ids, *reply.ids]])
+                log_p_pv = model.model(input_ids=whole).logits[0].log_softmax(-1)
+                first_v = model.model(input_ids=torch.tensor([ids])).logits[0, -1].softmax(-1)
+            by_hand = [float(log_p_pv[len(ids) - 1 + i, t]) for i, t in enumerate(reply.ids)]
+            assert value == pytest.approx(sum(by_hand) / len(by_hand), abs=1e-4)
+            assert reply.likeliest[0][0][1] == pytest.approx(float(first_v.max()), rel=1e-4)
+
     def test_another_vocabulary_reads_the_text(self, model, asked, entry):
         found = written(model, asked[:3], entry)
         read = log_probabilities(
