@@ -7,6 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+SECTIONED_POSITIONS = {
+    "rope_parameters": {
+        "rope_type": "default",
+        "rope_theta": 10000.0,
+        "mrope_section": [1, 1, 2],
+    }
+}
+"""Rotary positions in sections: time, height and width of a picture."""
+
 BY_CONFIG: dict[str, dict[str, Any]] = {
     "HunYuanDenseV1Config": {"head_dim": 8},
     "HunYuanMoEV1Config": {"head_dim": 8},
@@ -40,58 +49,16 @@ BY_CONFIG: dict[str, dict[str, Any]] = {
         "indexer_compress_ratio": 2,
     },
     "NeoMMEConfig": {"head_dim": 16},
-    "Qwen2VLTextConfig": {
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "mrope_section": [1, 1, 2],
-        }
-    },
-    "Qwen2_5_VLTextConfig": {
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "mrope_section": [1, 1, 2],
-        }
-    },
-    "Qwen2_5OmniTextConfig": {
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "mrope_section": [1, 1, 2],
-        }
-    },
-    "PaddleOCRTextConfig": {
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "mrope_section": [1, 1, 2],
-        }
-    },
+    "Qwen2VLTextConfig": SECTIONED_POSITIONS,
+    "Qwen2_5_VLTextConfig": SECTIONED_POSITIONS,
+    "Qwen2_5OmniTextConfig": SECTIONED_POSITIONS,
+    "PaddleOCRTextConfig": SECTIONED_POSITIONS,
     "Qwen2_5OmniThinkerConfig": {"vision_start_token_id": 490, "vision_end_token_id": 491},
     "Qwen3OmniMoeThinkerConfig": {"vision_start_token_id": 490, "vision_end_token_id": 491},
     "Step3p7TextConfig": {"sliding_window": 8},
-    "Glm46VTextConfig": {
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "mrope_section": [1, 1, 2],
-        }
-    },
-    "Glm4vTextConfig": {
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "mrope_section": [1, 1, 2],
-        }
-    },
-    "GlmOcrTextConfig": {
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "mrope_section": [1, 1, 2],
-        }
-    },
+    "Glm46VTextConfig": SECTIONED_POSITIONS,
+    "Glm4vTextConfig": SECTIONED_POSITIONS,
+    "GlmOcrTextConfig": SECTIONED_POSITIONS,
     "Glm4vMoeTextConfig": {
         "rope_parameters": {
             "rope_type": "default",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from copy import deepcopy
 from typing import Any
 
 from transformers import PretrainedConfig
@@ -56,7 +57,7 @@ def _tiny(kind: Any, extra: dict[str, Any], used: list[int]) -> PretrainedConfig
         values["head_dim"] = values["qk_rope_head_dim"]
     if "kv_lora_rank" in values and "num_attention_heads" in values:
         values["num_key_value_heads"] = values["num_attention_heads"]
-    values |= {**BY_CONFIG.get(kind.__name__, {}), **extra}
+    values |= {**deepcopy(BY_CONFIG.get(kind.__name__, {})), **extra}
     made: PretrainedConfig = kind(**values)
     return made
 
