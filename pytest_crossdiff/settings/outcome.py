@@ -6,8 +6,7 @@ Imported at every pytest start, like the table.
 
 from __future__ import annotations
 
-from pytest_crossdiff.settings import kinds
-from pytest_crossdiff.settings.kinds import Setting
+from pytest_crossdiff.settings.kinds import Setting, choice, formats, optional_number, text
 
 
 class OutcomeSettings:
@@ -16,38 +15,38 @@ class OutcomeSettings:
     # Budgets on the output and on replies
     max_kl = Setting(
         None,
-        kinds.optional_number(0.0, 100.0),
+        optional_number(0.0, 100.0),
         "largest mean KL divergence of the candidate's predictions from the baseline's, in nats a "
         "token; none: any",
         decides=True,
     )
     max_kl_p99 = Setting(
         None,
-        kinds.optional_number(0.0, 100.0),
+        optional_number(0.0, 100.0),
         "largest 99th percentile of the KL divergence over tokens, in nats; none: any",
         decides=True,
     )
     min_same_top = Setting(
         None,
-        kinds.optional_number(0.0, 1.0),
+        optional_number(0.0, 1.0),
         "least share of tokens at which both models have the same most likely token; none: any",
         decides=True,
     )
     max_probability_change = Setting(
         None,
-        kinds.optional_number(0.0, 1.0),
+        optional_number(0.0, 1.0),
         "largest root mean square change of the actual token's probability; none: any",
         decides=True,
     )
     max_perplexity_ratio = Setting(
         None,
-        kinds.optional_number(0.0, 1000.0),
+        optional_number(0.0, 1000.0),
         "largest perplexity of the candidate over the baseline's on held-out text; none: any",
         decides=True,
     )
     max_surprising_replies = Setting(
         None,
-        kinds.optional_number(0.0, 1.0),
+        optional_number(0.0, 1.0),
         "maximum share of the candidate's replies that are surprising to the baseline (0.5 nats a "
         "token less likely than its own); none: no limit",
         decides=True,
@@ -55,32 +54,30 @@ class OutcomeSettings:
     # The report
     report = Setting(
         "",
-        kinds.formats,
+        formats,
         "formats of the report that is written for every measured pair",
         decides=True,
     )
     report_on_failure = Setting(
-        "html", kinds.formats, "formats of the report when a verdict fails", decides=True
+        "html", formats, "formats of the report when a verdict fails", decides=True
     )
     report_dir = Setting(
         "",
-        kinds.text,
+        text,
         "folder of the reports; none: crossdiff-report in pytest's rootdir",
         decides=True,
         path="file",
     )
     inconclusive = Setting(
         "fail",
-        kinds.choice("fail", "warn"),
+        choice("fail", "warn"),
         "what an inconclusive verdict does to the test",
         decides=True,
     )
     # The cache
-    cache_dir = Setting(
-        "", kinds.text, "folder of the cache; none: the user's cache folder", path="file"
-    )
+    cache_dir = Setting("", text, "folder of the cache; none: the user's cache folder", path="file")
     train = Setting(
         "auto",
-        kinds.choice("auto", "never"),
+        choice("auto", "never"),
         "never: only read the cache, and report an error if it has no result",
     )
