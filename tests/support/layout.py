@@ -40,10 +40,11 @@ ALLOWED = {
     "engine.plan": "errors settings sides store engine.corpus engine.models",
     "engine.activations": "errors progress results sides store engine.corpus engine.models",
     "engine.self_checks": "settings sides store engine.models engine.plan engine.activations",
-    "engine.metrics": "errors progress results sides store engine.corpus engine.models engine.plan"
-    " engine.activations",
-    "engine.replies": "errors progress results sides store engine.corpus engine.models engine.plan"
-    " engine.activations",
+    "engine.beside": "errors progress results store",
+    "engine.metrics": "progress results sides store errors engine.beside engine.corpus"
+    " engine.models engine.plan engine.activations",
+    "engine.replies": "progress results sides store errors engine.beside engine.corpus"
+    " engine.models engine.plan engine.activations",
     "engine.sparse": "",
     "engine.regression": "engine.sparse",
     "engine.dictionary": "errors progress settings store engine.models engine.plan"

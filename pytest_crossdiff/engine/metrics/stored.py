@@ -6,15 +6,12 @@ Imported at every cached run, so it imports neither torch nor numpy itself.
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_crossdiff.engine.beside import computed, stored
 from pytest_crossdiff.engine.metrics.entry_names import METRICS, UNCOMPARABLE
-from pytest_crossdiff.errors import CrossDiffError
 from pytest_crossdiff.results.output import OutputMetrics
-from pytest_crossdiff.results.result import build
 from pytest_crossdiff.results.wording import describe_output
-from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Plan
@@ -39,17 +36,10 @@ def stored_metrics(plan: Plan) -> StoredMetrics | None:
     """What the cache holds, None where it holds nothing that is whole."""
     if not plan.settings.metrics:
         return NOT_MEASURED
-    entry = plan.store.entry("metrics", plan.metrics_key)
-    try:
-        manifest = entry.read_manifest()
-        if manifest is None:
-            return None
-        if UNCOMPARABLE in manifest.meta:
-            return StoredMetrics(reason=manifest.meta[UNCOMPARABLE])
-        return StoredMetrics(build(OutputMetrics, json.loads(entry.read_bytes(METRICS))))
-    except DamagedEntry as damage:
-        entry.set_aside(damage.what)
-        return None
+    found = stored(
+        plan.store.entry("metrics", plan.metrics_key), OutputMetrics, METRICS, UNCOMPARABLE
+    )
+    return None if found is None else StoredMetrics(*found)
 
 
 def load_or_measure(plan: Plan, progress: Progress) -> StoredMetrics:
@@ -63,15 +53,9 @@ def load_or_measure(plan: Plan, progress: Progress) -> StoredMetrics:
         return known
     from pytest_crossdiff.engine.metrics.measure import measure
 
-    try:
-        with plan.store.entry("metrics", plan.metrics_key).lock(progress.note):
-            if stored_metrics(plan) is None:  # another process may have been faster
-                measure(plan, progress)
-        known = stored_metrics(plan)
-        assert known is not None, "read when it is complete"
-    except Exception as error:  # noqa: BLE001  the comparison of activations raises it again
-        what = error.what if isinstance(error, CrossDiffError) else repr(error)
-        known = StoredMetrics(reason=what.partition("\n")[0])
+    entry = plan.store.entry("metrics", plan.metrics_key)
+    found = computed(entry, lambda: stored_metrics(plan), lambda: measure(plan, progress), progress)
+    known = StoredMetrics(reason=found) if isinstance(found, str) else found
     if known.output is not None:
         progress.note(f"output: {describe_output(known.output)}")
     else:

@@ -6,15 +6,12 @@ Imported at every cached run, so it imports neither torch nor numpy itself.
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_crossdiff.engine.beside import computed, stored
 from pytest_crossdiff.engine.replies.entry_names import NO_REPLIES, REPLIES
-from pytest_crossdiff.errors import CrossDiffError
 from pytest_crossdiff.results.replies import Replies
-from pytest_crossdiff.results.result import build
 from pytest_crossdiff.results.wording import describe_replies
-from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Plan
@@ -41,17 +38,10 @@ def stored_replies(plan: Plan) -> StoredReplies | None:
         return StoredReplies(reason="crossdiff_replies = 0")
     if not plan.prompts:
         return StoredReplies(reason=NO_PROMPTS)
-    entry = plan.store.entry("comparison", plan.comparison_key)
-    try:
-        manifest = entry.read_manifest()
-        if manifest is None:
-            return None
-        if NO_REPLIES in manifest.meta:
-            return StoredReplies(reason=manifest.meta[NO_REPLIES])
-        return StoredReplies(build(Replies, json.loads(entry.read_bytes(REPLIES))))
-    except DamagedEntry as damage:
-        entry.set_aside(damage.what)
-        return None
+    found = stored(
+        plan.store.entry("comparison", plan.comparison_key), Replies, REPLIES, NO_REPLIES
+    )
+    return None if found is None else StoredReplies(*found)
 
 
 def load_or_answer(plan: Plan, progress: Progress) -> StoredReplies:
@@ -65,15 +55,9 @@ def load_or_answer(plan: Plan, progress: Progress) -> StoredReplies:
         return known
     from pytest_crossdiff.engine.replies.measure import measure
 
-    try:
-        with plan.store.entry("comparison", plan.comparison_key).lock(progress.note):
-            if stored_replies(plan) is None:  # another process may have been faster
-                measure(plan, progress)
-        known = stored_replies(plan)
-        assert known is not None, "read when it is complete"
-    except Exception as error:  # noqa: BLE001  the comparison of activations raises it again
-        what = error.what if isinstance(error, CrossDiffError) else repr(error)
-        known = StoredReplies(reason=what.partition("\n")[0])
+    entry = plan.store.entry("comparison", plan.comparison_key)
+    found = computed(entry, lambda: stored_replies(plan), lambda: measure(plan, progress), progress)
+    known = StoredReplies(reason=found) if isinstance(found, str) else found
     if known.replies is not None:
         progress.note(f"replies: {describe_replies(known.replies)}")
     else:
