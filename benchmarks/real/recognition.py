@@ -23,9 +23,10 @@ import numpy as np
 from benchmarks.machine import machine
 from example_suite import models
 from pytest_crossdiff.engine import pipeline
-from pytest_crossdiff.gate.accepted_file import Entry, Slot
+from pytest_crossdiff.gate.accepted_file import Entry
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.recognition import MIN_CORRELATION, one_to_one, recognise
+from pytest_crossdiff.gate.slot import Slot
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.sides import SIDES
 

@@ -12,8 +12,9 @@ from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.prompts import digest_of, prompts
 from pytest_crossdiff.engine.corpus.sampling import sample
 from pytest_crossdiff.engine.models.sources.references import resolve, same_tokenizer
-from pytest_crossdiff.errors import CorpusError, SettingsError
+from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.settings.kinds import OUTPUT
+from pytest_crossdiff.settings.resolution import require
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.cache import Store
 from pytest_crossdiff.store.digest import digest
@@ -86,12 +87,7 @@ def plan(
     note: told in words when something damaged was found in the cache.
     Raises `SettingsError`, `ModelError` or `CorpusError` on anything that can be known beforehand.
     """
-    missing = [f"crossdiff_{side}" for side in SIDES if not getattr(settings, side)]
-    if missing:
-        raise SettingsError(
-            f"no models to compare: {' and '.join(missing)} not set",
-            remedy="name both models in pytest.ini, e.g. crossdiff_baseline = org/model@revision",
-        )
+    require(settings, *SIDES)
     store = Store.at(settings.cache_dir, note)
     references = {
         side: resolve(getattr(settings, side), store.memo, source=_source(settings, side))

@@ -9,10 +9,11 @@ import math
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.fingerprint import Fingerprint
+from pytest_crossdiff.gate.slot import Slot
 from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
@@ -26,17 +27,6 @@ SCHEMA = 1
 LARGEST = 64 * 2**20
 _ID = re.compile(r"[bc]-[0-9a-f]{8}")
 _PLACE = re.compile(r"(\d{1,9}):(\d[\d.e+-]{0,20})")
-
-
-class Slot(NamedTuple):
-    """The comparison that an entry belongs to, as the settings name it, whatever the models.
-
-    A new candidate comes into the slot of the old one; another corpus or layer is another slot.
-    """
-
-    corpus: str
-    baseline_layer: str
-    candidate_layer: str
 
 
 @dataclass(frozen=True)

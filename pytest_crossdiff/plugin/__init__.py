@@ -165,7 +165,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """State our errors rightly and let the report carry what was measured."""
     measurements = item.config.stash.get(MEASUREMENTS, None)
-    new_results = measurements.take_new_results(item.nodeid) if measurements else None
+    new_results = measurements.collected.take(item.nodeid) if measurements else None
     for pair in new_results.pairs if new_results else ():
         from pytest_crossdiff.report.ci.junit import replace_properties
 
@@ -187,7 +187,7 @@ def pytest_runtest_makereport(
             vars(report)["crossdiff_results"] = [result.to_json() for result in new_results.results]
         if item.config.option.crossdiff_accept is not None:
             vars(report)["crossdiff_proposals"] = [p.to_json() for p in new_results.proposals]
-        records_json = measurements.report_recorder.take()
+        records_json = measurements.collected.report_recorder.take()
         if records_json:
             vars(report)["crossdiff_report_records"] = records_json
     return report

@@ -58,7 +58,8 @@ class SessionCollector:
         if self._config.option.crossdiff_accept is None or self._config.option.collectonly:
             return
         from pytest_crossdiff.errors import CrossDiffError
-        from pytest_crossdiff.gate.acceptance import AcceptanceRecord, Proposal
+        from pytest_crossdiff.gate.acceptance import AcceptanceRecord
+        from pytest_crossdiff.gate.new_entries import Proposal
 
         try:
             proposals = map(Proposal.from_json, self._proposals)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.plugin.diff import CrossDiff
-from pytest_crossdiff.report.archive import ReportRecorder
+from pytest_crossdiff.plugin.new_results import ResultCollector
 from pytest_crossdiff.report.document import Report
-from pytest_crossdiff.report.summary import PairSummary, merge
 from pytest_crossdiff.settings import fields
-from pytest_crossdiff.settings.resolution import from_arguments, require, resolve
+from pytest_crossdiff.settings.resolution import from_arguments, resolve
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.pipeline import Outcome
     from pytest_crossdiff.engine.plan import Texts
-    from pytest_crossdiff.gate.acceptance import AcceptanceRecord, Proposal
-    from pytest_crossdiff.gate.check import Check
-    from pytest_crossdiff.gate.recognition import Recognition
+    from pytest_crossdiff.gate.acceptance import AcceptanceRecord
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.settings import Settings
@@ -34,14 +32,6 @@ class _Failure(NamedTuple):
     trace: TracebackType | None
 
 
-class NewResults(NamedTuple):
-    """Pairs with their verdicts, new results, and what a request to accept comes to on them."""
-
-    pairs: list[PairSummary]
-    results: list[Result]
-    proposals: list[Proposal]
-
-
 class Measurements:
     """Runs the engine, once for settings that ask for the same measurement.
 
@@ -49,7 +39,7 @@ class Measurements:
     differences of a result their labels.
 
     engine_error_ids: ids of the exceptions that came out of the engine, foreseen or not.
-    report_recorder: collects what the reports contain.
+    collected: what the reports of tests carry.
     """
 
     def __init__(
@@ -64,12 +54,8 @@ class Measurements:
         self._acceptance_record = acceptance_record
         self._add_labels = add_labels
         self._known: dict[object, tuple[Outcome | _Failure, Texts | None]] = {}
-        self._new_pairs: dict[str, PairSummary] = {}
-        self._results: dict[str, Result] = {}
-        self._proposals: dict[str, Proposal] = {}
-        self._reported_keys: set[str] = set()
         self.engine_error_ids: set[int] = set()
-        self.report_recorder = ReportRecorder()
+        self.collected = ResultCollector()
 
     def diff(self, settings: Settings, texts: Texts | None) -> CrossDiff:
         """The pair that `settings` name, on `texts` or else on the corpus that they name.
@@ -77,36 +63,23 @@ class Measurements:
         Raises whatever kept the engine from measuring, also when it did so before.
         """
         outcome = self._outcome(settings, texts)
-        report, accepted = self._reported(outcome, settings, texts)
-        summary = self._tell(report)
-        self.report_recorder.record_measurement(report, settings)
-
-        def on_check(check: Check) -> None:
-            merge(self._new_pairs, [summary.with_check(check)])
-            self.report_recorder.record_verdict(report, settings, check)
-
+        given = texts is not None and not _overrides_corpus(settings)
+        accepted, proposal = self._acceptance_record.recognition(
+            outcome.result, settings, "crossdiff_corpus fixture" if given else ""
+        )
+        report = Report.of(
+            outcome.result, settings=settings, accepted=accepted, cached=outcome.cached
+        )
+        self.collected.add(report, settings, proposal)
+        on_check = functools.partial(self.collected.add_check, report, settings)
         return CrossDiff(report, settings, accepted, outcome.entry, self._display, on_check)
 
     def outcome(self, settings: Settings, texts: Texts | None) -> Outcome:
-        """The engine's own answer."""
-        outcome = self._outcome(settings, texts)
-        self._tell(self._reported(outcome, settings, texts)[0])
-        return outcome
-
-    def _reported(
-        self, outcome: Outcome, settings: Settings, texts: Texts | None
-    ) -> tuple[Report, Recognition]:
-        result = outcome.result
-        given = texts is not None and not _overrides_corpus(settings)
-        accepted, proposal = self._acceptance_record.recognition(
-            result, settings, "crossdiff_corpus fixture" if given else ""
-        )
-        self._proposals[result.key] = proposal
-        cached = outcome.cached
-        return Report.of(result, settings=settings, accepted=accepted, cached=cached), accepted
+        """The engine's own answer, reported like any other.  Raises as `diff`."""
+        self.diff(settings, texts)
+        return self._outcome(settings, texts)
 
     def _outcome(self, settings: Settings, texts: Texts | None) -> Outcome:
-        require(settings, "baseline", "candidate")
         texts = None if _overrides_corpus(settings) else _checked(texts)
         key = _measurement_key(settings), id(texts)
         if key not in self._known:
@@ -115,21 +88,6 @@ class Measurements:
         if isinstance(outcome, _Failure):
             raise outcome.error.with_traceback(outcome.trace)
         return outcome
-
-    def _tell(self, report: Report) -> PairSummary:
-        summary = PairSummary.of(report)
-        merge(self._new_pairs, [summary])
-        if summary.key not in self._reported_keys:
-            self._reported_keys.add(summary.key)
-            self._results[summary.key] = report.result
-        return summary
-
-    def take_new_results(self, test: str) -> NewResults:
-        """What became known since the last call, all of it from `test`."""
-        pairs = [pair.with_test(test) for pair in self._new_pairs.values()]
-        new_results = NewResults(pairs, [*self._results.values()], [*self._proposals.values()])
-        self._new_pairs, self._results, self._proposals = {}, {}, {}
-        return new_results
 
     def _measured(self, settings: Settings, texts: Texts | None) -> Outcome | _Failure:
         from pytest_crossdiff.engine import pipeline

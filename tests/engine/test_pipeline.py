@@ -411,7 +411,7 @@ def test_what_can_not_be_measured_is_an_error_that_says_why(
         pipeline.run(good.with_values(features=4096))
     with pytest.raises(CorpusError, match="too few"):
         pipeline.run(good, ["one text only", "and another"])
-    with pytest.raises(SettingsError, match="crossdiff_candidate not set"):
+    with pytest.raises(SettingsError, match="crossdiff_candidate is not set"):
         pipeline.run(good.with_values(candidate=""))
     with pytest.raises(InsufficientData, match=r"training tokens; a dictionary of 128"):
         pipeline.run(good.with_values(features=0), [f"text number {i} is short" for i in range(60)])

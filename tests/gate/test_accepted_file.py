@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate import accepted_file
-from pytest_crossdiff.gate.accepted_file import Entry, Slot
+from pytest_crossdiff.gate.accepted_file import Entry
 from pytest_crossdiff.gate.fingerprint import Fingerprint
+from pytest_crossdiff.gate.slot import Slot
 
 ENTRY = Entry(
     id="c-0a1b2c3d",

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_crossdiff.gate.accepted_file import Slot
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.recognition import one_to_one, recognise, without_accepted
+from pytest_crossdiff.gate.slot import Slot
 from pytest_crossdiff.results.difference import Firing
 from support.results import make_difference, make_entry, make_result
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pytest_crossdiff.results.result import Result
+from pytest_crossdiff.settings.resolution import require
+from pytest_crossdiff.sides import SIDES
 
 MODULE = "pytest_crossdiff.engine.pipeline"
 
@@ -32,6 +34,7 @@ class FakeEngine(types.ModuleType):
         self.asked: list[tuple[object, object]] = []
 
     def run(self, settings, texts=None, progress=None):
+        require(settings, *SIDES)  # as the plan does
         self.asked.append((settings, texts))
         with progress.phase("harvest baseline", 4, "token") as phase:
             if self.error is not None:

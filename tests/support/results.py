@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any
 
-from pytest_crossdiff.gate.accepted_file import Entry, Slot
+from pytest_crossdiff.gate.accepted_file import Entry
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.recognition import RecognisedDifference, Recognition, State
+from pytest_crossdiff.gate.slot import Slot
 from pytest_crossdiff.results.controls import Controls
 from pytest_crossdiff.results.difference import (
     Certainty,

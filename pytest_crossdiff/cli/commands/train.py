@@ -71,7 +71,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     verdicts = [
         _judged(measurements, settings) for settings in configuration.settings.by_layer().values()
     ]
-    pairs = measurements.take_new_results("crossdiff train").pairs
+    pairs = measurements.collected.take("crossdiff train").pairs
     for verdict in verdicts:
         if verdict.message and not options.quiet:
             out.line(verdict.message)
@@ -157,7 +157,7 @@ def _reports(measurements: Measurements, pairs: Iterable[PairSummary], root: Pat
     from pytest_crossdiff.report.archive import ReportArchive
 
     archive = ReportArchive()
-    if evidence := measurements.report_recorder.take():
+    if evidence := measurements.collected.report_recorder.take():
         archive.add(evidence)
     archive.close(root, pairs)
     return archive.lines(root)
