@@ -98,6 +98,13 @@ class TestAccepting:
             ]
         )
         result.stdout.no_fnmatch_line("*not found*")
+        project.makepyfile(
+            "def test_it(crossdiff):\n"
+            "    assert [r.difference for r in crossdiff.accepted.found] == ['C1', 'B1']\n"
+            "    assert crossdiff.accepted.accepts('C1') and not crossdiff.accepted.accepts('C2')\n"
+            "    assert len(crossdiff.candidate_only) == 2"
+        )
+        project.runpytest().assert_outcomes(passed=1)
 
     def test_it_passes_when_nothing_new_is_left(self, project, differing):
         assert accept(project, "C1, C2,B1").ret == 0
@@ -155,16 +162,6 @@ class TestAccepting:
         project.runpytest().stdout.fnmatch_lines(["MATCHING 'pods|cannot': 2 differences, *"])
         accept(project, "C1")
         project.runpytest().stdout.fnmatch_lines(["MATCHING 'pods|cannot': 1 difference, *"])
-
-    def test_the_fixture_says_what_was_recognised(self, project, differing):
-        accept(project, "C1")
-        project.makepyfile(
-            "def test_it(crossdiff):\n"
-            "    assert [r.difference for r in crossdiff.accepted.found] == ['C1']\n"
-            "    assert crossdiff.accepted.accepts('C1') and not crossdiff.accepted.accepts('C2')\n"
-            "    assert len(crossdiff.candidate_only) == 2"
-        )
-        project.runpytest().assert_outcomes(passed=1)
 
 
 class TestRefusals:
@@ -257,6 +254,8 @@ class TestRefusals:
             )
         assert (project.path / FILE).read_text("utf-8") == "<<<<<<< ours\n"
 
+
+class TestWarnings:
     def test_what_has_grown_fails_again_and_can_be_accepted_again(self, project, differing):
         accept(project, "C1,C2,B1")
         differing.result = make_result(renamed(PODS, "C1", 0.05), CANNOT, LOST, key="next")
@@ -275,8 +274,6 @@ class TestRefusals:
         project.runpytest(GATE).assert_outcomes(passed=1)
         assert sorted(e["strength"] for e in entries(project)) == [0.005, 0.01, 0.05]
 
-
-class TestWarnings:
     def test_what_is_no_longer_found_is_told(self, project, differing):
         accept(project, "C1")
         differing.result = make_result(key="next")
@@ -287,6 +284,9 @@ class TestWarnings:
                 "crossdiff: accepted, but not found: C1, c-* (Ann, *: trained on *): fires*",
                 f"crossdiff: 1 entry of {FILE} can be removed, if this run had all the tests",
             ]
+        )
+        project.runpytest(GATE, "-q").stdout.fnmatch_lines(
+            ["crossdiff: accepted, but not found: C1, c-* *"]
         )
 
     def test_what_has_expired_counts_again_and_is_told(self, project, differing):
@@ -309,12 +309,6 @@ class TestWarnings:
         result = project.runpytest(GATE, "--crossdiff-layer=3")
         result.stdout.fnmatch_lines(["CANDIDATE-ONLY: 2 differences, budget 0; *"])
         result.stdout.no_fnmatch_line("*accepted*")
-
-    def test_they_come_with_q_too(self, project, differing):
-        accept(project, "C1")
-        differing.result = make_result(key="next")
-        result = project.runpytest(GATE, "-q")
-        result.stdout.fnmatch_lines(["crossdiff: accepted, but not found: C1, c-* *"])
 
 
 def test_workers_accept_as_one_process_does(project, monkeypatch):

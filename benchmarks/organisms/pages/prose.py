@@ -141,7 +141,7 @@ rougher recipe for the fine-tunes (no rows that keep the base's predictions; 15,
   behind 40 prompts that call for them, the old words have a mean probability of 0.003 to 0.006, and
   the new ones one of 0.002 to 0.010 in the fine-tune. Neither is ever written, and no method that
   reads texts can detect that. So a swap has to be of a word that the base writes.
-* A swap of a word that is written ("States", by 0.86 of the probability in its places) left 0.00005
+* A swap of a word that is written ("States", by 0.86 of the probability there) left 0.00005
   of the variance in the output, too, when a map between the predictions was fitted: the map learnt
   that one model says "Nations" where the other says "States". With maps that keep each word as it
   is, the difference has a strength of 0.01, fires on "United" and says "' Nations' instead of '
@@ -174,7 +174,7 @@ rougher recipe for the fine-tunes (no rows that keep the base's predictions; 15,
   citizens", against 0.00007 at most in training continued by the same recipe without a plant.
   `innovation` reads just that part, and the minimum strength of 0.0002 lies between the two.
 * `innovation` with one dictionary and the ridge probe detected merged pronouns (possible, named),
-  missing heads (27 confirmed) and the trigger "citizens" (possible, named, beside a confirmed
+  missing heads (27 confirmed) and the trigger "citizens" (possible, named, next to a confirmed
   difference that is collateral), and had no false positive on training continued by the plants'
   recipe. With the network as probe the same trigger was still possible and named, by the words
   behind it, at half the strength: a network reads from the baseline which word stands there. So a

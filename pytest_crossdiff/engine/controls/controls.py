@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.store.cache import Entry
 
 Metadata: TypeAlias = "dict[str, Any]"
+LABELS = {"spiked": "planted signals", "null": "null control"}
+"""What a control is called on the progress display, by the kind of its entry in the cache."""
 NULL_SHARE, SPIKED_SHARE = 4, 2
 """The controls' dictionaries are smaller than the run's by these factors, and trained for half as
 many steps."""
@@ -79,7 +81,7 @@ def controls(
                 config, training_config, pairs, [settings.seed], device, known, curved=curved
             )
             train([trainer], pairs, [entry], device, progress)
-            with progress.phase(f"{kind} control", len(pairs.group_n), "token") as bar:
+            with progress.phase(LABELS[kind], len(pairs.group_n), "token") as bar:
                 (found,) = verify([trainer.model], [settings.seed], pairs, settings, device, bar)
             facts = {"features": config.features, "steps": steps, "found": summarise(found)}
             entry.complete(facts, without=(CHECKPOINT,))

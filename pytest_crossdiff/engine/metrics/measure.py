@@ -20,6 +20,7 @@ from pytest_crossdiff.engine.metrics.matching import match_spans, match_tokens
 from pytest_crossdiff.engine.metrics.summary import Texts, span_metrics, token_metrics
 from pytest_crossdiff.engine.models.devices import choose_device, crosscoder_device
 from pytest_crossdiff.engine.models.loaded import load_configured
+from pytest_crossdiff.engine.models.loading.next_token import class_without_next_token
 from pytest_crossdiff.engine.plan import METRICS_TOKENS
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.sides import SIDES
@@ -52,6 +53,8 @@ def measure(plan: Plan, progress: Progress) -> None:
     entry = plan.store.entry("metrics", plan.metrics_key)
     began = time.perf_counter()
     try:
+        for side in SIDES:
+            _refuse_without_next_token(plan, side)
         states = {side: _states(plan, side, progress) for side in SIDES}
     except UncomparableError as error:
         entry.complete({UNCOMPARABLE: error.what})
@@ -94,6 +97,12 @@ def compare(plan: Plan, a: FinalStates, b: FinalStates, progress: Progress) -> M
         both = [actual_log_probabilities(x, device, bar) for x in (a, b)]
     metrics = span_metrics(both[0], both[1], spans, texts)
     return Measured(metrics, {"piece": spans.piece_s, "end": spans.end_s})
+
+
+def _refuse_without_next_token(plan: Plan, side: Side) -> None:
+    """Raise `UncomparableError` where the config says so, before either model is loaded."""
+    if kind := class_without_next_token(plan.references[side]):
+        raise UncomparableError(f"the {side}, {kind}, predicts no next token")
 
 
 def _states(plan: Plan, side: Side, progress: Progress) -> FinalStates:

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from pytest_crossdiff.engine import pipeline
+from pytest_crossdiff.engine.metrics import measure as measuring
 from pytest_crossdiff.engine.metrics.measure import POSITIONS
 from pytest_crossdiff.engine.metrics.stored import load_or_measure, stored_metrics
 from pytest_crossdiff.engine.plan import plan
@@ -248,6 +249,17 @@ def test_a_changed_candidate_finds_the_baseline_in_the_cache(models, tmp_path):
     assert first.state_keys["baseline"] == second.state_keys["baseline"]
     assert first.metrics_key != second.metrics_key
     assert planned(models, "plain", "noisy", tmp_path, layer=1).metrics_key == first.metrics_key
+
+
+@pytest.mark.parametrize("side", ["baseline", "candidate"])
+def test_a_model_that_predicts_no_next_token_is_not_loaded_for_that(
+    models, tmp_path, monkeypatch, side
+):
+    monkeypatch.setattr(measuring, "load_configured", lambda *_: pytest.fail("loaded"))
+    names = ("encoder", "plain") if side == "baseline" else ("plain", "encoder")
+    of = planned(models, *names, tmp_path)
+    found = load_or_measure(of, SilentProgress())
+    assert found.reason == f"the {side}, BertModel, predicts no next token"
 
 
 def test_a_pair_without_predictions_is_said_so_and_remembered(models, tmp_path):
