@@ -93,7 +93,12 @@ def plan(
         side: resolve(getattr(settings, side), store.memo, source=_source(settings, side))
         for side in SIDES
     }
-    corpus = documents.from_records(texts) if texts is not None else documents.read(settings.corpus)
+    column = settings.corpus_column
+    corpus = (
+        documents.read(settings.corpus, column)
+        if texts is None
+        else documents.from_records(texts, column=column)
+    )
     drawn = sample(
         corpus, tokens=settings.tokens, context=settings.context, heldout=settings.heldout, seed=0
     )

@@ -89,8 +89,14 @@ class Settings(OutcomeSettings):
     corpus = Setting(
         "builtin:pydoc",
         kinds.text,
-        "texts: a .txt, .jsonl, .csv or .parquet file, or a folder of them",
+        "texts: a .txt, .jsonl, .csv, .parquet, .json or .yaml file, or a folder of the first four",
         path="file",
+    )
+    corpus_column = Setting(
+        "",
+        kinds.corpus_columns,
+        "key of the records that holds the text, such as question, or several with roles: "
+        "system:rules, user:question, assistant:answer; none: text, messages, or a known format",
     )
     tokens = Setting(
         50_000, kinds.integer(1), "how much of the corpus to read, in tokens of about 4 bytes"

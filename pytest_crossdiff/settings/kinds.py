@@ -183,6 +183,23 @@ def choice(*names: str) -> Callable[[str], str]:
     return parse
 
 
+ROLES = ("system", "user", "assistant", "text")
+"""What a column of the corpus may hold: a turn of a role, or running text."""
+
+
+def corpus_columns(raw: str) -> str:
+    """Columns with commas between, each with its role before it where it is not the usual one."""
+    parts = [part.strip() for part in raw.split(",") if part.strip()]
+    roles = [role if role in ROLES else "" for role in (p.partition(":")[0] for p in parts)]
+    if any(part.rstrip(":") in ROLES and part.endswith(":") for part in parts):
+        raise ValueError("a column's name is missing after its role")
+    if len(parts) > 1 and "text" in roles:
+        raise ValueError("text: is for a column that is read alone")
+    if len(parts) > 2 and not all(roles):
+        raise ValueError("name the role of each of several columns: system:a, user:b, assistant:c")
+    return ", ".join(parts)
+
+
 FORMATS = ("html", "json", "md")
 """The forms of a report."""
 

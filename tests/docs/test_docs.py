@@ -73,6 +73,7 @@ UNBOUNDED = {
     "layers": "whole number, 0.0 to 1.0, or `output`; several with commas",
     "optional_layers": "the same, or nothing",
     "extra_probe_layers": "such, with commas, or none",
+    "corpus_columns": "keys, with commas, each with a role before it or none",
     "formats": "`html`, `json`, `md`, with commas, or none",
 }
 """In words, what those parsers of settings/kinds.py take that have no bounds."""

@@ -191,7 +191,7 @@ class _Doctor(Checks):
             return self.attempt("texts", lambda: plan(settings), words)
         self.attempt(
             "texts",
-            lambda: documents.read(settings.corpus),
+            lambda: documents.read(settings.corpus, settings.corpus_column),
             lambda found: f"{found.source}: {found.records} records",
         )
         return None

@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, SupportsIndex
 
+from pytest_crossdiff.engine.corpus.columns import columns
+from pytest_crossdiff.engine.corpus.formats import RECORD_FORM, plain_record
 from pytest_crossdiff.engine.corpus.messages import (
     Message,
     UnusableRecordError,
     normalised,
     read_message,
     read_tools,
+    unread_keys,
 )
-from pytest_crossdiff.engine.corpus.records import Record, from_source
+from pytest_crossdiff.engine.corpus.records import from_source
 from pytest_crossdiff.errors import CorpusError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from pytest_crossdiff.engine.corpus.columns import Column
+    from pytest_crossdiff.engine.corpus.lines import Record
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class Corpus:
     """All documents of a source, and what was left out: empty records and exact duplicates.
 
     digest: SHA-256 of the documents' groups and contents in order, whatever their file is called.
+    unread: keys of messages that no chat template is given, and in how many messages they stand.
     """
 
     source: str
@@ -58,17 +66,22 @@ class Corpus:
     empty: int
     duplicates: int
     digest: str
+    unread: tuple[tuple[str, int], ...] = ()
 
 
-def read(source: str) -> Corpus:
-    """Read `builtin:pydoc`, a .txt, .jsonl, .csv or .parquet file, or a folder of those.
+def read(source: str, column: str = "") -> Corpus:
+    """Read `builtin:pydoc`, a file of a kind that `records` knows, or a folder of such files.
 
+    column: the keys that hold the text, as `crossdiff_corpus_column` names them.
     Raises `CorpusError` naming file and line when anything in it can't be read as text.
     """
-    return _collect(from_source(source), source, f"crossdiff_corpus = {source}")
+    chosen = columns(column)
+    return _collect(from_source(source, chosen), source, f"crossdiff_corpus = {source}", chosen)
 
 
-def from_records(records: Iterable[Record], source: str = "crossdiff_corpus fixture") -> Corpus:
+def from_records(
+    records: Iterable[Record], source: str = "crossdiff_corpus fixture", column: str = ""
+) -> Corpus:
     """The corpus of texts, or of mappings with the keys of a .jsonl file, made in Python."""
     if isinstance(records, (str, Mapping)):
         raise CorpusError(
@@ -77,7 +90,7 @@ def from_records(records: Iterable[Record], source: str = "crossdiff_corpus fixt
             remedy="give a list of texts or of mappings",
         )
     numbered = ((f"record {n}", record) for n, record in enumerate(records, 1))
-    return _collect(numbered, source, source)
+    return _collect(numbered, source, source, columns(column))
 
 
 def canonical(text: str | None, messages: Iterable[Message], tools: str = "") -> bytes:
@@ -87,19 +100,24 @@ def canonical(text: str | None, messages: Iterable[Message], tools: str = "") ->
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def _collect(records: Iterable[tuple[str, Record]], source: str, setting: str) -> Corpus:
+def _collect(
+    records: Iterable[tuple[str, Record]], source: str, setting: str, chosen: tuple[Column, ...]
+) -> Corpus:
     documents: list[Document] = []
+    unread: Counter[str] = Counter()
     seen: set[bytes] = set()
     count = empty = 0
     digest = hashlib.sha256()
     for where, record in records:
         count += 1
         try:
-            document, key = _document(record, where)
+            plain = _plain(record, chosen)
+            document, key = _document(plain, where)
         except UnusableRecordError as error:
             raise CorpusError(
                 f"{where} has {error.what}", source=setting, remedy=error.remedy
             ) from None
+        unread.update(_unread(plain))
         if not _has_content(document):
             empty += 1
         elif key not in seen:
@@ -113,7 +131,8 @@ def _collect(records: Iterable[tuple[str, Record]], source: str, setting: str) -
             remedy="give a corpus with text in it",
         )
     duplicates = count - empty - len(documents)
-    return Corpus(source, tuple(documents), count, empty, duplicates, digest.hexdigest())
+    found = tuple(sorted(unread.items(), key=lambda item: (-item[1], item[0])))
+    return Corpus(source, tuple(documents), count, empty, duplicates, digest.hexdigest(), found)
 
 
 def _has_content(document: Document) -> bool:
@@ -122,18 +141,26 @@ def _has_content(document: Document) -> bool:
     return any(m.text.strip() for m in document.messages)
 
 
-def _document(record: Record, where: str) -> tuple[Document, bytes]:
-    """The document of `record`, and the digest of its content.  Raises `UnusableRecordError`."""
+def _plain(record: Record, chosen: tuple[Column, ...]) -> Mapping[str, object]:
+    """The record as a mapping with `text` or `messages`.  Raises `UnusableRecordError`."""
     if isinstance(record, str):
-        record = {"text": record}
+        return {"text": record}
     if not isinstance(record, Mapping):
-        raise UnusableRecordError(f"{_kind(record)}, not a text or a mapping", _RECORD_FORM)
+        raise UnusableRecordError(f"{_kind(record)}, not a text or a mapping", RECORD_FORM)
+    return plain_record(record, chosen)
+
+
+def _unread(record: Mapping[str, object]) -> Iterator[str]:
+    messages = record.get("messages")
+    for turn in messages if isinstance(messages, (list, tuple)) else ():
+        yield from unread_keys(turn)
+
+
+def _document(record: Mapping[str, object], where: str) -> tuple[Document, bytes]:
+    """The document of `record`, and the digest of its content.  Raises `UnusableRecordError`."""
     given = [key for key in ("text", "messages") if record.get(key) is not None]
     if len(given) > 1:
         raise UnusableRecordError("both 'text' and 'messages'", "keep one of them in each record")
-    if not given and not {"text", "messages"} & record.keys():
-        keys = ", ".join(repr(key) for key in record) or "nothing at all"
-        raise UnusableRecordError(f"neither 'text' nor 'messages', but {keys}", _RECORD_FORM)
     messages: tuple[Message, ...] = ()
     text: str | None = None
     tools = ""
@@ -157,13 +184,10 @@ def _document(record: Record, where: str) -> tuple[Document, bytes]:
     return Document(name, group or key.hex(), where, text, messages, part, tools), key
 
 
-_RECORD_FORM = 'write {"text": "..."} or {"messages": [{"role": "user", "content": "..."}, ...]}'
-
-
 def _messages(value: object) -> tuple[Message, ...]:
     if not isinstance(value, (list, tuple)):
-        raise UnusableRecordError(f"'messages' that is {_kind(value)}, not a list", _RECORD_FORM)
-    return tuple(read_message(turn, i, _RECORD_FORM) for i, turn in enumerate(value, 1))
+        raise UnusableRecordError(f"'messages' that is {_kind(value)}, not a list", RECORD_FORM)
+    return tuple(read_message(turn, i, RECORD_FORM) for i, turn in enumerate(value, 1))
 
 
 def _label(value: object, what: str) -> str:

@@ -23,6 +23,12 @@ CALLS = ("tool_calls", "function_call")
 KEPT = (*REASONING, "tool_plan", *CALLS, "tool_call_id", "name")
 """Keys of a message that chat templates read, besides `role` and `content`."""
 
+SAID = ("role", "content", "refusal", *KEPT)
+"""All keys of a message that are read."""
+
+TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
+"""Types of the parts of a content that are text, in the forms of OpenAI's API."""
+EMPTY: tuple[object, ...] = (None, "", [], {}, ())
 Path = tuple[str | int, ...]
 
 
@@ -110,8 +116,10 @@ def read_message(turn: object, number: int, form: str) -> Message:
     """
     if not isinstance(turn, Mapping) or not isinstance(role := turn.get("role"), str) or not role:
         raise UnusableRecordError(f"message {number} without a role", form)
-    extra = {key: turn[key] for key in KEPT if turn.get(key) not in (None, "", [], {}, ())}
+    extra = {key: turn[key] for key in KEPT if turn.get(key) not in EMPTY}
     content = turn.get("content")
+    if content is None and isinstance(turn.get("refusal"), str):
+        content = turn["refusal"]  # of chat APIs: what the model says in place of an answer
     if content is None:
         if not {*REASONING, "tool_plan", *CALLS} & extra.keys():
             raise UnusableRecordError(
@@ -123,6 +131,13 @@ def read_message(turn: object, number: int, form: str) -> Message:
         content = "".join(_content_part(part, number) for part in content)
     text = "" if content is None else normalised(content, f"the content of message {number}")
     return Message(role, text, canonical_json(_with_arguments(extra), f"message {number}"))
+
+
+def unread_keys(turn: object) -> list[str]:
+    """The keys of a message that say something and are not read: no chat template is given them."""
+    if not isinstance(turn, Mapping):
+        return []
+    return [str(key) for key in turn if key not in SAID and turn[key] not in EMPTY]
 
 
 def canonical_json(value: object, where: str) -> str:
@@ -171,7 +186,9 @@ def _content_part(part: object, number: int) -> str:
     kind = f"a {type(part).__name__}"
     if isinstance(part, Mapping):
         kind, text = f"the type {part.get('type')!r}", part.get("text")
-        if part.get("type") == "text" and isinstance(text, str):
+        if part.get("type") == "refusal":
+            text = part.get("refusal")
+        if part.get("type") in TEXT_PARTS and isinstance(text, str):
             return text
     raise UnusableRecordError(
         f"message {number} with a part of {kind}", "keep text parts only; nothing else is compared"

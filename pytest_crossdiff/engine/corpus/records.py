@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import difflib
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from pytest_crossdiff.engine.corpus.json_files import read_json, read_yaml
+from pytest_crossdiff.engine.corpus.lines import Records, read_jsonl, read_txt
+from pytest_crossdiff.engine.corpus.tables import read_csv, read_parquet
 from pytest_crossdiff.errors import CorpusError
 
-Record = str | Mapping[str, object]
-"""A text, or a mapping with `text` or `messages`, optionally with `tools` to the latter, and with
-`id`, `document` and `slice`.
-"""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
-EXTRA = ("id", "document", "slice")
-
-Records = Iterator[tuple[str, Record]]
-"""Records, each after the place it stands at: `file:line`."""
+    from pytest_crossdiff.engine.corpus.columns import Column
 
 BUILTIN = "builtin:pydoc"
 
 
-def from_source(source: str) -> Records:
-    """The records of a built-in corpus, a file or a folder.  Raises `CorpusError`."""
+def from_source(source: str, chosen: tuple[Column, ...] = ()) -> Records:
+    """The records of a built-in corpus, a file or a folder.  chosen: the columns that hold text.
+
+    Raises `CorpusError`.
+    """
     setting = f"crossdiff_corpus = {source}"
     try:
         if source.startswith("builtin:"):
@@ -37,14 +34,16 @@ def from_source(source: str) -> Records:
         if not source or not path.exists():
             _missing(path, source)
         if path.is_dir():
-            yield from _folder(path)
+            yield from _folder(path, chosen)
         elif path.suffix.lower() in READERS:
-            yield from READERS[path.suffix.lower()](path, path.name)
+            yield from _file(path, path.name, chosen)
+        elif path.suffix.lower() in WHOLE_FILES:
+            yield from WHOLE_FILES[path.suffix.lower()](path, path.name)
         else:
             raise CorpusError(
                 f"{path.name} is of no kind that can be read",
                 source=setting,
-                remedy=f"give a {KINDS} file, or a folder of them",
+                remedy=f"give a {FILE_KINDS} file, or a folder of {KINDS} files",
             )
     except OSError as error:
         raise CorpusError(
@@ -55,7 +54,7 @@ def from_source(source: str) -> Records:
 
 
 def _missing(path: Path, source: str) -> NoReturn:
-    remedy = f"give a {KINDS} file, a folder of them, or {BUILTIN}"
+    remedy = f"give a {FILE_KINDS} file, a folder of {KINDS} files, or {BUILTIN}"
     siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, siblings, 1)
     if near:
@@ -65,7 +64,7 @@ def _missing(path: Path, source: str) -> NoReturn:
     )
 
 
-def _folder(folder: Path) -> Records:
+def _folder(folder: Path, chosen: tuple[Column, ...]) -> Records:
     found = sorted(_files(folder))
     readable = [name for name in found if Path(name).suffix.lower() in READERS]
     if not readable:
@@ -73,10 +72,15 @@ def _folder(folder: Path) -> Records:
         raise CorpusError(
             f"the folder {folder.name} holds no {KINDS} file, but {listed or 'nothing'}",
             source=f"crossdiff_corpus = {folder}",
-            remedy=f"put {KINDS} files there",
+            remedy=f"put {KINDS} files there, or name one file",
         )
     for name in readable:
-        yield from READERS[Path(name).suffix.lower()](folder / name, name)
+        yield from _file(folder / name, name, chosen)
+
+
+def _file(path: Path, name: str, chosen: tuple[Column, ...]) -> Records:
+    kind = path.suffix.lower()
+    return LINES[kind](path, name) if kind in LINES else TABLES[kind](path, name, chosen)
 
 
 def _files(folder: Path) -> Iterator[str]:
@@ -97,160 +101,6 @@ def _files(folder: Path) -> Iterator[str]:
             path = Path(root, name)
             if not name.startswith(".") and path.is_file():
                 yield path.relative_to(folder).as_posix()
-
-
-def _lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
-    """Lines without their ends, whichever of LF, CRLF and CR ends them, numbered from 1."""
-    offset, number = 0, 0
-    with path.open("rb") as file:
-        for raw in file:
-            try:
-                text = raw.decode()
-            except UnicodeDecodeError as error:
-                utf16 = offset == 0 and raw[:2] in (b"\xff\xfe", b"\xfe\xff")
-                raise CorpusError(
-                    f"{name}:{number + 1}: byte {raw[error.start]:#04x} at offset "
-                    f"{offset + error.start} is not UTF-8",
-                    source=f"crossdiff_corpus: {path}",
-                    remedy=("it looks like UTF-16: " if utf16 else "") + "save the file as UTF-8",
-                ) from error
-            if offset == 0:
-                text = text.removeprefix("\ufeff")
-            offset += len(raw)
-            text = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
-            for line in text.split("\n"):
-                number += 1
-                yield number, line
-
-
-def _txt(path: Path, name: str) -> Records:
-    """Paragraphs: runs of lines between blank ones."""
-    paragraph: list[str] = []
-    began = 1
-    for number, line in _lines(path, name):
-        if line.strip():
-            if not paragraph:
-                began = number
-            paragraph.append(line)
-        elif paragraph:
-            yield f"{name}:{began}", "\n".join(paragraph)
-            paragraph = []
-    if paragraph:
-        yield f"{name}:{began}", "\n".join(paragraph)
-
-
-def _jsonl(path: Path, name: str) -> Records:
-    for number, line in _lines(path, name):
-        if not line.strip():
-            continue
-        where = f"{name}:{number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise CorpusError(
-                f"{where}: malformed JSON: {error}",
-                source=f"crossdiff_corpus: {path}",
-                remedy="write one JSON object a line",
-            ) from error
-        if not isinstance(record, (str, dict)):
-            raise CorpusError(
-                f"{where}: a {type(record).__name__} instead of an object",
-                source=f"crossdiff_corpus: {path}",
-                remedy='write one object a line: {"text": ...} or {"messages": [...]}',
-            )
-        yield where, record
-
-
-@contextlib.contextmanager
-def _long_fields() -> Iterator[None]:
-    """The csv module takes no field beyond 128 KiB unless told, for the whole process."""
-    before = csv.field_size_limit(2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
-
-
-def _csv(path: Path, name: str) -> Records:
-    table = csv.DictReader((f"{line}\n" for _, line in _lines(path, name)), strict=True)
-    columns, where = None, f"{name}:1"
-    while True:
-        try:
-            with _long_fields():
-                columns = columns or table.fieldnames
-                where = f"{name}:{table.line_num + 1}"
-                row = next(table, None)
-        except csv.Error as error:
-            _bad_row(path, f"{where}: malformed CSV: {error}")
-        if columns and "text" not in columns:
-            _no_text(
-                path,
-                name,
-                "name the column of texts 'text', and separate columns by commas",
-                columns,
-            )
-        if row is None:
-            return
-        if None in row or None in row.values():
-            more = "more" if None in row else "fewer"
-            _bad_row(path, f"{where}: {more} fields than the header has")
-        yield where, {key: row[key] or None for key in ("text", *EXTRA) if key in row}
-
-
-def _no_text(path: Path, name: str, remedy: str, columns: Iterable[str]) -> NoReturn:
-    raise CorpusError(
-        f"{name} has no column of texts, but {', '.join(map(repr, columns))}",
-        source=f"crossdiff_corpus: {path}",
-        remedy=remedy,
-    )
-
-
-def _bad_row(path: Path, what: str) -> NoReturn:
-    raise CorpusError(
-        what,
-        source=f"crossdiff_corpus: {path}",
-        remedy='put texts with commas, quotes or line breaks in "quotes", doubling quotes inside',
-    )
-
-
-def _parquet(path: Path, name: str) -> Records:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise CorpusError(
-            f"{name}: a parquet file needs the package pyarrow",
-            source=f"crossdiff_corpus: {path}",
-            remedy="pip install 'pytest-crossdiff[parquet]'",
-        ) from None
-    number = 0
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            known = ("text", "messages", "tools", *EXTRA)
-            columns = [column for column in file.schema_arrow.names if column in known]
-            if not {"text", "messages"} & set(columns):
-                _no_text(path, name, "name it 'text' or 'messages'", file.schema_arrow.names)
-            for batch in file.iter_batches(columns=columns):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"{name}:{number}", _without_nulls(row)
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
-        raise CorpusError(
-            f"{name} is damaged or no parquet file, after {number} rows: {error}",
-            source=f"crossdiff_corpus: {path}",
-            remedy="write it again",
-        ) from error
-
-
-_MAY_BE_NULL = "text", "messages", "content"
-
-
-def _without_nulls(value: Any) -> Any:  # noqa: ANN401  whatever JSON holds
-    """A row without the nulls that parquet writes where other rows have a key."""
-    if isinstance(value, dict):
-        kept = ((k, v) for k, v in value.items() if v is not None or k in _MAY_BE_NULL)
-        return {k: _without_nulls(v) for k, v in kept}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _pydoc(source: str) -> Records:
@@ -282,10 +132,24 @@ def _pydoc(source: str) -> Records:
             yield f"pydoc:{name}", text
 
 
-READERS: dict[str, Callable[[Path, str], Records]] = {
-    ".txt": _txt,
-    ".jsonl": _jsonl,
-    ".csv": _csv,
-    ".parquet": _parquet,
+TABLES: dict[str, Callable[[Path, str, tuple[Column, ...]], Records]] = {
+    ".csv": read_csv,
+    ".parquet": read_parquet,
 }
-KINDS = ", ".join(list(READERS)[:-1]) + " or " + list(READERS)[-1]
+LINES: dict[str, Callable[[Path, str], Records]] = {".txt": read_txt, ".jsonl": read_jsonl}
+READERS = (*LINES, *TABLES)
+WHOLE_FILES: dict[str, Callable[[Path, str], Records]] = {
+    ".json": read_json,
+    ".yaml": read_yaml,
+    ".yml": read_yaml,
+}
+"""Kinds that are read where the corpus is such a file.  In folders they are mostly configuration
+and statistics, so there they are left alone.
+"""
+
+
+def _listed(kinds: list[str]) -> str:
+    return ", ".join(kinds[:-1]) + " or " + kinds[-1]
+
+
+KINDS, FILE_KINDS = _listed([*READERS]), _listed([*READERS, ".json", ".yaml"])
