@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.rendering import shared_text
+from pytest_crossdiff.engine.activations.template_tokens import (
+    sampled_template_tokens,
+    template_notes,
+)
 from pytest_crossdiff.engine.corpus.sampling import estimate as tokens_of
 from pytest_crossdiff.engine.dictionary.sizing import choose_training_config, features
 from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
 from pytest_crossdiff.engine.models.loading.heads import CAUSAL_SUFFIXES
+from pytest_crossdiff.engine.models.loading.load import load_tokenizer
 from pytest_crossdiff.engine.models.skeletons import ModelShape, inspect_model
 from pytest_crossdiff.engine.plan import METRICS_TOKENS
 from pytest_crossdiff.sides import SIDES
@@ -26,6 +32,7 @@ from pytest_crossdiff.store.entry import MANIFEST
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pytest_crossdiff.engine.activations.template_tokens import TemplateTokens
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.settings import Settings
@@ -137,12 +144,17 @@ def _complete(plan: Plan, kind: str, key: str) -> bool:
 
 
 def announce(plan: Plan, progress: Progress) -> None:
-    """Say how long it will roughly take; nothing where that can't be told."""
+    """Say what the chat templates add to the texts, and how long it will roughly take; nothing
+    where that can't be told.
+    """
     try:
         device = choose_device(plan.settings.device)
-        progress.note(
-            words(cost(_rough_workload(plan), rate(device), itemsize=itemsize(plan.settings)))
-        )
+        models = {side: skeleton(plan, side) for side in SIDES}
+        added = _template_tokens(plan, models)
+        for note in template_notes(added):
+            progress.note(note)
+        rough = _rough_workload(plan, models, added)
+        progress.note(words(cost(rough, rate(device), itemsize=itemsize(plan.settings))))
     except Exception:  # noqa: BLE001  whatever is wrong, the run itself says it better
         return
 
@@ -191,14 +203,36 @@ def itemsize(settings: Settings) -> int:
     return choose_dtype(settings.dtype, choose_device(settings.device)).itemsize
 
 
-def _rough_workload(plan: Plan) -> Workload:
-    """The work with tokens as the sampling counts them, before any tokenizer is loaded."""
-    models = {side: skeleton(plan, side) for side in SIDES}
+def _template_tokens(plan: Plan, models: Mapping[Side, ModelShape]) -> dict[Side, TemplateTokens]:
+    """What each model's chat template adds; {} where no template is used."""
+    pieces = plan.sample.pieces
+    if plan.settings.chat_template != "own" or all(piece.text is not None for piece in pieces):
+        return {}
+    found = {}
+    for side in SIDES:
+        tokenizer = load_tokenizer(
+            plan.references[side],
+            trust_remote_code=plan.settings.trust_remote_code,
+            source=f"crossdiff_{side}",
+        )
+        limit = min(models[side].max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
+        counted = sampled_template_tokens(pieces, tokenizer, limit)
+        if counted is not None:
+            found[side] = counted
+    return found
+
+
+def _rough_workload(
+    plan: Plan, models: Mapping[Side, ModelShape], added: Mapping[Side, TemplateTokens]
+) -> Workload:
+    """The work with tokens as the sampling counts them, and those of the templates."""
     sizes = [(piece.heldout, tokens_of(shared_text(piece))) for piece in plan.sample.pieces]
+    conversations = sum(piece.text is None for piece in plan.sample.pieces)
+    template = max((of.template / of.conversations for of in added.values()), default=0.0)
     return workload(
         plan,
         models,
-        tokens=sum(size for _, size in sizes),
+        tokens=sum(size for _, size in sizes) + int(template * conversations),
         pairs=sum(size for heldout, size in sizes if not heldout),
     )
 

@@ -57,6 +57,8 @@ def run(
     for reference in planned.references.values():
         if reference.remark:
             progress.note(reference.remark)
+    for remark in planned.corpus.remarks():
+        progress.note(remark)
     found = _stored(planned)
     if found is not None:
         return found if settings.train == "never" else _extended(found, progress)

@@ -10,6 +10,10 @@ from pytest_crossdiff.engine.activations.alignment import align_tokens
 from pytest_crossdiff.engine.activations.conversations import Place, reads_clock
 from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.activations.template_tokens import (
+    count_template_tokens,
+    template_notes,
+)
 from pytest_crossdiff.engine.activations.tokenizer_comparison import compare_tokenizers
 from pytest_crossdiff.engine.corpus.prefixes import repeated_characters
 from pytest_crossdiff.engine.dictionary.sizing import choose_crosscoder_config
@@ -18,11 +22,12 @@ from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from transformers import PreTrainedTokenizerBase
 
     from pytest_crossdiff.engine.activations.rendering import Encoded
+    from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.models.skeletons import ModelShape
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.results.tokenizers import TokenComparison
@@ -39,7 +44,8 @@ class TokenCounts(NamedTuple):
     longest input of either model.  tokenizers: whether both read the texts in the same way.
     dated: the models whose chat template writes today's date.  unplaced: those whose template
     leaves out or rewrites reasoning or tool calls.  unanswered: how many conversations no
-    assistant's turn is in, of how many.
+    assistant's turn is in, of how many.  template: what the chat templates add, in
+    words.
     """
 
     tokens: int
@@ -50,6 +56,7 @@ class TokenCounts(NamedTuple):
     dated: tuple[Side, ...] = ()
     unplaced: tuple[Side, ...] = ()
     unanswered: tuple[int, int] = (0, 0)
+    template: tuple[str, ...] = ()
 
 
 def count(
@@ -109,7 +116,20 @@ def count(
         tuple(s for s in SIDES if reads_clock(pieces, tokenizers[s], plan.settings.chat_template)),
         tuple(side for side in SIDES if side in unplaced),
         _unanswered(plan),
+        _template(plan, pieces, read),
     )
+
+
+def _template(
+    plan: Plan, pieces: Sequence[Piece], read: Sequence[tuple[Encoded, Encoded]]
+) -> tuple[str, ...]:
+    if plan.settings.chat_template != "own":
+        return ()
+    counted = {
+        side: count_template_tokens(zip(pieces, (both[i] for both in read), strict=True))
+        for i, side in enumerate(SIDES)
+    }
+    return tuple(template_notes({side: of for side, of in counted.items() if of is not None}))
 
 
 def _unanswered(plan: Plan) -> tuple[int, int]:

@@ -12,10 +12,11 @@ import pytest
 from pytest_crossdiff.cli.commands import doctor
 from pytest_crossdiff.cli.configuration import Configuration
 from pytest_crossdiff.cli.terminal import Terminal
-from pytest_crossdiff.engine import estimate
+from pytest_crossdiff.engine import estimate, pipeline
 from pytest_crossdiff.engine.models.loading import weight_grid
 from pytest_crossdiff.engine.models.loading.weight_grid import WeightGrid
 from pytest_crossdiff.errors import CrossDiffError
+from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.settings import Settings, fields
 from pytest_crossdiff.sides import SIDES
 from support import planted
@@ -152,6 +153,63 @@ def test_messages_need_a_chat_template(examine, tmp_path):
     assert "has no chat template, and the corpus has messages" in failed(lines)[0]
     plain = examine(corpus=str(file), chat_template="plain", features=128)
     assert plain[-1] == 0
+
+
+class TestBeforeAnythingExpensive:
+    """What doctor and a measurement say of conversations before anything expensive."""
+
+    @pytest.fixture
+    def chat(self, models, tmp_path):
+        """Both models with a template that writes a system message, and a corpus with a key that
+        nothing reads.
+        """
+        folders = []
+        for model in models:
+            folder = shutil.copytree(model, tmp_path / model.name)
+            (folder / "chat_template.jinja").write_text(
+                "Answer the questions of the company.\n"
+                "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+                "{% endfor %}"
+            )
+            folders.append(str(folder))
+        turns = [
+            [
+                {"role": "user", "content": f"What is {i}? " * 20, "timestamp": i + 1},
+                {"role": "assistant", "content": f"It is {i} of {i}. " * 20},
+            ]
+            for i in range(60)
+        ]
+        file = tmp_path / "chats.jsonl"
+        file.write_text("\n".join(json.dumps({"messages": one}) for one in turns))
+        return {"baseline": folders[0], "candidate": folders[1], "corpus": str(file)}
+
+    SAID = re.compile(
+        r"the chat template adds (\d+) tokens to a conversation on average \((\d+) % of what is "
+        r"read; (\d+) of them before the first message\)"
+    )
+    LEFT_OUT = "no chat template reads them: 'timestamp' (60 messages)"
+
+    def test_doctor_says_what_the_template_adds_and_what_is_left_out(self, examine, chat):
+        said = " ".join(" ".join(line.split()) for line in examine(**chat)[:-1])
+        assert self.LEFT_OUT in said
+        added, share, preface = map(int, self.SAID.search(said).groups())
+        assert added > preface > 5
+        assert 1 <= share <= 50
+
+    def test_a_measurement_says_it_too_before_it_begins(self, models, chat, tmp_path):
+        notes = []
+
+        class Listener(SilentProgress):
+            def note(self, message):
+                notes.append(message)
+                if message.startswith("this will take"):
+                    raise KeyboardInterrupt
+
+        settings = planted.quick(*models, tmp_path / "cache").with_values(**chat)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run(settings, progress=Listener())
+        assert any(self.LEFT_OUT in note for note in notes)
+        assert any(self.SAID.fullmatch(note) for note in notes)
 
 
 def test_a_model_without_its_tokenizer(examine, models, tmp_path):

@@ -188,7 +188,10 @@ class _Doctor(Checks):
             )
 
         if complete:
-            return self.attempt("texts", lambda: plan(settings), words)
+            found = self.attempt("texts", lambda: plan(settings), words)
+            for remark in found.corpus.remarks() if found is not None else ():
+                self.note("texts", remark)
+            return found
         self.attempt(
             "texts",
             lambda: documents.read(settings.corpus, settings.corpus_column),
@@ -245,6 +248,8 @@ class _Doctor(Checks):
 
     def conversations(self, tokens: TokenCounts) -> None:
         """What is worth knowing of conversations and the templates that render them."""
+        for note in tokens.template:
+            self.note("chat template", note)
         for side in tokens.dated:
             self.note(f"{side} tokens", "the chat template writes today's date: it will be read "
                       "as on 26 July 2024, on whatever day")  # fmt: skip

@@ -68,6 +68,16 @@ class Corpus:
     digest: str
     unread: tuple[tuple[str, int], ...] = ()
 
+    def remarks(self) -> list[str]:
+        """What a person should know of how the records were read."""
+        if not self.unread:
+            return []
+        keys = ", ".join(
+            f"{key!r} ({count:,} message{'s' * (count > 1)})" for key, count in self.unread[:8]
+        )
+        more = f" and {len(self.unread) - 8} more" if len(self.unread) > 8 else ""
+        return [f"keys of messages that are left out, as no chat template reads them: {keys}{more}"]
+
 
 def read(source: str, column: str = "") -> Corpus:
     """Read `builtin:pydoc`, a file of a kind that `records` knows, or a folder of such files.

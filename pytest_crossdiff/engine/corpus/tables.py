@@ -102,9 +102,7 @@ def read_parquet(path: Path, name: str, chosen: tuple[Column, ...] = ()) -> Reco
             given = file.schema_arrow.names
             if not _has_text({*given}, chosen):
                 _no_text(path, name, "name it 'text' or 'messages'", given)
-            known = {"text", "messages", "tools", *EXTRA}
-            plain = {"text", "messages"} & {*given} and not chosen
-            columns = [column for column in given if column in known] if plain else given
+            columns = _columns(given, chosen)
             for batch in file.iter_batches(columns=columns):
                 for row in batch.to_pylist():
                     number += 1
@@ -115,6 +113,14 @@ def read_parquet(path: Path, name: str, chosen: tuple[Column, ...] = ()) -> Reco
             source=f"crossdiff_corpus: {path}",
             remedy="write it again",
         ) from error
+
+
+def _columns(given: list[str], chosen: tuple[Column, ...]) -> list[str]:
+    """Those to read: all only where other ones are needed to recognise, or to refuse, a record."""
+    texts = {column.name.partition(".")[0] for column in chosen} or {"text", "messages"} & {*given}
+    if not texts or not texts <= {*given}:
+        return given
+    return [column for column in given if column in {*texts, "tools", *EXTRA}]
 
 
 _MAY_BE_NULL = "text", "messages", "content"
