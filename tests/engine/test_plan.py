@@ -96,6 +96,7 @@ OTHERS: dict[str, object] = {
     "candidate_blocks": "model.layers",
     "dtype": "float32",
     "chat_template": "plain",
+    "corpus_column": "user:text",
     "tokens": 7000,
     "context": 128,
     "heldout": 0.4,
