@@ -79,7 +79,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
         with _timed(seconds, "controls"):
             controlled = controls(plan, pairs, trained[0], device, progress)
     with _timed(seconds, "explain"):
-        found, explained_kl = explain(found, verified, pairs, plan, progress)
+        found, accounted = explain(found, verified, pairs, plan, progress)
     config = trained[0].model.config
     fve = np.mean([v.held.ablation.fve() for v in verified], axis=0).tolist()
     return Result(
@@ -116,7 +116,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
         baseline_total_strength=total_strength(grouped["baseline"], verified, "baseline"),
         candidate_total_strength=total_strength(grouped["candidate"], verified, "candidate"),
         differences=found,
-        explained_kl=explained_kl,
+        accounting=accounted,
         features=tuple(f for v in verified for f in v.features),
         tokenizers=tokenizers,
         settings={

@@ -14,6 +14,7 @@ from pytest_crossdiff.report.message import (
     model_distance,
     out_of_distribution,
 )
+from pytest_crossdiff.report.output.accounting import accounting_section
 from pytest_crossdiff.report.output.metrics import metric_headline
 from pytest_crossdiff.report.output.metrics_markdown import output_section
 from pytest_crossdiff.report.output.replies import reply_section
@@ -54,6 +55,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ("", *_check(check))
     if not report.checks:
         yield from ("", "Measured; no verdict was asked for.")
+    yield from accounting_section(result)
     for side in reversed(SIDES):
         yield from _side(report, side)
     yield from output_section(report.result)

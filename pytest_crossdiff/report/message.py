@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.acceptance import not_counted
+from pytest_crossdiff.report.output.accounting import accounting_lines
 from pytest_crossdiff.report.output.metrics import (
     metric_headline,
     output_lines,
@@ -71,7 +72,7 @@ def exceeded(
     lines += [headline(side) + " (within)" for side in check.sides if not side.exceeded]
     lines += [metric_headline(m) for m in check.metrics if m not in over_metrics]
     lines = [part for line in lines for part in wrapped(line, display.width, 2)]
-    lines += [*_pair(result), *_notes(report, display)]
+    lines += [*_pair(result), *_notes(report, display), *accounting_lines(result, display)]
     if check.reason or over_metrics:
         lines += output_lines(result, display)
         lines += reply_lines(most_surprising(result), display)
@@ -99,7 +100,7 @@ def inconclusive(
     lines = [metric_headline(m) for m in check.metrics if m.status == "undecided"]
     lines += [headline(side) + " (undecided)" for side in undecided]
     lines += [headline(side) + " (within)" for side in check.sides if not side.undecided]
-    lines += [*_pair(result), *_notes(report, display)]
+    lines += [*_pair(result), *_notes(report, display), *accounting_lines(result, display)]
     for side in undecided:
         title = f"Possible, only in the {side.side}, strongest first:"
         possible = _strongest(result.of(side.side, "possible"))

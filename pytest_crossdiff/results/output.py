@@ -59,7 +59,9 @@ class OutputMetrics:
     the texts alike; else spans, stretches of text at whose ends, which are ends of words, both
     tokenizers end a token.  positions: tokens or spans compared.  documents: that they lie in.
     kl: KL(baseline || candidate), mean over positions, in nats a token, None for spans, as all
-    that needs one vocabulary.  kl_percentiles: by the percentile, e.g. "99".  same_top: share of
+    that needs one vocabulary.  kl_percentiles: by the percentile, e.g. "99".  temperature: of the
+    candidate at which its predictions are nearest to the baseline's, above 1 where the candidate is
+    the surer one.  tempered_kl: the KL that is left at that temperature.  same_top: share of
     the positions at which both models have the same most likely token.  probability_change: of
     the actual token, candidate minus baseline: mean, root mean square, and percentiles.
     log_probability_change: the same in nats, of the actual token or span: mean and root mean
@@ -84,3 +86,5 @@ class OutputMetrics:
     candidate_loss: Estimate
     slices: tuple[SliceMetrics, ...]
     largest: tuple[ChangedPosition, ...]
+    temperature: float | None = None
+    tempered_kl: Estimate | None = None

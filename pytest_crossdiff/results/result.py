@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.results.accounting import Accounting
 from pytest_crossdiff.results.controls import Controls
 from pytest_crossdiff.results.conversations import ConversationFacts
 from pytest_crossdiff.results.difference import Certainty, Difference, Feature
@@ -134,7 +135,7 @@ class Result:
 
     output: how far the models' predictions are apart, kept beside the stored result under a key of
     its own; None where that was not measured, for the reason `no_output`, "" where it was not asked
-    for.
+    for.  accounting: None where the predictions were not compared token by token, or are the same.
     """
 
     schema: int
@@ -154,7 +155,7 @@ class Result:
     tokenizers: TokenComparison | None = None
     output: OutputMetrics | None = None
     no_output: str = ""
-    explained_kl: float | None = None
+    accounting: Accounting | None = None
     replies: Replies | None = None
     no_replies: str = ""
 

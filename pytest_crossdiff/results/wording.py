@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_crossdiff.results.difference import Context, Difference, Feature
-    from pytest_crossdiff.results.output import Estimate, OutputMetrics
+    from pytest_crossdiff.results.output import ChangedPosition, Estimate, OutputMetrics
     from pytest_crossdiff.results.replies import Replies
     from pytest_crossdiff.results.result import Result
 
@@ -112,17 +112,42 @@ def describe_said(difference: Difference) -> str:
             f"({percent(said.baseline_probability)})"
         )
     if difference.kl_share is not None:
-        share = percent(difference.kl_share)
+        share = _share(difference.kl_share)
         parts.append(f"{share} of the output's change (KL) lies where it fires")
     return "; ".join(parts)
 
 
 def describe_accounting(result: Result) -> str:
-    """How much of the output's change the confirmed differences account for; "" if unknown."""
-    if result.explained_kl is None:
+    """`Of the output's change (KL) 46 % lies where confirmed differences fire, 34 % is that the
+    candidate is surer of what both say, 20 % is unexplained`; "" where nothing was compared.
+    """
+    if (found := result.accounting) is None:
         return ""
-    rest = percent(1.0 - result.explained_kl)
-    return (
-        f"{percent(result.explained_kl)} of the output's change (KL) lies where confirmed "
-        f"differences fire, {rest} is unexplained"
+    parts = [f"{_share(found.differences)} lies where confirmed differences fire"]
+    if round(found.confidence, 3):
+        temperature = None if result.output is None else result.output.temperature
+        surer = "surer or less sure"
+        if temperature is not None:
+            sure = "surer" if temperature > 1 else "less sure"
+            surer = f"{sure} (temperature {number(temperature)})"
+        parts.append(
+            f"{_share(found.confidence)} is that the candidate is {surer} of what both models say"
+        )
+    parts.append(f"{_share(found.unexplained)} is unexplained")
+    return f"Of the output's change (KL) {', '.join(parts)}"
+
+
+def _share(value: float) -> str:
+    """In percent, no finer than a tenth of one."""
+    return percent(round(value, 3))
+
+
+def describe_position(position: ChangedPosition, width: int) -> str:
+    """`baseline ' Paris' (24 %), candidate ' The' (51 %) after …of France?`, `width` columns."""
+    said = (
+        f"baseline {quoted([position.baseline_top])} ({percent(position.baseline_probability)}), "
+        f"candidate {quoted([position.candidate_top])} "
+        f"({percent(position.candidate_probability)}) after …"
     )
+    before = visible(position.before)
+    return said + tail(before, max(0, width - columns(said)))

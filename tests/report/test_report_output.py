@@ -70,7 +70,8 @@ def test_markdown_has_the_metrics_the_slices_and_the_positions():
     markdown = render(Report.of(make_result(output=make_output())), "md").decode()
     assert "| same top token | 94 % \\[92 %, 96 %\\] |" in markdown
     assert markdown.index("| chat | 20 | 0.02") < markdown.index("| code | 10 | 0.001")
-    assert "baseline ' of' (0.61), candidate 'I' (0.72) after …Can you tell me which" in markdown
+    place = "- baseline ' of' \\(61 %\\), candidate 'I' \\(72 %\\) after …Can you tell me which"
+    assert place in markdown
 
 
 def test_over_budget_names_the_metric_its_limit_and_where_it_was_set():
@@ -84,7 +85,7 @@ def test_over_budget_names_the_metric_its_limit_and_where_it_was_set():
     text = "\n".join(rest)
     assert "raise max_kl above 0.012 (now 0.001, pytest.ini: crossdiff_max_kl)" in text
     assert "KL by slice: chat 0.02, code 0.001" in text
-    assert "baseline ' of' (0.61), candidate 'I' (0.72) after …Can you tell me which" in text
+    assert "baseline ' of' (61 %), candidate 'I' (72 %) after …Can you tell me which" in text
     assert "read the texts" not in text  # there is no difference to read
     assert max(map(len, rest)) <= 100
 

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from safetensors.numpy import load_file
 
-from pytest_crossdiff.engine.explanation.contexts import clear_firing
+from pytest_crossdiff.engine.activations.rendering import shared_text
+from pytest_crossdiff.engine.explanation.contexts import CONTEXT_CHARACTERS, clear_firing
 from pytest_crossdiff.engine.metrics.entry_names import POSITIONS, WORDS
+from pytest_crossdiff.results.accounting import Accounting, UnexplainedSlice
 from pytest_crossdiff.results.difference import Said
+from pytest_crossdiff.results.output import ChangedPosition
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_crossdiff.engine.activations.pairs import SideActivations
+    from pytest_crossdiff.engine.corpus.documents import Document
+    from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.explanation.contexts import HeldoutTokens
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.results.difference import Difference
@@ -31,17 +36,23 @@ if TYPE_CHECKING:
 _PIECE = 2**32
 LEAST = 0.05
 """A word that neither model gives this probability is not what they say."""
+SHOWN = 10
+"""Unexplained positions that are kept."""
 
 
 class Positions(NamedTuple):
     """The compared predictions, in the order of the text: keys_m orders by piece and by the
     character at which the predicted token ends.
 
-    top_a, top_b: the most likely token of either model, by its text; p_a, p_b: its probability.
+    starts_m: the character at which it begins.  tempered_m: the KL that is left at the candidate's
+    best temperature.  top_a, top_b: the most likely token of either model, by its text; p_a, p_b:
+    its probability.
     """
 
     keys_m: NDArray[np.int64]
+    starts_m: NDArray[np.int64]
     kl_m: NDArray[np.float64]
+    tempered_m: NDArray[np.float64]
     top_a: NDArray[np.str_]
     top_b: NDArray[np.str_]
     p_a: NDArray[np.float64]
@@ -56,7 +67,7 @@ class Positions(NamedTuple):
             if manifest is None or POSITIONS not in manifest.files:
                 return None
             columns = load_file(entry.verified_path(POSITIONS))
-            if "top_baseline" not in columns:
+            if "tempered_kl" not in columns:
                 return None
             words = {
                 side: np.array(json.loads(plan.store.entry("states", key).read_bytes(WORDS)))
@@ -68,7 +79,9 @@ class Positions(NamedTuple):
         order_m = np.argsort(keys_m, kind="stable")
         return cls(
             keys_m[order_m],
+            columns["start"][order_m].astype(np.int64),
             columns["kl"][order_m],
+            columns["tempered_kl"][order_m],
             words["baseline"][columns["top_baseline"][order_m]],
             words["candidate"][columns["top_candidate"][order_m]],
             columns["p_top_baseline"][order_m],
@@ -110,6 +123,72 @@ def account(
         said = _said(fires_n, behind_n, heldout_tokens, positions)
         found.append(dataclasses.replace(difference, kl_share=share, said=said))
     return found, covered_m
+
+
+def accounting(
+    positions: Positions,
+    covered_m: NDArray[np.bool_],
+    pieces: Sequence[Piece],
+    documents: Sequence[Document],
+) -> Accounting | None:
+    """What confirmed differences, which fire at `covered_m`, and the candidate's confidence account
+    for, and where the rest lies; None where nothing has changed.
+    """
+    total = float(positions.kl_m.sum())
+    if not total > 0:
+        return None
+    at_differences = float(positions.kl_m[covered_m].sum()) / total
+    rest_m = np.where(covered_m, 0.0, positions.tempered_m)
+    rest = min(float(rest_m.sum()) / total, 1.0 - at_differences)
+    piece_m = positions.keys_m // _PIECE
+    document_m = np.array([pieces[i].document for i in piece_m])
+    part_m = np.array([documents[i].part for i in document_m], dtype=object)
+    slices = [
+        UnexplainedSlice(
+            name=name,
+            kl=float(positions.kl_m[of].mean()),
+            unexplained=float(rest_m[of].sum()) / float(positions.kl_m[of].sum()),
+        )
+        for name in dict.fromkeys(part_m.tolist())
+        if positions.kl_m[of := part_m == name].sum() > 0
+    ]
+    strongest: dict[str, int] = {}
+    for m in np.argsort(-rest_m, kind="stable").tolist():
+        if len(strongest) == SHOWN or rest_m[m] <= 0.0:
+            break
+        strongest.setdefault(documents[document_m[m]].group, m)
+    return Accounting(
+        differences=at_differences,
+        confidence=1.0 - at_differences - rest,
+        unexplained=rest,
+        positions=tuple(
+            _changed(positions, m, float(rest_m[m]), pieces, documents) for m in strongest.values()
+        ),
+        slices=tuple(sorted(slices, key=lambda s: -s.unexplained)) if len(slices) > 1 else (),
+    )
+
+
+def _changed(
+    positions: Positions,
+    m: int,
+    kl: float,
+    pieces: Sequence[Piece],
+    documents: Sequence[Document],
+) -> ChangedPosition:
+    piece, end = divmod(int(positions.keys_m[m]), _PIECE)
+    text, start = shared_text(pieces[piece]), int(positions.starts_m[m])
+    document = documents[pieces[piece].document]
+    return ChangedPosition(
+        document=document.id,
+        slice=document.part,
+        before=text[max(0, start - CONTEXT_CHARACTERS) : start],
+        token=text[start:end],
+        kl=kl,
+        baseline_top=str(positions.top_a[m]),
+        baseline_probability=float(positions.p_a[m]),
+        candidate_top=str(positions.top_b[m]),
+        candidate_probability=float(positions.p_b[m]),
+    )
 
 
 def _said(

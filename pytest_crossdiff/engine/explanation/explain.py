@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_crossdiff.engine.explanation.accounting import Positions, account
+from pytest_crossdiff.engine.explanation.accounting import Positions, account, accounting
 from pytest_crossdiff.engine.explanation.contexts import HeldoutTokens
 from pytest_crossdiff.engine.explanation.description import describe
 from pytest_crossdiff.engine.explanation.effects import (
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.verification.verify import Verification
     from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.results.accounting import Accounting
     from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.sides import Side
 
@@ -39,10 +40,10 @@ def explain(
     pairs: Pairs,
     plan: Plan,
     progress: Progress,
-) -> tuple[tuple[Difference, ...], float | None]:
+) -> tuple[tuple[Difference, ...], Accounting | None]:
     """`differences` with their descriptions and, where the settings want them, their effects and
-    what both models say there; and the share of the KL divergence between the models' predictions
-    at the positions where confirmed ones fire, None where those were not compared.
+    what both models say there; and how much of the change of the output they account for, None
+    where the predictions were not compared.
     """
     explained: list[Difference] = []
     positions = Positions.stored(plan) if plan.settings.metrics else None
@@ -81,10 +82,11 @@ def explain(
                 what = str(error).partition("\n")[0]
                 progress.note(f"effects in the {side} not measured: {type(error).__name__}: {what}")
         explained += of_side
-    share = None
-    if positions is not None and (total := float(positions.kl_m.sum())) > 0:
-        share = float(positions.kl_m[np.any(covered, axis=0)].sum()) / total
-    return tuple(explained), share
+    accounted = None
+    if positions is not None:
+        covered_m = np.any(covered, axis=0)
+        accounted = accounting(positions, covered_m, plan.sample.pieces, plan.corpus.documents)
+    return tuple(explained), accounted
 
 
 def _difference_features(

@@ -81,9 +81,11 @@ def compare(plan: Plan, a: FinalStates, b: FinalStates, progress: Progress) -> M
         with progress.phase("compare predictions", len(matched.rows_a), "token") as bar:
             found = divergences(a, b, matched, device, bar)
         metrics = token_metrics(found, matched, a, b, texts)
-        places = {"piece": a.piece_n[matched.rows_a], "end": a.ends_n[matched.rows_a]}
+        at = matched.rows_a
+        places = {"piece": a.piece_n[at], "start": a.starts_n[at], "end": a.ends_n[at]}
         values: dict[str, np.ndarray] = {
             "kl": found.kl_m,
+            "tempered_kl": found.tempered_m,
             "logp_baseline": found.logp_a,
             "logp_candidate": found.logp_b,
         }

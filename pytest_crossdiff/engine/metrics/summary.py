@@ -96,6 +96,8 @@ def token_metrics(
         candidate_loss=documents.mean(-found.logp_b),
         slices=tuple(of_slice(name, rows) for name, rows in texts.slices(piece_m)),
         largest=_largest(found, matched, a, b, texts),
+        temperature=found.temperature,
+        tempered_kl=documents.mean(found.tempered_m),
     )
 
 

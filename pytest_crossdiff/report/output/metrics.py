@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.results.wording import describe_output
-from pytest_crossdiff.text import Display, against, cut, number, quoted, visible, wrapped
+from pytest_crossdiff.results.wording import describe_output, describe_position
+from pytest_crossdiff.text import Display, against, number, visible, wrapped
 
 if TYPE_CHECKING:
     from pytest_crossdiff.gate.metric_budgets import MetricCheck
@@ -56,10 +56,4 @@ def output_lines(result: Result, display: Display) -> list[str]:
     positions = result.output.largest[: display.of(*POSITIONS)]
     if positions:
         lines += ["", "The predictions differ most here:"]
-    for p in positions:
-        said = (
-            f"  baseline {quoted([p.baseline_top])} ({number(p.baseline_probability)}), candidate "
-            f"{quoted([p.candidate_top])} ({number(p.candidate_probability)}) after …"
-        )
-        lines.append(cut(said + visible(p.before[-40:]), display.width))
-    return lines
+    return [*lines, *(f"  {describe_position(p, display.width - 2)}" for p in positions)]

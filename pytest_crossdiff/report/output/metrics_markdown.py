@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.markup import escaped
-from pytest_crossdiff.results.wording import estimate
-from pytest_crossdiff.text import number, percent, plural, quoted
+from pytest_crossdiff.results.wording import describe_position, estimate
+from pytest_crossdiff.text import number, percent, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,12 +33,7 @@ def output_section(result: Result) -> Iterator[str]:
         yield from ("", *_slices(output))
     if output.largest:
         yield from ("", "The predictions differ most here:", "")
-    for p in output.largest[:POSITIONS]:
-        before, after = escaped(quoted([p.baseline_top])), escaped(quoted([p.candidate_top]))
-        yield (
-            f"- baseline {before} ({number(p.baseline_probability)}), candidate {after} "
-            f"({number(p.candidate_probability)}) after …{escaped(p.before[-60:])}"
-        )
+    yield from (f"- {escaped(describe_position(p, 160), 200)}" for p in output.largest[:POSITIONS])
 
 
 def metric_rows(output: OutputMetrics) -> Iterator[tuple[str, str]]:
@@ -47,6 +42,9 @@ def metric_rows(output: OutputMetrics) -> Iterator[tuple[str, str]]:
     if output.kl is not None:
         yield "KL(baseline ‖ candidate), nats a token", estimate(output.kl)
         yield "its percentiles", _percentiles(output.kl_percentiles)
+    if output.temperature is not None and output.tempered_kl is not None:
+        name = f"KL with the candidate at temperature {number(output.temperature)}, its nearest"
+        yield name, estimate(output.tempered_kl)
     if output.same_top is not None:
         yield "same top token", estimate(output.same_top, percent)
     if output.probability_change is not None and output.probability_change_rms is not None:

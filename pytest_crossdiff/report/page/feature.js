@@ -28,6 +28,15 @@ function effectFacts(d) {
 
 const tokenList = (tokens) => h("ul", { class: "tokens" }, tokens.map((t) => h("li", {}, h("bdi", { class: "mono" }, cut(visible(t), 40)))));
 
+// What both models say where it fires, as a sentence.
+function saidSentence(d) {
+  const s = d.said;
+  if (!s) return null;
+  const word = (w, p) => [h("bdi", { class: "mono" }, `‘${visible(w)}’`), ` (${percent(p)})`];
+  return h("p", { class: "said" }, "After ", h("bdi", { class: "mono" }, `‘${visible(s.after)}’`), " the candidate says ", word(s.candidate, s.candidate_probability), ", the baseline ", word(s.baseline, s.baseline_probability), ".",
+    d.kl_share === null ? null : ` ${percent(d.kl_share)} of the output's change (KL) lies where it fires.`);
+}
+
 // In the output: what its model predicts there, and what the other predicts instead.
 function saidParts(d) {
   if (place(RESULT[d.side]) !== "output") return [];
@@ -74,7 +83,7 @@ function differencePage(d) {
   const certain = d.certainty === "confirmed" ? null : h("p", { class: "note" }, `Possible, not confirmed: ${visible(d.doubt) || "no reason kept"}.`);
   return h("article", {}, neighbours(d),
     h("h1", { tabindex: "-1" }, `${visible(d.id)}: `, h("span", { class: "fires" }, h("bdi", {}, cut(d.fires, 120) || "no tokens kept"))),
-    h("p", { class: "chips" }, sideChip(d.side), stateChip(d.certainty), d.accepted ? stateChip(d.accepted.state) : null),
+    h("p", { class: "chips" }, sideChip(d.side), stateChip(d.certainty), d.accepted ? stateChip(d.accepted.state) : null), saidSentence(d),
     d.label ? h("p", {}, h("strong", {}, visible(d.label)), h("span", { class: "quiet" }, " — a label, unverified")) : null, accepted, certain,
     facts([["strength", strength], ...saidParts(d), ...evidence(d), ["dictionaries that have it", `${seedsOf(d)} (seed ${d.seeds.join(", ")})`],
       d.latent_scaling.length ? ["latent scaling ε, r", d.latent_scaling.map((v) => number(v)).join(", ")] : null]),

@@ -80,6 +80,6 @@ function layers() {
   return section("Layers compared", table("The same models, texts and settings at each layer that this run measured; accepted differences are left out", ["baseline → candidate", "verdict", ...SIDES.map((side) => `${MARK[side]} only in the ${side}`), "variance explained"], rows));
 }
 
-const overview = () => h("div", {}, banner(),
+const overview = () => h("div", {}, banner(), accounting(),
   section("What differs", DIFFERENCES.length + FEATURES.length ? [drawMap(), browser()] : h("p", {}, "No feature of either model was tested as a difference.")),
   output(), replies(), acceptances(), layers(), controls(), models(), measurement());

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
-from pytest_crossdiff.engine.explanation.accounting import _PIECE, Positions, account
+from pytest_crossdiff.engine.explanation.accounting import _PIECE, Positions, account, accounting
 from support.results import make_difference
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ PIECES = np.repeat([3, 7], 4)
 ENDS = np.tile([2, 4, 6, 8], 2)
 ROWS = np.arange(8)
 KL = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+TEMPERED = np.array([1.5, 1.0, 1.0, 1.0, 2.0, 3.0])
 
 
 @pytest.fixture
@@ -38,7 +39,9 @@ def positions() -> Positions:
     predicted = ENDS.reshape(2, 4)[:, 1:].ravel()
     return Positions(
         np.repeat([3, 7], 3) * _PIECE + predicted,
+        predicted - 2,
         KL,
+        TEMPERED,
         np.array(["a", "a", "a", "a", "b", "b"]),
         np.array(["a", "x", "x", "a", "y", "b"]),
         np.full(6, 0.5),
@@ -99,3 +102,41 @@ def test_faint_firing_is_no_firing(of, tokens, positions):
     activation_n[2] = 0.05
     (found,), _ = account([make_difference("C1")], [activation_n], of, ROWS, tokens, positions)
     assert found.kl_share == pytest.approx(2 / 21)
+
+
+@pytest.fixture
+def texts() -> tuple[list[SimpleNamespace], list[SimpleNamespace]]:
+    """Pieces 3 and 7 are of two documents, one of each part."""
+    pieces = [SimpleNamespace(shared_text="to be or", document=int(i > 3)) for i in range(8)]
+    documents = [
+        SimpleNamespace(id="first", group="first", part="orders"),
+        SimpleNamespace(id="second", group="second", part="refunds"),
+    ]
+    return pieces, documents
+
+
+def test_differences_confidence_and_the_rest_add_up_to_the_change(positions, texts):
+    covered_m = np.array([False, True, False, False, False, True])
+    found = accounting(positions, covered_m, *texts)
+    assert found.differences == pytest.approx((2 + 6) / 21)
+    assert found.unexplained == pytest.approx((1.5 + 1 + 1 + 2) / 21)
+    assert found.confidence == pytest.approx((21 - 8 - 5.5) / 21)
+
+
+def test_the_unexplained_positions_are_one_of_a_document_the_largest_first(positions, texts):
+    found = accounting(positions, np.zeros(6, dtype=bool), *texts)
+    assert [(p.document, p.kl) for p in found.positions] == [("second", 3.0), ("first", 1.5)]
+    assert (found.positions[0].before, found.positions[0].token) == ("to be ", "or")
+    assert (found.positions[0].baseline_top, found.positions[0].candidate_top) == ("b", "b")
+
+
+def test_slices_stand_with_what_is_unexplained_of_each(positions, texts):
+    found = accounting(positions, np.array([True, False, False, False, False, True]), *texts)
+    shares = {s.name: s.unexplained for s in found.slices}
+    assert shares == pytest.approx({"orders": 2 / 6, "refunds": 3 / 15})
+    assert [s.name for s in found.slices] == ["orders", "refunds"]
+
+
+def test_equal_predictions_have_nothing_to_account_for(positions, texts):
+    same = positions._replace(kl_m=np.zeros(6), tempered_m=np.zeros(6))
+    assert accounting(same, np.zeros(6, dtype=bool), *texts) is None
