@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import platform
 import time
 from typing import TYPE_CHECKING
@@ -157,14 +158,15 @@ def _harvest(plan: Plan, settings: Settings, key: str, side: Side, progress: Pro
         try:
             checked(plan, settings, side, progress.note, model)
             _sample_weights(plan, side, model, progress)
-            harvest(
-                model,
-                plan.sample.pieces,
-                entry,
-                chat_template=plan.settings.chat_template,
-                label=side,
-                progress=progress,
-            )
+            with entry.checked_by(model.reference.must_be_unchanged):
+                harvest(
+                    model,
+                    plan.sample.pieces,
+                    entry,
+                    chat_template=plan.settings.chat_template,
+                    label=side,
+                    progress=progress,
+                )
         finally:
             model.unload()
 
@@ -177,7 +179,7 @@ def _weights(plan: Plan, side: Side, progress: Progress) -> WeightSample:
     def build(entry: Entry) -> None:
         model = load_configured(plan.settings, side, plan.references[side])
         try:
-            WeightSample.of(model).save(entry)
+            _keep_weights(model, entry)
         finally:
             model.unload()
 
@@ -188,7 +190,13 @@ def _weights(plan: Plan, side: Side, progress: Progress) -> WeightSample:
 def _sample_weights(plan: Plan, side: Side, model: LoadedModel, progress: Progress) -> None:
     """The same of the model that is loaded."""
     entry = plan.store.entry("weights", plan.weights_keys[side])
-    read_or_build(entry, WeightSample.of(model).save, WeightSample.load, progress.note)
+    keep = functools.partial(_keep_weights, model)
+    read_or_build(entry, keep, WeightSample.load, progress.note)
+
+
+def _keep_weights(model: LoadedModel, entry: Entry) -> None:
+    with entry.checked_by(model.reference.must_be_unchanged):
+        WeightSample.of(model).save(entry)
 
 
 def _conversations(plan: Plan, pairs: Pairs) -> ConversationFacts | None:

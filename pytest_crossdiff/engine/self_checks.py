@@ -53,7 +53,8 @@ def checked(
         try:
             found = check(model, _texts(plan, model))
             named = {"model": model.reference.reference, "words": found.value_words()}
-            entry.complete({**named, "self_check": found._asdict()})
+            with entry.checked_by(model.reference.must_be_unchanged):
+                entry.complete({**named, "self_check": found._asdict()})
         finally:
             if loaded is None:
                 model.unload()

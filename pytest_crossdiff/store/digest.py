@@ -20,7 +20,8 @@ Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | boo
 REMEMBER_ABOVE = 1_000_000
 """Bytes; smaller files are read each time."""
 
-_SETTLED_NS = 2_000_000_000  # the coarsest clock of a common file system (FAT) ticks every 2 s
+SETTLED_NS = 2_000_000_000
+"""The coarsest clock of a common file system (FAT) ticks every 2 s."""
 _CHUNK = 1 << 20
 
 
@@ -80,7 +81,7 @@ def file_digest(path: str | os.PathLike[str], memo: Path | None = None) -> str:
     started = time.time_ns()
     found = content_digest(resolved)
     # A file changed within one tick of the file system's clock can keep its mtime.
-    if before.mtime_ns < started - _SETTLED_NS and _Identity.of(resolved) == before:
+    if before.mtime_ns < started - SETTLED_NS and _Identity.of(resolved) == before:
         _remember(note, before, found)
     return found
 

@@ -68,8 +68,21 @@ class Entry:
         self._lock = lock
         self._verified = verified
         self._note = note
+        self._check: Callable[[], None] = lambda: None
         self._manifest: Manifest | None = None
         self._manifest_state: FileState | None = None
+
+    @contextlib.contextmanager
+    def checked_by(self, check: Callable[[], None]) -> Iterator[None]:
+        """Inside, a part or the manifest takes its name only after `check` has returned.
+
+        check: raises where what is being stored no longer is what the key stands for.
+        """
+        before, self._check = self._check, check
+        try:
+            yield
+        finally:
+            self._check = before
 
     def read_manifest(self) -> Manifest | None:
         """The manifest, or None while the entry is not complete.  Raises `DamagedEntry`."""
@@ -168,6 +181,8 @@ class Entry:
                 temporary.chmod(self.path.stat().st_mode & 0o666)
                 sync(temporary)
                 sha256 = content_digest(temporary)
+            self._check()
+            with translate_os_errors(path, "write"):
                 parts = self._parts().expecting(name, sha256)
                 self._write_parts(parts)
                 temporary.replace(path)
@@ -197,6 +212,7 @@ class Entry:
         without: parts that were needed only on the way; they are removed.
         """
         self._must_be_open()
+        self._check()
         files = {}
         for name in sorted(self._parts().digests.keys() - set(without)):
             if not self.has(name):

@@ -446,6 +446,24 @@ def test_a_writer_that_writes_nothing_is_an_error(entry):
         pass
 
 
+def test_what_a_check_refuses_is_not_stored(entry):
+    def refuse():
+        raise ValueError("changed")
+
+    with entry.lock():
+        entry.write("before", b"1")
+        with entry.checked_by(refuse):
+            with pytest.raises(ValueError, match="changed"):
+                entry.write("part", b"2")
+            with pytest.raises(ValueError, match="changed"):
+                entry.complete({})
+        assert entry.read_manifest() is None
+        assert (entry.has("before"), entry.has("part")) == (True, False)
+        entry.write("part", b"3")
+        entry.complete({})
+    assert entry.read_bytes("part") == b"3"
+
+
 def test_a_private_temporary_file_is_readable_like_its_folder(entry):
     with entry.lock(), entry.writing("shard") as temporary:
         temporary.write_bytes(b"s")

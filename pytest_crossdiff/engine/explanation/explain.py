@@ -129,6 +129,7 @@ def _with_effects(
             label=side,
             progress=progress,
         )
+        model.reference.must_be_unchanged()
     finally:
         model.unload()
     return _with_effects_added(differences, found)

@@ -114,14 +114,15 @@ def _states(plan: Plan, side: Side, progress: Progress) -> FinalStates:
         settings = plan.settings.with_values(**{f"{side}_layer": 1.0})
         model = load_configured(settings, side, plan.references[side])
         try:
-            read_final_states(
-                model,
-                chosen_pieces(plan),
-                entry,
-                chat_template=plan.settings.chat_template,
-                label=side,
-                progress=progress,
-            )
+            with entry.checked_by(model.reference.must_be_unchanged):
+                read_final_states(
+                    model,
+                    chosen_pieces(plan),
+                    entry,
+                    chat_template=plan.settings.chat_template,
+                    label=side,
+                    progress=progress,
+                )
         finally:
             model.unload()
 

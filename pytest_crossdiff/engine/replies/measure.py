@@ -51,6 +51,7 @@ def measure(plan: Plan, progress: Progress) -> None:
                 label=reader,
                 progress=progress,
             )
+            model.reference.must_be_unchanged()
         finally:
             model.unload()
     found = compare(
@@ -70,14 +71,15 @@ def _written(plan: Plan, side: Side, progress: Progress) -> Entry:
         progress.note(f"loading the {side}: {plan.references[side].reference}")
         model = _load(plan, side)
         try:
-            answer(
-                model,
-                plan.prompts,
-                entry,
-                tokens=plan.settings.replies,
-                label=side,
-                progress=progress,
-            )
+            with entry.checked_by(model.reference.must_be_unchanged):
+                answer(
+                    model,
+                    plan.prompts,
+                    entry,
+                    tokens=plan.settings.replies,
+                    label=side,
+                    progress=progress,
+                )
         finally:
             model.unload()
 

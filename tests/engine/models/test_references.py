@@ -129,6 +129,30 @@ def test_code_matters_where_the_config_calls_for_it(model):
     assert resolve(str(model)).digest != before
 
 
+def write_tokenizer_code(folder, body):
+    (folder / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": [null, "t.T"]}}')
+    (folder / "t.py").write_text(body)
+
+
+def test_code_of_a_tokenizer_matters_where_the_tokenizers_config_calls_for_it(model):
+    write_tokenizer_code(model, "a = 1")
+    before = resolve(str(model)).digest
+    write_tokenizer_code(model, "a = 2")
+    assert resolve(str(model)).digest != before
+
+
+def test_so_does_that_of_an_adapters_and_a_gguf_files_tokenizer(model, tmp_path):
+    adapter = make_adapter(tmp_path / "lora", str(model))
+    file = tmp_path / "gguf" / "model.gguf"
+    file.parent.mkdir()
+    file.write_bytes(b"GGUF" + b"\0" * 20)
+    for folder, named in ((adapter, adapter), (file.parent, file)):
+        write_tokenizer_code(folder, "a = 1")
+        before = resolve(str(named)).digest
+        write_tokenizer_code(folder, "a = 2")
+        assert resolve(str(named)).digest != before
+
+
 @pytest.mark.parametrize("stem", ["model.safetensors", "pytorch_model.bin"])
 def test_every_shard_of_the_index_matters(model, stem):
     (model / "model.safetensors").unlink()
@@ -156,7 +180,7 @@ def test_weights_that_the_config_names(model):
 
 def test_large_files_are_read_once(model, tmp_path, monkeypatch):
     monkeypatch.setattr(digest_module, "REMEMBER_ABOVE", 50)
-    monkeypatch.setattr(digest_module, "_SETTLED_NS", -(10**12))
+    monkeypatch.setattr(digest_module, "SETTLED_NS", -(10**12))
     first = resolve(str(model), tmp_path / "memo")
     reads = []
     content_digest = digest_module.content_digest

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def must_run_only_own_code(reference: ModelReference, config: Mapping[str, Any]) -> None:
     """Refuse a model or tokenizer that takes code from a repository whose revision isn't pinned.
 
-    config: the content of its config.json.  Raises `ModelError`.
+    config: the content of its config.json, {} where only its tokenizer is loaded.  Raises
+    `ModelError`.
     """
     tokenizer = get_tokenizer_config(reference.location, revision=reference.revision)
     for auto_map in (config.get("auto_map"), tokenizer.get("auto_map")):

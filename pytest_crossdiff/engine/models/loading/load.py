@@ -96,6 +96,7 @@ def load_model_and_tokenizer(
     with silence_transformers(), model_errors(reference, source):
         model, head = _load_model(reference, dtype, trust_remote_code, source, with_head, device)
     tokenizer = load_tokenizer(reference, trust_remote_code=trust_remote_code, source=source)
+    reference.must_be_unchanged(none_new=True)
     model.train(mode=False)
     model.requires_grad_(requires_grad=False)
     return ModelAndTokenizer(model, tokenizer, head)
@@ -264,6 +265,8 @@ def _load_tokenizer(
 ) -> transformers.PreTrainedTokenizerBase:
     if reference.base is not None and not _has_tokenizer(reference):
         return _load_tokenizer(reference.base, trust, source)
+    if trust:
+        must_run_only_own_code(reference, {})
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             reference.location, use_fast=True, trust_remote_code=trust, **_where(reference)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 
 # In the order in which transformers looks for them.
 _WEIGHTS = (
@@ -121,13 +122,43 @@ def tokenizer_files(folder: Path) -> list[Path]:
     return _matching(folder, _TOKENIZER)
 
 
-def custom_code(folder: Path) -> list[Path]:
-    """Python files that a model of a class of its own may run."""
+def folder_files(folder: Path, source: str) -> list[Path]:
+    """The files of a model's folder that can change an activation.  Raises `ModelError`."""
+    config = read_json(folder / CONFIG, source)
+    weights = model_weights(folder, config, source)
+    return [*weights, *companion_files(folder), *custom_code(folder, config)]
+
+
+def adapter_files(folder: Path, source: str) -> list[Path]:
+    """The same of an adapter's folder, its config included.  Raises `ModelError`."""
+    weights, companions = adapter_weights(folder, source), companion_files(folder)
+    return [*weights, *companions, *custom_code(folder, {})]
+
+
+def gguf_files(path: Path) -> list[Path]:
+    """The same of a GGUF file: itself, and the tokenizer beside it."""
+    return [path, *tokenizer_files(path.parent), *custom_code(path.parent, {})]
+
+
+def custom_code(folder: Path, config: Mapping[str, Any]) -> list[Path]:
+    """Python files that a model or tokenizer of a class of its own may run.
+
+    config: the content of config.json; the tokenizer's is read here.
+    """
+    if "auto_map" not in config and not _tokenizer_has_code(folder):
+        return []
     return [
         path
         for path in folder.rglob("*.py")
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
+
+
+def _tokenizer_has_code(folder: Path) -> bool:
+    try:
+        return "auto_map" in json.loads((folder / TOKENIZER_CONFIG).read_bytes())
+    except (OSError, ValueError, TypeError, RecursionError):  # loading the tokenizer says so
+        return False
 
 
 def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:

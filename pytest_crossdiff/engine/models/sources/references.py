@@ -5,32 +5,34 @@ Nothing is loaded here and nothing heavy imported, so that a cached result is fo
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pytest_crossdiff.engine.models.loading.gguf.header import is_gguf
 from pytest_crossdiff.engine.models.loading.gguf.reading import corrections
+from pytest_crossdiff.engine.models.sources.digested import DigestedFiles, must_be_unchanged
 from pytest_crossdiff.engine.models.sources.files import (
     ADAPTER_CONFIG,
     CONFIG,
+    adapter_files,
     adapter_weights,
     check_weights,
-    companion_files,
-    custom_code,
+    folder_files,
+    gguf_files,
     model_weights,
     read_json,
     tensor_names,
-    tokenizer_files,
 )
 from pytest_crossdiff.engine.models.sources.hub import COMMIT, resolve_commit
 from pytest_crossdiff.engine.models.suggestions import better_path, contents, similar_path
 from pytest_crossdiff.errors import ModelError
-from pytest_crossdiff.store.digest import content_digest, digest, file_digest
+from pytest_crossdiff.store.digest import content_digest, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from pytest_crossdiff.engine.models.sources.digested import DigestedFile
 
 _HUB_NAME = re.compile(
     r"(?P<id>[\w][\w.-]*(/[\w][\w.-]*)?)(@(?P<revision>[\w][\w./-]*))?", re.ASCII
@@ -45,7 +47,8 @@ class ModelReference:
     reference: as written.  location: folder, or id on the hub.  revision: commit, of a hub model.
     file: name of the GGUF file in the folder.  base: what an adapter was trained on.  digest: of
     everything that can change an activation, and of no path.  source: the setting it came from.
-    remark: what the person at the terminal should know, or "".
+    remark: what the person at the terminal should know, or "".  files: those that the digest was
+    taken of, with those of the base; none of a hub model, which its commit names.
     """
 
     reference: str
@@ -57,6 +60,7 @@ class ModelReference:
     base: ModelReference | None = None
     source: str = ""
     remark: str = ""
+    files: dict[Path, DigestedFile] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def pinned(self) -> bool:
@@ -75,6 +79,14 @@ class ModelReference:
         """The adapters on the root, the outermost first."""
         return () if self.base is None else (self, *self.base.adapters)
 
+    def must_be_unchanged(self, *, none_new: bool = False) -> None:
+        """Raise `ModelError` where a file is no longer what the digest was taken of.
+
+        none_new: also where there is a file more.
+        """
+        listed = _listed(self) if none_new else ()
+        must_be_unchanged(self.files, self.reference, self.source, listed)
+
 
 def resolve(reference: str, memo: Path | None = None, *, source: str = "") -> ModelReference:
     """The model that `reference` names: a folder, a .gguf file, or a hub id with `@revision`.
@@ -82,11 +94,13 @@ def resolve(reference: str, memo: Path | None = None, *, source: str = "") -> Mo
     A folder with an adapter resolves its base model too.  memo: where digests of large files are
     remembered.  source: the setting, for messages.  Raises `ModelError`.
     """
-    return _resolve(reference, memo, source, ())
+    digests = DigestedFiles(memo)
+    found = _resolve(reference, digests, source, ())
+    return dataclasses.replace(found, files=digests.files)
 
 
 def _resolve(
-    reference: str, memo: Path | None, source: str, adapters: tuple[Path, ...]
+    reference: str, digests: DigestedFiles, source: str, adapters: tuple[Path, ...]
 ) -> ModelReference:
     written = reference.strip()
     if not written:
@@ -103,11 +117,11 @@ def _resolve(
             f"can't look for a model at {written!r}: {error}", source=source
         ) from error
     if is_folder and (path / ADAPTER_CONFIG).is_file():
-        return _adapter(written, path.resolve(), memo, source, adapters)
+        return _adapter(written, path.resolve(), digests, source, adapters)
     if is_folder:
-        return _folder(written, path.resolve(), memo, source)
+        return _folder(written, path.resolve(), digests, source)
     if is_file:
-        return _gguf(written, _named_file(path), memo, source)
+        return _gguf(written, _named_file(path), digests, source)
     name = _HUB_NAME.fullmatch(written)
     if name is None or _is_gguf_name(path):
         raise ModelError(
@@ -151,7 +165,18 @@ def _tokenizer_file(of: ModelReference) -> Path | None:
     return None if of.base is None else _tokenizer_file(of.base)
 
 
-def _folder(written: str, folder: Path, memo: Path | None, source: str) -> ModelReference:
+def _listed(of: ModelReference) -> list[Path]:
+    """The files that a digest of the model would be taken of now.  Raises `ModelError`."""
+    below = [] if of.base is None else _listed(of.base)
+    folder = Path(of.location)
+    if of.kind == "adapter":
+        return [*adapter_files(folder, of.source), *below]
+    if of.kind == "gguf":
+        return [*gguf_files(folder / str(of.file)), *below]
+    return folder_files(folder, of.source) if of.kind == "local" else below
+
+
+def _folder(written: str, folder: Path, digests: DigestedFiles, source: str) -> ModelReference:
     if not (folder / CONFIG).is_file():
         raise ModelError(
             f"{folder} is no transformers model: it has neither {CONFIG} nor {ADAPTER_CONFIG}; "
@@ -159,19 +184,13 @@ def _folder(written: str, folder: Path, memo: Path | None, source: str) -> Model
             source=source,
             remedy=better_path(folder),
         )
-    config = read_json(folder / CONFIG, source)
-    weights = model_weights(folder, config, source)
-    check_weights(weights, source)
-    files = [
-        *weights,
-        *companion_files(folder),
-        *(custom_code(folder) if "auto_map" in config else ()),
-    ]
+    files = folder_files(folder, source)
+    check_weights(model_weights(folder, read_json(folder / CONFIG, source), source), source)
     return ModelReference(
         reference=written,
         kind="local",
         location=str(folder),
-        digest=digest({"folder": _digests(folder, files, memo, source)}),
+        digest=digest({"folder": digests.take_all(folder, files, source)}),
         source=source,
     )
 
@@ -188,7 +207,7 @@ def _is_gguf_name(path: Path) -> bool:
     return path.suffix.lower() == ".gguf"
 
 
-def _gguf(written: str, path: Path, memo: Path | None, source: str) -> ModelReference:
+def _gguf(written: str, path: Path, digests: DigestedFiles, source: str) -> ModelReference:
     if not _is_gguf_name(path) and not is_gguf(path):
         raise ModelError(
             f"{path} is neither a folder nor a .gguf file",
@@ -198,7 +217,7 @@ def _gguf(written: str, path: Path, memo: Path | None, source: str) -> ModelRefe
             else "give the folder that `save_pretrained` wrote",
         )
     check_weights([path], source)
-    tokenizer = tokenizer_files(path.parent)
+    _, *tokenizer = gguf_files(path)
     own = any(file.name == "tokenizer.json" for file in tokenizer)
     found = corrections(path, own_tokenizer=own)
     return ModelReference(
@@ -208,8 +227,8 @@ def _gguf(written: str, path: Path, memo: Path | None, source: str) -> ModelRefe
         file=path.name,
         digest=digest(
             {
-                "gguf": _digests(path.parent, [path], memo, source)[path.name],
-                "tokenizer": _digests(path.parent, tokenizer, memo, source),
+                "gguf": digests.take_all(path.parent, [path], source)[path.name],
+                "tokenizer": digests.take_all(path.parent, tokenizer, source),
                 **({"corrections": found.names} if found.names else {}),
             }
         ),
@@ -219,7 +238,7 @@ def _gguf(written: str, path: Path, memo: Path | None, source: str) -> ModelRefe
 
 
 def _adapter(
-    written: str, folder: Path, memo: Path | None, source: str, adapters: tuple[Path, ...]
+    written: str, folder: Path, digests: DigestedFiles, source: str, adapters: tuple[Path, ...]
 ) -> ModelReference:
     settings = folder / ADAPTER_CONFIG
     origin = f"{_BASE} in {settings}" + (f", {source}" if source else "")
@@ -233,9 +252,10 @@ def _adapter(
     config = read_json(settings, source)
     weights = adapter_weights(folder, source)
     check_weights(weights, source)
-    base = _base(config, folder, memo, origin, (*adapters, folder))
+    base = _base(config, folder, digests, origin, (*adapters, folder))
     own = {key: value for key, value in config.items() if key not in (_BASE, "revision")}
-    files = [*weights, *(file for file in companion_files(folder) if file != settings)]
+    found = digests.take_all(folder, adapter_files(folder, source), source)
+    del found[ADAPTER_CONFIG]  # its content is in the digest, less where the base lies
     return ModelReference(
         reference=written,
         kind="adapter",
@@ -243,7 +263,7 @@ def _adapter(
         base=base,
         digest=digest(
             {
-                "adapter": _digests(folder, files, memo, source),
+                "adapter": found,
                 "settings": own,
                 "base": base.digest,
                 **_adapter_reading(config, weights),
@@ -267,7 +287,7 @@ def _adapter_reading(config: dict[str, object], weights: list[Path]) -> dict[str
 def _base(
     config: dict[str, object],
     folder: Path,
-    memo: Path | None,
+    digests: DigestedFiles,
     origin: str,
     adapters: tuple[Path, ...],
 ) -> ModelReference:
@@ -284,7 +304,7 @@ def _base(
     elif isinstance(revision := config.get("revision"), str) and "@" not in named:
         named = named if Path(named).exists() else f"{named}@{revision}"
     try:
-        return _resolve(named, memo, origin, adapters)
+        return _resolve(named, digests, origin, adapters)
     except ModelError as error:
         if error.source != origin:  # an error inside the base, which says so itself
             raise
@@ -292,18 +312,4 @@ def _base(
             f"the base model of the adapter {folder} can't be used: {error.what}",
             source=origin,
             remedy=error.remedy,
-        ) from error
-
-
-def _digests(folder: Path, files: Iterable[Path], memo: Path | None, source: str) -> dict[str, str]:
-    try:
-        return {
-            file.relative_to(folder).as_posix(): file_digest(file, memo)
-            for file in sorted(set(files))
-        }
-    except OSError as error:
-        raise ModelError(
-            f"can't read {error.filename}: {error.strerror}",
-            source=source,
-            remedy="check the file and its permissions",
         ) from error
