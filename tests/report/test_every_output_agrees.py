@@ -28,6 +28,7 @@ from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.results.result import Result
+from support.markdown import plain as as_text
 from support.results import make_entry
 
 TESTS = """\
@@ -137,10 +138,6 @@ def side(data: dict[str, Any], name: str) -> dict[str, Any]:
 
 def three(value: float) -> str:
     return f"{value:.3g}"
-
-
-def unescaped(markdown: str) -> str:
-    return re.sub(r"\\(.)", r"\1", markdown)
 
 
 class TestNumberByNumber:
@@ -272,7 +269,7 @@ class TestNumberByNumber:
 
     def test_markdown_in_the_summary_of_the_step_as_in_the_file(self, ran):
         assert (ran.folder / "summary.md").read_text("utf-8").strip() == ran.markdown.strip()
-        plain = unescaped(ran.markdown)
+        plain = as_text(ran.markdown)
         for check in ran.data["checks"]:
             assert check["test"] in plain
             for of in check["sides"]:
