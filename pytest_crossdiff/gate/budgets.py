@@ -61,7 +61,8 @@ class Budgets:
     """What a verdict holds the result against; a side without limits is not judged.
 
     min_fve: least fraction of variance that the dictionary must explain of each model (held-out).
-    metrics: limits on how far the predictions are apart.
+    metrics: limits on how far the predictions are apart.  min_changed_replies: least share of the
+    answers in which a difference changes what is said for it to count.
     """
 
     candidate: Limits | None
@@ -69,6 +70,7 @@ class Budgets:
     min_fve: float
     fve_from: str = ""
     metrics: tuple[MetricLimit, ...] = ()
+    min_changed_replies: float = 0.0
 
     @classmethod
     def configured(cls, settings: Settings) -> Budgets:
@@ -79,6 +81,7 @@ class Budgets:
             settings.min_fve,
             _origin(settings, "min_fve"),
             configured_limits(settings, lambda name: _origin(settings, name)),
+            settings.min_changed_replies,
         )
 
     @classmethod
@@ -89,6 +92,7 @@ class Budgets:
             limits if side == "baseline" else None,
             settings.min_fve,
             _origin(settings, "min_fve"),
+            min_changed_replies=settings.min_changed_replies,
         )
 
     @classmethod

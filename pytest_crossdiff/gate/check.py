@@ -28,7 +28,7 @@ class SideCheck:
     count, strength: of the confirmed differences, strength joint, 0 to 1.  possible: further
     differences; possible_strength: at most, with those.  count_from, strength_from: where each
     limit was set, in words.  undecided: within both limits, but not if what is possible were
-    confirmed.
+    confirmed.  small: further differences that change what is said in too few answers to count.
     """
 
     side: Side
@@ -43,6 +43,7 @@ class SideCheck:
     over_count: bool
     over_strength: bool
     undecided: bool
+    small: int = 0
 
     open = Renamed("undecided")
 
@@ -89,6 +90,7 @@ class Check:
                 over_count=side.over_count,
                 over_strength=side.over_strength,
                 undecided=side.undecided,
+                small=side.small,
             )
             for side in verdict.sides
         )

@@ -11,9 +11,10 @@ from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pytest_crossdiff.gate.accepted_file import Entry
+    from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.sides import Side
 
@@ -122,25 +123,30 @@ def one_to_one(alike: Iterable[tuple[float, str, str]]) -> list[tuple[float, str
 
 
 def without_accepted(result: Result, accepted: AcceptanceLookup) -> Result:
-    """`result` as if it had only the differences that count."""
-    if not any(accepted.accepts(d.id) for d in result.differences):
+    """`result` as if it had only the differences that were not accepted."""
+    return without(result, lambda difference: accepted.accepts(difference.id))
+
+
+def without(result: Result, leaves: Callable[[Difference], bool]) -> Result:
+    """`result` as if it had none of the differences that `leaves` is true of."""
+    if not any(map(leaves, result.differences)):
         return result
-    baseline, candidate = (_remaining_strength(result, accepted, side) for side in SIDES)
+    baseline, candidate = (_remaining_strength(result, leaves, side) for side in SIDES)
     return dataclasses.replace(
         result,
-        differences=tuple(d for d in result.differences if not accepted.accepts(d.id)),
+        differences=tuple(d for d in result.differences if not leaves(d)),
         baseline_total_strength=baseline,
         candidate_total_strength=candidate,
     )
 
 
-def _remaining_strength(result: Result, accepted: AcceptanceLookup, side: Side) -> float:
+def _remaining_strength(result: Result, leaves: Callable[[Difference], bool], side: Side) -> float:
     """The joint strength of what counts: its share of the joint strength of all, and where that
     is less than its own sum, the sum; never more than that of all.
     """
     total, all_ = result.total_strength(side), result.of(side)
-    new = sum(d.strength for d in all_ if not accepted.accepts(d.id))
+    new = sum(d.strength for d in all_ if not leaves(d))
     own = sum(d.strength for d in all_)
-    if own <= 0.0 or all(not accepted.accepts(d.id) for d in all_):
+    if own <= 0.0 or not any(map(leaves, all_)):
         return total
     return min(total, new * max(1.0, total / own))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pytest_crossdiff.gate.metric_budgets import check_metric, large_change
-from pytest_crossdiff.gate.recognition import NONE_ACCEPTED, without_accepted
+from pytest_crossdiff.gate.recognition import NONE_ACCEPTED, without, without_accepted
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import plural
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.gate.budgets import Budgets, Limits
     from pytest_crossdiff.gate.metric_budgets import MetricCheck
     from pytest_crossdiff.gate.recognition import AcceptanceLookup
+    from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.sides import Side
 
@@ -28,7 +29,8 @@ class SideVerdict:
 
     count: confirmed differences.  possible: further ones that are not confirmed.
     strength, possible_strength: joint strength, 0 to 1, of the confirmed ones alone, and at most
-    with the possible ones.
+    with the possible ones.  small: further differences that change what is said in too few answers
+    to count.
     """
 
     side: Side
@@ -37,6 +39,7 @@ class SideVerdict:
     strength: float
     possible_strength: float
     limits: Limits
+    small: int = 0
 
     @property
     def over_count(self) -> bool:
@@ -89,8 +92,9 @@ def compute_verdict(
 ) -> Verdict:
     """Hold `result`, less what was accepted of it, against `budgets`."""
     result = without_accepted(result, accepted)
+    counted = without(result, lambda d: is_small(d, budgets.min_changed_replies))
     sides = tuple(
-        _side(result, side, limits)
+        _side(result, counted, side, limits)
         for side in reversed(SIDES)
         if (limits := budgets.limits(side)) is not None
     )
@@ -133,16 +137,27 @@ def _any_exceeded(sides: tuple[SideVerdict, ...], metrics: tuple[MetricCheck, ..
     return any(x.exceeded for x in sides) or any(m.status == "exceeded" for m in metrics)
 
 
-def _side(result: Result, side: Side, limits: Limits) -> SideVerdict:
-    possible = result.of(side, "possible")
-    strength = result.total_strength(side)
+def is_small(difference: Difference, least: float) -> bool:
+    """Whether a difference is shown to change what is said in less than this share of the answers:
+    the whole 95 % interval is below.
+    """
+    changed = difference.changed_replies
+    return changed is not None and changed.high < least
+
+
+def _side(result: Result, counted: Result, side: Side, limits: Limits) -> SideVerdict:
+    """counted: the result without what is too small to count."""
+    possible = counted.of(side, "possible")
+    strength = counted.total_strength(side)
+    of_side = sum(difference.side == side for difference in result.differences)
     return SideVerdict(
         side=side,
-        count=len(result.of(side)),
+        count=len(counted.of(side)),
         possible=len(possible),
         strength=strength,
         possible_strength=strength + sum(d.strength for d in possible),
         limits=limits,
+        small=of_side - len(counted.of(side)) - len(possible),
     )
 
 

@@ -226,6 +226,8 @@ def headline(side: SideCheck) -> str:
         text += f" and {side.possible} possible"
     if side.max_count is not None:
         text += f", budget {side.max_count}"
+    if side.small:
+        text += f"; {side.small} more in too few answers to count"
     if side.max_strength is None:
         return f"{text}; joint strength {number(side.strength)}"
     value, limit = against(side.strength, side.max_strength)

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_crossdiff.results.replies import Share
 from pytest_crossdiff.sides import Side
 
 Certainty = Literal["confirmed", "possible"]
@@ -210,7 +211,9 @@ class Difference(HeldoutMeasurement):
     latent_scaling: (epsilon, r) of arXiv 2504.02922 where both models have one width.
     label: a name that somebody or something gave it, unverified.  kl_share: of the KL divergence
     between the two models' predictions the share at the positions where it fires; None where they
-    were not compared.  said: None also where both say the same there.
+    were not compared.  said: None also where both say the same there.  changed_replies: of the
+    held-out conversations with answers those in which it changes what is said: it fires where the
+    two models' most likely tokens differ; None where there are none.
     """
 
     id: str
@@ -230,6 +233,7 @@ class Difference(HeldoutMeasurement):
     label: str = ""
     kl_share: float | None = None
     said: Said | None = None
+    changed_replies: Share | None = None
 
     def with_id(self, name: str) -> Difference:
         """The same with another id."""

@@ -114,6 +114,8 @@ def describe_said(difference: Difference) -> str:
     if difference.kl_share is not None:
         share = _share(difference.kl_share)
         parts.append(f"{share} of the output's change (KL) lies where it fires")
+    if (changed := difference.changed_replies) is not None:
+        parts.append(f"changes what is said in {changed.count} of {changed.total} answers")
     return "; ".join(parts)
 
 

@@ -6,7 +6,7 @@ Imported at every pytest start, like the table.
 
 from __future__ import annotations
 
-from pytest_crossdiff.settings.kinds import Setting, choice, formats, optional_number, text
+from pytest_crossdiff.settings.kinds import Setting, choice, formats, number, optional_number, text
 
 
 class OutcomeSettings:
@@ -49,6 +49,13 @@ class OutcomeSettings:
         optional_number(0.0, 1.0),
         "maximum share of the candidate's replies that are surprising to the baseline (0.5 nats a "
         "token less likely than its own); none: no limit",
+        decides=True,
+    )
+    min_changed_replies = Setting(
+        0.0,
+        number(0.0, 1.0),
+        "least share of the corpus' answers in which a difference changes what is said, the most "
+        "likely token, for it to count; 0: every difference counts",
         decides=True,
     )
     # The report

@@ -72,6 +72,19 @@ def test_a_model_that_predicts_nothing_or_isn_t_here_is_compared_in_a_block(
     assert layer_written(tmp_path, measured / "models" / "v1", other) == "0.5"
 
 
+def test_conversations_are_judged_by_what_is_said(measured, tmp_path):
+    """Differences in few answers don't count, and replies have a budget; running text has none."""
+    talk = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}]
+    (tmp_path / "talk.jsonl").write_text(json.dumps({"messages": talk}) + "\n")
+    models = [f"--{s}={measured / 'models' / 'v1'}" for s in ("baseline", "candidate")]
+    for corpus, wanted in (("talk.jsonl", True), ("crossdiff-corpus.jsonl", False)):
+        (tmp_path / "pytest.ini").unlink(missing_ok=True)
+        crossdiff(tmp_path, "init", *models, *([f"--corpus={corpus}"] if wanted else []))
+        ini = (tmp_path / "pytest.ini").read_text("utf-8")
+        assert ("\ncrossdiff_max_surprising_replies = 0.1\n" in ini) == wanted
+        assert ("\ncrossdiff_min_changed_replies = 0.3\n" in ini) == wanted
+
+
 def test_nothing_is_written_over(tmp_path):
     for name in FILES:
         (tmp_path / name).write_text("[pytest]\n" if name == "pytest.ini" else "mine\n")

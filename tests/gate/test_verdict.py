@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -12,6 +13,7 @@ from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.budgets import Budgets, Limits
 from pytest_crossdiff.gate.verdict import compute_verdict
 from pytest_crossdiff.results.controls import Controls, NullControl, PlantedSignal
+from pytest_crossdiff.results.replies import Share
 from pytest_crossdiff.settings import Settings
 from support.results import make_difference, make_model, make_result
 
@@ -167,3 +169,40 @@ def test_what_is_found_all_the_same_counts():
 def test_nothing_counts_where_a_model_differs_from_itself():
     result = make_result(*TWO, controls=spiked(True, null=1))
     assert compute_verdict(result, budgets()).status == "insufficient"
+
+
+def changing(name: str, count: int, total: int = 100, **others: object):
+    made = make_difference(name, **others)
+    return dataclasses.replace(made, changed_replies=Share(count, total))
+
+
+def least(share: float) -> Budgets:
+    return dataclasses.replace(budgets(), min_changed_replies=share)
+
+
+@pytest.mark.parametrize(("count", "status"), [(19, "within"), (25, "exceeded"), (52, "exceeded")])
+def test_a_difference_that_changes_too_few_answers_does_not_count(count, status):
+    """The interval of 19 in 100 ends at 0.28, that of 25 at 0.34."""
+    verdict = compute_verdict(make_result(changing("C1", count)), least(0.3))
+    assert verdict.status == status
+    (candidate,) = (side for side in verdict.sides if side.side == "candidate")
+    assert (candidate.count, candidate.small) == ((0, 1) if status == "within" else (1, 0))
+
+
+def test_what_does_not_count_adds_nothing_to_the_joint_strength():
+    found = changing("C1", 5, strength=0.02), changing("C2", 60, strength=0.01)
+    result = make_result(*found, candidate_strength=0.03)
+    allowed = dataclasses.replace(least(0.3), candidate=Limits(1, 0.01))
+    assert compute_verdict(result, allowed).status == "within"
+    every = dataclasses.replace(allowed, min_changed_replies=0.0)
+    assert compute_verdict(result, every).status == "exceeded"
+
+
+def test_possible_differences_that_change_too_few_answers_leave_nothing_undecided():
+    result = make_result(changing("C1", 5, certainty="possible"))
+    assert compute_verdict(result, least(0.3)).status == "within"
+    assert compute_verdict(result, least(0.0)).status == "inconclusive"
+
+
+def test_where_no_answers_were_compared_every_difference_counts():
+    assert compute_verdict(make_result(*TWO), least(1.0)).status == "exceeded"

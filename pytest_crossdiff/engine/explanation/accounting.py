@@ -19,6 +19,7 @@ from pytest_crossdiff.engine.metrics.entry_names import POSITIONS, WORDS
 from pytest_crossdiff.results.accounting import Accounting, UnexplainedSlice
 from pytest_crossdiff.results.difference import Said
 from pytest_crossdiff.results.output import ChangedPosition
+from pytest_crossdiff.results.replies import Share
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
@@ -106,13 +107,18 @@ def account(
     rows_n: NDArray[np.int64],
     heldout_tokens: HeldoutTokens,
     positions: Positions,
+    group_m: NDArray[np.int64],
 ) -> tuple[list[Difference], NDArray[np.bool_]]:
     """The differences of one side with what both models say where they fire, and at which of the
     positions any confirmed one does.
+
+    group_m: the conversation that each position's answer is of, -1 in running text.
     """
     behind_n = positions.behind(of, rows_n)
     covered_m = np.zeros(len(positions.keys_m), dtype=bool)
     total = float(positions.kl_m.sum())
+    answers = len(np.unique(group_m[group_m >= 0]))
+    otherwise_m = (positions.top_a != positions.top_b) & (group_m >= 0)
     found = []
     for difference, activation_n in zip(differences, activations, strict=True):
         fires_n = np.flatnonzero((clear_firing(activation_n) > 0) & (behind_n >= 0))
@@ -121,8 +127,28 @@ def account(
             covered_m[at_m] = True
         share = float(positions.kl_m[at_m].sum()) / total if total > 0 else 0.0
         said = _said(fires_n, behind_n, heldout_tokens, positions)
-        found.append(dataclasses.replace(difference, kl_share=share, said=said))
+        changed = Share(len(np.unique(group_m[at_m[otherwise_m[at_m]]])), answers)
+        found.append(
+            dataclasses.replace(
+                difference,
+                kl_share=share,
+                said=said,
+                changed_replies=changed if answers else None,
+            )
+        )
     return found, covered_m
+
+
+def conversations(
+    positions: Positions, pieces: Sequence[Piece], groups: Sequence[int]
+) -> NDArray[np.int64]:
+    """The group of documents that each position's conversation is of, -1 where nobody answers."""
+    answered = (any(message.answers for message in piece.messages) for piece in pieces)
+    of_piece = np.array(
+        [group if has else -1 for group, has in zip(groups, answered, strict=True)], dtype=np.int64
+    )
+    found: NDArray[np.int64] = of_piece[positions.keys_m // _PIECE]
+    return found
 
 
 def accounting(

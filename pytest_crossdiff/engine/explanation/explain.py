@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_crossdiff.engine.explanation.accounting import Positions, account, accounting
+from pytest_crossdiff.engine.explanation.accounting import (
+    Positions,
+    account,
+    accounting,
+    conversations,
+)
 from pytest_crossdiff.engine.explanation.contexts import HeldoutTokens
 from pytest_crossdiff.engine.explanation.description import describe
 from pytest_crossdiff.engine.explanation.effects import (
@@ -48,6 +53,8 @@ def explain(
     explained: list[Difference] = []
     positions = Positions.stored(plan) if plan.settings.metrics else None
     covered = []
+    if positions is not None:
+        group_m = conversations(positions, plan.sample.pieces, plan.piece_groups())
     parts = [document.part for document in plan.corpus.documents]
     for side in SIDES:
         of_side = [d for d in differences if d.side == side]
@@ -64,7 +71,9 @@ def explain(
         ]
         if positions is not None:
             sizes = [a.size_n for a in difference_features]
-            of_side, covered_m = account(of_side, sizes, owner, rows_n, heldout_tokens, positions)
+            of_side, covered_m = account(
+                of_side, sizes, owner, rows_n, heldout_tokens, positions, group_m
+            )
             covered.append(covered_m)
         if owner.harvest.words and of_side:
             # whatever the settings say of effects: patterns are looked for in these words

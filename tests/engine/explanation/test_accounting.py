@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
-from pytest_crossdiff.engine.explanation.accounting import _PIECE, Positions, account, accounting
+from pytest_crossdiff.engine.explanation.accounting import (
+    _PIECE,
+    Positions,
+    account,
+    accounting,
+    conversations,
+)
+from pytest_crossdiff.results.replies import Share
 from support.results import make_difference
 
 if TYPE_CHECKING:
@@ -20,6 +27,7 @@ PIECES = np.repeat([3, 7], 4)
 ENDS = np.tile([2, 4, 6, 8], 2)
 ROWS = np.arange(8)
 KL = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+GROUPS = np.array([0, 0, 0, 1, 1, 1])
 TEMPERED = np.array([1.5, 1.0, 1.0, 1.0, 2.0, 3.0])
 
 
@@ -61,7 +69,7 @@ def test_a_pair_predicts_the_next_token_of_its_piece_and_the_last_one_none(of, p
 
 def test_the_share_is_that_of_the_kl_where_it_fires(of, tokens, positions):
     (found,), covered_m = account(
-        [make_difference("C1")], [fires(1, 2, 5)], of, ROWS, tokens, positions
+        [make_difference("C1")], [fires(1, 2, 5)], of, ROWS, tokens, positions, GROUPS
     )
     assert found.kl_share == pytest.approx((2 + 3 + 5) / 21)
     assert covered_m.tolist() == [False, True, True, False, True, False]
@@ -70,29 +78,31 @@ def test_the_share_is_that_of_the_kl_where_it_fires(of, tokens, positions):
 def test_what_is_said_is_what_most_of_the_change_is(of, tokens, positions):
     """a against x: 2 + 3 nats at two places; b against y: 5 nats at one, after "be"."""
     heavier = positions._replace(kl_m=np.array([1.0, 2.0, 3.5, 4.0, 5.0, 6.0]))
-    (found,), _ = account([make_difference("C1")], [fires(1, 2, 5)], of, ROWS, tokens, heavier)
+    (found,), _ = account(
+        [make_difference("C1")], [fires(1, 2, 5)], of, ROWS, tokens, heavier, GROUPS
+    )
     said = found.said
     assert (said.baseline, said.candidate, said.positions, said.firing) == ("a", "x", 2, 3)
     assert said.candidate_probability == pytest.approx(0.7)
-    (other,), _ = account([make_difference("C1")], [fires(5)], of, ROWS, tokens, heavier)
+    (other,), _ = account([make_difference("C1")], [fires(5)], of, ROWS, tokens, heavier, GROUPS)
     assert (other.said.after, other.said.baseline, other.said.candidate) == ("be", "b", "y")
 
 
 def test_words_that_neither_model_really_says_are_not_named(of, tokens, positions):
     unsure = positions._replace(p_a=np.full(6, 0.01), p_b=np.full(6, 0.02))
-    (found,), _ = account([make_difference("C1")], [fires(1)], of, ROWS, tokens, unsure)
+    (found,), _ = account([make_difference("C1")], [fires(1)], of, ROWS, tokens, unsure, GROUPS)
     assert found.said is None
 
 
 def test_where_both_say_the_same_nothing_is_told_apart(of, tokens, positions):
-    (found,), _ = account([make_difference("C1")], [fires(0)], of, ROWS, tokens, positions)
+    (found,), _ = account([make_difference("C1")], [fires(0)], of, ROWS, tokens, positions, GROUPS)
     assert found.said is None
     assert found.kl_share == pytest.approx(1 / 21)
 
 
 def test_possible_differences_account_for_nothing_yet(of, tokens, positions):
     possible = make_difference("C1", certainty="possible")
-    (found,), covered_m = account([possible], [fires(1)], of, ROWS, tokens, positions)
+    (found,), covered_m = account([possible], [fires(1)], of, ROWS, tokens, positions, GROUPS)
     assert not covered_m.any()
     assert found.kl_share == pytest.approx(2 / 21)
 
@@ -100,8 +110,37 @@ def test_possible_differences_account_for_nothing_yet(of, tokens, positions):
 def test_faint_firing_is_no_firing(of, tokens, positions):
     activation_n = fires(1)
     activation_n[2] = 0.05
-    (found,), _ = account([make_difference("C1")], [activation_n], of, ROWS, tokens, positions)
+    (found,), _ = account(
+        [make_difference("C1")], [activation_n], of, ROWS, tokens, positions, GROUPS
+    )
     assert found.kl_share == pytest.approx(2 / 21)
+
+
+@pytest.mark.parametrize(("rows", "count"), [((0, 3), 0), ((1, 2), 1), ((0, 1, 5), 2), ((4, 6), 0)])
+def test_an_answer_is_changed_where_it_fires_and_the_words_differ(
+    of, tokens, positions, rows, count
+):
+    """They differ at the second and third prediction of the first answer and the second of the
+    other; nothing is predicted behind row 3.
+    """
+    (found,), _ = account(
+        [make_difference("C1")], [fires(*rows)], of, ROWS, tokens, positions, GROUPS
+    )
+    assert found.changed_replies == Share(count, 2)
+
+
+def test_running_text_has_no_answers_to_change(of, tokens, positions):
+    nobody = np.full(6, -1)
+    (found,), _ = account([make_difference("C1")], [fires(1)], of, ROWS, tokens, positions, nobody)
+    assert found.changed_replies is None
+
+
+def test_answers_are_counted_by_conversation(positions):
+    answer, question = SimpleNamespace(answers=True), SimpleNamespace(answers=False)
+    pieces = [SimpleNamespace(messages=())] * 3 + [SimpleNamespace(messages=(question, answer))]
+    pieces += [SimpleNamespace(messages=(question,))] * 4
+    found = conversations(positions, pieces, list(range(10, 18)))
+    assert found.tolist() == [13, 13, 13, -1, -1, -1]
 
 
 @pytest.fixture
