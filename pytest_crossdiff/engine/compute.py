@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_crossdiff.engine.activations.pairs import Pairs, SideActivations
+    from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
     from pytest_crossdiff.engine.models.loaded import LoadedModel
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.verification.model_distance import ModelDistance
@@ -53,17 +54,9 @@ EXECUTION_SETTINGS = ("cache_dir", "train", "replies")
 def compute(plan: Plan, progress: Progress) -> Result:
     """Harvest both models, one resident at a time, train, verify, and gather the result."""
     seconds: dict[str, float] = {}
-    harvests = {}
-    for side in SIDES:
-        with _timed(seconds, f"read {side}"):
-            harvests[side] = list(_harvests(plan, side, progress))
+    pairs = _pairs(plan, progress, seconds)
     with _timed(seconds, "align"):
-        (a, *further_a), (b, *further_b) = harvests["baseline"], harvests["candidate"]
-        pairs = pair(a, b, plan.sample.pieces, plan.piece_groups())
-        pairs = with_extra_layers(pairs, further_a, further_b)
         tokenizers = token_facts(plan, pairs)
-        weights = (_weights(plan, side, progress) for side in SIDES)
-        pairs = pairs._replace(related=related(*weights))
     device = crosscoder_device(choose_device(plan.settings.device))
     chosen = seeds(plan.settings)
     with _timed(seconds, "train crosscoder"):
@@ -135,11 +128,34 @@ def compute(plan: Plan, progress: Progress) -> Result:
     )
 
 
+def crosscoders(plan: Plan, progress: Progress) -> list[TrainedCrosscoder]:
+    """The dictionaries of a run, with whatever of them and of what they need the cache lacks made
+    again.
+    """
+    pairs = _pairs(plan, progress, {})
+    device = crosscoder_device(choose_device(plan.settings.device))
+    return load_or_train_crosscoders(plan, pairs, device, progress)
+
+
+def _pairs(plan: Plan, progress: Progress, seconds: dict[str, float]) -> Pairs:
+    """Both models' activations, side by side."""
+    harvests = {}
+    for side in SIDES:
+        with _timed(seconds, f"read {side}"):
+            harvests[side] = list(_harvests(plan, side, progress))
+    with _timed(seconds, "align"):
+        (a, *further_a), (b, *further_b) = harvests["baseline"], harvests["candidate"]
+        pairs = pair(a, b, plan.sample.pieces, plan.piece_groups())
+        pairs = with_extra_layers(pairs, further_a, further_b)
+        weights = (_weights(plan, side, progress) for side in SIDES)
+        return pairs._replace(related=related(*weights))
+
+
 @contextlib.contextmanager
 def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
-    seconds[name] = time.perf_counter() - began
+    seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
 
 
 def _harvests(plan: Plan, side: Side, progress: Progress) -> Iterator[Harvest]:

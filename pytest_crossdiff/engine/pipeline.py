@@ -90,12 +90,33 @@ def run(
     return found
 
 
-def load_crosscoder(outcome: Outcome) -> TrainedCrosscoder:
-    """The first crosscoder behind an outcome, with the normalisation of its inputs."""
+def load_crosscoder(outcome: Outcome, progress: Progress | None = None) -> TrainedCrosscoder:
+    """The first crosscoder behind an outcome, with the normalisation of its inputs.
+
+    It is trained again where it was removed from the cache or is damaged.  Raises
+    `InsufficientData` where nothing may be trained.
+    """
     from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
 
-    key = outcome.plan.crosscoder_keys[0]
-    return TrainedCrosscoder.load(outcome.plan.store.entry("crosscoder", key))
+    planned, progress = outcome.plan, progress or SilentProgress()
+    entry = planned.store.entry("crosscoder", planned.crosscoder_keys[0])
+    try:
+        if entry.read_manifest() is not None:
+            return TrainedCrosscoder.load(entry)
+    except DamagedEntry as damage:
+        entry.set_aside(damage.what)
+    if planned.settings.train == "never":
+        raise InsufficientData(
+            "the cache has the result of these models, but not the dictionary",
+            source=f"{planned.settings.sources.get('train', 'default')} = never; the cache is "
+            f"{planned.store.root}",
+            remedy="run once with crossdiff_train = auto; it is trained again",
+        )
+    from pytest_crossdiff.engine.compute import crosscoders
+    from pytest_crossdiff.engine.isolation import undisturbed
+
+    with undisturbed():
+        return crosscoders(planned, progress)[0]
 
 
 def _extended(found: Outcome, progress: Progress) -> Outcome:

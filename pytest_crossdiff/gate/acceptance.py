@@ -82,8 +82,7 @@ class AcceptanceRecord:
         for id_ in self.request.ids:
             _refuse_ambiguous(id_, pairs.values())
         made = [entry for proposal in pairs.values() for entry in proposal.entries]
-        entries = {entry.id: entry for entry in accepted_file.read(self.path)}
-        accepted_file.write(self.path, (entries | {entry.id: entry for entry in made}).values())
+        accepted_file.add(self.path, made)
         names = ", ".join(f"{entry.seen_as} as {entry.id}" for entry in made)
         return f"accepted {names}: commit {self.path.name}"
 

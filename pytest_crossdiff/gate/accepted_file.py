@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import math
-import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,9 +15,10 @@ from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.gate.slot import Slot
 from pytest_crossdiff.sides import SIDES
+from pytest_crossdiff.store.files import locked_folder, remove_leftovers, replace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pytest_crossdiff.sides import Side
@@ -69,10 +70,14 @@ def read(path: Path) -> tuple[Entry, ...]:
     try:
         if not path.exists():
             return ()
+        if not path.is_file():  # to open a pipe would wait for ever
+            _refuse(path, "it is no file")
         if path.stat().st_size > LARGEST:
             _refuse(path, f"it is larger than {LARGEST // 2**20} MiB")
         return parse(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        _refuse(path, error.strerror or str(error))
+    except ValueError as error:
         _refuse(path, str(error))
 
 
@@ -106,12 +111,27 @@ def write(path: Path, entries: Iterable[Entry]) -> None:
 
     Raises `SettingsError` where it can't be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with _write_errors(path):
+        replace_file(path, to_json(entries).encode())
+
+
+def add(path: Path, entries: Iterable[Entry]) -> None:
+    """Add `entries` to the file, in place of those with the same ids; what another process adds at
+    the same time stays.
+
+    Raises `SettingsError` where it can't be read or written.
+    """
+    with _write_errors(path), locked_folder(path.parent):
+        remove_leftovers(path.parent)
+        before = {entry.id: entry for entry in read(path)}
+        write(path, (before | {entry.id: entry for entry in entries}).values())
+
+
+@contextlib.contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
     try:
-        temporary.write_text(to_json(entries), "utf-8", newline="\n")
-        temporary.replace(path)
+        yield
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise SettingsError(
             f"{path.name} can't be written: {error.strerror or error}",
             source=str(path),

@@ -258,10 +258,7 @@ def crossdiff_crosscoder(
     from pytest_crossdiff.settings.resolution import resolve
 
     settings = next(iter(resolve(pytestconfig).by_layer().values()))
-    outcome = _measurements(pytestconfig).outcome(settings, crossdiff_corpus)
-    from pytest_crossdiff.engine import pipeline
-
-    return pipeline.load_crosscoder(outcome)
+    return _measurements(pytestconfig).crosscoder(settings, crossdiff_corpus)
 
 
 def _measurements(config: pytest.Config) -> Measurements:

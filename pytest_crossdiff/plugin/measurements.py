@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
     from pytest_crossdiff.engine.pipeline import Outcome
     from pytest_crossdiff.engine.plan import Texts
     from pytest_crossdiff.gate.acceptance import AcceptanceRecord
@@ -74,10 +75,12 @@ class Measurements:
         on_check = functools.partial(self.collected.add_check, report, settings)
         return CrossDiff(report, settings, accepted, outcome.entry, self._display, on_check)
 
-    def outcome(self, settings: Settings, texts: Texts | None) -> Outcome:
-        """The engine's own answer, reported like any other.  Raises as `diff`."""
+    def crosscoder(self, settings: Settings, texts: Texts | None) -> TrainedCrosscoder:
+        """The dictionary behind the pair, which is reported like any other.  Raises as `diff`."""
+        from pytest_crossdiff.engine import pipeline
+
         self.diff(settings, texts)
-        return self._outcome(settings, texts)
+        return pipeline.load_crosscoder(self._outcome(settings, texts), self._progress)
 
     def _outcome(self, settings: Settings, texts: Texts | None) -> Outcome:
         texts = None if _overrides_corpus(settings) else _checked(texts)

@@ -156,12 +156,14 @@ class ReportArchive:
 
 
 def _made(root: Path, folder: str) -> Path:
-    """The folder; the default one, when it is made, asks git to leave it alone."""
+    """The folder; the default one, while it is empty, asks git to leave it alone."""
     if folder:
         return root / folder
     path = root / FOLDER
-    if not path.exists():
-        with translate_os_errors(path, "make"):
-            path.mkdir()
+    if path.exists() and not path.is_dir():
+        return path  # writing says so
+    with translate_os_errors(path, "make", setting="crossdiff_report_dir"):
+        path.mkdir(exist_ok=True)
+        if not any(path.iterdir()):  # also where a killed run made it
             replace_file(path / ".gitignore", b"*\n")
     return path

@@ -24,7 +24,7 @@ def read(path: Path) -> Report:
     """The report in a `report.json`, or of a stored `result.json`, which brings no verdicts and no
     provenance of settings.  Raises `StoreError`.
     """
-    with translate_os_errors(path, "read"):
+    with translate_os_errors(path, "read", setting=""):
         return _report(path.read_text("utf-8"), path)
 
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.store.files import replace_file, translate_os_errors
+from pytest_crossdiff.store.files import remove_leftovers, replace_file, translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,8 +26,9 @@ def write(report: Report, formats: Iterable[str], folder: Path, name: str = "") 
     for kind in formats:
         data = render(report, kind)
         path = folder / f"{name or file_name(report)}.{kind}"
-        with translate_os_errors(path, "write"):
+        with translate_os_errors(path, "write", setting="crossdiff_report_dir"):
             folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(folder)
             replace_file(path, data)
         paths.append(path)
     return paths
@@ -45,10 +46,17 @@ def render(report: Report, kind: str) -> bytes:
 
 
 def file_name(report: Report) -> str:
-    """A plain file name, without an ending, that tells the two models."""
-    names = (report.result.baseline.reference, report.result.candidate.reference)
-    plain = (re.sub(r"[^\w.-]+", "-", _last(name), flags=re.ASCII).strip("-.") for name in names)
-    return "-to-".join(name[:60] or "model" for name in plain)
+    """A plain file name, without an ending, that tells the two models and the layer, so that
+    reports of several layers stand side by side.
+    """
+    models = report.result.baseline, report.result.candidate
+    names = "-to-".join(_plain(_last(model.reference))[:60] or "model" for model in models)
+    layers = dict.fromkeys(_plain(model.layer_name) for model in models)
+    return f"{names}-{'-to-'.join(layers)}"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII).strip("-.")
 
 
 def _last(reference: str) -> str:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.store.entry import MANIFEST, Entry, FileState
-from pytest_crossdiff.store.files import checked_name, move_aside, remove, translate_os_errors
+from pytest_crossdiff.store.files import (
+    TEMPORARY,
+    checked_name,
+    move_aside,
+    remove,
+    replace_file,
+    translate_os_errors,
+)
 from pytest_crossdiff.store.lock import KeyLock
 from pytest_crossdiff.store.manifest import DamagedEntry, Manifest
 
@@ -122,13 +129,17 @@ class Store:
     def _prepare(self) -> None:
         """Create the root, marked so that backups and version control leave it out.
 
-        A folder that somebody made for the cache is marked, too, while it is empty; one with other
-        files in it is left as it is, for a mark would hide those as well.
+        A folder that somebody made for the cache is marked, too, while it holds nothing but marks
+        and folders of the store's own; one with other files in it is left as it is, for a mark
+        would hide those as well.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        if not any(self.root.iterdir()):
-            (self.root / "CACHEDIR.TAG").write_text(_TAG, encoding="ascii")
-            (self.root / ".gitignore").write_text("*\n", encoding="ascii")
+        marks = {"CACHEDIR.TAG": _TAG.encode(), ".gitignore": b"*\n"}
+        there = {path.name for path in self.root.iterdir() if not path.name.startswith(TEMPORARY)}
+        if there <= {*marks, _LOCKS, _DIGESTS}:
+            for name, text in marks.items():
+                if not (self.root / name).exists():
+                    replace_file(self.root / name, text)
 
     def usage(self) -> Usage:
         """All that is stored, unfinished and damaged entries included."""
@@ -170,7 +181,14 @@ class Store:
     def list(self) -> tuple[EntryInfo, ...]:
         """Every entry, sorted by kind and key."""
         with translate_os_errors(self.root, "list"):
-            folders = sorted(path for path in self.root.glob("*/??/*") if path.is_dir())
+            folders = sorted(
+                entry
+                for kind in _folders(self.root)
+                if kind.name not in (_LOCKS, _DIGESTS)
+                for start in _folders(kind)
+                if len(start.name) == 2
+                for entry in _folders(start)
+            )
             described = (self._describe(folder) for folder in folders)
             return tuple(info for info in described if info is not None)
 
@@ -192,6 +210,17 @@ class Store:
             used=max(changed, read),
             state="damaged" if aside else "complete" if of_manifest else "unfinished",
         )
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folders in `path`; none where it is gone.  Raises `OSError` where it can't be read,
+    which `Path.glob` would pass over in silence.
+    """
+    try:
+        with os.scandir(path) as found:
+            return [Path(one.path) for one in found if one.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _files(folder: Path) -> Iterator[Path]:

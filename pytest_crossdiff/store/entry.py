@@ -154,9 +154,27 @@ class Entry:
             if first:
                 self._manifest = None
                 with translate_os_errors(self.path, "clean up"):
-                    for leftover in self.path.glob(f"{TEMPORARY}*"):
+                    for leftover in self._leftovers():
                         remove(leftover)
             yield
+
+    def _leftovers(self) -> list[Path]:
+        """What a killed process left: temporary files, and beside a manifest what it doesn't list,
+        such as a checkpoint.
+        """
+        temporary = [*self.path.glob(f"{TEMPORARY}*")]
+        data = self._read_if_there(self.path / MANIFEST)
+        if data is None:
+            return temporary
+        try:
+            complete = Manifest.from_bytes(data, str(self.path), self.name)
+        except DamagedEntry:  # whoever reads the entry says so
+            return temporary
+        return [
+            path
+            for path in self.path.iterdir()
+            if path.name != MANIFEST and path.name not in complete.files
+        ]
 
     def write(self, name: str, data: bytes) -> None:
         """Store `data` as a part of the entry, in place of an older one of that name."""
@@ -233,11 +251,20 @@ class Entry:
         Another process may have done the same and rebuilt the entry since this one judged it: a
         manifest that this object hasn't read is left alone.
         """
-        with self.lock(), translate_os_errors(self.path, "set aside"):
-            if not self.path.exists() or self._look(self.path / MANIFEST) != self._manifest_state:
-                return ""
-            aside = move_aside(self.path, "damaged")
-            self._manifest = self._manifest_state = None
+        try:
+            with self.lock(), translate_os_errors(self.path, "set aside"):
+                if not self.path.exists() or self._look(self.path / MANIFEST) != (
+                    self._manifest_state
+                ):
+                    return ""
+                aside = move_aside(self.path, "damaged")
+                self._manifest = self._manifest_state = None
+        except StoreError as error:
+            raise StoreError(
+                f"{reason}, and it can't be set aside: {error.what}",
+                remedy=f"remove {self.path} as somebody who may write there, or set "
+                "crossdiff_cache_dir to a folder that can be written",
+            ) from error
         warning = f"{reason}; it is set aside as {aside.name} and made anew"
         self._note(warning)
         return warning

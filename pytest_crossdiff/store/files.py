@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import StoreError
@@ -28,6 +29,8 @@ _RUST_ERROR = re.compile(r"\(os error (\d+)\)")  # how safetensors words an oper
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.ASCII | re.IGNORECASE)  # Windows
 _serial = itertools.count()
+_ABANDONED_SECONDS = 60.0
+"""Age from which on a temporary file of a process that is not here belongs to nobody."""
 
 
 def checked_name(name: str, what: str) -> str:
@@ -95,12 +98,18 @@ def move_aside(path: Path, word: str) -> Path:
 
 @contextlib.contextmanager
 def translate_os_errors(
-    path: Path, action: str, source: str | None = None, *, only: tuple[int, ...] = ()
+    path: Path,
+    action: str,
+    source: str | None = None,
+    *,
+    only: tuple[int, ...] = (),
+    setting: str = "crossdiff_cache_dir",
 ) -> Iterator[None]:
     """Turn an operating system's error inside into a `StoreError` that says what to do.
 
     action: what was to be done, e.g. `"write"`; the path is added.  only: let errors of other
-    numbers pass, where the code inside isn't ours.
+    numbers pass, where the code inside isn't ours.  setting: that says where the path is; "" where
+    none does.
     """
     try:
         yield
@@ -112,7 +121,7 @@ def translate_os_errors(
             raise
         reason = os.strerror(code) if code else str(error)
         raise StoreError(
-            f"can't {action} {path}: {reason}", source=source, remedy=_remedy(code)
+            f"can't {action} {path}: {reason}", source=source, remedy=_remedy(code, setting)
         ) from error
 
 
@@ -124,12 +133,55 @@ def _errno(error: Exception) -> int | None:
     return int(found[1]) if found else None
 
 
-def _remedy(code: int) -> str:
+def _remedy(code: int, setting: str) -> str:
+    if not setting:
+        return "check that file and its permissions"
     if code in _NO_SPACE:
-        return (
-            "make room there (every entry of the cache may be deleted and is made anew), "
-            "or set crossdiff_cache_dir to a folder on another disk"
-        )
+        entries = "every entry of the cache may be deleted and is made anew"
+        return f"make room there ({entries}), or set {setting} to a folder on another disk"
     if code in _NOT_WRITABLE:
-        return "set crossdiff_cache_dir to a folder that can be written"
-    return "check that folder, or set crossdiff_cache_dir to another one"
+        return f"set {setting} to a folder that can be written"
+    return f"check that folder, or set {setting} to another one"
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files that processes of this machine left there when they were killed."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f"{TEMPORARY}-*"):
+            process = re.match(rf"{re.escape(TEMPORARY)}-(\d+)-\d+-", path.name)
+            old = path.stat().st_mtime < time.time() - _ABANDONED_SECONDS
+            if process and old and not _runs(int(process[1])):
+                path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":  # where asking with a signal would end it
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same folder waiting, without a file in it.
+
+    Where a folder can't be locked (Windows, some network file systems) nothing is kept.  Raises
+    `OSError` when there is no such folder.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -189,8 +189,8 @@ def test_a_real_pair_is_measured_and_over_budget(measured):
     out = (measured / "stdout.txt").read_text("utf-8")
     assert out.startswith("BASELINE-ONLY: ")
     assert "OVER BUDGET: models/v1 block 0 -> models/v2 block 0\n" in out
-    assert out.endswith("\ncrossdiff report: crossdiff-report/v1-to-v2.html\n")
-    assert (measured / "crossdiff-report" / "v1-to-v2.html").exists()
+    assert out.endswith("\ncrossdiff report: crossdiff-report/v1-to-v2-block-0.html\n")
+    assert (measured / "crossdiff-report" / "v1-to-v2-block-0.html").exists()
     told = (measured / "stderr.txt").read_text("utf-8").splitlines()
     assert "crossdiff: train crosscoder: 250 steps" in told
 

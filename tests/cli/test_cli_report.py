@@ -10,9 +10,9 @@ from support.commands import crossdiff
 def test_every_form_is_written_and_named(measured, tmp_path):
     done = crossdiff(measured, "report", "--html", "--md", "--json", f"--to={tmp_path}")
     assert done.returncode == 0, done.stderr
-    written = [str(tmp_path / f"v1-to-v2.{form}") for form in ("html", "md", "json")]
+    written = [str(tmp_path / f"v1-to-v2-block-0.{form}") for form in ("html", "md", "json")]
     assert done.stdout.splitlines() == written
-    data = json.loads((tmp_path / "v1-to-v2.json").read_text("utf-8"))
+    data = json.loads((tmp_path / "v1-to-v2-block-0.json").read_text("utf-8"))
     assert [check["status"] for check in data["checks"]] == ["exceeded"]
     assert {s["name"]: s["source"] for s in data["settings"]}["layer"] == (
         "pytest.ini: crossdiff_layer"
@@ -21,7 +21,7 @@ def test_every_form_is_written_and_named(measured, tmp_path):
 
 def test_a_page_without_being_asked_for_a_form(measured, tmp_path):
     crossdiff(measured, "report", f"--to={tmp_path}")
-    assert [path.name for path in tmp_path.iterdir()] == ["v1-to-v2.html"]
+    assert [path.name for path in tmp_path.iterdir()] == ["v1-to-v2-block-0.html"]
 
 
 def test_one_form_to_the_output(measured):
@@ -33,7 +33,7 @@ def test_one_form_to_the_output(measured):
 
 def test_a_report_can_be_named_as_a_result_again(measured, tmp_path):
     crossdiff(measured, "report", "--json", f"--to={tmp_path}")
-    file = str(tmp_path / "v1-to-v2.json")
+    file = str(tmp_path / "v1-to-v2-block-0.json")
     first = crossdiff(measured, "show")
     again = crossdiff(measured, "show", file)
     assert again.returncode == 0, again.stderr

@@ -224,8 +224,8 @@ def test_the_gate_reads_it_in_another_clone_and_is_red(gated):
     assert "BASELINE-ONLY: 1 difference, budget 0" in text
     assert "from cache (measured in" in text
     assert uploaded == [
-        "crossdiff-report/.gitignore", "crossdiff-report/v1-to-v2.html",
-        "crossdiff-report/v1-to-v2.md", "junit.xml",
+        "crossdiff-report/.gitignore", "crossdiff-report/v1-to-v2-block-0.html",
+        "crossdiff-report/v1-to-v2-block-0.md", "junit.xml",
     ]  # fmt: skip
 
 
@@ -258,7 +258,7 @@ def test_what_a_reviewer_accepts_and_commits_is_green_from_then_on(service, gate
     assert job.code("pytest") == 0, job.output
     assert "within budget" in job.said("pytest")
     assert "accepted        B1, b-" in job.said("pytest")
-    assert "crossdiff-report/v1-to-v2.html" in uploaded
+    assert "crossdiff-report/v1-to-v2-block-0.html" in uploaded
     assert "::" not in [line[:2] for line in job.said("pytest").splitlines()]
     (entry,) = json.loads((laptop / "crossdiff-accepted.json").read_text("utf-8"))["accepted"]
     shown = set(re.findall(r"'(\w+)'", entry["description"].partition(";")[0]))

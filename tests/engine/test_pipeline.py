@@ -255,6 +255,26 @@ def test_the_crosscoder_can_be_used(lost: Outcome) -> None:
     assert len(trained.meta["loss"]) <= 200
 
 
+def test_a_crosscoder_that_was_removed_or_damaged_is_trained_again(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    settings = planted.quick(models["plain"], models["merged"], tmp_path, tokens=4_000, steps=60)
+    settings = settings.with_values(metrics=False, effect=False)
+    measured = pipeline.run(settings)
+    before = pipeline.load_crosscoder(measured).model.state_dict()
+    entry = measured.plan.store.entry("crosscoder", measured.plan.crosscoder_keys[0])
+    for spoil in (
+        lambda: shutil.rmtree(entry.path),
+        lambda: (entry.path / "weights.safetensors").write_bytes(b"damaged"),
+    ):
+        spoil()
+        never = pipeline.cached(settings.with_values(train="never"))
+        with pytest.raises(InsufficientData, match="not the dictionary"):
+            pipeline.load_crosscoder(never)
+        after = pipeline.load_crosscoder(pipeline.cached(settings)).model.state_dict()
+        assert all(torch.equal(after[name], before[name]) for name in before)
+
+
 def test_the_verdict_repeats_to_the_bit(lost: Outcome, tmp_path: Path) -> None:
     again = pipeline.run(lost.plan.settings.with_values(cache_dir=str(tmp_path)))
     before, after = digests(lost.plan.store.root), digests(tmp_path)

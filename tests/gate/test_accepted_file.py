@@ -6,8 +6,11 @@ import dataclasses
 import datetime
 import difflib
 import json
+import os
 import random
 import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -221,6 +224,31 @@ def test_what_is_no_file_is_refused(tmp_path):
     (tmp_path / accepted_file.FILE).mkdir()
     with pytest.raises(SettingsError, match="can't be read"):
         accepted_file.read(tmp_path / accepted_file.FILE)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / accepted_file.FILE)
+    with pytest.raises(SettingsError, match="can't be read: it is no file"):
+        accepted_file.read(tmp_path / accepted_file.FILE)
+
+
+def test_what_two_processes_add_at_the_same_time_is_all_kept(tmp_path):
+    path = tmp_path / accepted_file.FILE
+    script = (
+        "import sys, dataclasses; from pathlib import Path\n"
+        "from pytest_crossdiff.gate import accepted_file\n"
+        "path = Path(sys.argv[1])\n"
+        "(entry,) = accepted_file.read(path.with_name('one.json'))\n"
+        "for n in range(10):\n"
+        "    new = dataclasses.replace(entry, id=f'c-{sys.argv[2]}{n:07x}')\n"
+        "    accepted_file.add(path, [new])\n"
+    )
+    accepted_file.write(tmp_path / "one.json", [ENTRY])
+    runs = [subprocess.Popen([sys.executable, "-c", script, str(path), str(n)]) for n in range(4)]
+    assert [run.wait() for run in runs] == [0] * 4
+    assert len(accepted_file.read(path)) == 40
+    assert sorted(p.name for p in tmp_path.iterdir()) == [accepted_file.FILE, "one.json"]
 
 
 def test_a_file_too_large_to_be_one_is_refused_unread(tmp_path, monkeypatch):

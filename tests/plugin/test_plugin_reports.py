@@ -34,9 +34,9 @@ def test_a_verdict_that_fails_leaves_a_page_and_the_terminal_names_it(project):
     run = project.runpytest()
     run.assert_outcomes(failed=1)
     run.stdout.fnmatch_lines(
-        ["*= crossdiff =*", "crossdiff report: crossdiff-report/old-to-new.html"]
+        ["*= crossdiff =*", "crossdiff report: crossdiff-report/old-to-new-block-6.html"]
     )
-    assert written(project.path / "crossdiff-report") == [".gitignore", "old-to-new.html"]
+    assert written(project.path / "crossdiff-report") == [".gitignore", "old-to-new-block-6.html"]
 
 
 @pytest.mark.parametrize("test", [PASSES, "def test_it(crossdiff_factory): crossdiff_factory()"])
@@ -60,7 +60,10 @@ def test_on_request_it_is_written_whatever_the_verdict(project, test):
 def test_both_settings_together_write_both_forms(project):
     project.makepyfile(FAILS)
     project.runpytest("--crossdiff-report=json", "--crossdiff-report-on-failure=md")
-    assert written(project.path / "crossdiff-report")[1:] == ["old-to-new.json", "old-to-new.md"]
+    assert written(project.path / "crossdiff-report")[1:] == [
+        "old-to-new-block-6.json",
+        "old-to-new-block-6.md",
+    ]
 
 
 def test_it_can_be_switched_off(project):
@@ -80,11 +83,11 @@ def test_its_folder_is_relative_to_where_it_is_set(project):
     project.makepyfile(FAILS)
     (project.path / "sub").mkdir()
     project.runpytest("-o", "crossdiff_report_dir=from_ini")
-    assert written(project.path / "from_ini") == ["old-to-new.html"]
+    assert written(project.path / "from_ini") == ["old-to-new-block-6.html"]
     outside = project.path.parent / "outside"
     run = project.runpytest(f"--crossdiff-report-dir={outside}")
-    run.stdout.fnmatch_lines([f"crossdiff report: {outside}/old-to-new.html"])
-    assert written(outside) == ["old-to-new.html"]
+    run.stdout.fnmatch_lines([f"crossdiff report: {outside}/old-to-new-block-6.html"])
+    assert written(outside) == ["old-to-new-block-6.html"]
 
 
 def test_it_holds_every_verdict_with_its_test_and_the_settings_with_their_source(project):
@@ -92,7 +95,7 @@ def test_it_holds_every_verdict_with_its_test_and_the_settings_with_their_source
     project.runpytest("--crossdiff-report=json", "-o", "crossdiff_k=8").assert_outcomes(
         passed=1, failed=2
     )
-    report = read(project.path / "crossdiff-report" / "old-to-new.json")
+    report = read(project.path / "crossdiff-report" / "old-to-new-block-6.json")
     name = next(project.path.glob("test_*.py")).name
     assert [(check.test, check.status, check.reason) for check in report.checks] == [
         (f"{name}::test_it", "within", ""),
@@ -108,13 +111,13 @@ def test_it_holds_every_verdict_with_its_test_and_the_settings_with_their_source
 def test_a_forbidden_match_leaves_a_page_too(project):
     project.makepyfile(MATCHES)
     project.runpytest().assert_outcomes(failed=1)
-    assert written(project.path / "crossdiff-report")[1:] == ["old-to-new.html"]
+    assert written(project.path / "crossdiff-report")[1:] == ["old-to-new-block-6.html"]
 
 
 def test_no_verdict_leaves_a_page_too(project):
     project.makepyfile(FAILS)
     project.runpytest("-o", "crossdiff_min_fve=0.9").assert_outcomes(errors=1)
-    assert written(project.path / "crossdiff-report")[1:] == ["old-to-new.html"]
+    assert written(project.path / "crossdiff-report")[1:] == ["old-to-new-block-6.html"]
 
 
 def test_each_pair_has_its_own_file(project, engine):
@@ -131,9 +134,8 @@ def test_each_pair_has_its_own_file(project, engine):
     )
     project.runpytest("--crossdiff-report=json").assert_outcomes(failed=1, passed=1)
     names = written(project.path / "crossdiff-report")[1:]
-    assert names == [
-        "old-to-new-aaaaaaaa.html", "old-to-new-aaaaaaaa.json", "old-to-new-bbbbbbbb.json",
-    ]  # fmt: skip
+    ends = ("aaaaaaaa.html", "aaaaaaaa.json", "bbbbbbbb.json")
+    assert names == [f"old-to-new-block-6-{end}" for end in ends]
     report = read(project.path / "crossdiff-report" / names[-1])
     assert report.result.key == "b" * 64
     assert report.checks == ()
@@ -166,7 +168,7 @@ def test_the_layers_of_one_pair_are_compared_whether_or_not_each_has_a_report(pr
     project.makepyfile("import pytest\n" + "".join(tests))
     project.runpytest("--crossdiff-report-on-failure=json,html").assert_outcomes(failed=2, passed=2)
     folder = project.path / "crossdiff-report"
-    report = read(folder / "old-to-model-22222222.json")
+    report = read(folder / "old-to-model-block-6-to-block-2.json")
     assert [
         (layer.key[0], [(s.layer, s.count, s.possible) for s in layer.sides], layer.statuses)
         for layer in report.layers
@@ -188,6 +190,24 @@ def test_a_folder_that_cant_be_written_hides_nothing(project):
     run.stdout.fnmatch_lines(["OVER BUDGET: *", "crossdiff: no report: can't write *"])
 
 
+def test_of_a_folder_that_cant_be_written_the_right_setting_is_named(project, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pytest_crossdiff.report.write.replace_file", refuse)
+    project.makepyfile(FAILS)
+    run = project.runpytest("--crossdiff-report-dir=out")
+    run.stdout.fnmatch_lines(["crossdiff: no report: *set crossdiff_report_dir to a folder that *"])
+    run.stdout.no_fnmatch_line("*crossdiff_cache_dir*")
+
+
+def test_a_report_folder_that_a_killed_run_made_is_kept_out_of_git(project):
+    folder = project.mkdir("crossdiff-report")
+    project.makepyfile(FAILS)
+    project.runpytest()
+    assert (folder / ".gitignore").read_text() == "*\n"
+
+
 def test_under_xdist_one_process_writes_it_with_the_verdicts_of_all(pytester):
     pytest.importorskip("xdist")
     pytester.makefile(
@@ -198,7 +218,7 @@ def test_under_xdist_one_process_writes_it_with_the_verdicts_of_all(pytester):
     run = pytester.runpytest_subprocess("-p", "fake_engine", "-n2", "--crossdiff-report=json")
     run.assert_outcomes(failed=6)
     assert run.stdout.str().count("crossdiff report: ") == 2
-    report = read(pytester.path / "crossdiff-report" / "old-to-new.json")
+    report = read(pytester.path / "crossdiff-report" / "old-to-new-block-6.json")
     assert len(report.checks) == 6
     assert len({check.test for check in report.checks}) == 6
 
@@ -207,7 +227,7 @@ def test_an_inconclusive_verdict_leaves_a_page_with_what_would_decide_it(project
     engine.result = make_result(make_difference(certainty="possible"))
     project.makepyfile(FAILS)
     project.runpytest("--crossdiff-report-on-failure=json").assert_outcomes(failed=1)
-    report = read(project.path / "crossdiff-report" / "old-to-new.json")
+    report = read(project.path / "crossdiff-report" / "old-to-new-block-6.json")
     (check,) = report.checks
     assert (check.status, check.passed, check.sides[0].undecided) == ("inconclusive", False, True)
     assert check.advice[0].startswith("crossdiff_seeds = ")

@@ -59,7 +59,7 @@ class Ran(NamedTuple):
 
     @property
     def report(self) -> Report:
-        return Report.from_json((self.folder / "reports/v1-to-v2.json").read_text("utf-8"))
+        return Report.from_json((self.folder / "reports/v1-to-v2-block-0.json").read_text("utf-8"))
 
     def checks(self, test: str) -> list[dict[str, Any]]:
         return [c for c in self.data["checks"] if c["test"].endswith(f"::{test}")]
@@ -109,7 +109,7 @@ def ran(measured, tmp_path_factory) -> Ran:
     cases = {c.get("name", ""): c for c in ET.parse(folder / "junit.xml").iter("testcase")}
     return Ran(
         folder,
-        json.loads((folder / "reports/v1-to-v2.json").read_text("utf-8")),
+        json.loads((folder / "reports/v1-to-v2-block-0.json").read_text("utf-8")),
         lines[start + 1 : end],
         {
             name: {p.get("name", ""): p.get("value", "") for p in case.iter("property")}
@@ -117,7 +117,7 @@ def ran(measured, tmp_path_factory) -> Ran:
         },
         {name: f.text or "" for name, c in cases.items() if (f := c.find("failure")) is not None},
         [line for line in lines if line.startswith("::")],
-        (folder / "reports/v1-to-v2.md").read_text("utf-8"),
+        (folder / "reports/v1-to-v2-block-0.md").read_text("utf-8"),
     )
 
 

@@ -98,7 +98,7 @@ class TestFiles:
     def test_one_for_each_form_named_after_the_models(self, tmp_path):
         paths = write(make_report(), FORMATS, tmp_path / "new" / "folder")
         assert [path.name for path in paths] == [
-            "old-to-new.html", "old-to-new.json", "old-to-new.md",
+            "old-to-new-block-6.html", "old-to-new-block-6.json", "old-to-new-block-6.md",
         ]  # fmt: skip
         assert all(path.read_bytes() for path in paths)
         assert write(make_report(), FORMATS, tmp_path / "new" / "folder") == paths
@@ -117,7 +117,18 @@ class TestFiles:
     )
     def test_a_name_is_plain(self, reference, name):
         report = Report.of(make_result(baseline=make_model(reference)))
-        assert file_name(report) == f"{name}-to-new"
+        assert file_name(report) == f"{name}-to-new-block-6"
+
+    def test_reports_of_two_layers_have_two_names(self):
+        at = {layer: make_model("org/old", layer=layer) for layer in (3, 6, 12)}
+        names = [
+            file_name(Report.of(make_result(baseline=a, candidate=b)))
+            for a, b in ((at[3], at[3]), (at[6], at[6]), (at[3], at[6]), (at[12], at[12]))
+        ]
+        assert names == [
+            "old-to-old-block-3", "old-to-old-block-6", "old-to-old-block-3-to-block-6",
+            "old-to-old-output",
+        ]  # fmt: skip
 
     def test_an_unknown_form_is_refused(self, tmp_path):
         with pytest.raises(SettingsError, match="'pdf' is no form of a report"):

@@ -110,7 +110,7 @@ class TestSummary:
             "  candidate       C2  ' kubectl' ' pod'",
             "  candidate       C1  '⇥x'",
             "  baseline        B1  ' token'",
-            "crossdiff report: crossdiff-report/old-to-new.html",
+            "crossdiff report: crossdiff-report/old-to-new-block-6.html",
         ]
 
     def test_a_measurement_too_poor_for_a_verdict(self, project, engine):
@@ -220,7 +220,7 @@ class TestSummary:
             "                  300 held out",
             "  time            1 min 10 s",
             "  candidate       C1  ' word0' ' word1' ' word2' ' word3' '…",
-            "crossdiff report: crossdiff-report/old-to-new.html",
+            "crossdiff report: crossdiff-report/old-to-new-block-6.html",
         ]
 
     @pytest.mark.parametrize(

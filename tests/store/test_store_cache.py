@@ -86,6 +86,29 @@ def test_the_root_is_marked_as_a_cache_but_only_when_it_is_ours(store, tmp_path)
     assert sorted(path.name for path in mine.iterdir()) == ["locks", "notes.txt", "results"]
 
 
+@pytest.mark.parametrize("left", [(), ("CACHEDIR.TAG",), ("CACHEDIR.TAG", "digests")])
+def test_a_root_whose_marking_was_cut_short_is_marked_the_next_time(store, left):
+    store.root.mkdir()
+    for name in left:
+        (store.root / name).mkdir() if name == "digests" else (store.root / name).touch()
+    fill(store, "results", KEYS[0])
+    assert (store.root / ".gitignore").read_text() == "*\n"
+
+
+def test_a_kind_that_can_not_be_read_is_an_error_not_an_empty_list(store, monkeypatch):
+    fill(store, "results", KEYS[0])
+    allowed = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "results":
+            raise PermissionError(13, "Permission denied", str(path))
+        return allowed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(StoreError, match=r"can't list .*: Permission denied"):
+        store.list()
+
+
 @pytest.mark.parametrize("kind", ["locks", "digests"])
 def test_the_folders_of_the_store_itself_are_no_kinds(store, kind):
     with pytest.raises(StoreError, match="the store's own folder"):

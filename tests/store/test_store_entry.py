@@ -289,6 +289,28 @@ def test_a_malformed_manifest_can_be_set_aside(complete):
     assert entry.read_manifest() is None
 
 
+def test_what_a_kill_left_beside_the_manifest_is_removed_when_the_lock_is_taken(complete):
+    for name in ("checkpoint.safetensors", "parts.json", ".tmp-1-0-shard"):
+        (complete.path / name).write_bytes(b"x")
+    with again(complete).lock():
+        pass
+    assert names(complete.path) == ["manifest.json", "shard-0.safetensors", "shard-1.safetensors"]
+
+
+def test_a_damaged_entry_that_can_not_be_set_aside_is_named_first(complete, monkeypatch):
+    def refuse(path, word):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(entry_module, "move_aside", refuse)
+    complete.read_manifest()
+    with pytest.raises(StoreError) as caught:
+        complete.set_aside("shard-0 is not what was written")
+    assert caught.value.what.startswith(
+        "shard-0 is not what was written, and it can't be set aside: "
+    )
+    assert caught.value.remedy.startswith(f"remove {complete.path} as somebody who may write there")
+
+
 def test_damage_again_is_numbered(complete):
     for number in (1, 2, 3):
         entry = again(complete)

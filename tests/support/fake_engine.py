@@ -42,7 +42,7 @@ class FakeEngine(types.ModuleType):
             phase.advance(4)
         return Outcome(self.result, self.cached, Path("cache", "result", self.result.key))
 
-    def load_crosscoder(self, outcome):
+    def load_crosscoder(self, outcome, progress=None):
         return f"crosscoder of {outcome.entry.name}"
 
 

@@ -70,7 +70,7 @@ ALLOWED = {
     " engine.replies"
     " engine.dictionary engine.isolation engine.estimate engine.compute",
     # what the user sees of it
-    "gate": "errors sides text settings results",
+    "gate": "errors sides text settings results store",
     "report": "errors sides text progress settings store results gate",
     "plugin": "errors sides text progress settings results engine.models engine.plan"
     " engine.dictionary engine.pipeline gate report engine.isolation",

@@ -113,6 +113,7 @@ def make_feature(
 def make_model(
     reference: str = "org/model",
     *,
+    layer: int = 6,
     fve: float = 0.8,
     coverage: float = 0.97,
     unmapped: float = 0.05,
@@ -122,7 +123,7 @@ def make_model(
         reference=reference,
         digest="d" * 64,
         architecture="LlamaForCausalLM",
-        layer=6,
+        layer=layer,
         layers=12,
         width=64,
         dtype="float32",

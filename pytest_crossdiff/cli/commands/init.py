@@ -209,7 +209,7 @@ def _sample() -> Iterator[str]:
 def _write(path: Path, text: str, out: Terminal) -> None:
     from pytest_crossdiff.store.files import translate_os_errors
 
-    with translate_os_errors(path, "write"):
+    with translate_os_errors(path, "write", setting=""):
         try:
             with path.open("x", encoding="utf-8", newline="\n") as file:
                 file.write(text)

@@ -30,9 +30,15 @@ def from_source(source: str, chosen: tuple[Column, ...] = ()) -> Records:
         if source.startswith("builtin:"):
             yield from _pydoc(source)
             return
-        path = Path(source).expanduser()
+        path = _expanded(source)
         if not source or not path.exists():
             _missing(path, source)
+        if not path.is_dir() and not path.is_file():
+            raise CorpusError(  # to open a pipe would wait for ever
+                f"{path} is no file but a pipe or a device",
+                source=setting,
+                remedy="write the texts to a file",
+            )
         if path.is_dir():
             yield from _folder(path, chosen)
         elif path.suffix.lower() in READERS:
@@ -50,6 +56,17 @@ def from_source(source: str, chosen: tuple[Column, ...] = ()) -> Records:
             f"{error.filename or source} can't be read: {error.strerror or error}",
             source=setting,
             remedy="check that it is there and that you may read it",
+        ) from error
+
+
+def _expanded(source: str) -> Path:
+    try:
+        return Path(source).expanduser()
+    except RuntimeError as error:  # no such user
+        raise CorpusError(
+            f"{source} can't be a path: {error}",
+            source=f"crossdiff_corpus = {source}",
+            remedy="write the folder out",
         ) from error
 
 

@@ -141,6 +141,16 @@ def test_folder_without_permission_is_refused(write, tmp_path, monkeypatch):
     assert f"crossdiff_corpus = {tmp_path}" in message
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.jsonl")
+    assert "a.jsonl is no file but a pipe or a device" in refusal(str(tmp_path / "a.jsonl"))
+
+
+def test_a_home_of_nobody_is_refused():
+    assert "~no-such-user-here/a.txt can't be a path" in refusal("~no-such-user-here/a.txt")
+
+
 def test_unreadable_path_is_refused(tmp_path):
     assert "can't be read: File name too long" in refusal(str(tmp_path / ("x" * 300 + ".txt")))
 
