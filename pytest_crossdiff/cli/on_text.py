@@ -33,7 +33,7 @@ def text_of(given: str) -> str:
     else:
         try:
             text = Path(given[1:]).expanduser().read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise SettingsError(f"can't read {given[1:]}: {error}", source="--on") from error
     if not text.strip():
         raise SettingsError("there is no text to read", source="--on")

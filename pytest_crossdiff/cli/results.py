@@ -57,9 +57,13 @@ def find(named: str, flags: Mapping[str, str]) -> LoadedReport:
     Raises `InsufficientData` where there is none, `SettingsError` for a name that can't be one, or
     where the settings name several layers, `StoreError` for one that can't be read.
     """
-    path = Path(named).expanduser()
-    file = path / stored.RESULT if path.is_dir() else path
-    if named and file.is_file():
+    try:
+        path = Path(named).expanduser()
+        file = path / stored.RESULT if path.is_dir() else path
+        is_file = file.is_file()
+    except (RuntimeError, OSError, ValueError) as error:  # nobody's home, a name too long
+        raise SettingsError(f"{named[:80]!r} can't be a file: {error}") from error
+    if named and is_file:
         _check(file)
         return LoadedReport(stored.read(file), Path.cwd(), _store_of_file(file, flags))
     configuration = read(flags)

@@ -127,9 +127,17 @@ class Report:
                     remedy="make the report anew",
                 )
             data |= {"version": VERSION, "result": data["result"] | {"schema": SCHEMA}}
-            return typing.cast("Report", build(cls, data))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"a report is malformed: {error!r}") from error
+            report = typing.cast("Report", build(cls, data))
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise StoreError(
+                f"a report is malformed: {error!r}", remedy="make the report anew"
+            ) from error
+        if tuple(side.side for side in report.sides) != SIDES:
+            raise StoreError(
+                "a report is malformed: its sides are not the baseline and the candidate",
+                remedy="make the report anew",
+            )
+        return report
 
 
 def _given(settings: Settings) -> tuple[Setting, ...]:

@@ -25,7 +25,14 @@ def read(path: Path) -> Report:
     provenance of settings.  Raises `StoreError`.
     """
     with translate_os_errors(path, "read", setting=""):
-        return _report(path.read_text("utf-8"), path)
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise StoreError(
+                f"{path} is no report: it is not UTF-8 (byte {error.start})",
+                remedy="name a report.json",
+            ) from error
+        return _report(text, path)
 
 
 def read_by_key(beginning: str, store: Store) -> Report:

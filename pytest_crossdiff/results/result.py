@@ -199,14 +199,22 @@ class Result:
                     remedy="run again: the result will be made anew",
                 )
             return typing.cast("Result", build(cls, data | {"schema": SCHEMA}))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"a stored result is malformed: {error}") from error
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise StoreError(
+                f"a stored result is malformed: {error}",
+                remedy="name another one, or measure again",
+            ) from error
 
 
 def build(kind: Any, value: Any) -> Any:
-    """Turn parsed JSON into `kind`, following its annotations; what is missing has its default."""
+    """Turn parsed JSON into `kind`, following its annotations; what is missing has its default.
+
+    Raises `ValueError`, `TypeError` or `KeyError` for what is of another kind.
+    """
     origin = typing.get_origin(kind)
     if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"{str(value)[:40]!r} is no list")
         parts = typing.get_args(kind)
         kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
         return tuple(build(k, v) for k, v in zip(kinds, value, strict=True))
@@ -228,7 +236,16 @@ def build(kind: Any, value: Any) -> Any:
                 if f.default is dataclasses.MISSING or is_stored(value, f.name)
             }
         )
-    return float(value) if kind is float else value
+    return _scalar(kind, value)
+
+
+def _scalar(kind: Any, value: Any) -> Any:
+    """A text, a number or a truth value; whatever else is as it is."""
+    if kind is float and type(value) in (int, float):
+        return float(value)
+    if kind in (str, int, bool, float) and type(value) is not kind:
+        raise ValueError(f"{str(value)[:40]!r} is no {kind.__name__}")
+    return value
 
 
 @functools.cache

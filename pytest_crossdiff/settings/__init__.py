@@ -119,20 +119,24 @@ class Settings(OutcomeSettings):
         "map between the models in architecture innovation; curved: adds a small network where the "
         "model distance is large and it predicts better",
     )
-    features = Setting(0, kinds.integer(0), "dictionary size; 0: chosen from the corpus size")
+    features = Setting(
+        0, kinds.integer(0, 2**24), "dictionary size; 0: chosen from the corpus size"
+    )
     exclusive_share = Setting(
         0.2,
         kinds.number(0.0, 0.45, open_low=True),
         "share of the features reserved for each model",
     )
-    k = Setting(24, kinds.integer(1), "active features per token, on average")
+    k = Setting(24, kinds.integer(1, 2**24), "active features per token, on average")
     steps = Setting(0, kinds.integer(0), "training steps; 0: chosen from the corpus size")
-    batch_size = Setting(256, kinds.integer(2), "token pairs per training step")
+    batch_size = Setting(256, kinds.integer(2, 2**20), "token pairs per training step")
     learning_rate = Setting(1e-3, kinds.number(0.0, 1.0, open_low=True), "Adam's step size")
     seeds = Setting(
-        3, kinds.integer(1), "number of dictionaries; a difference is confirmed when most have it"
+        3,
+        kinds.integer(1, 1_000),
+        "number of dictionaries; a difference is confirmed when most have it",
     )
-    seed = Setting(0, kinds.integer(0), "seed of the first dictionary's initial weights")
+    seed = Setting(0, kinds.integer(0, 2**62), "seed of the first dictionary's initial weights")
     # Verification
     exclusivity = Setting(
         0.5,
@@ -151,7 +155,7 @@ class Settings(OutcomeSettings):
         "another depth is not missing from it",
     )
     fdr = Setting(0.05, kinds.number(0.0, 1.0, open_low=True), "false discovery rate")
-    bootstrap = Setting(10_000, kinds.integer(100), "bootstrap draws over documents")
+    bootstrap = Setting(10_000, kinds.integer(100, 1_000_000), "bootstrap draws over documents")
     min_r2 = Setting(
         0.25,
         kinds.number(0.0, 1.0),
@@ -186,7 +190,7 @@ class Settings(OutcomeSettings):
     )
     replies = Setting(
         64,
-        kinds.integer(0),
+        kinds.integer(0, 100_000),
         "maximum tokens of both models' replies to the prompts of the corpus; 0: no replies",
     )
     # Budgets

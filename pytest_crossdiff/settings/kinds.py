@@ -136,8 +136,8 @@ def flag(raw: str) -> bool:
         raise ValueError("expected true or false") from None
 
 
-def integer(low: int) -> Callable[[str], int]:
-    """A whole number, at least `low`; an underscore may part its digits."""
+def integer(low: int, high: int = 10**12) -> Callable[[str], int]:
+    """A whole number from `low` to `high`; an underscore may part its digits."""
 
     def parse(raw: str) -> int:
         try:
@@ -146,6 +146,8 @@ def integer(low: int) -> Callable[[str], int]:
             raise ValueError("expected a whole number") from None
         if value < low:
             raise ValueError(f"must be at least {low}")
+        if value > high:
+            raise ValueError(f"must be at most {high}")
         return value
 
     return parse

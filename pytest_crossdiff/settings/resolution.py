@@ -33,7 +33,14 @@ def resolve(config: pytest.Config, *overrides: SettingsSource) -> Settings:
             continue
         source = sources[field.name] = layer.describe_source(field.name)
         value = parse(field.name, layer.values[field.name], source)
-        values[field.name] = _anchored(value, field.path, layer.base)
+        try:
+            values[field.name] = _anchored(value, field.path, layer.base)
+        except (RuntimeError, OSError, ValueError) as error:  # nobody's home, a name too long
+            raise SettingsError(
+                f"crossdiff_{field.name} = {value} can't be a path: {error}",
+                source=source,
+                remedy="write the path out",
+            ) from error
     settings = Settings(**values, sources=sources)
     _refuse_contradictions(settings)
     return settings

@@ -72,7 +72,13 @@ class Store:
     """
 
     def __init__(self, root: Path, note: Callable[[str], None] | None = None) -> None:
-        self.root = root.expanduser().absolute()
+        try:
+            self.root = root.expanduser().absolute()
+        except RuntimeError as error:  # no such user
+            raise StoreError(
+                f"{root} can't be the folder of the cache: {error}",
+                remedy="write the folder out in crossdiff_cache_dir",
+            ) from error
         self._note = note or SilentProgress().note
         self._locks: dict[Path, KeyLock] = {}
         self._verified: dict[Path, tuple[FileState, str]] = {}

@@ -109,7 +109,7 @@ def _recall(note: Path, identity: _Identity) -> str | None:
     try:
         remembered = json.loads(note.read_bytes())
         known = str(remembered["sha256"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return known if remembered == identity.sealed(known) else None
 

@@ -96,7 +96,7 @@ def _unseal(data: bytes, where: str, of: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(data)
         seal = content.pop("seal")
         intact = seal == digest(content) and content["format"] == FORMAT
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise DamagedEntry(f"{where} is malformed: {error}") from error
     if not intact:
         raise DamagedEntry(f"{where} is not what was written")

@@ -30,7 +30,15 @@ OTHER_TIME = dt.datetime(2031, 11, 2, 3)  # noqa: DTZ001
 
 PLAIN_REMEDY = "set crossdiff_chat_template = plain to compare both models on the bare contents"
 _LOCK = threading.Lock()
-_BREAKS = ValueError, TypeError, LookupError, AttributeError, ArithmeticError
+_BREAKS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+)
 """What a template may raise besides jinja2's own errors."""
 
 

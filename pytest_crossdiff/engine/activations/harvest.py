@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
 LOGITS = {"cpu": 2**27, "cuda": 2**30}
 """Numbers that a batch's predictions are at most, where those are read."""
+LARGEST = 1e12
+"""Of the numbers of an activation; models in use have 1e5 at most, and squares of 1e19 and more
+can't be summed in single precision."""
 WORDS = "words.json"
 MAX_PIECE_TOKENS = 4_096
 """Tokens of a conversation that are read at most, where the model itself would take more."""
@@ -257,12 +260,15 @@ def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> tuple[dict[int
     for row, job in enumerate(batch):
         content = torch.from_numpy(np.flatnonzero(job.encoded.content))
         found_td = read_bpd[row, content].contiguous()
-        if not torch.isfinite(found_td).all():
+        usable_t = (found_td.abs() <= LARGEST).all(1)  # false of NaN, too
+        if not usable_t.all():
             where = layer_name(model.layer, model.layers)
-            bad = int((~torch.isfinite(found_td)).any(1).sum())
+            bad = int((~usable_t).sum())
+            finite = bool(torch.isfinite(found_td).all())
             raise ActivationError(
                 f"{bad} of {len(found_td)} activations of the {label}, {where}, are "
-                f"NaN or infinite (piece {job.piece} of the corpus)",
+                + (f"beyond {LARGEST:g}" if finite else "NaN or infinite")
+                + f" (piece {job.piece} of the corpus)",
                 source=f"crossdiff_{label} = {model.reference.reference}",
                 remedy="check the weights; if they are sound, set crossdiff_dtype = float32",
             )

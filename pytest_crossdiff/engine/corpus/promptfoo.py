@@ -185,7 +185,15 @@ def _filled(template: str, values: Mapping[str, Any], where: str, path: Path) ->
             if isinstance(parsed, (list, dict)):
                 return json.dumps(fill_strings(parsed), ensure_ascii=False)
         return fill(template)
-    except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+    except (
+        TemplateError,
+        TypeError,
+        ValueError,
+        LookupError,
+        ArithmeticError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         said = " ".join(str(error).split())
         _refuse(f"{where}: the prompt can't be filled in: {said}", path, RESULTS)
 

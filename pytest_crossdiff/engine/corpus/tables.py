@@ -107,7 +107,7 @@ def read_parquet(path: Path, name: str, chosen: tuple[Column, ...] = ()) -> Reco
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{name}:{number}", _without_nulls(row)
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise CorpusError(
             f"{name} is damaged or no parquet file, after {number} rows: {error}",
             source=f"crossdiff_corpus: {path}",

@@ -293,5 +293,13 @@ def _longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
             and module.padding_idx is not None
         ):
             limits.append(module.num_embeddings - module.padding_idx - 1)
+    for limit in limits:
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float))):
+            raise ModelError(
+                f"the longest input of {model.name_or_path or type(model).__name__} is "
+                f"{str(limit)[:40]!r}, which is no number",
+                remedy="correct model_max_length in tokenizer_config.json, or "
+                "max_position_embeddings in config.json",
+            )
     sane = [int(limit) for limit in limits if limit is not None and 0 < limit < _LONGEST_SANE]
     return min(sane, default=None)

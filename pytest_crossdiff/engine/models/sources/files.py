@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.errors import ModelError
@@ -45,14 +47,21 @@ _IRRELEVANT_FILES = {
 }
 _LFS_POINTER = b"version https://git-lfs"
 _LONGEST_HEADER = 100_000_000  # bytes; safetensors itself refuses longer ones
+_LONGEST_NAME = 200
+_DEEPEST = 50
+"""Levels of JSON in a model's files; configs in use have a handful."""
 
 
 def read_json(path: Path, source: str) -> dict[str, Any]:
     """The JSON object in a file.  Raises `ModelError`."""
     try:
-        content = json.loads(path.read_bytes())
+        content = shallow_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} can't be read: {error}", source=source) from error
+        raise ModelError(
+            f"{path} can't be read: {error}",
+            source=source,
+            remedy="copy or download it again",
+        ) from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} is no JSON object", source=source)
     return content
@@ -62,7 +71,7 @@ def model_weights(folder: Path, config: dict[str, Any], source: str) -> list[Pat
     """The files that transformers would load the weights from.  Raises `ModelError`."""
     explicit = config.get("transformers_weights")
     for name in (explicit,) if isinstance(explicit, str) else _WEIGHTS:
-        if not (folder / name).is_file():
+        if not _inside(folder, name, folder / CONFIG, source).is_file():
             continue
         if name.endswith(".index.json"):
             return [folder / name, *_shards(folder / name, source)]
@@ -96,7 +105,8 @@ def _shards(index: Path, source: str) -> list[Path]:
     weight_map = read_json(index, source).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise ModelError(f"{index} lists no weights", source=source)
-    shards = [index.parent / name for name in sorted({str(name) for name in weight_map.values()})]
+    names = sorted({str(name) for name in weight_map.values()})
+    shards = [_inside(index.parent, name, index, source) for name in names]
     missing = [shard.name for shard in shards if not shard.is_file()]
     if missing:
         raise ModelError(
@@ -106,6 +116,22 @@ def _shards(index: Path, source: str) -> list[Path]:
             remedy="copy or download the folder again",
         )
     return shards
+
+
+def _inside(folder: Path, name: str, where: Path, source: str) -> Path:
+    """The file of that name in `folder`.  Raises `ModelError` where it is elsewhere."""
+    plain = PurePath(name.replace("\\", "/"))
+    if not name.isprintable() or len(name) > _LONGEST_NAME or plain.is_absolute():
+        inside = False
+    else:
+        inside = bool(plain.parts) and ".." not in plain.parts
+    if not inside:
+        raise ModelError(
+            f"{where} names weights that are no file of its folder: {name[:_LONGEST_NAME]!r}",
+            source=source,
+            remedy="copy or download the folder again",
+        )
+    return folder / name
 
 
 def companion_files(folder: Path) -> list[Path]:
@@ -156,8 +182,8 @@ def custom_code(folder: Path, config: Mapping[str, Any]) -> list[Path]:
 
 def _tokenizer_has_code(folder: Path) -> bool:
     try:
-        return "auto_map" in json.loads((folder / TOKENIZER_CONFIG).read_bytes())
-    except (OSError, ValueError, TypeError, RecursionError):  # loading the tokenizer says so
+        return "auto_map" in shallow_json((folder / TOKENIZER_CONFIG).read_bytes())
+    except (OSError, ValueError, TypeError):  # loading the tokenizer says so
         return False
 
 
@@ -202,17 +228,15 @@ def tensor_names(path: Path) -> list[str] | None:
         return None
     with path.open("rb") as file:
         header = file.read(int.from_bytes(file.read(8), "little"))
-    return [name for name in json.loads(header) if name != "__metadata__"]
+    return [name for name in shallow_json(header) if name != "__metadata__"]
 
 
 def _check_safetensors(path: Path, size: int, length: int, header: bytes, source: str) -> None:
     if size < 8 or len(header) < length:
         raise _cut_short(path, f"{size} bytes don't hold its header", source)
     try:
-        tensors = dict(json.loads(header).items())
-        tensors.pop("__metadata__", None)
-        ends = [int(tensor["data_offsets"][1]) for tensor in tensors.values()]
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        ends = _ends(shallow_json(header))
+    except ValueError as error:
         raise ModelError(
             f"{path} is no safetensors file: its header is malformed ({error})",
             source=source,
@@ -221,6 +245,49 @@ def _check_safetensors(path: Path, size: int, length: int, header: bytes, source
     expected = 8 + length + max(ends, default=0)
     if size != expected:
         raise _cut_short(path, f"{size} bytes instead of {expected}", source)
+
+
+def _ends(header: Any) -> list[int]:  # noqa: ANN401  whatever JSON holds
+    """Where each tensor of a safetensors header ends.  Raises `ValueError`."""
+    if not isinstance(header, dict):
+        raise ValueError("no object")  # noqa: TRY004  one kind of error for the caller
+    ends = []
+    for name, tensor in header.items():
+        if name == "__metadata__":
+            continue
+        offsets = tensor.get("data_offsets") if isinstance(tensor, dict) else None
+        if not (
+            isinstance(offsets, list)
+            and len(offsets) == 2
+            and all(type(offset) is int for offset in offsets)
+            and 0 <= offsets[0] <= offsets[1] < 2**63
+        ):
+            raise ValueError(f"no valid data_offsets of {name[:80]!r}")
+        ends.append(offsets[1])
+    return ends
+
+
+def shallow_json(data: bytes) -> Any:  # noqa: ANN401  whatever JSON holds
+    """The value of JSON from outside.  Raises `ValueError`, also for what is nested so deeply that
+    code which follows it would fail.
+    """
+    try:
+        value = json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [
+            x
+            for values in inner
+            if isinstance(values, Collection)
+            for x in values
+            if isinstance(x, (dict, list))
+        ]
+        if not level:
+            return value
+    raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
 
 
 def _cut_short(path: Path, how: str, source: str) -> ModelError:

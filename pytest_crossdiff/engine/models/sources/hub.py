@@ -101,7 +101,8 @@ def _cache() -> Path:
 
 
 def _expanded(path: str) -> Path:
-    return Path(os.path.expandvars(path)).expanduser()
+    # As huggingface_hub does it: the home of a user who isn't there stays as it is written.
+    return Path(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH111
 
 
 def _offline() -> bool:

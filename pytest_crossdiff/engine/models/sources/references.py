@@ -112,7 +112,7 @@ def _resolve(
     try:
         path = Path(written).expanduser()
         is_folder, is_file = path.is_dir(), path.is_file()
-    except (OSError, RuntimeError) as error:  # a name too long, a user unknown
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, a user unknown
         raise ModelError(
             f"can't look for a model at {written!r}: {error}", source=source
         ) from error
@@ -298,8 +298,12 @@ def _base(
             source=origin,
             remedy=f"set {_BASE} there to a folder or a hub id",
         )
-    beside = folder / Path(named).expanduser()
-    if beside.exists():
+    try:
+        beside = folder / Path(named).expanduser()
+        is_there = beside.exists()
+    except (OSError, RuntimeError, ValueError):  # no path, or nobody's home
+        is_there = False
+    if is_there:
         named = str(beside)
     elif isinstance(revision := config.get("revision"), str) and "@" not in named:
         named = named if Path(named).exists() else f"{named}@{revision}"
