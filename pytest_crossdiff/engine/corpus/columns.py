@@ -68,7 +68,7 @@ def turns(value: object) -> list[object]:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return []
     if not isinstance(value, (list, tuple)) or not value:
         return []

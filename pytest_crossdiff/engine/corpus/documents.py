@@ -127,6 +127,12 @@ def _collect(
             raise CorpusError(
                 f"{where} has {error.what}", source=setting, remedy=error.remedy
             ) from None
+        except RecursionError:
+            raise CorpusError(
+                f"{where} is nested too deeply",
+                source=setting,
+                remedy="write tools and calls in fewer levels",
+            ) from None
         unread.update(_unread(plain))
         if not _has_content(document):
             empty += 1

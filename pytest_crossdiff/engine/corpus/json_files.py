@@ -72,5 +72,5 @@ def _is_lines(whole: str) -> bool:
     first = next((line for line in whole.splitlines() if line.strip()), "")
     try:
         return isinstance(json.loads(first), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

@@ -160,7 +160,7 @@ def read_tools(value: object) -> str:
     if isinstance(value, str):
         try:
             value = json.loads(value or "[]")
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if value is None:
             raise UnusableRecordError("'tools' that is a text, but no JSON", _TOOLS_FORM)
@@ -203,7 +203,7 @@ def _with_arguments(extra: dict[str, Any]) -> dict[str, Any]:
     for body in (_at(extra, path) for path in _call_bodies(extra)):
         try:
             parsed = json.loads(body.get("arguments", ""))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             continue
         if isinstance(parsed, dict):
             body["arguments"] = parsed
