@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transformers import LlamaForCausalLM
 
-from pytest_crossdiff.errors import CrossDiffError
+from pytest_crossdiff.engine import pipeline
+from pytest_crossdiff.engine.models.loaded import load
+from pytest_crossdiff.errors import ActivationError, CrossDiffError, ModelError, SettingsError
+from pytest_crossdiff.settings.resolution import resolve
+from support import planted
 from torture.boundaries import (
     HEADER,
     INDEX,
@@ -126,6 +133,39 @@ def test_a_template_that_breaks_is_refused(tmp_path, template):
     assert "refuses a conversation of user, assistant" in refusal(
         "chat template", tmp_path, template
     )
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return planted.plain(tmp_path_factory.mktemp("models") / "plain")
+
+
+@pytest.mark.parametrize("length", ["many", [512], True])
+def test_a_longest_input_that_is_no_number_is_refused(model, tmp_path, length):
+    folder = shutil.copytree(model, tmp_path / "model")
+    config = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"model_max_length": length}))
+    with pytest.raises(ModelError, match="which is no number") as caught:
+        load(str(folder), dtype="float32", device="cpu")
+    assert "correct model_max_length" in caught.value.remedy
+
+
+def test_finite_activations_of_1e30_are_refused(model, tmp_path):
+    large = LlamaForCausalLM.from_pretrained(model)
+    with torch.no_grad():
+        large.get_input_embeddings().weight.mul_(1e30)
+    folder = shutil.copytree(model, tmp_path / "large")
+    large.save_pretrained(folder)
+    settings = planted.quick(model, folder, tmp_path / "cache", tokens=3_000, metrics=False)
+    with pytest.raises(ActivationError, match=r"activations of the candidate, block 0, are beyond"):
+        pipeline.run(settings)
+
+
+@pytest.mark.parametrize("name", ["baseline", "corpus", "cache_dir", "report_dir"])
+def test_the_home_of_nobody_is_refused(name, pytester):
+    pytester.makeini(f"[pytest]\ncrossdiff_{name} = ~no-such-user/x\n")
+    with pytest.raises(SettingsError, match=f"crossdiff_{name} = ~no-such-user/x can't be a path"):
+        resolve(pytester.parseconfig())
 
 
 @given(st.sampled_from([2**62, -(2**62), 10**15]))
