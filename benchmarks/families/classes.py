@@ -63,11 +63,17 @@ def build(job: Job) -> Any:  # noqa: ANN401
     if size > LARGEST:
         raise ValueError(f"still {size / 1e6:.0f} million parameters")
     torch.manual_seed(0)
-    model = kind(tiny_config(job.family, job.architecture))
+    config = tiny_config(job.family, job.architecture)
+    if config.is_encoder_decoder and not hasattr(config, "decoder_start_token_id"):
+        config.decoder_start_token_id = (
+            0  # no field of T5's config, but in that of every checkpoint
+        )
+    model = kind(config)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for weight in model.parameters():
-            if weight.is_floating_point():
+        for name, weight in model.named_parameters():
+            # What isn't saved, such as a formula's table of positions, stays as loading makes it.
+            if weight.is_floating_point() and name not in model._keys_to_ignore_on_save:
                 weight.add_(torch.randn(weight.shape, generator=generator).to(weight.dtype) * 0.05)
         table = model.get_output_embeddings()
         padding = getattr(table, "padding_idx", None)

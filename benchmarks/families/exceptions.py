@@ -19,6 +19,8 @@ SECTIONED_POSITIONS = {
 BY_CONFIG: dict[str, dict[str, Any]] = {
     "HunYuanDenseV1Config": {"head_dim": 8},
     "HunYuanMoEV1Config": {"head_dim": 8},
+    "LiltConfig": {"hidden_size": 48},
+    "LayoutLMv3Config": {"coordinate_size": 4, "shape_size": 8},
     "MinistralConfig": {"head_dim": 8},
     "Dots1Config": {
         "n_routed_experts": 4,

@@ -33,6 +33,8 @@ def deviation(found: Tensor, expected: Tensor) -> float:
 
 def by_place(values: Tensor, positions: int) -> Tensor | None:
     """Hidden states of one text as (1, p, all other axes): parallel streams side by side."""
+    if values.dim() == 3 and len(values) == 1 and values.shape[1] > positions:
+        return values[:, :positions]  # padded to whole chunks
     places = [axis for axis, size in enumerate(values.shape) if size == positions]
     ones = [axis for axis, size in enumerate(values.shape) if size == 1]
     if len(places) != 1 or not ones:
@@ -109,8 +111,20 @@ def inputs_of_passes(
     return seen
 
 
-def logits(model: Any, ids_1p: Tensor) -> Tensor:  # noqa: ANN401
-    """The in-memory model's scores at each place."""
-    out = run(model, ids_1p)
+@torch.inference_mode()
+def run_both(model: Any, target_1t: Tensor, source_1s: Tensor | None, **more: bool) -> Any:  # noqa: ANN401
+    """An encoder-decoder's output on a source and a target."""
+    return model(input_ids=source_1s, decoder_input_ids=target_1t, use_cache=False, **more)
+
+
+def logits(model: Any, ids_1p: Tensor, source_1s: Tensor | None = None) -> Tensor:  # noqa: ANN401
+    """The in-memory model's scores at each place; source_1s: what an encoder reads beside.  Of a
+    model that needs a picture those of its language model.
+    """
+    try:
+        out = run(model, ids_1p) if source_1s is None else run_both(model, ids_1p, source_1s)
+    except (TypeError, ValueError):
+        names = ("language_model", "text_decoder", "text_model")
+        out = run(next(getattr(model, name) for name in names if hasattr(model, name)), ids_1p)
     found = getattr(out, "logits", None)
     return out.prediction_logits if found is None else found

@@ -19,6 +19,7 @@ from pytest_crossdiff.engine.models.loaded import load, read, vectors
 from pytest_crossdiff.engine.models.loading.load import silence_transformers
 from pytest_crossdiff.engine.models.reading.predictions import token_signs
 from pytest_crossdiff.engine.models.reading.self_check import check
+from pytest_crossdiff.engine.models.reading.source_and_target import row_of
 from pytest_crossdiff.engine.models.skeletons import inspect_model
 from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import CrossDiffError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from benchmarks.families.classes import Job
     from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.engine.models.reading.predictions import ModelReadout
 
 TEXTS = (
     "The with statement wraps the execution of a block with methods defined by a context manager.",
@@ -96,7 +98,7 @@ def _check_block(
             continue
         found = vectors(loaded, ids[0], torch.ones_like(ids[0]))
         confirmed[layer] = _confirmed(loaded, found, reported, ids[0])
-        _, changed = _padding(loaded, ids)
+        changed = _padding(loaded, ids)
         if changed > PADDED_WITHIN:
             return "wrong", f"padding changes layer {layer} by {changed:.2g} standard deviations"
     middle = load(folder, layer=0.5, **EXACT)
@@ -109,12 +111,31 @@ def _check_block(
         notes.append(f"`doctor` expects width {shape.width}, layer {shape.layer} of {shape.layers}")
     row["effects"] = _effects(middle, ids[0])
     row["self_check"] = check(middle, [ids[0], ids[1], ids[0][:, 5:]])._asdict()
+    if middle.form.reads == "source":
+        row["decoder"] = _decoder(model, folder, ids[0])
+        if row["decoder"].startswith("wrong"):
+            return "wrong", f"the decoder: {row['decoder']}"
     unconfirmed = [layer for layer in LAYERS[:2] if confirmed[layer]]
     if unconfirmed:
         return "wrong", f"layer {unconfirmed[0]}: {confirmed[unconfirmed[0]]}"
     if confirmed[1.0]:
         notes.append("the last block is not confirmed")
     return "right", "; ".join(notes)
+
+
+def _decoder(model: Any, folder: str, ids_1p: Tensor) -> str:  # noqa: ANN401
+    """Whether the middle block of the decoder is read as the model reports it."""
+    try:
+        loaded = load(folder, layer=0.5, blocks="decoder", **EXACT)
+        found = _read(loaded, _with_sources(loaded, [ids_1p])[0]).vectors_bpd
+    except CrossDiffError as error:
+        return f"refused: {_without_paths(error.what.partition(chr(10))[0])}"
+    out = references.run_both(model, ids_1p, _source(loaded, ids_1p), output_hidden_states=True)
+    states = getattr(out, "decoder_hidden_states", None)
+    if not states:
+        return "unconfirmed"
+    off = deviation(found[:, : ids_1p.shape[1]], states[loaded.layer + 1])
+    return "right" if off < WITHIN else f"wrong: {off:.2g} standard deviations off"
 
 
 def _confirmed(loaded: LoadedModel, found: Tensor, reported: list[Tensor], ids_1p: Tensor) -> str:
@@ -156,8 +177,25 @@ def _normed(loaded: LoadedModel, found: Tensor) -> list[Tensor]:
     return made
 
 
-def _padding(loaded: LoadedModel, ids: list[Tensor]) -> tuple[Tensor, float]:
-    """The shorter text alone, and how far it is changed by a batch with the longer."""
+def _source(loaded: LoadedModel, ids_1p: Tensor) -> Tensor | None:
+    """What the encoder reads beside a target: its tokens backwards, and the first of them again."""
+    if loaded.form.reads != "source and target":
+        return None
+    return torch.cat([ids_1p.flip(1), ids_1p[:, :3]], 1)
+
+
+def _with_sources(loaded: LoadedModel, ids: list[Tensor]) -> list[Tensor]:
+    """Texts as the model reads them: where its decoder is read as targets with their sources."""
+    sources = [_source(loaded, text) for text in ids]
+    return [t if s is None else row_of(t, s) for t, s in zip(ids, sources, strict=True)]
+
+
+def _read(loaded: LoadedModel, ids_1p: Tensor) -> ModelReadout:
+    return read(loaded, ids_1p, torch.ones_like(ids_1p))
+
+
+def _padding(loaded: LoadedModel, ids: list[Tensor]) -> float:
+    """How far the shorter text is changed by a batch with the longer."""
     longer, shorter = ids
     length = shorter.shape[1]
     batch = torch.zeros(2, longer.shape[1], dtype=torch.long)
@@ -165,7 +203,7 @@ def _padding(loaded: LoadedModel, ids: list[Tensor]) -> tuple[Tensor, float]:
     mask = torch.ones_like(batch)
     mask[1, length:] = 0
     alone = vectors(loaded, shorter, torch.ones_like(shorter))
-    return alone, deviation(vectors(loaded, batch, mask)[1:, :length], alone)
+    return deviation(vectors(loaded, batch, mask)[1:, :length], alone)
 
 
 def _effects(loaded: LoadedModel, ids_1p: Tensor) -> str:
@@ -212,25 +250,27 @@ def _check_output(
     loaded = load(folder, layer="output", **EXACT)
     assert loaded.predictions is not None
     row["head"] = loaded.head
-    row["output_self_check"] = check(loaded, [ids[0], ids[1], ids[0][:, 5:]])._asdict()
-    found = read(loaded, ids[0], torch.ones_like(ids[0]))
-    p_bpv = references.logits(model, ids[0]).float().softmax(-1)
+    texts = _with_sources(loaded, ids)
+    row["output_self_check"] = check(
+        loaded, [*texts, _with_sources(loaded, [ids[0][:, 5:]])[0]]
+    )._asdict()
+    found, places = _read(loaded, texts[0]), ids[0].shape[1]
+    p_bpv = references.logits(model, ids[0], _source(loaded, ids[0])).float().softmax(-1)
     p_bpw = loaded.predictions.by_word(p_bpv[0])[None]
-    off = deviation(found.vectors_bpd, p_bpw.sqrt() @ token_signs(loaded.predictions.words))
+    expected = p_bpw.sqrt() @ token_signs(loaded.predictions.words)
+    off = deviation(found.vectors_bpd[:, :places], expected)
     if off > WITHIN:
         return "wrong", f"{off:.2g} standard deviations off"
-    _, changed = _padding(loaded, ids)
+    changed = _padding(loaded, texts)
     if changed > PADDED_WITHIN:
         return "wrong", f"padding changes predictions by {changed:.2g} standard deviations"
     if loaded.predictions.next_token:
         nll = -p_bpv[0, :-1].gather(1, ids[0][0, 1:, None])[:, 0].log()
-        if deviation(found.nll_bp[0, 1:], nll) > WITHIN:
+        if deviation(found.nll_bp[0, 1:places], nll) > WITHIN:
             return "wrong", "surprise of the next token"
-        other = ids[0].clone()
-        other[0, -1] = (other[0, -1] + 7) % 400 + 5
-        ahead = deviation(
-            vectors(loaded, other, torch.ones_like(other))[:, :-1], found.vectors_bpd[:, :-1]
-        )
+        other, last = texts[0].clone(), places - 1
+        other[0, last] = (other[0, last] + 7) % 400 + 5
+        ahead = deviation(_read(loaded, other).vectors_bpd[:, :last], found.vectors_bpd[:, :last])
         if ahead > AHEAD_WITHIN:
             return "wrong", "taken for next-token predictions, but sees later tokens"
     return "right", ""

@@ -37,7 +37,7 @@ MIN_HELDOUT = 10
 
 HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 4, 2, 7
 VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 19, 5, 10, 1
-STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION, REPLIES_VERSION = 1, 2, 1, 1
+STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION, REPLIES_VERSION = 1, 2, 2, 1
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
 there is more than of a block.  That of conversations counts where there are any.
 """

@@ -9,7 +9,7 @@ import numpy as np
 from pytest_crossdiff.engine.activations.alignment import align_tokens
 from pytest_crossdiff.engine.activations.conversations import Place, reads_clock
 from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
-from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.activations.rendering import template_for, tokenize
 from pytest_crossdiff.engine.activations.template_tokens import (
     count_template_tokens,
     template_notes,
@@ -85,6 +85,7 @@ def count(
                 tokenizers[side],
                 chat_template=plan.settings.chat_template,
                 limit=min(models[side].max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS),
+                form=models[side].form,
             )
             for side in SIDES
         ]
@@ -105,6 +106,11 @@ def count(
             "the two tokenizers never end a token at the same character of the corpus",
             remedy="check that both models read this kind of text",
         )
+
+    def dated(side: Side) -> bool:
+        template = template_for(tokenizers[side], plan.settings.chat_template, models[side].form)
+        return reads_clock(pieces, tokenizers[side], template)
+
     scale = len(plan.sample.pieces) / len(pieces)
     shares = pairs / np.maximum(tokens - special, 1)
     return TokenCounts(
@@ -113,7 +119,7 @@ def count(
         (float(shares[0]), float(shares[1])),
         cut / max(1, cut + characters),
         compare_tokenizers((tokenizers["baseline"], tokenizers["candidate"]), read),
-        tuple(s for s in SIDES if reads_clock(pieces, tokenizers[s], plan.settings.chat_template)),
+        tuple(side for side in SIDES if dated(side)),
         tuple(side for side in SIDES if side in unplaced),
         _unanswered(plan),
         _template(plan, pieces, read),

@@ -91,7 +91,13 @@ def _texts(plan: Plan, model: LoadedModel) -> list[torch.Tensor]:
     pieces = plan.sample.pieces[:: max(1, len(plan.sample.pieces) // CANDIDATES)]
     limit = min(model.max_length or TOKENS, TOKENS)
     encoded = [
-        tokenize(piece, model.tokenizer, chat_template=plan.settings.chat_template, limit=limit)
+        tokenize(
+            piece,
+            model.tokenizer,
+            chat_template=plan.settings.chat_template,
+            limit=limit,
+            form=model.form,
+        )
         for piece in pieces
     ]
     ids = sorted((e.input_ids for e in encoded if e.content.any()), key=len)

@@ -32,6 +32,7 @@ def token_facts(plan: Plan, pairs: Pairs) -> TokenComparison:
         (baseline, candidate),
         chat_template=settings.chat_template,
         limit=MAX_PIECE_TOKENS,
+        forms=(pairs.a.harvest.form, pairs.b.harvest.form),
     )
     said = pairs.vocabularies
     if said is None:

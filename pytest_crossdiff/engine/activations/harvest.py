@@ -22,10 +22,11 @@ from safetensors.torch import save_file
 from pytest_crossdiff.engine.activations.alignment import Tokens
 from pytest_crossdiff.engine.activations.batches import Job, batches, shards
 from pytest_crossdiff.engine.activations.conversations import Place, reads_clock
-from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.activations.rendering import template_for, tokenize
 from pytest_crossdiff.engine.activations.vocabularies import Vocabulary
 from pytest_crossdiff.engine.models.loaded import read
 from pytest_crossdiff.engine.models.reading.predictions import renaming
+from pytest_crossdiff.engine.models.reading.source_and_target import TEXT, InputForm
 from pytest_crossdiff.errors import ActivationError, CorpusError
 from pytest_crossdiff.results.result import layer_name
 
@@ -92,6 +93,11 @@ class Harvest:
     @property
     def width(self) -> int:
         return int(self._vectors[0].shape[1])
+
+    @property
+    def form(self) -> InputForm:
+        """What of each document the model read."""
+        return InputForm(*self.meta.get("form", TEXT))
 
     @property
     def words(self) -> str:
@@ -163,11 +169,22 @@ def harvest(
     Raises `ActivationError` on NaN or infinite activations, `CorpusError` when no token is left or
     a chat template doesn't take the conversations.
     """
-    dated = reads_clock(pieces, model.tokenizer, chat_template)
+    dated = reads_clock(
+        pieces, model.tokenizer, template_for(model.tokenizer, chat_template, model.form)
+    )
     conversations = any(piece.text is None for piece in pieces)
     limit = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
     jobs = [
-        Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
+        Job(
+            i,
+            tokenize(
+                piece,
+                model.tokenizer,
+                chat_template=chat_template,
+                limit=limit,
+                form=model.form,
+            ),
+        )
         for i, piece in enumerate(pieces)
     ]
     jobs = [job for job in jobs if job.encoded.content.any()]
@@ -222,6 +239,7 @@ def harvest(
             "padded": padded,
             "conversations": conversations,
             "dated": dated,
+            "form": model.form,
             "unplaced": sum(job.encoded.unplaced_characters for job in jobs),
             "seconds": time.perf_counter() - began,
         }

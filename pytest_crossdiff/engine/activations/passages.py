@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pytest_crossdiff.engine.activations.rendering import shared_text, tokenize
+from pytest_crossdiff.engine.models.reading.source_and_target import lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,6 +68,7 @@ class Passages:
             self._loaded.tokenizer,
             chat_template=self._template,
             limit=min(self._loaded.max_length or MAX_BATCH_TOKENS, MAX_BATCH_TOKENS),
+            form=self._loaded.form,
         )
 
     def batches(self, pieces: Iterable[int]) -> list[Batch]:
@@ -87,7 +89,7 @@ class Passages:
     def _may_join(self, one: Encoded, other: Encoded) -> bool:
         """Whether two texts can be in a batch without a change to either."""
         batching = self._loaded.batching
-        same = len(one.input_ids) == len(other.input_ids)
+        same = lengths(ids_of(one)) == lengths(ids_of(other))
         return batching == "padded" or (batching == "same length" and same)
 
     def _batch(self, part: Sequence[tuple[int, Encoded]]) -> Batch:

@@ -6,16 +6,23 @@ texts joined by line breaks, whatever each model's chat template puts around the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pytest_crossdiff.engine.activations.alignment import Tokens
 from pytest_crossdiff.engine.activations.chat_templates import name_of
-from pytest_crossdiff.engine.activations.conversations import Place, plain, render
+from pytest_crossdiff.engine.activations.conversations import (
+    Place,
+    Rendered,
+    Span,
+    plain,
+    render,
+)
 from pytest_crossdiff.engine.corpus.cutting import is_boundary
-from pytest_crossdiff.errors import ModelError
+from pytest_crossdiff.engine.models.reading.source_and_target import TEXT, InputForm
+from pytest_crossdiff.errors import CorpusError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerBase
 
-    from pytest_crossdiff.engine.activations.conversations import Rendered, Span
     from pytest_crossdiff.engine.corpus.sampling import Piece
 
 
@@ -58,13 +64,19 @@ class Encoded:
 
 
 def tokenize(
-    piece: Piece, tokenizer: PreTrainedTokenizerBase, *, chat_template: str, limit: int
+    piece: Piece,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    chat_template: str,
+    limit: int,
+    form: InputForm = TEXT,
 ) -> Encoded:
     """The input of the tokenizer's model for `piece`, at most `limit` tokens long.
 
     chat_template: "own" puts messages into the tokenizer's template, "plain" joins their contents.
-    Raises `ModelError` when the tokenizer can't say where its tokens stand or has no template,
-    `CorpusError` when the template doesn't take the messages as they are.
+    form: what of a document the model reads.  Raises `ModelError` when the tokenizer can't say
+    where its tokens stand or has no template, `CorpusError` when the template doesn't take the
+    messages as they are.
     """
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
@@ -72,10 +84,83 @@ def tokenize(
             "can't say which characters a token stands for",
             remedy="save the model with a tokenizer.json beside it",
         )
+    if form.reads != "text":
+        return _divided(piece, tokenizer, chat_template, limit, form)
     if piece.text is None and chat_template == "own":
         rendered = render(piece.messages, tokenizer, piece.tools)
         return _encode(tokenizer, rendered, limit, add_special_tokens=False)
     return _encode(tokenizer, plain(piece), limit, add_special_tokens=True)
+
+
+def template_for(tokenizer: PreTrainedTokenizerBase, chat_template: str, form: InputForm) -> str:
+    """`chat_template`, but "plain" for an encoder-decoder without one, which few have: it reads the
+    contents.
+    """
+    return chat_template if form == TEXT or tokenizer.chat_template else "plain"
+
+
+def _divided(
+    piece: Piece,
+    tokenizer: PreTrainedTokenizerBase,
+    chat_template: str,
+    limit: int,
+    form: InputForm,
+) -> Encoded:
+    """What an encoder reads: all in front of the last answer; or with it what its decoder reads:
+    that answer.  Raises `CorpusError` where the decoder has nothing to read.
+    """
+    if piece.text is not None and form.reads == "source and target":
+        raise CorpusError(
+            f"the decoder of {name_of(tokenizer)} reads a target, and the corpus has running text",
+            source="crossdiff_corpus, crossdiff_layer",
+            remedy='write {"input": "...", "target": "..."} or conversations with answers, or '
+            "compare the encoder: crossdiff_layer = 0.5",
+        )
+    whole = plain(piece)
+    last = max((i for i, turn in enumerate(whole.turns) if turn.answers and i), default=None)
+    source = replace(piece, messages=piece.messages[:last])
+    templated = piece.text is None and template_for(tokenizer, chat_template, form) == "own"
+    read = render(source.messages, tokenizer, piece.tools) if templated else plain(source)
+    read = read._replace(turns=whole.turns, starts=())
+    encoded = _encode(tokenizer, read, limit, add_special_tokens=not templated)
+    if form.reads == "source":
+        return encoded
+    if last is None:
+        return replace(encoded, content=np.zeros_like(encoded.content))
+    text, at = piece.messages[last].text, whole.turns[last].shared
+    target = Rendered(text, [Span(0, at, len(text))], whole.turns)
+    labels = _encode(tokenizer, target, limit, add_special_tokens=True, is_target=True)
+    return _joined(_shifted(labels, form.start), encoded)
+
+
+def _shifted(labels: Encoded, start: int | None) -> Encoded:
+    """What a decoder reads to predict `labels`: the start, and all labels but the last."""
+    ids, starts, ends = (np.roll(x, 1) for x in (labels.input_ids, labels.starts, labels.ends))
+    content, place = np.roll(labels.content, 1), np.roll(labels.place, 1)
+    if start is not None:
+        ids[:1] = start
+    content[:1], starts[:1], ends[:1] = False, 0, 0
+    first = int(np.argmax(content))
+    if first:  # the place in front of it predicts the target's first token
+        content[first - 1], place[first - 1] = True, Place.ANSWER_START
+        starts[first - 1], ends[first - 1] = starts[first] - 1, starts[first]
+    return replace(labels, input_ids=ids, starts=starts, ends=ends, content=content, place=place)
+
+
+def _joined(target: Encoded, source: Encoded) -> Encoded:
+    """A row of both (see `models.reading.source_and_target`), of which the target is compared."""
+    nothing = np.zeros_like(source.starts)
+    content = np.append(target.content, np.zeros_like(source.content))
+    return Encoded(
+        np.append(target.input_ids, ~source.input_ids),
+        np.append(target.starts, nothing),
+        np.append(target.ends, nothing),
+        content,
+        np.append(target.place, np.zeros_like(source.place)),
+        target.truncated_characters + source.truncated_characters,
+        int((~content).sum()),
+        source.unplaced_characters,
+    )
 
 
 def shared_text(piece: Piece) -> str:
@@ -84,12 +169,20 @@ def shared_text(piece: Piece) -> str:
 
 
 def _encode(
-    tokenizer: PreTrainedTokenizerBase, rendered: Rendered, limit: int, *, add_special_tokens: bool
+    tokenizer: PreTrainedTokenizerBase,
+    rendered: Rendered,
+    limit: int,
+    *,
+    add_special_tokens: bool,
+    is_target: bool = False,
 ) -> Encoded:
-    """The rendered text in tokens, placed by its spans."""
+    """The rendered text in tokens, placed by its spans.
+
+    is_target: with the special tokens of what a decoder is to write.
+    """
     text = rendered.text
     read = tokenizer(
-        text,
+        **{"text_target" if is_target else "text": text},
         add_special_tokens=add_special_tokens,
         return_offsets_mapping=True,
         return_special_tokens_mask=True,

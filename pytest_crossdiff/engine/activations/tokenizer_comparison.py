@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.models.reading.source_and_target import TEXT, InputForm
 from pytest_crossdiff.results.tokenizers import TokenComparison, TokenFacts
 
 if TYPE_CHECKING:
@@ -73,18 +74,20 @@ def compare_on(
     *,
     chat_template: str,
     limit: int,
+    forms: tuple[InputForm, InputForm] = (TEXT, TEXT),
 ) -> TokenComparison:
-    """`compare_tokenizers` on a sample of `pieces`, each read up to `limit` tokens."""
-    return compare_tokenizers(
-        tokenizers,
-        (
-            (
-                tokenize(piece, tokenizers[0], chat_template=chat_template, limit=limit),
-                tokenize(piece, tokenizers[1], chat_template=chat_template, limit=limit),
-            )
-            for piece in pieces[:: max(1, len(pieces) // PIECES)]
-        ),
-    )
+    """`compare_tokenizers` on a sample of `pieces`, each read up to `limit` tokens in the form in
+    which its model reads them.
+    """
+
+    def encoded(piece: Piece) -> tuple[Encoded, Encoded]:
+        a, b = (
+            tokenize(piece, tokenizer, chat_template=chat_template, limit=limit, form=form)
+            for tokenizer, form in zip(tokenizers, forms, strict=True)
+        )
+        return a, b
+
+    return compare_tokenizers(tokenizers, map(encoded, pieces[:: max(1, len(pieces) // PIECES)]))
 
 
 def _bos(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Encoded]) -> str:

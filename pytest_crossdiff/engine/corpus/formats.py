@@ -184,6 +184,19 @@ def _deepeval_turns(record: Mapping[str, Any]) -> Plain:
     return {"messages": conversation, "id": record.get("name"), **_of(record, "document", "slice")}
 
 
+# Inputs of models that write a target
+
+
+def _pair(record: Mapping[str, Any]) -> Plain:
+    return {
+        "messages": [
+            {"role": "user", "content": record["input"]},
+            {"role": "assistant", "content": record["target"]},
+        ],
+        **_of(record, *SIDE_KEYS),
+    }
+
+
 # ShareGPT
 
 
@@ -215,5 +228,10 @@ FORMATS = (
     Format("promptfoo tests", lambda r: isinstance(r.get("vars"), Mapping), _promptfoo_test),
     Format("deepeval", lambda r: "input" in r and bool(_TESTED & r.keys()), _deepeval),
     Format("deepeval turns", lambda r: {"scenario", "turns"} <= r.keys(), _deepeval_turns),
+    Format(
+        "input and target",
+        lambda r: all(isinstance(r.get(key), str) for key in ("input", "target")),
+        _pair,
+    ),
     Format("ShareGPT", lambda r: bool(turns(r.get("conversations"))), _sharegpt),
 )

@@ -132,7 +132,13 @@ def _run(
     try:
         with progress.phase(f"read {side}", len(pieces), "piece") as bar:
             for piece in pieces:
-                encoded = tokenize(piece, model.tokenizer, chat_template="plain", limit=longest)
+                encoded = tokenize(
+                    piece,
+                    model.tokenizer,
+                    chat_template="plain",
+                    limit=longest,
+                    form=model.form,
+                )
                 ids = ids_of(encoded)
                 found.append((encoded, vectors(model, ids, torch.ones_like(ids))[0].float().cpu()))
                 bar.advance()

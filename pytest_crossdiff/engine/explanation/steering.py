@@ -12,6 +12,7 @@ import transformers
 
 from pytest_crossdiff.engine.explanation.intervention import read_out, record, steered
 from pytest_crossdiff.engine.models.loading.load import silence_transformers
+from pytest_crossdiff.engine.models.reading.source_and_target import TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,8 @@ def generate_steered(
     """
     ids, prompt = text.prompt()
     model: Any = loaded.model
-    if loaded.head != "causal" or not prompt or not model.can_generate():
+    writes = loaded.head == "causal" and loaded.form == TEXT and model.can_generate()
+    if not writes or not prompt:
         return "", "", [""] * len(peaks)
     change_bd = torch.stack([torch.zeros(loaded.width), *peaks])
     ids = ids.expand(len(change_bd), -1).to(loaded.device)

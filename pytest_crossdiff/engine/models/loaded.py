@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,15 @@ from torch import Tensor, nn
 from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype, release
 from pytest_crossdiff.engine.models.loading.load import (
     load_model_and_tokenizer,
-    resolve_blocks_name,
     silence_transformers,
 )
 from pytest_crossdiff.engine.models.reading import probing
 from pytest_crossdiff.engine.models.reading.batching import groups_of, read_groups
-from pytest_crossdiff.engine.models.reading.blocks import block_output, blocks_at
+from pytest_crossdiff.engine.models.reading.blocks import (
+    block_output,
+    blocks_at,
+    resolve_blocks_name,
+)
 from pytest_crossdiff.engine.models.reading.forward_pass import forward_errors
 from pytest_crossdiff.engine.models.reading.hook_point import find_hook_point
 from pytest_crossdiff.engine.models.reading.predictions import (
@@ -28,6 +31,11 @@ from pytest_crossdiff.engine.models.reading.predictions import (
     ModelReadout,
     Predictions,
     token_logits,
+)
+from pytest_crossdiff.engine.models.reading.source_and_target import (
+    TEXT,
+    InputForm,
+    choose_form,
 )
 from pytest_crossdiff.engine.models.reading.streams import PLAIN, StreamLayout
 from pytest_crossdiff.engine.models.sources.references import ModelReference, resolve
@@ -57,7 +65,8 @@ class LoadedModel:
     tokens included, that its positions allow; None: any.  head: what predicts, see `loading.Head`.
     predictions: how predictions become vectors, where they are read.  passes, layout, reader: see
     `hook_point.HookPoint`; without them each block runs once, in the whole model, and returns the
-    residual stream.  batching: which texts may share a batch; `read` keeps to it.
+    residual stream.  batching: which texts may share a batch; `read` keeps to it.  form: what of a
+    document it reads.
     """
 
     model: PreTrainedModel
@@ -77,11 +86,17 @@ class LoadedModel:
     layout: StreamLayout = PLAIN
     reader: nn.Module | None = None
     batching: probing.Batching = "padded"
+    form: InputForm = TEXT
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
         """The blocks, a shared one as often as it runs."""
         return self.passes or blocks_at(self.model, self.blocks_name)
+
+    @property
+    def runner(self) -> PreTrainedModel:
+        """What is run to read it."""
+        return cast("PreTrainedModel", self.reader or self.model)
 
     def unload(self) -> None:
         """Free the memory of the weights, whoever else holds on to the model."""
@@ -121,8 +136,10 @@ def load(
     )
     nn.Module.to(model, where)
     tokens = [ids.to(where) for ids in _probe_tokens(model, tokenizer)]
+    name = resolve_blocks_name(model, blocks)
+    form = choose_form(model, layer, name, tokens[1][0], source)
     with forward_errors(model, reference.reference, source):
-        at = find_hook_point(model, tokens[0], layer, resolve_blocks_name(model, blocks), source)
+        at = find_hook_point(model, tokens[0], layer, name, source)
     loaded = LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -135,7 +152,8 @@ def load(
         dtype=number,
         device=where,
         max_length=_longest_input(model, tokenizer),
-        head=head,
+        head="" if form.reads == "source" else head,  # the head is the decoder's
+        form=form,
         passes=at.passes,
         layout=at.layout,
         reader=at.reader,
@@ -155,7 +173,9 @@ def _measure(loaded: LoadedModel, tokens: list[Tensor], source: str, *, output: 
     if loaded.head in ("causal", "masked"):
         try:
             later = probing.sees_later_tokens(
-                lambda ids, mask: _logits(loaded, ids, mask), tokens[0], probing.LATER[loaded.dtype]
+                lambda *inputs: _logits(loaded, loaded.runner if output else loaded.model, *inputs),
+                tokens[0],
+                probing.LATER[loaded.dtype],
             )
             loaded.head = "masked" if later else "causal"
         except ModelError:
@@ -164,7 +184,7 @@ def _measure(loaded: LoadedModel, tokens: list[Tensor], source: str, *, output: 
             loaded.head = ""  # it needs more than text, which the blocks don't
     if output:
         loaded.predictions = Predictions.of(
-            loaded.model, loaded.tokenizer, loaded.head, source, loaded.device
+            loaded.runner, loaded.tokenizer, loaded.head, source, loaded.device
         )
         loaded.width = WIDTH
     found = probing.batch_distances(
@@ -186,7 +206,7 @@ def _measure(loaded: LoadedModel, tokens: list[Tensor], source: str, *, output: 
     loaded.batching = found.batching(rounding)
 
 
-def _logits(loaded: LoadedModel, ids_bp: Tensor, mask_bp: Tensor) -> Tensor:
+def _logits(loaded: LoadedModel, model: PreTrainedModel, ids_bp: Tensor, mask_bp: Tensor) -> Tensor:
     """Logits less their mean at each place, which says nothing about the prediction."""
     inputs = {"input_ids": ids_bp, "attention_mask": mask_bp}
     reference = loaded.reference
@@ -194,7 +214,7 @@ def _logits(loaded: LoadedModel, ids_bp: Tensor, mask_bp: Tensor) -> Tensor:
         torch.inference_mode(),
         forward_errors(loaded.model, reference.reference, reference.source),
     ):
-        logits_bpv = token_logits(loaded.model, inputs).float()
+        logits_bpv = token_logits(model, inputs).float()
         return logits_bpv - logits_bpv.mean(-1, keepdim=True)
 
 
@@ -232,15 +252,16 @@ def read(
     places that count for the words' total probability, by default all.  Raises `ModelError`.
     """
     size = _embeddings(loaded.model)
-    if size is not None and input_ids.numel() and int(input_ids.max()) >= size:
+    largest = int(torch.maximum(input_ids, ~input_ids).max()) if input_ids.numel() else 0
+    if size is not None and largest >= size:
         raise ModelError(
             f"{loaded.reference.reference} has {size} token embeddings, but its tokenizer gives "
-            f"token {int(input_ids.max())}",
+            f"token {largest}",
             source=loaded.reference.source,
             remedy="use the tokenizer that belongs to the model",
         )
     with silence_transformers():
-        groups = groups_of(loaded.batching, attention_mask)
+        groups = groups_of(loaded.batching, input_ids, attention_mask)
         if len(groups) == 1:
             return read_batch(loaded, input_ids, attention_mask, counted_bp)
         return read_groups(
@@ -265,11 +286,16 @@ def read_batch(
         forward_errors(loaded.model, reference.reference, reference.source),
     ):
         if loaded.predictions is not None:
-            return loaded.predictions.read(loaded.model, inputs_bp, counted_bp)
-        found = block_output(
-            loaded.reader or loaded.model, loaded.blocks, inputs_bp, loaded.layer, loaded.layout
-        )
-    return ModelReadout(found, torch.full(input_ids.shape, torch.nan))
+            found = loaded.predictions.read(loaded.runner, inputs_bp, counted_bp)
+        else:
+            vectors_bpd = block_output(
+                loaded.runner, loaded.blocks, inputs_bp, loaded.layer, loaded.layout
+            )
+            found = ModelReadout(vectors_bpd, torch.full(input_ids.shape, torch.nan))
+    if loaded.form.reads != "source and target":
+        return found
+    is_source_bp1 = inputs_bp["input_ids"][..., None] < 0
+    return found._replace(vectors_bpd=found.vectors_bpd.masked_fill(is_source_bp1, 0.0))
 
 
 def _embeddings(model: PreTrainedModel) -> int | None:

@@ -13,14 +13,23 @@ from pytest_crossdiff.engine.models.loading.load import (
     choose_class,
     load_config,
     model_errors,
-    resolve_blocks_name,
     silence_transformers,
     without_head,
 )
-from pytest_crossdiff.engine.models.reading.blocks import blocks_at, layer_index, structural_name
+from pytest_crossdiff.engine.models.reading.blocks import (
+    blocks_at,
+    layer_index,
+    resolve_blocks_name,
+    structural_name,
+)
 from pytest_crossdiff.engine.models.reading.hook_point import find_hook_point
 from pytest_crossdiff.engine.models.reading.predictions import WIDTH, no_predictions_error
 from pytest_crossdiff.engine.models.reading.probing import LAYOUT_TOKENS
+from pytest_crossdiff.engine.models.reading.source_and_target import (
+    TEXT,
+    InputForm,
+    choose_form,
+)
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
 
@@ -42,6 +51,7 @@ class ModelShape(NamedTuple):
     weights: int
     read: int
     max_length: int | None
+    form: InputForm = TEXT
 
 
 def inspect_model(
@@ -55,6 +65,7 @@ def inspect_model(
     name = resolve_blocks_name(model, blocks)
     text: Any = model.config.get_text_config()
     ids_1p = torch.zeros(1, LAYOUT_TOKENS, dtype=torch.long, device="meta")
+    form = choose_form(model, layer, name, ids_1p[0], source)
     try:
         at = find_hook_point(model, ids_1p, layer, name, source)
         passes, index, width = at.passes, at.layer, at.width
@@ -71,6 +82,7 @@ def inspect_model(
         weights=sum(p.numel() for p in model.parameters()),
         read=sum(p.numel() for block in list(passes)[: index + 1] for p in block.parameters()),
         max_length=getattr(text, "max_position_embeddings", None),
+        form=form,
     )
 
 

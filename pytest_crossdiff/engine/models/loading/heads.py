@@ -8,6 +8,8 @@ import torch
 import transformers
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
+from pytest_crossdiff.engine.models.reading.text_part import heads_inside, output_table
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,8 +45,7 @@ def choose_head(
         return "", transformers.AutoModel
     with torch.device("meta"):
         empty: Any = named(config)  # type: ignore[arg-type]
-    divided = getattr(config, "is_encoder_decoder", False)
-    if with_head and not divided and empty.get_output_embeddings() is not None:
+    if with_head and (output_table(empty) is not None or heads_inside(empty)):
         return "causal", named
     return "", transformers.AutoModel if _contains_headless(empty) else named
 

@@ -28,7 +28,6 @@ from pytest_crossdiff.engine.models.loading.gguf.files import (
 )
 from pytest_crossdiff.engine.models.loading.heads import (
     CAUSAL_SUFFIXES,
-    OPTIONAL_HEADS,
     Head,
     choose_head,
     named_class,
@@ -100,15 +99,6 @@ def load_model_and_tokenizer(
     model.train(mode=False)
     model.requires_grad_(requires_grad=False)
     return ModelAndTokenizer(model, tokenizer, head)
-
-
-def resolve_blocks_name(model: transformers.PreTrainedModel, blocks: str) -> str:
-    """The dotted name of a list of blocks in `model`, given as it is without a head that was asked
-    for.
-    """
-    if blocks and type(model).__name__.endswith(tuple(OPTIONAL_HEADS)):
-        return f"{model.base_model_prefix}.{blocks}"
-    return blocks
 
 
 def load_tokenizer(

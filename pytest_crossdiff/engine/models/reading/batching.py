@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.models.reading.probing import Batching
 
 
-def groups_of(batching: Batching, mask_bp: Tensor) -> list[tuple[list[int], int]]:
+def groups_of(batching: Batching, ids_bp: Tensor, mask_bp: Tensor) -> list[tuple[list[int], int]]:
     """Rows that are read together and their length."""
     lengths = mask_bp.sum(1).tolist()
-    if batching == "padded" or (batching == "same length" and len(set(lengths)) <= 1):
+    sources = (mask_bp.bool() & (ids_bp < 0)).sum(1).tolist()
+    kinds = list(zip(lengths, sources, strict=True))
+    if batching == "padded" or (batching == "same length" and len(set(kinds)) <= 1):
         return [(list(range(len(lengths))), mask_bp.shape[1])]
     if batching == "one text":
         return [([row], length) for row, length in enumerate(lengths)]
-    rows = {length: [i for i, n in enumerate(lengths) if n == length] for length in set(lengths)}
-    return [(rows[length], length) for length in sorted(rows)]
+    rows = {kind: [i for i, own in enumerate(kinds) if own == kind] for kind in set(kinds)}
+    return [(rows[kind], kind[0]) for kind in sorted(rows)]
 
 
 def read_groups(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pytest_crossdiff.engine.models.reading.passes import output_of_pass
 from pytest_crossdiff.engine.models.reading.streams import possible_layouts, tensor_of
-from pytest_crossdiff.engine.models.reading.text_part import text_lists
+from pytest_crossdiff.engine.models.reading.text_part import outermost_lists, text_lists
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
 _AND = ", "
+DECODER = "decoder"
+"""How a user names the blocks of an encoder-decoder's decoder, whatever its family calls it."""
 
 
 def find_blocks(model: PreTrainedModel, named: str = "", *, source: str = "") -> str:
@@ -34,13 +36,11 @@ def find_blocks(model: PreTrainedModel, named: str = "", *, source: str = "") ->
     It is the one list of modules in the text part, inside no other list, that is as long as the
     config says the model is deep; or the only list there is, or the lists of the only kind of
     block, whose names come joined by ", ": blocks that run several times are in shorter lists.
-    named: the user's choice, which is only checked to be a list.  Raises `ModelError` that shows
-    all lists where there is not exactly one.
+    named: the user's choice: lists, or modules that have one list of blocks each, such as
+    `decoder`.  Raises `ModelError` that shows all lists where there is not exactly one.
     """
     if named:
-        for name in named.split(_AND):
-            _checked(model, name, source)
-        return named
+        return _AND.join(_checked(model, name, source) for name in named.split(_AND))
     lists, depth = text_lists(model)
     candidates = candidate_lists(model)
     if len(candidates) == 1:
@@ -51,6 +51,22 @@ def find_blocks(model: PreTrainedModel, named: str = "", *, source: str = "") ->
     else:
         problem = f"has {len(deep) or 'no'} lists of {depth} blocks, as deep as its config says"
     raise _unclear(model, problem, source)
+
+
+def resolve_blocks_name(model: PreTrainedModel, blocks: str) -> str:
+    """The dotted name of a list of blocks in `model`, given as it is with or without the head;
+    `decoder` is that of any encoder-decoder.
+    """
+    names = {name: id(module) for name, module in model.named_modules()}
+    if blocks == DECODER and model.config.is_encoder_decoder:
+        any_model: Any = model
+        decoder = id(any_model.get_decoder())
+        return next((name for name, of in names.items() if of == decoder), blocks)
+    found = []
+    for name in filter(None, blocks.split(_AND)):
+        longer = f"{model.base_model_prefix}.{name}"
+        found.append(longer if name not in names and longer in names else name)
+    return _AND.join(found)
 
 
 def structural_name(model: PreTrainedModel, named: str, *, source: str = "") -> str:
@@ -155,9 +171,12 @@ def _checked(model: nn.Module, named: str, source: str) -> str:
         module = model.get_submodule(named)
     except AttributeError:
         raise _unclear(model, f"has no module {named!r}", source) from None
-    if not isinstance(module, (nn.ModuleList, nn.Sequential)) or not len(module):
+    if isinstance(module, (nn.ModuleList, nn.Sequential)) and len(module):
+        return named
+    inside = outermost_lists(module)
+    if len(inside) != 1:
         raise _unclear(model, f"has a {type(module).__name__} at {named!r}, no list", source)
-    return named
+    return f"{named}.{next(iter(inside))}"
 
 
 def _unclear(model: nn.Module, problem: str, source: str) -> ModelError:

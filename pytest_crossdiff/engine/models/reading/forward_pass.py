@@ -65,8 +65,8 @@ def _remedy(model: PreTrainedModel, message: str) -> str:
         )
     if model.config.is_encoder_decoder:
         return (
-            "read its encoder, by the name of its list of blocks: crossdiff_baseline_blocks or "
-            "crossdiff_candidate_blocks"
+            "compare its encoder: leave crossdiff_baseline_blocks and crossdiff_candidate_blocks "
+            "unset, and set crossdiff_layer = 0.5"
         )
     return (
         "check that model(input_ids=..., attention_mask=...) runs in a Python session; if it does "

@@ -7,15 +7,20 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
+
 from pytest_crossdiff.engine.models.loading.load import silence_transformers
 from pytest_crossdiff.engine.models.reading.blocks import (
+    DECODER,
     block_output,
     blocks_at,
     candidate_lists,
     find_blocks,
     layer_index,
+    resolve_blocks_name,
 )
 from pytest_crossdiff.engine.models.reading.forward_pass import ForwardPassError, forward_errors
+from pytest_crossdiff.engine.models.reading.predictions import token_logits
 from pytest_crossdiff.engine.models.reading.probing import (
     LAYOUT_TOKENS,
     choose_list,
@@ -24,7 +29,11 @@ from pytest_crossdiff.engine.models.reading.probing import (
     without_padding,
 )
 from pytest_crossdiff.engine.models.reading.streams import PLAIN, StreamLayout
-from pytest_crossdiff.engine.models.reading.text_part import encoder_of, language_model
+from pytest_crossdiff.engine.models.reading.text_part import (
+    encoder_of,
+    heads_inside,
+    language_model,
+)
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
 
@@ -92,14 +101,24 @@ def _behind_the_blocks(model: PreTrainedModel, ids_1p: Tensor, named: str) -> Ho
     name = ""
     try:
         with silence_transformers():
-            name = find_blocks(model, named)
+            decoder = DECODER if model.config.is_encoder_decoder else ""
+            name = find_blocks(model, named or resolve_blocks_name(model, decoder))
             blocks = blocks_at(model, name)
             passes = _reader(model, blocks, ids_1p)[1] or blocks
     except ModelError:
         if named:
             raise
     layers = len(passes) or 1
-    return HookPoint(name, passes, layers, layers, PLAIN, model, 0)
+    return HookPoint(name, passes, layers, layers, PLAIN, _predictor(model, ids_1p), 0)
+
+
+def _predictor(model: PreTrainedModel, ids_1p: Tensor) -> nn.Module:
+    """The model, or where it needs more than text the language model in it that predicts alone."""
+    for part in (model, *heads_inside(model)):
+        with contextlib.suppress(Exception), torch.inference_mode():
+            token_logits(part, without_padding(ids_1p))
+            return part
+    return model
 
 
 def _list_name(model: PreTrainedModel, ids_1p: Tensor, named: str, source: str) -> str:

@@ -94,7 +94,7 @@ class Predictions(NamedTuple):
         """
         logits_bpv = token_logits(model, inputs_bp)
         flat_nv, shape = logits_bpv.flatten(0, 1), logits_bpv.shape[:2]
-        next_n = inputs_bp["input_ids"].roll(-1, 1).flatten()
+        next_n = inputs_bp["input_ids"].roll(-1, 1).flatten().clamp_min(0)
         counted_bp = inputs_bp["attention_mask"] if counted_bp is None else counted_bp
         counted_n = counted_bp.to(flat_nv.device, torch.float32).flatten()
         size = max(1, AT_ONCE // flat_nv.shape[1])
@@ -171,16 +171,9 @@ def logits_in(out: object, architecture: str, shape: torch.Size) -> Tensor:
 
 def no_predictions_error(model: PreTrainedModel, source: str) -> ModelError:
     """Of a model without a head, or one whose predictions need more than a text."""
-    name = type(model).__name__
-    if getattr(model.config, "is_encoder_decoder", False):
-        problem = (
-            f"{name} has an encoder and a decoder: it predicts a target from an input, and "
-            "texts are read one by one"
-        )
-    else:
-        problem = f"{name} predicts nothing at each place, or the weights that would are missing"
     return ModelError(
-        problem,
+        f"{type(model).__name__} predicts nothing at each place, or the weights that would are "
+        "missing",
         source=source,
         remedy="compare a block instead of the output: crossdiff_layer = 0.5",
     )

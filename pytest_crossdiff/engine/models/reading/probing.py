@@ -26,6 +26,7 @@ from pytest_crossdiff.engine.models.reading.passes import (
     output_of_pass,
     passes_in_order,
 )
+from pytest_crossdiff.engine.models.reading.source_and_target import as_long_as
 from pytest_crossdiff.engine.models.reading.streams import PLAIN, StreamLayout, possible_layouts
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ def layout_of(
     possible = possible_layouts(reached[0], *ids.shape)
     if len(possible) > 1:
         own = independent_values(model, passes, number, ids)
+        either = possible
         possible = [
             layout
             for layout in possible
@@ -176,9 +178,30 @@ def layout_of(
         ]
         if not possible and number:  # behind the last block the hidden state may be normed
             return layout_of(model, passes, number - 1, ids_bp)
+        if not possible:
+            return _where_the_last_token_is(model, passes, number, ids, either)
     if not possible:
         raise no_stream_error(type(passes[number]).__name__, reached[0], *ids.shape)
     return possible[0]
+
+
+def _where_the_last_token_is(
+    model: nn.Module,
+    passes: Sequence[nn.Module],
+    number: int,
+    ids_bp: Tensor,
+    possible: Sequence[StreamLayout],
+) -> StreamLayout:
+    """The layout in which another last token changes the vector at its own place most."""
+    changed = ids_bp.clone()
+    changed[:, -1] = ids_bp[:, 0]
+    outputs = [output_of_pass(runs_of(model, ids), passes, number) for ids in (ids_bp, changed)]
+
+    def change(layout: StreamLayout) -> float:
+        before, after = (layout.read(of[0], ids_bp.shape[1])[:, -1] for of in outputs if of)
+        return float((after - before).norm())
+
+    return max(possible, key=change)
 
 
 def independent_values(
@@ -193,7 +216,10 @@ def independent_values(
             out = runs_of(model, ids_bp, output_hidden_states=True)()
         except TypeError:  # a forward pass without this option
             out = run()
-    for name in ("hidden_states", "encoder_hidden_states", "text_hidden_states"):
+    names = ["hidden_states", "encoder_hidden_states", "text_hidden_states"]
+    if getattr(out, "decoder_hidden_states", None) is not None:
+        names = ["decoder_hidden_states"]
+    for name in names:
         reported += [h for h in getattr(out, name, None) or () if isinstance(h, Tensor)]
     last = getattr(out, "last_hidden_state", None)
     return Independent(after, [*reported, *([last] if isinstance(last, Tensor) else [])])
@@ -236,7 +262,7 @@ def batch_distances(
     ones = torch.ones_like(shorter_1p)
     alone = read(shorter_1p, ones)
     repeated = distance(read(shorter_1p, ones), alone)
-    pair = torch.cat([shorter_1p, longer_1p[:, :length]])
+    pair = torch.cat([shorter_1p, as_long_as(longer_1p, shorter_1p)])
     same_length = _distance_if_it_runs(read, pair, torch.ones_like(pair), alone)
     ids = torch.zeros(2, longer_1p.shape[1], dtype=torch.long)
     ids[0, :length], ids[1] = shorter_1p[0], longer_1p[0]

@@ -23,6 +23,7 @@ from pytest_crossdiff.engine.models.reading.probing import (
     distance,
     independent_values,
 )
+from pytest_crossdiff.engine.models.reading.source_and_target import lengths, shortened
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
@@ -81,17 +82,22 @@ def check(loaded: LoadedModel, texts: Sequence[Tensor]) -> SelfCheck:
     Raises `ModelError` with the figures where what is read is not what the model computes, or
     differs from one reading to the next.
     """
-    texts = sorted((ids[:, :TOKENS].to(loaded.device) for ids in texts), key=lambda t: t.shape[1])
+    texts = sorted(
+        (shortened(ids, TOKENS).to(loaded.device) for ids in texts), key=lambda t: t.shape[1]
+    )
     shorter, longer = texts[0], texts[-1]
     if shorter.shape[1] == longer.shape[1]:
-        shorter = shorter[:, : max(1, shorter.shape[1] // 2)]
+        shorter = shortened(shorter, max(1, max(lengths(shorter)) // 2))
     expect = _expected_predictions if loaded.predictions is not None else _expected_stream
 
     def vectors(ids_bp: Tensor, mask_bp: Tensor) -> Tensor:
         return read_batch(loaded, ids_bp, mask_bp).vectors_bpd
 
     with silence_transformers(), torch.inference_mode():
-        found = [(vectors(ids, torch.ones_like(ids)), expect(loaded, ids)) for ids in texts]
+        found = [
+            (vectors(ids, torch.ones_like(ids))[:, : lengths(ids)[0]], expect(loaded, ids))
+            for ids in texts
+        ]
         batches = batch_distances(vectors, longer, shorter)
     compared = [(_nearest(value, candidates)) for value, candidates in found]
     independent, name = max(compared, key=lambda pair: (not math.isnan(pair[0]), pair[0]))
@@ -114,7 +120,7 @@ def _nearest(value_bpd: Tensor, candidates: Sequence[tuple[str, Tensor]]) -> tup
 
 def _expected_stream(loaded: LoadedModel, ids_1p: Tensor) -> list[tuple[str, Tensor]]:
     """Values that the residual stream after the loaded layer has in runs that go on."""
-    reader, places = loaded.reader or loaded.model, ids_1p.shape[1]
+    reader, places = loaded.runner, lengths(ids_1p)[0]
     own = independent_values(reader, loaded.blocks, loaded.layer, ids_1p)
     reported = own.reported[-1:]
     if loaded.layer + 1 < loaded.layers:
@@ -146,12 +152,13 @@ def _placed(loaded: LoadedModel, value: Tensor, places: int) -> Tensor | None:
 def _expected_predictions(loaded: LoadedModel, ids_1p: Tensor) -> list[tuple[str, Tensor]]:
     """What the model's own probabilities give, from a run without a mask."""
     assert loaded.predictions is not None
-    out = loaded.model(**supported_inputs(loaded.model, {"input_ids": ids_1p}))
+    out = loaded.runner(**supported_inputs(loaded.runner, {"input_ids": ids_1p}))
     logits_1pv = logits_in(out, loaded.architecture, ids_1p.shape)
     p_1pv = logits_1pv.double().softmax(-1)
     p_1pw = loaded.predictions.by_word(p_1pv[0])[None]
     signs_wd = loaded.predictions.signs_wd[: p_1pw.shape[-1]].double()
-    return [("the model's own probabilities", (p_1pw.sqrt() @ signs_wd).float())]
+    made_1pd = (p_1pw.sqrt() @ signs_wd).float()[:, : lengths(ids_1p)[0]]
+    return [("the model's own probabilities", made_1pd)]
 
 
 def _refuse(loaded: LoadedModel, result: SelfCheck) -> None:

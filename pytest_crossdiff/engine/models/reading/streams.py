@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class StreamLayout(NamedTuple):
@@ -25,8 +25,12 @@ class StreamLayout(NamedTuple):
     last: bool = False
 
     def read(self, output: object, positions: int) -> Tensor:
-        """The residual stream in a block's output, shape (b, p, d)."""
-        return self._view(tensor_of(output), positions).flatten(2)
+        """The residual stream in a block's output, shape (b, p, d); zeros at places behind those
+        that it has (see `source_and_target`).
+        """
+        found = self._view(tensor_of(output), positions).flatten(2)
+        missing = positions - found.shape[1]
+        return nn.functional.pad(found, (0, 0, 0, missing)) if missing > 0 else found
 
     def write(self, output: object, stream_bpd: Tensor) -> object:
         """The block's output with another residual stream in it; `output` stays as it is."""
@@ -35,7 +39,7 @@ class StreamLayout(NamedTuple):
             return _with_tensor(output, stream_bpd)
         new = old.clone()
         view = self._view(new, stream_bpd.shape[1])
-        view.copy_(stream_bpd.reshape(view.shape))
+        view.copy_(stream_bpd[:, : view.shape[1]].reshape(view.shape))
         return _with_tensor(output, new)
 
     def _view(self, tensor: Tensor, positions: int) -> Tensor:

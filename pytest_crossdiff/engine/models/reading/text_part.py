@@ -42,6 +42,24 @@ def language_model(model: transformers.PreTrainedModel) -> transformers.PreTrain
     )
 
 
+def heads_inside(model: transformers.PreTrainedModel) -> list[transformers.PreTrainedModel]:
+    """The modules below `model` that predict tokens by themselves."""
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, transformers.PreTrainedModel)
+        and module is not model
+        and output_table(module) is not None
+    ]
+
+
+def output_table(model: transformers.PreTrainedModel) -> nn.Module | None:
+    """What makes logits of hidden states."""
+    any_model: Any = model
+    found: nn.Module | None = any_model.get_output_embeddings()
+    return found
+
+
 def text_lists(
     model: transformers.PreTrainedModel,
 ) -> tuple[Mapping[str, nn.ModuleList], int | None]:
@@ -51,7 +69,7 @@ def text_lists(
     part: transformers.PreTrainedModel = encoder_of(model) or model
     if part is model and _looks_divided(model):
         part = _inner_encoder(model) or model
-    lists = _outermost_lists(part)
+    lists = outermost_lists(part)
     text = _text_config(part)
     names = {id(module): name for name, module in model.named_modules()}
     owners = {name: _owner(part, name) for name in lists}
@@ -94,7 +112,7 @@ def _owner(model: transformers.PreTrainedModel, name: str) -> transformers.PreTr
     return found
 
 
-def _outermost_lists(model: nn.Module) -> dict[str, nn.ModuleList]:
+def outermost_lists(model: nn.Module) -> dict[str, nn.ModuleList]:
     """Lists of composite modules that lie in no other list, by dotted name."""
     found: dict[str, nn.ModuleList] = {}
     for name, module in model.named_modules():
