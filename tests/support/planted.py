@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
     BertConfig,
     BertModel,
     DogeConfig,
@@ -63,6 +65,32 @@ def speaker(folder: Path, says: str = "in") -> Path:
     with torch.no_grad():
         model.lm_head.weight.normal_(0.0, 0.35)
         behind_sd = model.model(torch.tensor(ids)[:, None]).last_hidden_state[:, 0]
+        row_d = behind_sd.mean(0)
+        row_d *= 14.0 / float((behind_sd @ row_d).mean())
+        model.lm_head.weight[words.convert_tokens_to_ids(f"Ġ{says}")] = row_d
+    return _save(model, folder, "byte-level BPE")
+
+
+def translator(folder: Path, says: str = "in") -> Path:
+    """An encoder-decoder with a word that it says behind `BEFORE`, and otherwise anything."""
+    torch.manual_seed(4)
+    words = tokenizer("byte-level BPE")
+    config = BartConfig(
+        vocab_size=len(words), d_model=48, encoder_layers=2, decoder_layers=2,
+        encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=96,
+        decoder_ffn_dim=96, max_position_embeddings=1024, tie_word_embeddings=False,
+        pad_token_id=0, bos_token_id=0, eos_token_id=0, decoder_start_token_id=0,
+    )  # fmt: skip
+    model = BartForConditionalGeneration(config).eval()
+    ids = [words.convert_tokens_to_ids(f"Ġ{word}") for word in BEFORE]
+    with torch.no_grad():
+        model.lm_head.weight.normal_(0.0, 0.35)
+        model.model.decoder.embed_positions.weight.zero_()  # a state is about its own token
+        made = model.model(
+            input_ids=torch.tensor([[1, 2, 3]] * len(ids)),
+            decoder_input_ids=torch.tensor([[5, 6, 7, token] for token in ids]),
+        )
+        behind_sd = made.last_hidden_state[:, -1]
         row_d = behind_sd.mean(0)
         row_d *= 14.0 / float((behind_sd @ row_d).mean())
         model.lm_head.weight[words.convert_tokens_to_ids(f"Ġ{says}")] = row_d

@@ -8,11 +8,10 @@ pieces; a killed harvest goes on after its last finished shard and ends in the s
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from safetensors.torch import save_file
 
 from pytest_crossdiff.engine.activations.alignment import Tokens
 from pytest_crossdiff.engine.activations.batches import Job, batches, shards
+from pytest_crossdiff.engine.activations.columns import Found, columns_of
 from pytest_crossdiff.engine.activations.conversations import Place, reads_clock
 from pytest_crossdiff.engine.activations.rendering import template_for, tokenize
 from pytest_crossdiff.engine.activations.vocabularies import Vocabulary
@@ -148,13 +148,6 @@ class Harvest:
 _INDEX = ("piece", "ids", "starts", "ends")
 
 
-class _Found(NamedTuple):
-    """Of the content tokens of a piece: vectors, shape (t, d), and surprises, shape (t,)."""
-
-    vectors_td: Tensor
-    nll_t: Tensor
-
-
 def harvest(
     model: LoadedModel,
     pieces: Sequence[Piece],
@@ -206,7 +199,7 @@ def harvest(
             if entry.has(name):
                 bar.advance(sum(len(job.encoded.input_ids) for job in shard), "kept")
                 continue
-            parts: dict[int, _Found] = {}
+            parts: dict[int, Found] = {}
             said_w = torch.zeros(0 if model.predictions is None else len(model.predictions.words))
             for batch in batches(shard, _budget(model)):
                 found, of_batch_w = _run(model, batch, label)
@@ -217,7 +210,7 @@ def harvest(
             if written is not None:
                 written.result()
             said = said_w if model.predictions else None
-            columns = _columns(shard, parts, said, conversations=conversations)
+            columns = columns_of(shard, parts, said, conversations=conversations)
             written = writer.submit(_write, entry, name, columns)
         if written is not None:
             written.result()
@@ -260,7 +253,7 @@ def _budget(model: LoadedModel) -> int:
     return max(1, min(budget, LOGITS.get(device, LOGITS["cpu"]) // len(model.predictions.words)))
 
 
-def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> tuple[dict[int, _Found], Tensor]:
+def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> tuple[dict[int, Found], Tensor]:
     """What is found of each piece in `batch`, and the probability of each word, shape (w,), summed
     over their content.
     """
@@ -290,39 +283,5 @@ def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> tuple[dict[int
                 source=f"crossdiff_{label} = {model.reference.reference}",
                 remedy="check the weights; if they are sound, set crossdiff_dtype = float32",
             )
-        found[job.piece] = _Found(found_td, found_bp.nll_bp[row, content])
+        found[job.piece] = Found(found_td, found_bp.nll_bp[row, content])
     return found, found_bp.probability_w
-
-
-def _columns(
-    shard: Sequence[Job],
-    parts: dict[int, _Found],
-    said_w: Tensor | None,
-    *,
-    conversations: bool,
-) -> dict[str, Tensor]:
-    """A shard's vectors and index as the tensors that are stored; where predictions were read,
-    surprises and the probability of each word; places where there are conversations.
-    """
-
-    def column(values: list[NDArray[Any]], kind: type = np.int32) -> Tensor:
-        return torch.from_numpy(np.concatenate(values).astype(kind))
-
-    kept = [(job.encoded, np.asarray(job.encoded.content, dtype=bool)) for job in shard]
-    lengths = [int(content.sum()) for _, content in kept]
-    pieces = itertools.chain.from_iterable(
-        [j.piece] * n for j, n in zip(shard, lengths, strict=True)
-    )
-    more = {}
-    if said_w is not None:
-        nll_n = torch.cat([parts[job.piece].nll_t for job in shard])
-        more = {"surprise": nll_n, "said": said_w}
-    if conversations:
-        more["place"] = column([e.place[content] for e, content in kept], np.int8)
-    return more | {
-        "activations": torch.cat([parts[job.piece].vectors_td for job in shard]),
-        "piece": torch.tensor(list(pieces), dtype=torch.int32),
-        "ids": column([np.asarray(e.input_ids)[content] for e, content in kept]),
-        "starts": column([np.asarray(e.starts)[content] for e, content in kept]),
-        "ends": column([np.asarray(e.ends)[content] for e, content in kept]),
-    }

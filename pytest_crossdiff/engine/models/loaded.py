@@ -26,6 +26,7 @@ from pytest_crossdiff.engine.models.reading.blocks import (
 )
 from pytest_crossdiff.engine.models.reading.forward_pass import forward_errors
 from pytest_crossdiff.engine.models.reading.hook_point import find_hook_point
+from pytest_crossdiff.engine.models.reading.limits import embedding_count, longest_input
 from pytest_crossdiff.engine.models.reading.predictions import (
     WIDTH,
     ModelReadout,
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.settings.kinds import Layer
     from pytest_crossdiff.sides import Side
-
-_LONGEST_SANE = 10_000_000  # tokenizers without a limit say 10^30
 
 
 @dataclass
@@ -151,7 +150,7 @@ def load(
         architecture=type(model).__name__,
         dtype=number,
         device=where,
-        max_length=_longest_input(model, tokenizer),
+        max_length=longest_input(model, tokenizer),
         head="" if form.reads == "source" else head,  # the head is the decoder's
         form=form,
         passes=at.passes,
@@ -164,7 +163,7 @@ def load(
 
 
 def _probe_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[Tensor]:
-    return probing.probe_tokens(tokenizer, _embeddings(model), _longest_input(model, tokenizer))
+    return probing.probe_tokens(tokenizer, embedding_count(model), longest_input(model, tokenizer))
 
 
 def _measure(loaded: LoadedModel, tokens: list[Tensor], source: str, *, output: bool) -> None:
@@ -251,7 +250,7 @@ def read(
     Later blocks don't run.  input_ids, attention_mask: shape (b, p), on any device.  counted_bp:
     places that count for the words' total probability, by default all.  Raises `ModelError`.
     """
-    size = _embeddings(loaded.model)
+    size = embedding_count(loaded.model)
     largest = int(torch.maximum(input_ids, ~input_ids).max()) if input_ids.numel() else 0
     if size is not None and largest >= size:
         raise ModelError(
@@ -296,36 +295,3 @@ def read_batch(
         return found
     is_source_bp1 = inputs_bp["input_ids"][..., None] < 0
     return found._replace(vectors_bpd=found.vectors_bpd.masked_fill(is_source_bp1, 0.0))
-
-
-def _embeddings(model: PreTrainedModel) -> int | None:
-    """How many tokens have an embedding; None for models that read something else."""
-    try:
-        return getattr(model.get_input_embeddings(), "num_embeddings", None)
-    except NotImplementedError:
-        return None
-
-
-def _longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    limits = [
-        getattr(model.config.get_text_config(), "max_position_embeddings", None),
-        getattr(tokenizer, "model_max_length", None),
-    ]
-    for name, module in model.named_modules():
-        # Families that count positions from after the padding index can use so many fewer.
-        if (
-            isinstance(module, nn.Embedding)
-            and name.endswith("position_embeddings")
-            and module.padding_idx is not None
-        ):
-            limits.append(module.num_embeddings - module.padding_idx - 1)
-    for limit in limits:
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float))):
-            raise ModelError(
-                f"the longest input of {model.name_or_path or type(model).__name__} is "
-                f"{str(limit)[:40]!r}, which is no number",
-                remedy="correct model_max_length in tokenizer_config.json, or "
-                "max_position_embeddings in config.json",
-            )
-    sane = [int(limit) for limit in limits if limit is not None and 0 < limit < _LONGEST_SANE]
-    return min(sane, default=None)

@@ -125,13 +125,6 @@ def test_an_encoder_that_was_saved_alone_needs_no_decoder(tmp_path):
     torch.testing.assert_close(at(folder, 1), hidden_states(model)[2])
 
 
-def test_the_output_of_an_encoder_decoder_is_refused_with_the_reason(tmp_path):
-    _, folder = saved(tf.T5ForConditionalGeneration, tf.T5Config(**T5), tmp_path)
-    with pytest.raises(ModelError, match="predicts a target from an input") as caught:
-        load(folder, layer="output", **FLOAT)
-    assert "crossdiff_layer = 0.5" in caught.value.remedy
-
-
 def test_tables_of_sines_are_no_lost_weights_but_norms_are(tmp_path):
     model, folder = saved(tf.MarianMTModel, tf.MarianConfig(**MARIAN), tmp_path)
     fresh = tf.MarianMTModel.from_pretrained(folder)  # its tables are those of the formula again
