@@ -65,9 +65,7 @@ def build(job: Job) -> Any:  # noqa: ANN401
     torch.manual_seed(0)
     config = tiny_config(job.family, job.architecture)
     if config.is_encoder_decoder and not hasattr(config, "decoder_start_token_id"):
-        config.decoder_start_token_id = (
-            0  # no field of T5's config, but in that of every checkpoint
-        )
+        config.decoder_start_token_id = 0  # in every checkpoint, but no field of T5's config
     model = kind(config)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -75,10 +73,10 @@ def build(job: Job) -> Any:  # noqa: ANN401
             # What isn't saved, such as a formula's table of positions, stays as loading makes it.
             if weight.is_floating_point() and name not in model._keys_to_ignore_on_save:
                 weight.add_(torch.randn(weight.shape, generator=generator).to(weight.dtype) * 0.05)
-        table = model.get_output_embeddings()
-        padding = getattr(table, "padding_idx", None)
-        if padding is not None:
-            table.weight[padding] = 0.0  # as loading makes it
+        for table in (model.get_output_embeddings(), model.get_input_embeddings()):
+            padding = getattr(table, "padding_idx", None)
+            if padding is not None:
+                table.weight[padding] = 0.0  # as loading makes it
     return model.eval()
 
 

@@ -24,6 +24,7 @@ from pytest_crossdiff.engine.dictionary.sizing import choose_training_config, fe
 from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
 from pytest_crossdiff.engine.models.loading.heads import CAUSAL_SUFFIXES
 from pytest_crossdiff.engine.models.loading.load import load_tokenizer
+from pytest_crossdiff.engine.models.reading.source_and_target import TEXT
 from pytest_crossdiff.engine.models.skeletons import ModelShape, inspect_model
 from pytest_crossdiff.engine.plan import METRICS_TOKENS
 from pytest_crossdiff.sides import SIDES
@@ -209,7 +210,7 @@ def _template_tokens(plan: Plan, models: Mapping[Side, ModelShape]) -> dict[Side
     if plan.settings.chat_template != "own" or all(piece.text is not None for piece in pieces):
         return {}
     found = {}
-    for side in SIDES:
+    for side in (side for side in SIDES if models[side].form == TEXT):
         tokenizer = load_tokenizer(
             plan.references[side],
             trust_remote_code=plan.settings.trust_remote_code,

@@ -17,6 +17,7 @@ from pytest_crossdiff.engine.activations.template_tokens import (
 from pytest_crossdiff.engine.activations.tokenizer_comparison import compare_tokenizers
 from pytest_crossdiff.engine.corpus.prefixes import repeated_characters
 from pytest_crossdiff.engine.dictionary.sizing import choose_crosscoder_config
+from pytest_crossdiff.engine.models.reading.source_and_target import TEXT
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
@@ -122,18 +123,22 @@ def count(
         tuple(side for side in SIDES if dated(side)),
         tuple(side for side in SIDES if side in unplaced),
         _unanswered(plan),
-        _template(plan, pieces, read),
+        _template(plan, pieces, read, models),
     )
 
 
 def _template(
-    plan: Plan, pieces: Sequence[Piece], read: Sequence[tuple[Encoded, Encoded]]
+    plan: Plan,
+    pieces: Sequence[Piece],
+    read: Sequence[tuple[Encoded, Encoded]],
+    models: Mapping[Side, ModelShape],
 ) -> tuple[str, ...]:
     if plan.settings.chat_template != "own":
         return ()
     counted = {
         side: count_template_tokens(zip(pieces, (both[i] for both in read), strict=True))
         for i, side in enumerate(SIDES)
+        if models[side].form == TEXT
     }
     return tuple(template_notes({side: of for side, of in counted.items() if of is not None}))
 
