@@ -73,10 +73,9 @@ def build(job: Job) -> Any:  # noqa: ANN401
             # What isn't saved, such as a formula's table of positions, stays as loading makes it.
             if weight.is_floating_point() and name not in model._keys_to_ignore_on_save:
                 weight.add_(torch.randn(weight.shape, generator=generator).to(weight.dtype) * 0.05)
-        for table in (model.get_output_embeddings(), model.get_input_embeddings()):
-            padding = getattr(table, "padding_idx", None)
-            if padding is not None:
-                table.weight[padding] = 0.0  # as loading makes it
+        for module in model.modules():
+            if isinstance(module, torch.nn.Embedding) and module.padding_idx is not None:
+                module.weight[module.padding_idx] = 0.0  # as loading makes some
     return model.eval()
 
 

@@ -34,7 +34,12 @@ BY_CONFIG: dict[str, dict[str, Any]] = {
     "DbrxConfig": {"attn_config": {"rope_theta": 10000.0, "kv_n_heads": 2, "clip_qkv": 8}},
     "DeepseekV2Config": {"num_experts_per_tok": 2, "topk_method": "greedy"},
     "DiffusionGemmaTextConfig": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 16},
-    "DeepseekOcr2TextConfig": {"mlp_layer_types": ["dense", "sparse", "sparse", "sparse"]},
+    "DeepseekOcr2TextConfig": {
+        "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"],
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+    },
     "Ernie4_5_VLMoeTextConfig": {
         "rope_parameters": {
             "rope_type": "default",

@@ -114,7 +114,9 @@ def inputs_of_passes(
 @torch.inference_mode()
 def run_both(model: Any, target_1t: Tensor, source_1s: Tensor | None, **more: bool) -> Any:  # noqa: ANN401
     """An encoder-decoder's output on a source and a target."""
-    return model(input_ids=source_1s, decoder_input_ids=target_1t, use_cache=False, **more)
+    names = inspect.signature(model.forward).parameters
+    options = {"use_cache": False} if "use_cache" in names else {}
+    return model(input_ids=source_1s, decoder_input_ids=target_1t, **options, **more)
 
 
 def logits(model: Any, ids_1p: Tensor, source_1s: Tensor | None = None) -> Tensor:  # noqa: ANN401

@@ -52,6 +52,7 @@ def scan(job: Job, folder: str) -> dict[str, Any]:
             model = build(job)
             model.save_pretrained(folder)
             save_tokenizer(folder)
+            torch.save({}, f"{folder}/spk_dict.pt")  # voices, which Qwen2.5-Omni looks for
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
             ids = [torch.tensor([tokenizer(text)["input_ids"]]) for text in TEXTS]
     except Exception as error:  # noqa: BLE001

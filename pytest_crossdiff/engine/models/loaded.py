@@ -136,7 +136,7 @@ def load(
     nn.Module.to(model, where)
     tokens = [ids.to(where) for ids in _probe_tokens(model, tokenizer)]
     name = resolve_blocks_name(model, blocks)
-    form = choose_form(model, layer, name, tokens[1][0], source)
+    form = choose_form(model, head, layer, name, tokens[1][0], source)
     with forward_errors(model, reference.reference, source):
         at = find_hook_point(model, tokens[0], layer, name, source)
     loaded = LoadedModel(

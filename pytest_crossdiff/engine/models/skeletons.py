@@ -34,6 +34,7 @@ from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
 
 if TYPE_CHECKING:
+    from pytest_crossdiff.engine.models.loading.heads import Head
     from pytest_crossdiff.engine.models.sources.references import ModelReference
     from pytest_crossdiff.settings.kinds import Layer
 
@@ -61,11 +62,11 @@ def inspect_model(
 
     Code that a model ships is never run here.  Raises `ModelError`.
     """
-    model = _empty(reference, layer, source)
+    model, head = _empty(reference, layer, source)
     name = resolve_blocks_name(model, blocks)
     text: Any = model.config.get_text_config()
     ids_1p = torch.zeros(1, LAYOUT_TOKENS, dtype=torch.long, device="meta")
-    form = choose_form(model, layer, name, ids_1p[0], source)
+    form = choose_form(model, head, layer, name, ids_1p[0], source)
     try:
         at = find_hook_point(model, ids_1p, layer, name, source)
         passes, index, width = at.passes, at.layer, at.width
@@ -86,7 +87,9 @@ def inspect_model(
     )
 
 
-def _empty(reference: ModelReference, layer: Layer, source: str) -> transformers.PreTrainedModel:
+def _empty(
+    reference: ModelReference, layer: Layer, source: str
+) -> tuple[transformers.PreTrainedModel, Head]:
     root = reference.root
     if root.kind == "gguf":
         require_extra("gguf", root, source)
@@ -107,4 +110,4 @@ def _empty(reference: ModelReference, layer: Layer, source: str) -> transformers
         model = model if head else without_head(model)
     if layer == OUTPUT and not head:
         raise no_predictions_error(model, source)
-    return model
+    return model, head

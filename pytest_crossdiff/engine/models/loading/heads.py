@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import transformers
-from transformers.models.auto.modeling_auto import MODEL_MAPPING
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+    MODEL_MAPPING,
+)
 
 from pytest_crossdiff.engine.models.reading.text_part import heads_inside, output_table
 
@@ -18,6 +24,12 @@ Head = Literal["", "causal", "masked", "tags"]
 nothing does, or when its weights are lost. Whether a token head predicts the next token or the one
 at its place is measured when the model is loaded: see `probing.sees_later_tokens`.
 """
+_WITH_TOKEN_HEADS = (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+)
 CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
 OPTIONAL_HEADS: dict[str, Head] = {"ForMaskedLM": "masked", "ForTokenClassification": "tags"}
 """Heads that are loaded only where somebody asks for them, by the end of their classes' names."""
@@ -53,19 +65,25 @@ def choose_head(
 def named_class(
     architectures: Sequence[str], config: transformers.PretrainedConfig | None
 ) -> type[transformers.PreTrainedModel] | None:
-    """The class of transformers that the config names, if it is one for such a config."""
+    """The class of transformers that the config names, if it is one for such a config: by its own
+    account, or by that of an auto class where families share it.
+    """
     for name in architectures if config is not None else ():
         found = getattr(transformers, name, None)
-        if getattr(found, "config_class", None) is type(config) and hasattr(found, "forward"):
+        if not hasattr(found, "forward"):
+            continue
+        own = getattr(found, "config_class", None) is type(config)
+        if own or any(found in _kinds(mapping, type(config)) for mapping in _WITH_TOKEN_HEADS):
             return found
     return None
 
 
 def _contains_headless(model: transformers.PreTrainedModel) -> bool:
     """Whether `AutoModel` would load a part of this model, or the whole."""
-    config = type(model.config)
-    if config not in MODEL_MAPPING:
-        return False
-    headless = MODEL_MAPPING[config]
-    kinds = headless if isinstance(headless, (tuple, list)) else (headless,)
+    kinds = _kinds(MODEL_MAPPING, type(model.config))
     return any(type(module) in kinds for module in model.modules())
+
+
+def _kinds(mapping: Any, config: type) -> Sequence[type]:  # noqa: ANN401  untyped in transformers
+    found = mapping.get(config, ())
+    return found if isinstance(found, (tuple, list)) else (found,)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
+    from pytest_crossdiff.engine.models.loading.heads import Head
     from pytest_crossdiff.settings.kinds import Layer
 
 _DECODER_GIVEN = ("decoder_input_ids", "decoder_inputs_embeds", "encoder_outputs", "labels")
@@ -126,14 +127,19 @@ def read_rows(model: PreTrainedModel, default_source_s: Tensor) -> None:
 
 
 def choose_form(
-    model: PreTrainedModel, layer: Layer, named: str, default_source_s: Tensor, source: str
+    model: PreTrainedModel,
+    head: Head,
+    layer: Layer,
+    named: str,
+    default_source_s: Tensor,
+    source: str,
 ) -> InputForm:
     """What `model` reads when it is read at `layer` of the blocks called `named`: the encoder of an
     encoder-decoder unless its output or blocks of its decoder are asked for.  Then it takes rows
-    from here on.  Raises `ModelError`.
+    from here on.  One that tags a text makes both of its inputs by itself.  Raises `ModelError`.
     """
     encoder = _encoder(model)
-    if encoder is None:
+    if encoder is None or head == "tags":
         return TEXT
     if layer != OUTPUT:
         inside = {id(module) for module in encoder.modules()}
@@ -171,8 +177,9 @@ def decoder_start(model: PreTrainedModel, source: str) -> int | None:
 
 
 def _encoder(model: PreTrainedModel) -> nn.Module | None:
-    """The encoder of an encoder-decoder, None of any other model."""
-    if not getattr(model.config, "is_encoder_decoder", False):
+    """The encoder of a model that also has a decoder, None of any other."""
+    divided = getattr(model.config, "is_encoder_decoder", False)
+    if not divided or "decoder_input_ids" not in inspect.signature(model.forward).parameters:
         return None
     encoder: nn.Module = model.get_encoder()
     return None if encoder is model else encoder
