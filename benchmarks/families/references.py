@@ -126,7 +126,7 @@ def logits(model: Any, ids_1p: Tensor, source_1s: Tensor | None = None) -> Tenso
     try:
         out = run(model, ids_1p) if source_1s is None else run_both(model, ids_1p, source_1s)
     except (TypeError, ValueError):
-        names = ("language_model", "text_decoder", "text_model")
+        names = ("language_model", "text_decoder", "text_model", "thinker")
         out = run(next(getattr(model, name) for name in names if hasattr(model, name)), ids_1p)
     found = getattr(out, "logits", None)
     return out.prediction_logits if found is None else found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import warnings
 from pathlib import Path
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_crossdiff.engine.models.sources.references import ModelReference
+
+
+_FROM_PRETRAINED: Any = vars(transformers.PreTrainedModel)["from_pretrained"].__func__
 
 
 class ModelAndTokenizer(NamedTuple):
@@ -189,7 +193,11 @@ def _from_pretrained(
     """The model, and what its files lack that no adapter provides; of missing weights only those
     that are random, see `made_up_at_random`.
     """
-    model, info = chosen.loader.from_pretrained(
+    load: Any = chosen.loader.from_pretrained
+    if isinstance(chosen.loader, type) and issubclass(chosen.loader, transformers.PreTrainedModel):
+        # Not that of a subclass, which may not know of `output_loading_info`.
+        load = functools.partial(_FROM_PRETRAINED, chosen.loader)
+    model, info = load(
         root.location, output_loading_info=True, ignore_mismatched_sizes=True, **options
     )
     assert isinstance(model, transformers.PreTrainedModel)
