@@ -103,8 +103,11 @@ def quoted(texts: Iterable[str]) -> str:
 
 
 def plural(count: int, noun: str, many: str = "") -> str:
-    """`1 difference`, `2 differences`; many: where an s doesn't do."""
-    return f"{count} {noun}" if count == 1 else f"{count} {many or noun + 's'}"
+    """`1 difference`, `2 replies`; many: where neither an s nor that does."""
+    if count == 1:
+        return f"{count} {noun}"
+    ies = noun.endswith("y") and noun[-2:-1] not in "aeiou"
+    return f"{count} {many or (f'{noun[:-1]}ies' if ies else f'{noun}s')}"
 
 
 def duration(seconds: float) -> str:

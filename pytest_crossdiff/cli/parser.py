@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pytest_crossdiff.cli.commands import cache, completion, doctor, init, report, show, train
+from pytest_crossdiff.cli.commands import cache, completion, demo, doctor, init, report, show, train
 from pytest_crossdiff.cli.exits import EXIT_CODES_HELP
 from pytest_crossdiff.version import VERSION
 
@@ -16,6 +16,7 @@ from the current folder; most commands take them as flags, too.
 """
 EXAMPLES = f"""\
 examples:
+  crossdiff demo                try it on two small models, without any download
   crossdiff init                write a configuration, a test and texts to start from
   crossdiff doctor              would a measurement work here, and how long would it take?
   crossdiff train               measure the configured pair; what was measured is kept
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=VERSION)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (init, doctor, train, show, report, cache, completion):
+    for module in (demo, init, doctor, train, show, report, cache, completion):
         module.add(commands)
     top.set_defaults(parser=top)  # `completion` draws the tree of commands from it
     return top

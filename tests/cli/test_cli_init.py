@@ -8,9 +8,9 @@ import shutil
 
 import pytest
 
-from pytest_crossdiff.cli.commands.init import _proposal, _rounded_up
+from pytest_crossdiff.cli.proposal import proposal, rounded_up
 from support.commands import crossdiff
-from support.results import make_difference, make_result
+from support.results import make_difference, make_output, make_result
 
 NEXT = "Next: set crossdiff_baseline in pytest.ini, then `crossdiff doctor` and `crossdiff train`."
 FILES = ["crossdiff-corpus.jsonl", "pytest.ini", "test_upgrade.py"]
@@ -144,17 +144,30 @@ class TestBudgets:
             make_difference("C2", strength=0.02, certainty="possible"),
             candidate_strength=0.0101,
         )
-        assert list(_proposal([result]))[1:] == [
+        assert list(proposal([result]))[1:] == [
             "# 1 confirmed and 1 possible",
             "crossdiff_max_candidate_only = 2",
             "crossdiff_max_candidate_only_strength = 0.031",
             "crossdiff_max_baseline_only = 0",
         ]
 
+    def test_metrics_get_limits_that_hold_their_intervals(self):
+        """KL 0.012 [0.01, 0.015], same top 94 % [92 %, 96 %], perplexity ratio up to 1.03."""
+        first, second = make_output(), make_output(kl=(0.001, 0.0, 0.0213))
+        lines = list(proposal([make_result(output=first), make_result(output=second)]))
+        assert "crossdiff_max_kl = 0.022" in lines
+        assert "crossdiff_min_same_top = 0.92" in lines
+        assert "crossdiff_max_perplexity_ratio = 1.1" in lines
+        assert not any("surprising" in line for line in lines)  # no replies were measured
+
+    def test_equal_outputs_get_a_limit_of_nothing(self):
+        same = make_output((0.0, 0.0, 0.0))
+        assert "crossdiff_max_kl = 0" in list(proposal([make_result(output=same)]))
+
     @pytest.mark.parametrize(
         ("strength", "budget"),
         [(0.0139, 0.014), (0.01, 0.01), (0.000101, 0.00011), (0.999, 1.0), (0.0, 1.0)],
     )
     def test_a_strength_is_rounded_up(self, strength, budget):
-        assert _rounded_up(strength) == pytest.approx(budget)
-        assert _rounded_up(strength) >= strength
+        assert rounded_up(strength) == pytest.approx(budget)
+        assert rounded_up(strength) >= strength

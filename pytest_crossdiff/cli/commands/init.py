@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +14,11 @@ from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.cli.configuration import Configuration
     from pytest_crossdiff.cli.terminal import Terminal
-    from pytest_crossdiff.results.result import Result
 
 MORE = """\
 Writes pytest.ini, a test and a sample of texts to replace with your own; a file that is there
@@ -72,9 +70,10 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     """Write what isn't there yet, or propose."""
     flags = given(options)
     if options.budgets:
+        from pytest_crossdiff.cli.proposal import proposal
         from pytest_crossdiff.cli.results import find_each
 
-        for line in _proposal([found.result for found in find_each(options.result, flags)]):
+        for line in proposal([found.result for found in find_each(options.result, flags)]):
             out.line(line)
         return FINE
     from pytest_crossdiff.cli.configuration import read
@@ -224,31 +223,3 @@ def _shown(path: Path) -> str:
 
     here = Path.cwd()
     return visible(str(path.relative_to(here) if path.is_relative_to(here) else path))
-
-
-def _proposal(results: Sequence[Result]) -> Iterator[str]:
-    """Lines of a configuration file: what each of the results has at most, and not more."""
-    keys = " and ".join(result.key[:12] for result in results)
-    what = f"Result {keys} is" if len(results) == 1 else f"Results {keys} are"
-    yield f"# {what} just within these. Read what they allow: crossdiff show"
-    for side in ("candidate", "baseline"):
-        count, strength = 0, 0.0
-        for result in results:
-            sure, possible = result.of(side), result.of(side, "possible")
-            if possible:
-                yield f"# {len(sure)} confirmed and {len(possible)} possible"
-            count = max(count, len(sure) + len(possible))
-            strength = max(
-                strength, result.total_strength(side) + sum(d.strength for d in possible)
-            )
-        yield f"crossdiff_max_{side}_only = {count}"
-        if count:
-            yield f"crossdiff_max_{side}_only_strength = {_rounded_up(strength):g}"
-
-
-def _rounded_up(strength: float) -> float:
-    """To two digits, and not below."""
-    if not 0 < strength < 1:
-        return 1.0
-    unit = 10.0 ** (math.floor(math.log10(strength)) - 1)
-    return min(1.0, math.ceil(strength / unit) * unit)
