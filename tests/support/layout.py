@@ -70,13 +70,14 @@ ALLOWED = {
     " engine.replies"
     " engine.dictionary engine.isolation engine.estimate engine.compute",
     # what the user sees of it
+    "demo": "progress store",
     "gate": "errors sides text settings results store",
     "report": "errors sides text progress settings store results gate",
     "plugin": "errors sides text progress settings results engine.models engine.plan"
     " engine.dictionary engine.pipeline gate report engine.isolation",
     "cli": "version errors sides text progress settings store results engine.corpus"
     " engine.models engine.plan engine.dictionary engine.explanation engine.preflight"
-    " engine.self_checks engine.estimate engine.pipeline gate report plugin",
+    " engine.self_checks engine.estimate engine.pipeline gate report plugin demo",
     "__main__": "cli",
 }
 """The parts in the order of the work, and for each the parts that it may import: earlier ones."""
