@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.difference import Difference, Feature
     from pytest_crossdiff.results.result import Result
 
+SMALLEST_P = 1e-300
 MAX_TEXT_FACTOR = 30
 """Times the text: where more than that is needed, more text is not advised."""
 
@@ -87,7 +88,9 @@ def _feature_text_factor(feature: Feature, result: Result) -> float:
     fdr = float(result.settings.get("fdr", 0.05))
     tested = [f for f in result.features if f.seed == feature.seed and f.r2_own >= min_r2]
     found = 1 + sum(f.verified and f.kind == "exclusive" for f in tested)
-    wanted, now = NormalDist().inv_cdf(fdr * found / len(tested)), feature.p_value
+    # A p-value may be too small for a number of its own.
+    now = max(feature.p_value, SMALLEST_P)
+    wanted = NormalDist().inv_cdf(max(fdr * found / len(tested), SMALLEST_P))
     significant = (wanted / NormalDist().inv_cdf(now)) ** 2 if now < 0.5 else math.inf
     return max(
         _interval_text_factor(feature.exclusivity, feature.exclusivity_low, threshold), significant

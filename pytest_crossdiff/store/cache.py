@@ -14,11 +14,9 @@ from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.store.entry import MANIFEST, Entry, FileState
 from pytest_crossdiff.store.files import (
-    TEMPORARY,
     checked_name,
     move_aside,
     remove,
-    replace_file,
     translate_os_errors,
 )
 from pytest_crossdiff.store.lock import KeyLock
@@ -31,7 +29,12 @@ __all__ = ["DamagedEntry", "Entry", "EntryInfo", "Manifest", "Store", "Usage"]
 
 _LOCKS = "locks"
 _DIGESTS = "digests"
-_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache (https://bford.info/cachedir/)\n"
+_TAG = "CACHEDIR.TAG"
+_MARKS = {
+    _TAG: b"Signature: 8a477f597d28d172789f06886806bc55\n# A cache (https://bford.info/cachedir/)\n",
+    ".gitignore": b"*\n",
+}
+"""What tells backups and version control to leave a cache out."""
 
 
 @dataclass(frozen=True)
@@ -137,15 +140,17 @@ class Store:
 
         A folder that somebody made for the cache is marked, too, while it holds nothing but marks
         and folders of the store's own; one with other files in it is left as it is, for a mark
-        would hide those as well.
+        would hide those as well.  Marks that a killed process cut short are completed.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        marks = {"CACHEDIR.TAG": _TAG.encode(), ".gitignore": b"*\n"}
-        there = {path.name for path in self.root.iterdir() if not path.name.startswith(TEMPORARY)}
-        if there <= {*marks, _LOCKS, _DIGESTS}:
-            for name, text in marks.items():
-                if not (self.root / name).exists():
-                    replace_file(self.root / name, text)
+        if {path.name for path in self.root.iterdir()} <= {*_MARKS, _LOCKS, _DIGESTS} or _begun(
+            self.root
+        ):
+            for name, text in _MARKS.items():
+                # Not by a temporary file, which a kill would leave; what a kill cuts short is
+                # written again.
+                if _content(self.root / name) != text:
+                    (self.root / name).write_bytes(text)
 
     def usage(self) -> Usage:
         """All that is stored, unfinished and damaged entries included."""
@@ -216,6 +221,19 @@ class Store:
             used=max(changed, read),
             state="damaged" if aside else "complete" if of_manifest else "unfinished",
         )
+
+
+def _begun(root: Path) -> bool:
+    """Whether the tag is there as it is written here, or its beginning."""
+    content = _content(root / _TAG)
+    return content is not None and _MARKS[_TAG].startswith(content)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _folders(path: Path) -> list[Path]:

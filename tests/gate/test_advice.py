@@ -85,6 +85,13 @@ def test_one_that_only_the_correction_for_many_tests_keeps_open_is_decided_by_te
     assert not significant(norm.sf(z * np.sqrt(times(result) * 0.99)))
 
 
+def test_a_p_value_of_0_is_as_good_as_a_very_small_one():
+    def of_p(p):
+        return times(result_of(*(feature(seed, p=p) for seed in range(3))))
+
+    assert of_p(0.0) == of_p(1e-200) == pytest.approx(4.0)
+
+
 def test_as_many_dictionaries_as_make_a_majority_have_to_verify_it():
     near, far = {"low": 0.5, "p": 1e-3}, {"low": 0.2, "p": 1e-3}
     ease, labour = 1.0, 16.0

@@ -86,13 +86,30 @@ def test_the_root_is_marked_as_a_cache_but_only_when_it_is_ours(store, tmp_path)
     assert sorted(path.name for path in mine.iterdir()) == ["locks", "notes.txt", "results"]
 
 
-@pytest.mark.parametrize("left", [(), ("CACHEDIR.TAG",), ("CACHEDIR.TAG", "digests")])
-def test_a_root_whose_marking_was_cut_short_is_marked_the_next_time(store, left):
+@pytest.mark.parametrize("tag", [None, b"", b"Signature: 8a477f597d28d1"])
+@pytest.mark.parametrize("others", [("digests",), ("digests", "locks", "results")])
+def test_marks_that_a_killed_process_cut_short_are_completed(store, tag, others):
     store.root.mkdir()
-    for name in left:
-        (store.root / name).mkdir() if name == "digests" else (store.root / name).touch()
+    for name in others:
+        (store.root / name).mkdir()
+    if tag is not None:
+        (store.root / "CACHEDIR.TAG").write_bytes(tag)
     fill(store, "results", KEYS[0])
-    assert (store.root / ".gitignore").read_text() == "*\n"
+    marked = tag is not None or "results" not in others  # else the folder may be anybody's
+    assert (store.root / ".gitignore").exists() == marked
+    assert not [path for path in store.root.iterdir() if path.name.startswith(".tmp")]
+    if marked:
+        assert (store.root / "CACHEDIR.TAG").read_text().endswith("bford.info/cachedir/)\n")
+
+
+def test_the_tag_of_another_program_is_left_as_it_is(store):
+    store.root.mkdir()
+    tag = b"Signature: 8a477f597d28d172789f06886806bc55\n# made by another program\n"
+    (store.root / "CACHEDIR.TAG").write_bytes(tag)
+    (store.root / "others").mkdir()
+    fill(store, "results", KEYS[0])
+    assert (store.root / "CACHEDIR.TAG").read_bytes() == tag
+    assert not (store.root / ".gitignore").exists()
 
 
 def test_a_kind_that_can_not_be_read_is_an_error_not_an_empty_list(store, monkeypatch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import tempfile
 import time
 from functools import partial
@@ -92,8 +93,10 @@ def main() -> int:
             began = time.perf_counter()
             tally = part.attack(pair, folder, count, random.Random(options.seed))
             print(f"{tally.row()} {time.perf_counter() - began:.0f} s |", flush=True)
-            problems += [f"{name}: {problem}" for problem in tally.problems]
-    print("\n".join(problems) or "everything held")
+            for problem in tally.problems:
+                print(f"{name}: {problem}", file=sys.stderr, flush=True)
+            problems += tally.problems
+    print(f"{len(problems)} attacks were not withstood" if problems else "everything held")
     return 1 if problems else 0
 
 
