@@ -88,6 +88,15 @@ def coverage(pairs: NDArray[np.int64], a: Tokens, b: Tokens) -> Coverage:
     )
 
 
+def complete_ends(starts: IntArray, ends: IntArray) -> IntArray:
+    """The characters up to which whole tokens have been read: ends of tokens behind which every
+    later one begins, so of several that share a character the last one.
+    """
+    later = np.minimum.accumulate(starts[::-1])[::-1]
+    whole = np.append(ends[:-1] <= later[1:], True)[: len(ends)] & (ends > starts)
+    return ends[whole]
+
+
 def _same_tokens(a: Tokens, b: Tokens) -> bool:
     """Whether both stand at the same places and are the same but for how the ids are numbered."""
     if not all(np.array_equal(x, y) for x, y in zip(a[1:], b[1:], strict=True)):

@@ -58,7 +58,7 @@ class FinalStates(NamedTuple):
 
     @classmethod
     def load(cls, entry: Entry) -> FinalStates:
-        """Read what `read_final_states` kept."""
+        """Read what `save` kept."""
         manifest = entry.read_manifest()
         assert manifest is not None, "states are opened when they are complete"
         columns = load_file(entry.verified_path(STATES))
@@ -74,6 +74,35 @@ class FinalStates(NamedTuple):
             ),
             words=json.loads(entry.read_bytes(WORDS)),
         )
+
+    def save(self, entry: Entry) -> None:
+        """Keep it in an entry that is locked and open; the rest of the head goes into its metadata,
+        see `metadata`.
+        """
+        columns = {
+            "states": self.states_nd,
+            **{
+                name: torch.from_numpy(column)
+                for name, column in (
+                    ("ids", self.ids_n),
+                    ("starts", self.starts_n),
+                    ("ends", self.ends_n),
+                    ("piece", self.piece_n),
+                )
+            },
+        }
+        head = self.head
+        kept = {"weight": head.weight_vd} | ({} if head.bias_v is None else {"bias": head.bias_v})
+        with entry.writing(STATES) as path:
+            save_file(columns, path)
+        with entry.writing(HEAD) as path:
+            save_file({name: tensor.cpu().contiguous() for name, tensor in kept.items()}, path)
+        entry.write(WORDS, json.dumps(self.words).encode())
+
+    @property
+    def metadata(self) -> dict[str, float]:
+        """What `load` needs in the metadata of the entry."""
+        return {"scale": self.head.scale, "softcap": self.head.softcap}
 
 
 class _Job(NamedTuple):
@@ -92,14 +121,35 @@ def read_final_states(
     label: str,
     progress: Progress,
 ) -> None:
-    """Fill `entry` with the final states of a causal `model` on `pieces`, given by their index.
+    """Fill `entry` with what `final_states` finds."""
+    began = time.perf_counter()
+    found = final_states(model, pieces, chat_template=chat_template, label=label, progress=progress)
+    found.save(entry)
+    entry.complete(
+        {
+            "model": model.reference.reference,
+            "dtype": str(model.dtype).removeprefix("torch."),
+            **found.metadata,
+            "seconds": time.perf_counter() - began,
+        }
+    )
 
-    Raises `UncomparableError` where the model has no causal head, or one that can't be rebuilt, and
-    `ActivationError` on NaN or infinite states.
+
+def final_states(
+    model: LoadedModel,
+    pieces: Mapping[int, Piece],
+    *,
+    chat_template: str,
+    label: str,
+    progress: Progress,
+) -> FinalStates:
+    """The final states of a causal `model` on `pieces`, given by their index.
+
+    label: what the model is called in messages.  Raises `UncomparableError` where the model has no
+    causal head, or one that can't be rebuilt, and `ActivationError` on NaN or infinite states.
     """
     if model.head != "causal":
         raise UncomparableError(f"the {label}, {model.architecture}, predicts no next token")
-    began = time.perf_counter()
     limit = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
     jobs = [
         _Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
@@ -117,16 +167,7 @@ def read_final_states(
         for batch in _batches(jobs, budget, model.batching):
             states |= _run(model, batch, label)
             bar.advance(sum(len(job.encoded.input_ids) for job in batch))
-    _keep(entry, head, sorted(jobs), states, output_words(model.model, model.tokenizer))
-    entry.complete(
-        {
-            "model": model.reference.reference,
-            "dtype": str(model.dtype).removeprefix("torch."),
-            "scale": head.scale,
-            "softcap": head.softcap,
-            "seconds": time.perf_counter() - began,
-        }
-    )
+    return _gathered(head, sorted(jobs), states, output_words(model.model, model.tokenizer))
 
 
 def predicted_tokens(encoded: Encoded) -> NDArray[np.int64]:
@@ -138,34 +179,26 @@ def predicted_tokens(encoded: Encoded) -> NDArray[np.int64]:
     return np.flatnonzero(said[1:]) + 1
 
 
-def _keep(
-    entry: Entry,
-    head: Head,
-    jobs: Sequence[_Job],
-    states: Mapping[int, Tensor],
-    words: Sequence[str],
-) -> None:
+def _gathered(
+    head: Head, jobs: Sequence[_Job], states: Mapping[int, Tensor], words: Sequence[str]
+) -> FinalStates:
     at = [(job, predicted_tokens(job.encoded)) for job in jobs]
 
-    def column(name: str) -> Tensor:
+    def column(name: str) -> NDArray[np.int32]:
         values = [np.asarray(getattr(job.encoded, name))[rows] for job, rows in at]
-        return torch.from_numpy(np.concatenate(values).astype(np.int32))
+        return np.concatenate(values).astype(np.int32)
 
-    columns = {
-        "states": torch.cat([states[job.piece] for job in jobs]),
-        "ids": column("input_ids"),
-        "starts": column("starts"),
-        "ends": column("ends"),
-        "piece": torch.from_numpy(
-            np.repeat([job.piece for job, _ in at], [len(rows) for _, rows in at]).astype(np.int32)
+    return FinalStates(
+        states_nd=torch.cat([states[job.piece] for job in jobs]),
+        ids_n=column("input_ids"),
+        piece_n=np.repeat([job.piece for job, _ in at], [len(rows) for _, rows in at]).astype(
+            np.int32
         ),
-    }
-    kept = {"weight": head.weight_vd} | ({} if head.bias_v is None else {"bias": head.bias_v})
-    with entry.writing(STATES) as path:
-        save_file(columns, path)
-    with entry.writing(HEAD) as path:
-        save_file({name: tensor.cpu().contiguous() for name, tensor in kept.items()}, path)
-    entry.write(WORDS, json.dumps(words).encode())
+        starts_n=column("starts"),
+        ends_n=column("ends"),
+        head=head,
+        words=words,
+    )
 
 
 def _checked_head(model: LoadedModel, job: _Job) -> Head:

@@ -1,0 +1,78 @@
+"""How far each model is from the others in each feature (METHOD 7)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_crossdiff.engine.population.weightings import InDocuments, Weightings
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+PRIOR_DEGREES = 4.0
+"""Degrees of freedom of the prior that draws each feature's variance towards the median."""
+
+
+class Deviations(NamedTuple):
+    """Of each model in each feature, from the other models.
+
+    shift_mf: its mean residual less the others' mean, in nats a span.  scale_mf: the standard
+    deviation that the shift has when nothing differs.  z_mf: shift / scale.
+    """
+
+    shift_mf: Array
+    scale_mf: Array
+
+    @property
+    def z_mf(self) -> Array:
+        """0 where a model does not deviate at all, whatever the scale."""
+        safe_mf = np.where(self.shift_mf == 0, 1.0, self.scale_mf)
+        with np.errstate(divide="ignore"):
+            return self.shift_mf / safe_mf
+
+    @property
+    def largest_m(self) -> Array:
+        """The largest |z| of each model over all features."""
+        found: Array = np.abs(self.z_mf).max(axis=1)
+        return found
+
+
+def deviations(residual_ms: Array, weightings: Weightings, group_s: Indices) -> Deviations:
+    """Judge every model by the others, each with itself left out.
+
+    With D the weighted mean of a model's residuals over a feature, τ² the variance of D over the
+    K other models (K - 1 degrees of freedom), drawn towards its median over features by a prior of
+    `PRIOR_DEGREES`, and SE the standard error of the model's own D over documents:
+    z = (D - mean of the others' D) / sqrt(τ² (1 + 1/K) + SE²).
+
+    residual_ms: of at least three models.  group_s: the document of each span.
+    """
+    count = len(residual_ms)
+    if count < 3:
+        raise ValueError("two references at least are needed for a variance")
+    documents, total_f = InDocuments.of(weightings, group_s), weightings.totals()
+    mean_mf = np.stack([weightings.sums(residual_s) / total_f for residual_s in residual_ms])
+    error_mf = np.stack(
+        [
+            documents.standard_errors(weightings, residual_s, mean_f)
+            for residual_s, mean_f in zip(residual_ms, mean_mf, strict=True)
+        ]
+    )
+    found = [_left_out(mean_mf, error_mf, m) for m in range(count)]
+    return Deviations(np.stack([f[0] for f in found]), np.stack([f[1] for f in found]))
+
+
+def _left_out(mean_mf: Array, error_mf: Array, judged: int) -> tuple[Array, Array]:
+    """The shift of one model from the others, and its scale."""
+    others_kf = np.delete(mean_mf, judged, axis=0)
+    count = len(others_kf)
+    variance_f = others_kf.var(axis=0, ddof=1)
+    degrees = count - 1
+    shrunk_f = (PRIOR_DEGREES * np.median(variance_f) + degrees * variance_f) / (
+        PRIOR_DEGREES + degrees
+    )
+    scale_f = np.sqrt(shrunk_f * (1 + 1 / count) + np.square(error_mf[judged]))
+    return mean_mf[judged] - others_kf.mean(axis=0), scale_f

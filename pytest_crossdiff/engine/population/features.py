@@ -1,0 +1,100 @@
+"""Features of the texts that a verdict over references looks at: words, what follows a word, and
+slices of the corpus.
+
+They depend on the texts alone.  A feature that was learnt from one of the judged models, such as
+those of a crosscoder, treats that model differently from the references, and the bound of `judge`
+would not hold for it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_crossdiff.engine.population.weightings import Weightings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_crossdiff.engine.population.spans import Spans
+
+Indices = NDArray[np.int64]
+MIN_SPANS, MIN_DOCUMENTS = 10, 5
+"""A feature on fewer has no standard error that means anything."""
+MAX_SHARE = 0.5
+"""A feature on more of the spans is the model's ability, which is removed."""
+
+
+def text_features(
+    spans: Spans, texts: Mapping[int, str], group_s: Indices, slice_s: Sequence[str]
+) -> Weightings:
+    """The features of the texts that are frequent enough.
+
+    texts: of each piece.  group_s, slice_s: the document, and the part of the corpus, of each span.
+    """
+    found: dict[str, list[int]] = defaultdict(list)
+    words = _words(spans, texts)
+    for s, (word, before) in enumerate(zip(words, _words_before(spans, words), strict=True)):
+        if word:
+            found[f"on {word!r}"].append(s)
+        if before:
+            found[f"after {before!r}"].append(s)
+        if slice_s[s]:
+            found[f"in {slice_s[s]}"].append(s)
+    return weightings_of(
+        {
+            name: np.array(of)
+            for name, of in found.items()
+            if len(of) >= MIN_SPANS
+            and len(of) <= MAX_SHARE * len(spans)
+            and len(np.unique(group_s[of])) >= MIN_DOCUMENTS
+        }
+    )
+
+
+def weightings_of(spans_of: Mapping[str, Indices]) -> Weightings:
+    """Features that weigh each of their spans alike."""
+    names = tuple(spans_of)
+    sizes = [len(spans_of[name]) for name in names]
+    return Weightings(
+        np.repeat(np.arange(len(names)), sizes),
+        np.concatenate([spans_of[name] for name in names]) if names else np.zeros(0, np.int64),
+        np.ones(sum(sizes)),
+        names,
+    )
+
+
+def _words(spans: Spans, texts: Mapping[int, str]) -> list[str]:
+    """The text of each span, without the space around it."""
+    places = zip(spans.piece_s.tolist(), spans.start_s.tolist(), spans.end_s.tolist(), strict=True)
+    return [texts[piece][start:end].strip() for piece, start, end in places]
+
+
+def _words_before(spans: Spans, words: Sequence[str]) -> Iterator[str]:
+    """The text of the span right before each, "" where there is none."""
+    for s in range(len(words)):
+        follows = (
+            s > 0
+            and spans.piece_s[s] == spans.piece_s[s - 1]
+            and spans.start_s[s] == spans.end_s[s - 1]
+        )
+        yield words[s - 1] if follows else ""
+
+
+def overlaps(weightings: Weightings, strongest: Sequence[int]) -> dict[int, int]:
+    """Of the features in `strongest`, those that mostly weigh the spans of an earlier one: each
+    with the feature that it repeats.
+    """
+    spans = {f: set(weightings.span_i[weightings.feature_i == f].tolist()) for f in strongest}
+    kept: list[int] = []
+    repeated: dict[int, int] = {}
+    for f in strongest:
+        shared = Counter({g: len(spans[f] & spans[g]) for g in kept}).most_common(1)
+        if shared and 2 * shared[0][1] > len(spans[f]):
+            repeated[f] = shared[0][0]
+        else:
+            kept.append(f)
+    return repeated
