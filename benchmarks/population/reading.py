@@ -41,7 +41,7 @@ def held_out(family: Family, half: Half) -> HeldOut:
     return HeldOut(pieces, {number: document.part for number, document in enumerate(found)})
 
 
-def reading(family: Family, half: Half, model: Path, texts: HeldOut) -> Reading:
+def reading(family: Family, model: Path, texts: HeldOut) -> Reading:
     """What the model gives to the texts, read at most once."""
     path = family.root / "readings" / f"{model.name}.npz"
     if not path.exists():

@@ -49,7 +49,7 @@ def text_features(
             name: np.array(of)
             for name, of in found.items()
             if len(of) >= MIN_SPANS
-            and len(of) <= MAX_SHARE * len(spans)
+            and len(of) <= MAX_SHARE * spans.size
             and len(np.unique(group_s[of])) >= MIN_DOCUMENTS
         }
     )

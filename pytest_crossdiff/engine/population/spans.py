@@ -36,7 +36,8 @@ class Spans(NamedTuple):
     logp_ms: Array
     tokens_ms: Array
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
         return len(self.piece_s)
 
 
@@ -52,7 +53,7 @@ def common_spans(readings: Sequence[Reading], texts: Mapping[int, str]) -> Spans
         empty = np.zeros((len(readings), 0))
         return Spans(none, none, none, empty, empty)
     columns = zip(*parts, strict=True)
-    return Spans._make(np.concatenate(column, axis=-1) for column in columns)
+    return Spans(*(np.concatenate(column, axis=-1) for column in columns))
 
 
 def _of_piece(readings: Sequence[Reading], piece: int, text: str) -> Spans:

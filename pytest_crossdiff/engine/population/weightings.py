@@ -21,17 +21,18 @@ class Weightings(NamedTuple):
     weight_i: Array
     names: tuple[str, ...]
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
         return len(self.names)
 
     def sums(self, values_s: Array) -> Array:
         """Σ weight · value over the spans of each feature, shape (f,)."""
         weighted_i = self.weight_i * values_s[self.span_i]
-        return np.bincount(self.feature_i, weighted_i, minlength=len(self)).astype(np.float64)
+        return np.bincount(self.feature_i, weighted_i, minlength=self.size).astype(np.float64)
 
     def totals(self) -> Array:
         """Σ weight of each feature, shape (f,)."""
-        return np.bincount(self.feature_i, self.weight_i, minlength=len(self)).astype(np.float64)
+        return np.bincount(self.feature_i, self.weight_i, minlength=self.size).astype(np.float64)
 
 
 class InDocuments(NamedTuple):
@@ -53,7 +54,7 @@ class InDocuments(NamedTuple):
         cells = weightings.feature_i * groups + group_s[weightings.span_i]
         found, cell_i = np.unique(cells, return_inverse=True)
         feature_c = found // max(groups, 1)
-        return cls(cell_i, feature_c, np.bincount(feature_c, minlength=len(weightings)))
+        return cls(cell_i, feature_c, np.bincount(feature_c, minlength=weightings.size))
 
     def standard_errors(self, weightings: Weightings, values_s: Array, mean_f: Array) -> Array:
         """Of the weighted means `mean_f` of values, over documents, shape (f,).
@@ -63,7 +64,7 @@ class InDocuments(NamedTuple):
         """
         deviation_i = values_s[weightings.span_i] - mean_f[weightings.feature_i]
         summed_c = np.bincount(self.cell_i, weightings.weight_i * deviation_i)
-        squares_f = np.bincount(self.feature_c, np.square(summed_c), minlength=len(weightings))
+        squares_f = np.bincount(self.feature_c, np.square(summed_c), minlength=weightings.size)
         few_f = self.documents_f < 2
         correction_f = self.documents_f / np.where(few_f, 1, self.documents_f - 1)
         error_f: Array = np.sqrt(squares_f * correction_f) / weightings.totals()

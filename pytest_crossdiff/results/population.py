@@ -1,0 +1,95 @@
+"""The models of a pair judged by a population of reference models (METHOD 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_crossdiff.sides import Side
+
+
+@dataclass(frozen=True)
+class PopulationFeature:
+    """A feature of the texts in which a model deviates from the references.
+
+    name: in words, e.g. `on 'peace'`.  shift: the model's mean log p less the references', ability
+    and token counts removed, in nats a span.  z: the shift over the standard deviation that it has
+    when nothing differs.  p_value: of z, moderated t.  significant: by Benjamini-Hochberg over all
+    features.  smallest_flagged: shift in nats above which this feature alone flags the model.
+    spans, documents: on which it was measured.  also: other features on mostly the same spans.
+    """
+
+    name: str
+    shift: float
+    z: float
+    p_value: float
+    significant: bool
+    smallest_flagged: float
+    spans: int
+    documents: int
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JudgedModel:
+    """One model of the pair against the references.
+
+    references: how many count; near-identical ones count once.  largest: the largest |z| of the
+    model over all features.  threshold: the largest |z| of any reference, judged by all others in
+    the same way.  features: those that are significant, and the three with the largest |z|, the
+    largest first.
+    """
+
+    side: Side
+    references: int
+    largest: float
+    threshold: float
+    features: tuple[PopulationFeature, ...]
+
+    @property
+    def flagged(self) -> bool:
+        """Whether it deviates more than every reference."""
+        return self.largest > self.threshold
+
+    @property
+    def bound(self) -> float:
+        """The probability at most with which a model like the references is flagged."""
+        return 1 / (self.references + 1)
+
+
+@dataclass(frozen=True)
+class ReferenceModel:
+    """A reference model.
+
+    name: as it was written.  left_out: why it does not count, "" where it counts.  same_as: the
+    reference that it is nearly identical with, and with which it counts once.  largest: its largest
+    |z| when it is judged by the candidate and the other references, None where it does not count.
+    loss: nats a character.  tokenizers: the sides whose tokens are the same as its own.
+    """
+
+    name: str
+    left_out: str = ""
+    same_as: str = ""
+    largest: float | None = None
+    loss: float | None = None
+    tokenizers: tuple[Side, ...] = ()
+
+
+@dataclass(frozen=True)
+class Population:
+    """The references and what they say of either model.
+
+    spans, documents: of the held-out texts, that all models predict.  features: of the texts.
+    judged: the candidate and the baseline; none where there are too few references to judge by.
+    warnings: sentences on what limits the verdict.
+    """
+
+    references: tuple[ReferenceModel, ...]
+    spans: int
+    documents: int
+    features: int
+    judged: tuple[JudgedModel, ...]
+    warnings: tuple[str, ...] = ()
+
+    def of(self, side: Side) -> JudgedModel | None:
+        """What is said of one side, None where nothing could be said."""
+        return next((model for model in self.judged if model.side == side), None)
