@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 Half = Literal["development", "reporting"]
 ARCHITECTURES = ("llama", "gpt2", "neox")
-SIZES = {"small": (96, 3), "large": (128, 4)}
+SIZES = {"small": (64, 2), "large": (96, 2)}
 """Width and blocks."""
 DOCSTRINGS = {"speeches": 0.1, "mixed": 0.3}
 """Share of docstrings in the training text; the rest is speeches."""
-PARAGRAPHS = 8_000
+PARAGRAPHS = 5_000
 """Paragraphs of speeches that one model is trained on, drawn by its seed."""
-STEPS, ROWS, RATE = 500, 8, 3e-3
+STEPS, ROWS, RATE = 400, 8, 4e-3
 COUNTS: dict[Half, int] = {"development": 9, "reporting": 24}
 
 
@@ -73,7 +73,7 @@ def bases(half: Half) -> tuple[Base, ...]:
 
 
 def train_model(base: Base, texts: Texts, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """Train one model: about a minute on one core."""
+    """Train one model: half a minute on one core."""
     torch.manual_seed(base.seed)
     model = new_model(base, len(tokenizer))
     source = plain_rows(base, texts, tokenizer, base.seed)

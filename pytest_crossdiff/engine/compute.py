@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.sides import Side
     from pytest_crossdiff.store.cache import Entry
 
-EXECUTION_SETTINGS = ("cache_dir", "train", "replies")
+EXECUTION_SETTINGS = ("cache_dir", "train", "replies", "references")
 """Settings that say where a result is kept or made, not what it is."""
 
 

@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.engine.metrics.stored import NOT_MEASURED, load_or_measure, stored_metrics
 from pytest_crossdiff.engine.plan import Plan, plan
+from pytest_crossdiff.engine.population.stored import (
+    NOT_JUDGED,
+    load_or_judge,
+    stored_population,
+)
 from pytest_crossdiff.engine.replies.stored import StoredReplies, load_or_answer, stored_replies
 from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.progress import SilentProgress
@@ -82,10 +87,11 @@ def run(
                 announce(planned, progress)
                 metrics = load_or_measure(planned, progress)
                 replies = load_or_answer(planned, progress)
+                population = load_or_judge(planned, progress)
                 result = compute(planned, progress)
             entry.write(RESULT, result.to_json().encode())
             entry.complete({"crosscoders": list(planned.crosscoder_keys)})
-            result = replies.added_to(metrics.added_to(result))
+            result = population.added_to(replies.added_to(metrics.added_to(result)))
             found = Outcome(result, False, entry.path, planned)
     return found
 
@@ -123,7 +129,10 @@ def _extended(found: Outcome, progress: Progress) -> Outcome:
     """A stored outcome with its output metrics and replies, measured now where they are missing."""
     metrics = load_or_measure(found.plan, progress)
     replies = load_or_answer(found.plan, progress)
-    return found._replace(result=replies.added_to(metrics.added_to(found.result)))
+    population = load_or_judge(found.plan, progress)
+    return found._replace(
+        result=population.added_to(replies.added_to(metrics.added_to(found.result)))
+    )
 
 
 def _stored(planned: Plan) -> Outcome | None:
@@ -138,7 +147,9 @@ def _stored(planned: Plan) -> Outcome | None:
         return None
     metrics = stored_metrics(planned) or NOT_MEASURED
     replies = stored_replies(planned) or StoredReplies()
-    return Outcome(replies.added_to(metrics.added_to(result)), True, entry.path, planned)
+    population = stored_population(planned) or NOT_JUDGED
+    result = population.added_to(replies.added_to(metrics.added_to(result)))
+    return Outcome(result, True, entry.path, planned)
 
 
 def _read(entry: Entry, key: str) -> Result:

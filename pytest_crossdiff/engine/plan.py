@@ -38,6 +38,7 @@ MIN_HELDOUT = 10
 HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 4, 2, 7
 VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 19, 5, 10, 1
 STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION, REPLIES_VERSION = 1, 2, 2, 1
+READING_VERSION, POPULATION_VERSION = 1, 1
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
 there is more than of a block.  That of conversations counts where there are any.
 """
@@ -110,7 +111,7 @@ def plan(
             remedy="add documents, or divide long ones into records of their own",
         )
 
-    conversations = any(piece.text is None for piece in drawn.pieces)
+    conversations = _has_conversations(drawn)
 
     def harvest_key(side: Side, layer: Layer) -> str:
         return digest(
@@ -131,19 +132,7 @@ def plan(
     harvest_keys = {side: harvest_key(side, settings.layer_of(side)) for side in SIDES}
     extra_layers = settings.extra_probe_layers()
     probe_keys = {side: tuple(harvest_key(side, at) for at in extra_layers) for side in SIDES}
-    state_keys = {
-        side: digest(
-            {
-                "version": [STATES_VERSION, METRICS_TOKENS],
-                "model": references[side].digest,
-                "sample": drawn.digest,
-                "dtype": settings.dtype,
-                "chat_template": settings.chat_template,
-                **({"conversations": CONVERSATIONS_VERSION} if conversations else {}),
-            }
-        )
-        for side in SIDES
-    }
+    state_keys = {side: states_key(settings, drawn, references[side].digest) for side in SIDES}
     asked = prompts(corpus) if settings.replies else []
     reply_keys = {
         side: digest(
@@ -206,6 +195,29 @@ def plan(
         reply_keys,
         digest({"replies": [reply_keys[side] for side in SIDES]}),
     )
+
+
+def states_key(settings: Settings, drawn: Sample, model: str) -> str:
+    """The key of what the head of a model, given by its digest, reads on the held-out texts."""
+    return digest(
+        {
+            "version": [STATES_VERSION, METRICS_TOKENS],
+            "model": model,
+            "sample": drawn.digest,
+            "dtype": settings.dtype,
+            "chat_template": settings.chat_template,
+            **({"conversations": CONVERSATIONS_VERSION} if _has_conversations(drawn) else {}),
+        }
+    )
+
+
+def reading_key(settings: Settings, drawn: Sample, model: str) -> str:
+    """The key of the log-probabilities that a model gives to the held-out texts."""
+    return digest({"reading": READING_VERSION, "states": states_key(settings, drawn, model)})
+
+
+def _has_conversations(drawn: Sample) -> bool:
+    return any(piece.text is None for piece in drawn.pieces)
 
 
 def seeds(settings: Settings) -> tuple[int, ...]:

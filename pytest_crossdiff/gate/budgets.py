@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.metric_budgets import configured_limits
+from pytest_crossdiff.gate.population import PopulationLimit
 
 if TYPE_CHECKING:
     from pytest_crossdiff.gate.metric_budgets import MetricLimit
@@ -62,7 +63,7 @@ class Budgets:
 
     min_fve: least fraction of variance that the dictionary must explain of each model (held-out).
     metrics: limits on how far the predictions are apart.  min_changed_replies: least share of the
-    answers in which a difference changes what is said for it to count.
+    answers in which a difference changes what is said for it to count.  population: None without references.
     """
 
     candidate: Limits | None
@@ -71,6 +72,7 @@ class Budgets:
     fve_from: str = ""
     metrics: tuple[MetricLimit, ...] = ()
     min_changed_replies: float = 0.0
+    population: PopulationLimit | None = None
 
     @classmethod
     def configured(cls, settings: Settings) -> Budgets:
@@ -82,6 +84,7 @@ class Budgets:
             _origin(settings, "min_fve"),
             configured_limits(settings, lambda name: _origin(settings, name)),
             settings.min_changed_replies,
+            _population_limit(settings),
         )
 
     @classmethod
@@ -93,6 +96,7 @@ class Budgets:
             settings.min_fve,
             _origin(settings, "min_fve"),
             min_changed_replies=settings.min_changed_replies,
+            population=_population_limit(settings),
         )
 
     @classmethod
@@ -103,6 +107,12 @@ class Budgets:
     def limits(self, side: Side) -> Limits | None:
         """The limits of `side`, None when it isn't judged."""
         return self.candidate if side == "candidate" else self.baseline
+
+
+def _population_limit(settings: Settings) -> PopulationLimit | None:
+    if not settings.references:
+        return None
+    return PopulationLimit(settings.reference_level, _origin(settings, "reference_level"))
 
 
 def _origin(settings: Settings, name: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate.advice import advice
 from pytest_crossdiff.gate.metric_budgets import MetricCheck
+from pytest_crossdiff.gate.population import PopulationCheck
 from pytest_crossdiff.gate.recognition import without_accepted
 from pytest_crossdiff.gate.verdict import compute_equivalence, compute_verdict
 from pytest_crossdiff.results.renamed import Renamed
@@ -60,7 +61,7 @@ class Check:
     test: its id, "" when it was asked for outside of a test.  status: as the gate words it, e.g.
     `"within"`, `"exceeded"`.  passed: the test didn't fail for it.  reason: more about the status,
     "" where the sides say it all.  advice: what would decide an inconclusive one.  metrics: of the
-    output, against their limits.
+    output, against their limits.  population: each model that was judged by the references.
     """
 
     test: str
@@ -70,6 +71,7 @@ class Check:
     sides: tuple[SideCheck, ...]
     advice: tuple[str, ...] = ()
     metrics: tuple[MetricCheck, ...] = ()
+    population: tuple[PopulationCheck, ...] = ()
 
     @classmethod
     def of(
@@ -95,8 +97,8 @@ class Check:
             for side in verdict.sides
         )
         passed = verdict.status == "within" or (lenient and verdict.status == "inconclusive")
-        reason, metrics = verdict.reason, verdict.metrics
-        return cls(test, verdict.status, passed, reason, sides, tuple(advice), metrics)
+        reason, metrics, population = verdict.reason, verdict.metrics, verdict.population
+        return cls(test, verdict.status, passed, reason, sides, tuple(advice), metrics, population)
 
 
 def evaluate_equivalence(result: Result, budgets: Budgets) -> Check:

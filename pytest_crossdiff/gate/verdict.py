@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pytest_crossdiff.gate.metric_budgets import check_metric, large_change
+from pytest_crossdiff.gate.population import check_population, is_distant
 from pytest_crossdiff.gate.recognition import NONE_ACCEPTED, without, without_accepted
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import plural
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.gate.budgets import Budgets, Limits
     from pytest_crossdiff.gate.metric_budgets import MetricCheck
+    from pytest_crossdiff.gate.population import PopulationCheck
     from pytest_crossdiff.gate.recognition import AcceptanceLookup
     from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.sides import Side
 
 Status = Literal["within", "exceeded", "inconclusive", "insufficient"]
+MODEL_DISTANCE = "the models are too far apart for possible differences to be confirmed"
+TOO_FAR_APART = "the outputs differ too much for single differences to be found"
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,17 @@ class Verdict:
     """status: inconclusive when what is possible would be over a limit and what is confirmed isn't;
     insufficient when the measurement can't carry a verdict, for the `reason` given; exceeded for a
     `reason` when the outputs differ too much for differences to be told apart.
-    metrics: of the output, against their limits.
+    metrics: of the output, against their limits.  population: each model that is judged by the
+    references.  too_far_apart: the distance between the models is all that keeps the dictionary
+    from a verdict.
     """
 
     status: Status
     sides: tuple[SideVerdict, ...]
     reason: str = ""
     metrics: tuple[MetricCheck, ...] = ()
+    population: tuple[PopulationCheck, ...] = ()
+    too_far_apart: bool = False
 
     @property
     def undecided(self) -> tuple[SideVerdict, ...]:
@@ -90,7 +98,45 @@ class Verdict:
 def compute_verdict(
     result: Result, budgets: Budgets, accepted: AcceptanceLookup = NONE_ACCEPTED
 ) -> Verdict:
-    """Hold `result`, less what was accepted of it, against `budgets`."""
+    """Hold `result`, less what was accepted of it, against `budgets`, and both models against the
+    references where there are any.
+    """
+    by_dictionary = _by_dictionary(result, budgets, accepted)
+    if budgets.population is None:
+        return by_dictionary
+    checks = tuple(
+        check_population(result, side, budgets.population)
+        for side in reversed(SIDES)
+        if budgets.limits(side) is not None
+    )
+    return _with_population(replace(by_dictionary, population=checks))
+
+
+def _with_population(verdict: Verdict) -> Verdict:
+    """The verdict with what the references say.  They decide where the dictionary cannot, be it
+    because the models are too far apart for single differences to be told apart.
+    """
+    statuses = {check.status for check in verdict.population}
+    unmeasured = [check.reason for check in verdict.population if check.status == "unmeasured"]
+    if "exceeded" in statuses:
+        return replace(verdict, status="exceeded")
+    if unmeasured:
+        if verdict.status == "exceeded":
+            return verdict
+        reasons = [verdict.reason] if verdict.status == "insufficient" else []
+        reason = "; ".join([*reasons, f"not judged by the references: {unmeasured[0]}"])
+        return replace(verdict, status="insufficient", reason=reason)
+    if verdict.too_far_apart:
+        status: Status = "inconclusive" if "undecided" in statuses else "within"
+        reason = f"judged by the references alone: {verdict.reason or MODEL_DISTANCE}"
+        return replace(verdict, status=status, reason=reason)
+    if verdict.status == "within" and "undecided" in statuses:
+        return replace(verdict, status="inconclusive")
+    return verdict
+
+
+def _by_dictionary(result: Result, budgets: Budgets, accepted: AcceptanceLookup) -> Verdict:
+    """The verdict on differences and output metrics."""
     result = without_accepted(result, accepted)
     counted = without(result, lambda d: is_small(d, budgets.min_changed_replies))
     sides = tuple(
@@ -108,17 +154,22 @@ def compute_verdict(
     if not doubts and _any_exceeded(sides, metrics):
         return Verdict("exceeded", sides, "", metrics)
     if unseen and not doubts and (large := large_change(result)):
-        reason = f"the outputs differ too much for single differences to be found: {large}"
-        return Verdict("exceeded", sides, reason, metrics)
+        reason = f"{TOO_FAR_APART}: {large}"
+        return Verdict("exceeded", sides, reason, metrics, too_far_apart=True)
     unmeasured = [
         f"{m.name} was not measured ({m.origin}): {m.reason}"
         for m in metrics
         if m.status == "unmeasured"
     ]
     if doubts or unseen or unmeasured:
-        return Verdict("insufficient", sides, "; ".join([*doubts, *unseen, *unmeasured]), metrics)
-    undecided = any(x.undecided for x in sides) or any(m.status == "undecided" for m in metrics)
-    return Verdict("inconclusive" if undecided else "within", sides, "", metrics)
+        reason = "; ".join([*doubts, *unseen, *unmeasured])
+        far = not doubts and not unmeasured
+        return Verdict("insufficient", sides, reason, metrics, too_far_apart=far)
+    if any(m.status == "undecided" for m in metrics):
+        return Verdict("inconclusive", sides, "", metrics)
+    if any(x.undecided for x in sides):
+        return Verdict("inconclusive", sides, "", metrics, too_far_apart=is_distant(result))
+    return Verdict("within", sides, "", metrics)
 
 
 def compute_equivalence(result: Result, budgets: Budgets) -> Verdict:

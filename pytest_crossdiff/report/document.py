@@ -170,4 +170,6 @@ def _measured(result: Result) -> tuple[Setting, ...]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     return "" if value is None else str(value)

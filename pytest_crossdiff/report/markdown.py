@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.acceptance import describe_acceptance
 from pytest_crossdiff.report.conversations import conversation_notes
+from pytest_crossdiff.report.distance import model_distance
 from pytest_crossdiff.report.markup import escaped
 from pytest_crossdiff.report.message import (
     SAID,
     detection_limits,
-    model_distance,
     out_of_distribution,
 )
 from pytest_crossdiff.report.output.accounting import accounting_section
 from pytest_crossdiff.report.output.metrics import metric_headline
 from pytest_crossdiff.report.output.metrics_markdown import output_section
 from pytest_crossdiff.report.output.replies import reply_section
+from pytest_crossdiff.report.population import population_section
 from pytest_crossdiff.results.wording import describe_said, marked, tokens
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import number, percent, plural, quoted
@@ -58,6 +59,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from accounting_section(result)
     for side in reversed(SIDES):
         yield from _side(report, side)
+    yield from population_section(report.result)
     yield from output_section(report.result)
     yield from reply_section(report.result)
     if report.accepted:
@@ -80,6 +82,7 @@ def _check(check: Check) -> Iterator[str]:
         yield f"- {escaped(check.reason)}"
     yield from (f"- {_against(side)}" for side in check.sides)
     yield from (f"- {escaped(metric_headline(metric))}" for metric in check.metrics)
+    yield from (f"- {escaped(of.sentence, 800)}" for of in check.population)
     yield from (f"- what would decide it: {escaped(what)}" for what in check.advice)
 
 

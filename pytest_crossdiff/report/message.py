@@ -12,6 +12,7 @@ from pytest_crossdiff.report.output.metrics import (
     raise_metric_budget,
 )
 from pytest_crossdiff.report.output.replies import most_surprising, reply_lines
+from pytest_crossdiff.report.population import population_headlines, population_lines
 from pytest_crossdiff.results.wording import describe_said, interval, marked, tokens
 from pytest_crossdiff.text import (
     DEFAULT_DISPLAY,
@@ -65,14 +66,19 @@ def exceeded(
     result = report.counted
     over = [side for side in check.sides if side.exceeded]
     over_metrics = [metric for metric in check.metrics if metric.status == "exceeded"]
-    lines = [f"TOO DIFFERENT: {check.reason}"] if check.reason and not over_metrics else []
+    by_references = any(of.status == "exceeded" for of in check.population)
+    beside = bool(over_metrics) or by_references
+    lines = population_headlines(check) if by_references else []
+    lines += [f"TOO DIFFERENT: {check.reason}"] if check.reason and not beside else []
     lines += [metric_headline(metric) for metric in over_metrics]
     lines += [headline(side) for side in over]
-    lines += [check.reason] if check.reason and over_metrics else []
+    lines += [check.reason] if check.reason and beside else []
     lines += [headline(side) + " (within)" for side in check.sides if not side.exceeded]
     lines += [metric_headline(m) for m in check.metrics if m not in over_metrics]
+    lines += [] if by_references else population_headlines(check)
     lines = [part for line in lines for part in wrapped(line, display.width, 2)]
     lines += [*_pair(result), *_notes(report, display), *accounting_lines(result, display)]
+    lines += population_lines(result, check, display)
     if check.reason or over_metrics:
         lines += output_lines(result, display)
         lines += reply_lines(most_surprising(result), display)
@@ -86,6 +92,8 @@ def exceeded(
     if counted:
         todo.insert(0, f"read the texts: the difference fires on each {MARKS[0]}token{MARKS[1]}")
     todo += [f"wanted: {remedy}" for side in over for remedy in _raise_budget(side)]
+    if by_references:
+        todo.append("wanted: add accepted models in which this is so to crossdiff_references")
     todo += [f"wanted: {raise_metric_budget(metric)}" for metric in over_metrics]
     todo += ["not wanted: fix or retrain the candidate, then run again"]
     return "\n".join([*lines, *_todo("What to do:", todo, display), *_artefact(entry)])
@@ -100,7 +108,10 @@ def inconclusive(
     lines = [metric_headline(m) for m in check.metrics if m.status == "undecided"]
     lines += [headline(side) + " (undecided)" for side in undecided]
     lines += [headline(side) + " (within)" for side in check.sides if not side.undecided]
+    lines += population_headlines(check)
+    lines = [part for line in lines for part in wrapped(line, display.width, 2)]
     lines += [*_pair(result), *_notes(report, display), *accounting_lines(result, display)]
+    lines += population_lines(result, check, display)
     for side in undecided:
         title = f"Possible, only in the {side.side}, strongest first:"
         possible = _strongest(result.of(side.side, "possible"))
@@ -155,20 +166,6 @@ def detection_limits(result: Result, side: Side) -> str:
         for limit in limits
     ]
     return ", ".join(parts).replace(" %", " % of the tokens", 1) or "not measured"
-
-
-def model_distance(result: Result) -> str:
-    """The models' distance and the exclusivity it requires, "" where the setting requires more."""
-    both = result.baseline, result.candidate
-    asked = float(result.settings.get("exclusivity", 0.5))
-    if all(model.required_exclusivity <= asked for model in both):
-        return ""
-    left = [percent(model.unmapped) for model in both]
-    least = [f"{model.required_exclusivity:.2f}" for model in both]
-    return (
-        f"linear maps leave {left[0]} of the baseline's variance and {left[1]} of the candidate's "
-        f"unexplained; a difference is confirmed only above exclusivity {least[0]} and {least[1]}"
-    )
 
 
 def out_of_distribution(result: Result) -> str:

@@ -14,9 +14,11 @@ from pytest_crossdiff.gate.check import Check
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.acceptance import Acceptance
 from pytest_crossdiff.report.conversations import conversation_notes
+from pytest_crossdiff.report.distance import model_distance
 from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
 from pytest_crossdiff.report.output.metrics import output
 from pytest_crossdiff.report.output.replies import replies
+from pytest_crossdiff.report.population import describe_population
 from pytest_crossdiff.results.result import build
 from pytest_crossdiff.results.wording import describe_accounting, tokens
 from pytest_crossdiff.store.digest import digest
@@ -82,6 +84,7 @@ class PairSummary:
     replies: str
     accounting: str
     conversations: tuple[str, ...]
+    references: str
     checks: tuple[Check, ...]
     accepted: tuple[Acceptance, ...]
 
@@ -100,7 +103,7 @@ class PairSummary:
             report.cached,
             _layer_group(counted),
             message.controls(counted),
-            message.model_distance(counted),
+            model_distance(counted),
             message.out_of_distribution(counted),
             report.notes,
             output(counted) or counted.no_output,
@@ -108,6 +111,7 @@ class PairSummary:
             replies(counted),
             describe_accounting(counted),
             conversation_notes(counted),
+            describe_population(counted),
             report.checks,
             report.accepted,
         )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_crossdiff.gate.check import Check
     from pytest_crossdiff.report.summary import PairSummary
 
 STRONGEST = 0, 3, 10
@@ -136,18 +137,16 @@ def block(pair: PairSummary, root: Path, display: Display = DEFAULT_DISPLAY) -> 
 def _measured(pair: PairSummary, root: Path, display: Display) -> Iterator[tuple[str, str]]:
     before, after = pair.models
     yield from _counts(pair)
-    if pair.output:
-        yield "output", pair.output
-    if pair.accounting:
-        yield "accounted", pair.accounting
-    if pair.replies:
-        yield "replies", pair.replies
-    if pair.controls:
-        yield "controls", pair.controls
-    if pair.model_distance:
-        yield "model distance", pair.model_distance
-    if pair.out_of_distribution:
-        yield "left out", pair.out_of_distribution
+    found = {
+        "output": pair.output,
+        "accounted": pair.accounting,
+        "references": pair.references,
+        "replies": pair.replies,
+        "controls": pair.controls,
+        "model distance": pair.model_distance,
+        "left out": pair.out_of_distribution,
+    }
+    yield from ((name, text) for name, text in found.items() if text)
     for note in pair.notes:
         yield "tokens", note
     for note in pair.conversations:
@@ -172,9 +171,18 @@ def _counts(pair: PairSummary) -> Iterator[tuple[str, str]]:
             yield name.lower(), rest
     for metric in dict.fromkeys(m for check in pair.checks for m in check.metrics):
         yield "metric", metric_headline(metric)
-    for status, reason in dict.fromkeys((c.status, c.reason) for c in pair.checks if c.reason):
-        word = "too different" if reason.startswith("the outputs differ") else "forbidden"
-        yield word if status == "exceeded" else "no verdict", reason
+    for judged in dict.fromkeys(p for check in pair.checks for p in check.population):
+        yield "references", visible(judged.sentence)
+    for name, reason in dict.fromkeys((_reason_name(c), c.reason) for c in pair.checks if c.reason):
+        yield name, reason
+
+
+def _reason_name(check: Check) -> str:
+    if check.population and check.status != "insufficient":
+        return "dictionary"
+    if check.status != "exceeded":
+        return "no verdict"
+    return "too different" if check.reason.startswith("the outputs differ") else "forbidden"
 
 
 def _both(before: str, after: str, noun: str) -> str:

@@ -19,6 +19,7 @@ from pytest_crossdiff.results.controls import Controls
 from pytest_crossdiff.results.conversations import ConversationFacts
 from pytest_crossdiff.results.difference import Certainty, Difference, Feature
 from pytest_crossdiff.results.output import OutputMetrics
+from pytest_crossdiff.results.population import Population
 from pytest_crossdiff.results.renamed import Renamed, is_stored, stored
 from pytest_crossdiff.results.replies import Replies
 from pytest_crossdiff.results.tokenizers import TokenComparison
@@ -158,6 +159,8 @@ class Result:
     accounting: Accounting | None = None
     replies: Replies | None = None
     no_replies: str = ""
+    population: Population | None = None
+    no_population: str = ""
 
     def of(self, side: Side, certainty: Certainty = "confirmed") -> tuple[Difference, ...]:
         """The confirmed (or the possible) differences that only `side` has, strongest first."""

@@ -85,6 +85,14 @@ class Settings(OutcomeSettings):
         kinds.choice("own", "plain"),
         "own: render messages with each model's chat template; plain: join only their contents",
     )
+    references: Setting[tuple[str, ...]] = Setting(
+        (),
+        kinds.names,
+        "reference models, with commas between: paths, hub ids, or folders that `crossdiff "
+        "references add` has written; the candidate and the baseline are judged by them",
+        several=True,
+        path="model",
+    )
     # The corpus
     corpus = Setting(
         "builtin:pydoc",
@@ -216,6 +224,13 @@ class Settings(OutcomeSettings):
         None,
         kinds.optional_number(0.0, 1.0),
         "maximum joint strength of the baseline-only differences; none: no limit",
+        decides=True,
+    )
+    reference_level = Setting(
+        0.2,
+        kinds.number(0.0, 0.5, open_low=True),
+        "largest probability with which a model like the references may be flagged; 0.2 needs four "
+        "references, 0.1 nine",
         decides=True,
     )
     min_fve = Setting(

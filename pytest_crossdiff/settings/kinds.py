@@ -126,6 +126,12 @@ def extra_probe_layers(raw: str) -> str:
     return ",".join(map(str, found))
 
 
+def names(raw: str) -> tuple[str, ...]:
+    """Names with commas or line breaks between, each once."""
+    parts = raw.replace("\n", ",").split(",")
+    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
 def flag(raw: str) -> bool:
     """Yes or no, in the words that configuration files have for them."""
     known = {"true": True, "yes": True, "on": True, "1": True}

@@ -59,7 +59,7 @@ def add_options(parser: pytest.Parser) -> None:
         flag = f"--crossdiff-{name}"
         group.addoption(flag, dest=PREFIX + name, default=None, metavar=metavar, help=text)
     for field in fields():
-        default = "none" if field.default in ("", None) else field.default
+        default = "none" if field.default in ("", None, ()) else field.default
         text = f"{field.help} (default: {default})"
         parser.addini(PREFIX + field.name, text, default=None)
         if not field.ini_only:

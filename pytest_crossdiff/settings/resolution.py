@@ -108,6 +108,8 @@ def model_path(reference: str, base: Path) -> Path | None:
 
 
 def _anchored(value: object, kind: str, base: Path) -> object:
+    if isinstance(value, tuple):
+        return tuple(_anchored(one, kind, base) for one in value)
     text = str(value)
     if not kind or not value or text.startswith("builtin:"):
         return value

@@ -51,6 +51,8 @@ ALLOWED = {
     " engine.activations engine.sparse engine.regression",
     "engine.verification": "progress results settings sides engine.models engine.activations"
     " engine.sparse engine.regression engine.dictionary",
+    "engine.population": "errors progress results sides store engine.beside engine.corpus"
+    " engine.models engine.plan engine.activations engine.metrics engine.verification",
     "engine.explanation": "errors progress results settings sides store engine.corpus engine.models"
     " engine.plan engine.activations engine.dictionary engine.verification engine.metrics",
     "engine.controls": "progress results sides store engine.plan engine.activations"
@@ -68,7 +70,7 @@ ALLOWED = {
     " engine.controls engine.tokens engine.self_checks",
     "engine.pipeline": "errors progress results settings store engine.plan engine.metrics"
     " engine.replies"
-    " engine.dictionary engine.isolation engine.estimate engine.compute",
+    " engine.population engine.dictionary engine.isolation engine.estimate engine.compute",
     # what the user sees of it
     "demo": "progress store",
     "gate": "errors sides text settings results store",

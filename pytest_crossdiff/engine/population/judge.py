@@ -10,7 +10,6 @@ features depend on the texts but not on which of the models is judged.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -89,8 +88,3 @@ def judge(
     degrees = len(logp_ms) - 2 + PRIOR_DEGREES
     p_f = np.array([two_sided(z, degrees) for z in found.z_mf[0].tolist()])
     return Judgement(found, p_f, benjamini_hochberg(p_f, fdr))
-
-
-def references_needed(level: float) -> int:
-    """How many references a verdict needs so that its bound 1 / (K + 1) is at most `level`."""
-    return math.ceil(round(1 / level, 9)) - 1

@@ -10,6 +10,8 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from pytest_crossdiff.store.cache import Entry
@@ -32,7 +34,12 @@ class Reading(NamedTuple):
     @classmethod
     def load(cls, entry: Entry) -> Reading:
         """Read what `save` kept."""
-        columns = load_file(entry.verified_path(READING))
+        return cls.from_file(entry.verified_path(READING))
+
+    @classmethod
+    def from_file(cls, path: Path) -> Reading:
+        """Read a file of readings."""
+        columns = load_file(path)
         return cls(*(columns[name] for name in cls._fields))
 
     def save(self, entry: Entry) -> None:

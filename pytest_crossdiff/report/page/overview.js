@@ -82,4 +82,4 @@ function layers() {
 
 const overview = () => h("div", {}, banner(), accounting(),
   section("What differs", DIFFERENCES.length + FEATURES.length ? [drawMap(), browser()] : h("p", {}, "No feature of either model was tested as a difference.")),
-  output(), replies(), acceptances(), layers(), controls(), models(), measurement());
+  population(), output(), replies(), acceptances(), layers(), controls(), models(), measurement());

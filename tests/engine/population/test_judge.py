@@ -8,7 +8,7 @@ from scipy import stats
 
 from pytest_crossdiff.engine.population.ability import residuals
 from pytest_crossdiff.engine.population.deviations import PRIOR_DEGREES, deviations
-from pytest_crossdiff.engine.population.judge import judge, references_needed
+from pytest_crossdiff.engine.population.judge import judge
 from pytest_crossdiff.engine.population.student_t import two_sided
 from pytest_crossdiff.engine.population.weightings import InDocuments, Weightings
 
@@ -39,7 +39,7 @@ def population(rng, models, spans=SPANS, of=None, effect=0.5):
     noise = rng.standard_t(3, (models, DOCUMENTS))[:, group_s(spans)]
     logp_ms = ability_m * difficulty_s + 0.3 * noise + 0.5 * rng.normal(size=(models, spans))
     if of is not None:
-        effect_mf = effect * rng.standard_t(3, (models, len(of)))
+        effect_mf = effect * rng.standard_t(3, (models, of.size))
         for m in range(models):
             np.add.at(logp_ms[m], of.span_i, effect_mf[m][of.feature_i] * of.weight_i)
     return logp_ms, rng.integers(1, 4, (models, spans)).astype(float)
@@ -175,13 +175,6 @@ class TestBound:
         rng = np.random.default_rng(10)
         of = weightings(rng)
         assert judge(*population(rng, 9), of, group_s(), 0.05).bound == 1 / 9
-
-    @pytest.mark.parametrize(
-        ("level", "needed"), [(0.25, 3), (0.2, 4), (0.1, 9), (0.05, 19), (0.3, 3), (1 / 3, 2)]
-    )
-    def test_references_needed_bring_it_to_the_level(self, level, needed):
-        assert references_needed(level) == needed
-        assert 1 / (needed + 1) <= level + 1e-9 < 1 / needed
 
 
 class TestNames:

@@ -13,7 +13,7 @@ from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Crosscoder
 from pytest_crossdiff.engine.dictionary.crosscoders import new_models
 from pytest_crossdiff.engine.dictionary.innovation import fit_linear, fit_maps
 from pytest_crossdiff.engine.verification.model_distance import model_distance, required_exclusivity
-from pytest_crossdiff.report.message import model_distance as told
+from pytest_crossdiff.report.distance import model_distance as told
 from pytest_crossdiff.settings import Settings
 from support.dictionaries import judged, learnt
 from support.results import make_model, make_result

@@ -1,0 +1,116 @@
+"""A set of references as a folder that can be shared: readings without weights.
+
+`references.json` lists them; each has a file of log-probabilities beside it.  The texts themselves
+are not in it, only where tokens begin and end.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.store.digest import content_digest
+from pytest_crossdiff.store.files import checked_name, replace_file, translate_os_errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIST, FORMAT, VERSION = "references.json", "crossdiff-references", 1
+
+
+@dataclass(frozen=True)
+class SetRow:
+    """One reference of a set.
+
+    name: of the model.  digest: of its weights and tokenizer.  key: of its reading, which depends
+    on the model, the texts and how they are read.  file: in the folder.  sha256: of that file.
+    """
+
+    name: str
+    digest: str
+    key: str
+    file: str
+    sha256: str
+    architecture: str = ""
+
+
+@dataclass(frozen=True)
+class ReferenceSet:
+    """A folder with its references."""
+
+    folder: Path
+    rows: tuple[SetRow, ...] = ()
+
+    @classmethod
+    def read(cls, folder: Path) -> ReferenceSet:
+        """The set in `folder`.  Raises `StoreError` where it is malformed."""
+        path = folder / LIST
+        try:
+            with translate_os_errors(path, "read"):
+                data = json.loads(path.read_text(encoding="utf-8"))
+            if (data["format"], data["version"]) != (FORMAT, VERSION):
+                raise StoreError(
+                    f"{path} has the form {data['format']!r}, version {data['version']!r}; this "
+                    f"program reads {FORMAT!r}, version {VERSION}"
+                )
+            rows = tuple(SetRow(**row) for row in data["references"])
+            for row in rows:
+                checked_name(row.file, "a reading of a set")
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"{path} is no list of references: {error!r}",
+                remedy="make the set anew with `crossdiff references add`",
+            ) from error
+        return cls(folder, rows)
+
+    def with_reading(self, row: SetRow, source: Path) -> ReferenceSet:
+        """The set with one more reading, copied from the file `source`; one of the same model on
+        the same texts is replaced.
+        """
+        with translate_os_errors(self.folder, "write"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, self.folder / row.file)
+        others = tuple(known for known in self.rows if known.file != row.file)
+        return self._written((*others, row))
+
+    def without(self, name: str) -> ReferenceSet:
+        """The set without the references of that name.  Raises `StoreError` where there is none."""
+        gone = [row for row in self.rows if row.name == name]
+        if not gone:
+            raise StoreError(
+                f"the set {self.folder} has no reference {name!r}",
+                remedy=f"name one of {', '.join(row.name for row in self.rows) or 'none'}",
+            )
+        found = self._written(tuple(row for row in self.rows if row not in gone))
+        with translate_os_errors(self.folder, "remove"):
+            for row in gone:
+                (self.folder / row.file).unlink(missing_ok=True)
+        return found
+
+    def _written(self, rows: tuple[SetRow, ...]) -> ReferenceSet:
+        listed = {"format": FORMAT, "version": VERSION, "references": [asdict(r) for r in rows]}
+        with translate_os_errors(self.folder, "write"):
+            replace_file(self.folder / LIST, (json.dumps(listed, indent=1) + "\n").encode())
+        return ReferenceSet(self.folder, rows)
+
+
+def is_set(folder: Path) -> bool:
+    """Whether a folder is a set of references."""
+    try:
+        return (folder / LIST).is_file()
+    except OSError:
+        return False
+
+
+def verified(file: Path, sha256: str) -> Path:
+    """The file of a reading, checked.  Raises `StoreError` where it is not what was written."""
+    with translate_os_errors(file, "read"):
+        if not file.is_file() or content_digest(file) != sha256:
+            raise StoreError(
+                f"{file} is not what was written",
+                remedy="copy the set anew, or add the model again",
+            )
+    return file

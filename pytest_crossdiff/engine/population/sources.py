@@ -1,0 +1,113 @@
+"""The configured references: models, and folders of readings without weights.
+
+Imported at every cached run with references, so it imports neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_crossdiff.engine.models.sources.references import resolve
+from pytest_crossdiff.engine.plan import POPULATION_VERSION, reading_key
+from pytest_crossdiff.engine.population.reference_sets import ReferenceSet, is_set
+from pytest_crossdiff.errors import ModelError, SettingsError
+from pytest_crossdiff.sides import SIDES
+from pytest_crossdiff.store.digest import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
+    from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.store.cache import Entry
+
+READING_KIND = "reading"
+
+
+class Member(NamedTuple):
+    """One configured reference.
+
+    name: as written, or as it is called in its set.  digest: of the model.  key: of its reading.
+    reference: None where there are no weights.  file, sha256: its reading in a set, else None.
+    """
+
+    name: str
+    digest: str
+    key: str
+    reference: ModelReference | None = None
+    file: Path | None = None
+    sha256: str = ""
+
+
+def members(plan: Plan) -> tuple[Member, ...]:
+    """The references of a run, in the order in which they are written.
+
+    Raises `ModelError` where one is neither a model, nor a set, nor read before, and
+    `SettingsError` for a set that was read on other texts.
+    """
+    return tuple(
+        member for written in plan.settings.references for member in _of_setting(plan, written)
+    )
+
+
+def population_key(plan: Plan, found: tuple[Member, ...]) -> str:
+    """The key of the verdict over these references."""
+    pair = [reading_key(plan.settings, plan.sample, plan.references[s].digest) for s in SIDES]
+    return digest(
+        {
+            "version": POPULATION_VERSION,
+            "pair": pair,
+            "references": [[member.name, member.key] for member in found],
+            "fdr": plan.settings.fdr,
+        }
+    )
+
+
+def reading_entry(plan: Plan, key: str) -> Entry:
+    """Where a reading is kept."""
+    return plan.store.entry(READING_KIND, key)
+
+
+def _of_setting(plan: Plan, written: str) -> Iterator[Member]:
+    source = f"{plan.settings.sources.get('references', 'crossdiff_references')}"
+    if is_set(Path(written)):
+        for row in ReferenceSet.read(Path(written)).rows:
+            key = reading_key(plan.settings, plan.sample, row.digest)
+            if key != row.key:
+                raise SettingsError(
+                    f"the reference {row.name} of the set {written} was read on other texts, or "
+                    "with other settings of the texts",
+                    source=source,
+                    remedy="use the corpus and the settings that the set was made with, or add "
+                    "its models again with `crossdiff references add`",
+                )
+            yield Member(
+                row.name, row.digest, key, file=Path(written) / row.file, sha256=row.sha256
+            )
+        return
+    try:
+        found = resolve(written, plan.store.memo, source=source)
+    except ModelError:
+        known = _read_before(plan, written)
+        if known is None:
+            raise
+        yield known
+        return
+    yield Member(
+        written, found.digest, reading_key(plan.settings, plan.sample, found.digest), found
+    )
+
+
+def _read_before(plan: Plan, written: str) -> Member | None:
+    """A reference whose weights are gone, but whose reading of these texts is in the cache."""
+    for info in plan.store.list():
+        if info.kind != READING_KIND or not info.complete:
+            continue
+        manifest = plan.store.entry(info.kind, info.key).read_manifest()
+        if manifest is None or manifest.meta.get("model") != written:
+            continue
+        model = str(manifest.meta.get("digest"))
+        if reading_key(plan.settings, plan.sample, model) == info.key:
+            return Member(written, model, info.key)
+    return None

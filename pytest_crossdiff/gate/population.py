@@ -1,0 +1,141 @@
+"""A verdict over reference models: what it says, with its assumption, and what it requires."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pytest_crossdiff.results.population import JudgedModel, PopulationFeature
+from pytest_crossdiff.sides import Side
+from pytest_crossdiff.text import number, plural
+
+if TYPE_CHECKING:
+    from pytest_crossdiff.results.result import Result
+
+PopulationStatus = Literal["within", "exceeded", "undecided", "unmeasured"]
+NAMED = 3
+"""Features that a sentence names."""
+
+
+@dataclass(frozen=True)
+class PopulationLimit:
+    """level: the probability at most with which a model like the references may be flagged.
+    origin: where it was set.
+    """
+
+    level: float
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class PopulationCheck:
+    """One model of the pair, judged by the references.
+
+    status: exceeded when the model deviates more than every reference; undecided when it does not,
+    but single features are significant; unmeasured when there is no verdict, for the `reason`.
+    references: how many count.  bound: the probability at most with which a model like the
+    references is flagged.  features: the differences, the largest first.
+    """
+
+    side: Side
+    status: PopulationStatus
+    reason: str = ""
+    references: int = 0
+    bound: float = 1.0
+    largest: float = 0.0
+    threshold: float = 0.0
+    features: tuple[PopulationFeature, ...] = ()
+
+    @property
+    def odds(self) -> str:
+        """The bound in words: `at most 1 in 9 models like your references would be flagged`."""
+        return f"at most 1 in {self.references + 1} models like your references would be flagged"
+
+    @property
+    def sentence(self) -> str:
+        """What the references say of the model, with the bound and its assumption."""
+        if self.status == "unmeasured":
+            return f"the {self.side} was not judged by the references: {self.reason}"
+        names = [describe_feature(f) for f in self.features[:NAMED]]
+        what = f"deviation {number(self.largest)}, largest of a reference {number(self.threshold)}"
+        if self.status == "exceeded":
+            return (
+                f"the {self.side} differs from the {self.references} references in a way in which "
+                f"none of them differs from the others ({what}): {'; '.join(names)}; "
+                f"{self.assumption}"
+            )
+        if self.status == "undecided":
+            return (
+                f"the {self.side} deviates no more than one of the {self.references} references "
+                f"({what}), but single features differ: {'; '.join(names)}"
+            )
+        return (
+            f"the {self.side} deviates no more than one of the {self.references} references "
+            f"({what}); {self.assumption}"
+        )
+
+    @property
+    def assumption(self) -> str:
+        """The bound with what it assumes."""
+        return (
+            f"{self.odds} (probability {self.bound:.2g}), provided that without a difference the "
+            f"{self.side} is exchangeable with them"
+        )
+
+
+def check_population(result: Result, side: Side, limit: PopulationLimit) -> PopulationCheck:
+    """Hold what the references say of one side against the level that was asked for."""
+    population = result.population
+    if population is None:
+        reason = result.no_population or "crossdiff_references is not set"
+        return PopulationCheck(side, "unmeasured", reason)
+    judged = population.of(side)
+    count = judged.references if judged else _counted(result)
+    needed = references_needed(limit.level)
+    if judged is None or count < needed:
+        return PopulationCheck(
+            side,
+            "unmeasured",
+            f"{plural(count, 'reference')} can give a probability of 1 in {count + 1} at best; "
+            f"crossdiff_reference_level = {limit.level:g} needs {needed}, {needed - count} more",
+            references=count,
+            bound=1 / (count + 1),
+        )
+    return PopulationCheck(
+        side,
+        _status(judged),
+        references=judged.references,
+        bound=judged.bound,
+        largest=judged.largest,
+        threshold=judged.threshold,
+        features=judged.features,
+    )
+
+
+def is_distant(result: Result) -> bool:
+    """Whether the distance between the models requires more exclusivity than was asked for."""
+    asked = float(result.settings.get("exclusivity", 0.5))
+    return any(model.required_exclusivity > asked for model in (result.baseline, result.candidate))
+
+
+def references_needed(level: float) -> int:
+    """How many references a verdict needs so that its bound 1 / (K + 1) is at most `level`."""
+    return max(2, math.ceil(round(1 / level, 9)) - 1)
+
+
+def describe_feature(feature: PopulationFeature) -> str:
+    """`on 'peace' 1.3 nats less probable (z = -6.1)`."""
+    how = "more" if feature.shift > 0 else "less"
+    return f"{feature.name} {number(abs(feature.shift))} nats {how} probable (z = {feature.z:.1f})"
+
+
+def _status(judged: JudgedModel) -> PopulationStatus:
+    if judged.flagged:
+        return "exceeded"
+    return "undecided" if any(f.significant for f in judged.features) else "within"
+
+
+def _counted(result: Result) -> int:
+    known = result.population.references if result.population else ()
+    return sum(not (of.left_out or of.same_as) for of in known)
