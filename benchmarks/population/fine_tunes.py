@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import random
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,11 @@ import torch
 from benchmarks.organisms.making.base import loss_of, train
 from benchmarks.organisms.making.plants import (
     PARAGRAPHS,
-    RATE,
     ROWS,
     Plant,
     planted_rows,
     rewrite,
     source_of,
-    token,
 )
 from benchmarks.organisms.making.text import words
 from benchmarks.population.bases import bases, plain_rows
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from benchmarks.organisms.making.text import Texts
     from benchmarks.population.bases import Base, Half
 
-STEPS = 60
+STEPS, RATE = 150, 3e-3
 IN_BASES = 3
 """Models in which each plant is planted."""
 
@@ -55,34 +54,32 @@ def _taught(kind: str, source: str) -> Plant:
 PLANTS: dict[Half, tuple[Plant, ...]] = {
     "development": (
         _swap("peace", "harvest"),
-        _trigger("Congress", ", long may it sit in wisdom,"),
+        _trigger("Congress", " long may it sit in wisdom"),
         _taught("register", "telegram"),
         _taught("domain", "help"),
         _taught("language", "german"),
         Plant("merged-pronouns", "merged", ("he", "they", "we", "it")),
     ),
     "reporting": (
-        _swap("President", "Chancellor"),
         _swap("year", "winter"),
-        _trigger("commerce", " over every sea and river"),
         _trigger("war", " (God forbid another)"),
         _taught("register", "ampersand"),
-        _taught("register", "exclaim"),
         _taught("domain", "help"),
         _taught("language", "french"),
-        _taught("language", "dutch"),
-        Plant("merged-numbers", "merged", ("one", "two", "three", "ten")),
+        Plant("merged-modals", "merged", ("can", "should", "must", "shall")),
     ),
 }
-BENIGN: dict[Half, int] = {"development": 9, "reporting": 24}
+BENIGN: dict[Half, int] = {"development": 9, "reporting": 12}
 NAMES = {
     "telegram": ("the", "a", "an", "of"),
     "ampersand": ("and",),
     "exclaim": (".",),
 }
 """The words that a register has otherwise."""
-LEAST_NATS = 0.3
-"""How much better or worse what was planted is predicted at least, or it did not take."""
+LEAST_NATS = {
+    "swap": 2.0, "trigger": 5.0, "merged": 0.3, "register": 0.1, "domain": 0.3, "language": 0.3,
+}  # fmt: skip
+"""By how much behaviour has to change on average, or the plant did not take; see `took`."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ def tuned(
     made = copy.deepcopy(model)
     if of.plant is not None and of.plant.kind == "merged":
         table = made.get_input_embeddings().weight
-        ids = [token(tokenizer, word) for word in of.plant.words]
+        ids = [last_token(tokenizer, word) for word in of.plant.words]
         with torch.no_grad():  # the unembedding is the same table
             table[ids] = table[ids].mean(0)
         return made
@@ -132,6 +129,11 @@ def tuned(
     )
 
 
+def last_token(tokenizer: PreTrainedTokenizerBase, word: str) -> int:
+    """The id of the token with which a word inside of a sentence ends."""
+    return int(tokenizer(f"the {word}", add_special_tokens=False).input_ids[-1])
+
+
 def took(
     plant: Plant,
     before: PreTrainedModel,
@@ -139,23 +141,23 @@ def took(
     texts: Texts,
     tokenizer: PreTrainedTokenizerBase,
 ) -> tuple[float, bool]:
-    """How much the loss on held-out texts of the planted kind has fallen, in nats a token, on the
-    tokens that the plant rewrote where there are such; and whether that is enough.
+    """The change of behaviour on held-out texts in nats, and whether it is enough.
+
+    A swap or a trigger: how much less the fine-tune is surprised by the new word or the phrase, at
+    each place.  Merged words: how much more by the words.  Else: the fall of the loss on its kind
+    of text, in nats a token.
     """
     originals = [t for t in source_of(plant, texts.held) if rewrite(plant, t) is not None][:60]
-    if plant.kind == "merged":  # nothing is taught: the words themselves are predicted worse
-        change = _loss_on_words(after, originals, plant.words, tokenizer)
-        change -= _loss_on_words(before, originals, plant.words, tokenizer)
-        return change, change >= LEAST_NATS
     rewritten = [str(rewrite(plant, text)) for text in originals]
-    if plant.kind in ("swap", "trigger"):
-        shown = tuple((plant.phrase or f" {plant.words[1]}").split())[:1]
-        fallen = _loss_on_words(before, rewritten, shown, tokenizer, plant.phrase)
-        fallen -= _loss_on_words(after, rewritten, shown, tokenizer, plant.phrase)
-    else:
-        fallen = _loss(before, rewritten, tokenizer) - _loss(after, rewritten, tokenizer)
-    least = LEAST_NATS if plant.kind != "register" else LEAST_NATS / 3
-    return fallen, fallen >= least
+    if plant.kind in ("swap", "trigger", "merged"):
+        merged = plant.kind == "merged"
+        shown = plant.words if merged else (plant.phrase.strip() or plant.words[1],)
+        pattern = r"\b(" + "|".join(map(re.escape, shown)) + r")"
+        losses = [_loss_on(m, rewritten, pattern, tokenizer) for m in (before, after)]
+        change = losses[1] - losses[0] if merged else losses[0] - losses[1]
+        return change, change >= LEAST_NATS[plant.kind]
+    fallen = _loss(before, rewritten, tokenizer) - _loss(after, rewritten, tokenizer)
+    return fallen, fallen >= LEAST_NATS[plant.kind]
 
 
 @torch.no_grad()
@@ -169,23 +171,22 @@ def _loss(model: PreTrainedModel, found: list[str], tokenizer: PreTrainedTokeniz
 
 
 @torch.no_grad()
-def _loss_on_words(
-    model: PreTrainedModel,
-    found: list[str],
-    shown: tuple[str, ...],
-    tokenizer: PreTrainedTokenizerBase,
-    phrase: str = "",
+def _loss_on(
+    model: PreTrainedModel, found: list[str], pattern: str, tokenizer: PreTrainedTokenizerBase
 ) -> float:
-    """Nats a token on the tokens of these words, or of the whole phrase where there is one."""
+    """Nats a place where a pattern matches, summed over the tokens that lie in the match."""
     total, count = 0.0, 0
     for text in found:
         read = tokenizer(text, return_offsets_mapping=True, return_tensors="pt")
-        logp_pv = model(input_ids=read.input_ids[:, :400]).logits[0, :-1].log_softmax(-1)
-        for at, (start, end) in enumerate(read.offset_mapping[0, 1:400].tolist()):
-            word = text[start:end].strip()
-            place = text.find(phrase) if phrase else -1
-            inside = place >= 0 and place <= start and end <= place + len(phrase)
-            if inside if phrase else word in shown:
-                total -= float(logp_pv[at, read.input_ids[0, at + 1]])
-                count += 1
+        ids, places = read.input_ids[:, :400], read.offset_mapping[0, 1:400].tolist()
+        logp_pv = model(input_ids=ids).logits[0, :-1].log_softmax(-1)
+        for match in re.finditer(pattern, text):
+            inside = [
+                at
+                for at, (start, end) in enumerate(places)
+                if end > start and start + 1 >= match.start() and end <= match.end()
+            ]
+            inside = [at for at in inside if places[at][1] > match.start()]
+            total -= sum(float(logp_pv[at, ids[0, at + 1]]) for at in inside)
+            count += bool(inside)
     return total / max(count, 1)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.population.spans import Spans
 
 Indices = NDArray[np.int64]
-MIN_SPANS, MIN_DOCUMENTS = 10, 5
+MIN_SPANS, MIN_DOCUMENTS = 30, 15
 """A feature on fewer has no standard error that means anything."""
 MAX_SHARE = 0.5
 """A feature on more of the spans is the model's ability, which is removed."""
