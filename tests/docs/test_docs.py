@@ -60,7 +60,7 @@ def settings_table() -> str:
         places = "ini" if field.ini_only else "ini, flag, marker"
         if field.env:
             places += f", `{field.env}`"
-        default = "–" if field.default in ("", None) else f"`{field.default}`".lower()
+        default = "–" if field.default in ("", None, ()) else f"`{field.default}`".lower()
         what = field.help.replace("|", "\\|")
         row = f"`{field.name}`", default, values(field.parse), places, what
         lines.append(f"| {' | '.join(row)} |")
@@ -70,6 +70,7 @@ def settings_table() -> str:
 UNBOUNDED = {
     "text": "text",
     "flag": "true or false",
+    "names": "paths, hub ids or folders, with commas",
     "layers": "whole number, 0.0 to 1.0, or `output`; several with commas",
     "optional_layers": "the same, or nothing",
     "extra_probe_layers": "such, with commas, or none",

@@ -1,0 +1,156 @@
+"""The verdict over reference models as a function of what was measured and what is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pytest_crossdiff.gate.budgets import Budgets, Limits
+from pytest_crossdiff.gate.population import PopulationLimit, check_population, references_needed
+from pytest_crossdiff.gate.verdict import compute_verdict
+from pytest_crossdiff.results.controls import Controls, PlantedSignal
+from pytest_crossdiff.results.population import (
+    JudgedModel,
+    Population,
+    PopulationFeature,
+    ReferenceModel,
+)
+from pytest_crossdiff.settings import Settings
+from support.results import make_difference, make_model, make_result
+
+LIMITS = Limits(0, None)
+
+
+def feature(name="on 'peace'", z=-6.1, *, significant=True):
+    return PopulationFeature(name, -1.3, z, 0.0002, significant, 0.9, 40, 31)
+
+
+def judged(side="candidate", references=8, largest=2.0, threshold=3.0, features=()):
+    return JudgedModel(side, references, largest, threshold, tuple(features))
+
+
+def population(*models, references=8):
+    names = tuple(ReferenceModel(f"r{i}", largest=2.0, loss=1.0) for i in range(references))
+    return Population(names, 9_000, 300, 280, models or (judged(), judged("baseline")))
+
+
+def budgets(level=0.2, *, candidate=LIMITS, baseline=LIMITS):
+    return Budgets(candidate, baseline, 0.3, population=PopulationLimit(level, "pytest.ini"))
+
+
+def result(found=None, *differences, **changes):
+    return dataclasses.replace(make_result(*differences), population=found, **changes)
+
+
+FLAGGED = judged(largest=6.1, features=[feature()])
+
+
+class TestStatus:
+    def test_no_larger_deviation_than_a_reference_is_within(self):
+        assert compute_verdict(result(population()), budgets()).status == "within"
+
+    def test_a_larger_deviation_than_every_reference_exceeds(self):
+        verdict = compute_verdict(result(population(FLAGGED, judged("baseline"))), budgets())
+        assert verdict.status == "exceeded"
+        assert [check.status for check in verdict.population] == ["exceeded", "within"]
+
+    def test_the_baseline_is_judged_in_the_same_way(self):
+        found = population(judged(), judged("baseline", largest=6.1, features=[feature()]))
+        verdict = compute_verdict(result(found), budgets())
+        assert verdict.status == "exceeded"
+        assert [check.status for check in verdict.population] == ["within", "exceeded"]
+
+    def test_a_side_without_budgets_is_not_judged(self):
+        found = population(judged(), judged("baseline", largest=6.1, features=[feature()]))
+        verdict = compute_verdict(result(found), budgets(baseline=None))
+        assert verdict.status == "within"
+        assert [check.side for check in verdict.population] == ["candidate"]
+
+    def test_single_features_below_the_threshold_are_inconclusive(self):
+        found = population(judged(features=[feature(z=-2.9)]), judged("baseline"))
+        assert compute_verdict(result(found), budgets()).status == "inconclusive"
+
+    def test_differences_of_the_dictionary_count_as_without_references(self):
+        verdict = compute_verdict(result(population(), make_difference("C1")), budgets())
+        assert verdict.status == "exceeded"
+
+
+class TestTooFewReferences:
+    @pytest.mark.parametrize(
+        ("level", "needed"), [(0.25, 3), (0.2, 4), (0.1, 9), (0.05, 19), (0.3, 3), (0.5, 2)]
+    )
+    def test_as_many_are_needed_as_bring_the_bound_to_the_level(self, level, needed):
+        assert references_needed(level) == needed
+        assert 1 / (needed + 1) <= level + 1e-9
+
+    def test_are_no_verdict_and_the_message_says_how_many_more(self):
+        found = population(judged(references=3), judged("baseline", references=3), references=3)
+        verdict = compute_verdict(result(found), budgets(0.1))
+        assert verdict.status == "insufficient"
+        assert verdict.reason == (
+            "not judged by the references: 3 references can give a probability of 1 in 4 at best; "
+            "crossdiff_reference_level = 0.1 needs 9, 6 more"
+        )
+
+    def test_references_that_could_not_be_read_are_no_verdict(self):
+        unread = result(None, no_population="the corpus is gone")
+        verdict = compute_verdict(unread, budgets())
+        assert verdict.status == "insufficient"
+        assert verdict.reason == "not judged by the references: the corpus is gone"
+
+    def test_one_reference_can_judge_nothing(self):
+        alone = Population((ReferenceModel("r", largest=None, loss=1.0),), 9_000, 300, 280, ())
+        checked = check_population(result(alone), "candidate", PopulationLimit(0.2))
+        assert checked.status == "unmeasured"
+        assert checked.reason.startswith("1 reference can give a probability of 1 in 2 at best")
+
+
+class TestModelsThatAreFarApart:
+    def unseen(self, found):
+        planted = tuple(
+            PlantedSignal(side, 0.01, 0.01, 0.01, 0.0) for side in ("candidate", "baseline")
+        )
+        return result(found, controls=Controls(None, planted))
+
+    def test_are_judged_by_the_references_where_planted_signals_are_not_found(self):
+        without = dataclasses.replace(budgets(), population=None)
+        assert compute_verdict(self.unseen(None), without).status == "insufficient"
+        verdict = compute_verdict(self.unseen(population()), budgets())
+        assert verdict.status == "within"
+        assert verdict.reason.startswith("judged by the references alone: planted signals")
+
+    def test_possible_differences_at_a_large_distance_do_not_leave_it_open(self):
+        far = make_model(required_exclusivity=0.99)
+        possible = make_difference("C1", certainty="possible")
+        found = result(population(), possible, candidate=far)
+        assert compute_verdict(found, budgets()).status == "within"
+        near = result(population(), possible)
+        assert compute_verdict(near, budgets()).status == "inconclusive"
+
+    def test_a_poor_dictionary_stays_no_verdict(self):
+        poor = result(population(), candidate=make_model(fve=0.1))
+        assert compute_verdict(poor, budgets()).status == "insufficient"
+
+
+class TestSentence:
+    def test_states_the_bound_in_words_and_figures_with_its_assumption(self):
+        checked = check_population(result(population(FLAGGED)), "candidate", PopulationLimit(0.2))
+        assert checked.sentence == (
+            "the candidate differs from the 8 references in a way in which none of them differs "
+            "from the others (deviation 6.1, largest of a reference 3): on 'peace' 1.3 nats less "
+            "probable (z = -6.1); at most 1 in 9 models like your references would be flagged "
+            "(probability 0.11), provided that without a difference the candidate is exchangeable "
+            "with them"
+        )
+
+    @pytest.mark.parametrize("found", [FLAGGED, judged()])
+    def test_never_states_the_bound_without_the_assumption(self, found):
+        checked = check_population(result(population(found)), "candidate", PopulationLimit(0.2))
+        assert ("1 in 9" in checked.sentence) == ("exchangeable" in checked.sentence) is True
+
+
+def test_without_references_in_the_settings_there_is_no_limit():
+    assert Budgets.configured(Settings()).population is None
+    asked = Budgets.configured(Settings(references=("a", "b"), reference_level=0.1))
+    assert asked.population == PopulationLimit(0.1, "default of crossdiff_reference_level")
