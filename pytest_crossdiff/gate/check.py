@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate.advice import advice
 from pytest_crossdiff.gate.metric_budgets import MetricCheck
-from pytest_crossdiff.gate.population import PopulationCheck
+from pytest_crossdiff.gate.population import MORE_REFERENCES, PopulationCheck
 from pytest_crossdiff.gate.recognition import without_accepted
 from pytest_crossdiff.gate.verdict import compute_equivalence, compute_verdict
 from pytest_crossdiff.results.renamed import Renamed
@@ -116,4 +116,6 @@ def evaluate_budgets(
     verdict = compute_verdict(result, budgets, accepted)
     undecided = verdict.status == "inconclusive"
     decide = advice(without_accepted(result, accepted), verdict) if undecided else ()
+    if undecided and any(of.status == "undecided" for of in verdict.population):
+        decide = (*decide, MORE_REFERENCES)
     return Check.of(verdict, advice=decide, lenient=lenient)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 PopulationStatus = Literal["within", "exceeded", "undecided", "unmeasured"]
 NAMED = 3
 """Features that a sentence names."""
+MORE_REFERENCES = (
+    "more reference models (crossdiff_references), accepted for the same job: whether some of them "
+    "have the named features too"
+)
 
 
 @dataclass(frozen=True)

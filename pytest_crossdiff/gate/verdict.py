@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.sides import Side
 
 Status = Literal["within", "exceeded", "inconclusive", "insufficient"]
-MODEL_DISTANCE = "the models are too far apart for possible differences to be confirmed"
+MODEL_DISTANCE = "the model distance is too large for possible differences to be confirmed"
 TOO_FAR_APART = "the outputs differ too much for single differences to be found"
 
 

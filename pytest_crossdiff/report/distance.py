@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.result import Result
 
 WITHOUT_REFERENCES = (
-    "reference models (crossdiff_references) would add a verdict with a stated false-alarm "
-    "probability"
+    "reference models (crossdiff_references) would add a verdict with a stated false positive rate"
 )
 
 

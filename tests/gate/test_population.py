@@ -111,7 +111,7 @@ class TestModelsThatAreFarApart:
         planted = tuple(
             PlantedSignal(side, 0.01, 0.01, 0.01, 0.0) for side in ("candidate", "baseline")
         )
-        return result(found, controls=Controls(None, planted))
+        return result(found, controls=Controls(planted))
 
     def test_are_judged_by_the_references_where_planted_signals_are_not_found(self):
         without = dataclasses.replace(budgets(), population=None)

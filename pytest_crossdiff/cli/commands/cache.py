@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 KINDS = (
     "states",
     "metrics",
+    "reading",
+    "population",
     "replies",
     "comparison",
     "harvest",
@@ -33,12 +35,13 @@ KINDS = (
 )
 MORE = """\
 An entry is one step of a measurement: states (what one model's head reads on held-out text, with
-the head), metrics (how far two models' predictions are apart), replies (what one model answers to
-the corpus's prompts), comparison (of two models' replies), harvest (one model's activations, the
-large ones), weights (a small sample of one model's weights), self-check (whether a model is read as
-it runs), crosscoder (a trained dictionary), null or spiked (controls), or result (the differences;
-small, and all that a finished pair is answered from). Any may be removed: the next run rebuilds
-what it needs."""
+the head), metrics (how far two models' predictions are apart), reading (the log-probabilities that
+one model gives to held-out text), population (what reference models say of a pair), replies (what
+one model answers to the corpus's prompts), comparison (of two models' replies), harvest (one
+model's activations, the large ones), weights (a small sample of one model's weights), self-check
+(whether a model is read as it runs), crosscoder (a trained dictionary), null or spiked (controls),
+or result (the differences; small, and all that a finished pair is answered from). Any may be
+removed: the next run rebuilds what it needs."""
 EXAMPLES = """\
   crossdiff cache list                      every entry, the largest first
   crossdiff cache list --kind result        the keys that `crossdiff show` takes
