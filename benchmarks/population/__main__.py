@@ -1,33 +1,68 @@
-"""Build the population, read it, judge it, write the page.
+"""Build the population, judge its models, write the page.
 
     python -m benchmarks.population build [HALF]   tokenizers, models, fine-tunes and their checks
+    python -m benchmarks.population judge [HALF]   by references drawn by chance; of the reporting
+                                                   half the results are those of the page
+    python -m benchmarks.population page           the tables of docs/references.md
 
-HALF is development or reporting.  CROSSDIFF_POPULATION names the folder where models are kept
-instead of the user's cache folder.
+HALF is development or reporting, by default both for build and the reporting one for judge.
+CROSSDIFF_POPULATION names the folder where models are kept instead of the user's cache folder.
 """
 
 from __future__ import annotations
 
 import sys
 
+import numpy as np
 import torch
 
+from benchmarks.documents import write_blocks
+from benchmarks.population import judging, page
 from benchmarks.population.bases import COUNTS, bases
 from benchmarks.population.family import Family
-from benchmarks.population.fine_tunes import fine_tunes
+from benchmarks.population.fine_tunes import IN_BASES, fine_tunes
+from benchmarks.records import write_tables
 
 
 def main(arguments: list[str]) -> None:
     """Run the step asked for."""
     torch.set_num_threads(1)
     step, *halves = arguments
+    if step == "page":
+        write_blocks(page.tables())
+        return
     family = Family()
-    if step == "build":
-        for half in halves or COUNTS:
+    for half in halves or (COUNTS if step == "build" else ["reporting"]):
+        if step == "build":
             for base in bases(half):
                 family.base(base)
-            for fine_tune in fine_tunes(half):
+            made = [*fine_tunes(half)]
+            # One of each kind first, so that an interrupted run has something of everything.
+            for fine_tune in sorted(made, key=lambda t: made.index(t) % IN_BASES):
                 family.fine_tune(fine_tune)
+        else:
+            _judge(family, half)
+
+
+def _judge(family: Family, half: str) -> None:
+    of = judging.Population(family, half)
+    facts = {
+        "models": len(of.row),
+        "spans": of.spans.size,
+        "documents": len(np.unique(of.spans.piece_s)),
+        "features": of.features.size,
+    }
+    found = {
+        "facts": [facts],
+        "fine-tuned": [*judging.fine_tuned(of)],
+        "unplanted": [*judging.unplanted(of)],
+        "other": [*judging.other_kinds(of)],
+    }
+    path = page.RESULTS if half == "reporting" else family.root / f"{half}.jsonl"
+    write_tables(path, found)
+    for table, rows in found.items():
+        for row in rows:
+            print(table, row, flush=True)
 
 
 if __name__ == "__main__":

@@ -86,10 +86,10 @@ class Family:
             self.note(of.name, {"base": of.base.name, **facts, "seconds": seconds})
         return folder
 
-    def usable(self, of: FineTune) -> bool:
-        """Whether what was planted took; benign ones always are."""
-        self.fine_tune(of)
-        return of.plant is None or bool(self.facts[of.name]["worked"])
+    def made(self, of: FineTune) -> bool:
+        """Whether a fine-tune is there and what was planted took; benign ones always did."""
+        built = (self.root / of.name / "config.json").exists()
+        return built and (of.plant is None or bool(self.facts[of.name]["worked"]))
 
     def corpus(self, half: Half) -> Path:
         """The texts that all models of a half are read on."""

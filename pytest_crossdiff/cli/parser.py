@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from pytest_crossdiff.cli.commands import cache, completion, demo, doctor, init, report, show, train
+from pytest_crossdiff.cli.commands import (
+    cache,
+    completion,
+    demo,
+    doctor,
+    init,
+    references,
+    report,
+    show,
+    train,
+)
 from pytest_crossdiff.cli.exits import EXIT_CODES_HELP
 from pytest_crossdiff.version import VERSION
 
@@ -24,6 +34,7 @@ examples:
   crossdiff show --id C1        one difference with the texts it fires on
   crossdiff show --on "a text"  which of its tokens a difference fires on
   crossdiff report              the same as a page to pass on
+  crossdiff references list     the models by which a pair is judged
   crossdiff cache list          what is kept, and how large it is
 
 {EXIT_CODES_HELP}
@@ -41,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=VERSION)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (demo, init, doctor, train, show, report, cache, completion):
+    for module in (demo, init, doctor, train, show, report, references, cache, completion):
         module.add(commands)
     top.set_defaults(parser=top)  # `completion` draws the tree of commands from it
     return top

@@ -63,7 +63,8 @@ class Budgets:
 
     min_fve: least fraction of variance that the dictionary must explain of each model (held-out).
     metrics: limits on how far the predictions are apart.  min_changed_replies: least share of the
-    answers in which a difference changes what is said for it to count.  population: None without references.
+    answers in which a difference changes what is said for it to count.  population:
+    None without references.
     """
 
     candidate: Limits | None

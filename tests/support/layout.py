@@ -78,6 +78,7 @@ ALLOWED = {
     "plugin": "errors sides text progress settings results engine.models engine.plan"
     " engine.dictionary engine.pipeline gate report engine.isolation",
     "cli": "version errors sides text progress settings store results engine.corpus"
+    " engine.population"
     " engine.models engine.plan engine.dictionary engine.explanation engine.preflight"
     " engine.self_checks engine.estimate engine.pipeline gate report plugin demo",
     "__main__": "cli",
