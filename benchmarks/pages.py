@@ -13,6 +13,7 @@ from benchmarks import glance
 from benchmarks.assistants import page as assistants
 from benchmarks.documents import IMAGES, write_blocks
 from benchmarks.organisms import page as organisms
+from benchmarks.population import page as population
 from benchmarks.real import page as real
 from benchmarks.speed import page as speed
 from benchmarks.toy import page as toy
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def blocks() -> dict[tuple[Path, str], str]:
     """The text of every generated block, by its page and name."""
-    pages = (glance, toy, organisms, real, speed, assistants)
+    pages = (glance, toy, organisms, real, speed, assistants, population)
     return {key: text for page in pages for key, text in page.tables().items()}
 
 
