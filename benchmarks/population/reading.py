@@ -9,8 +9,7 @@ import numpy as np
 from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.models.loaded import load
-from pytest_crossdiff.engine.population.read import read_model
-from pytest_crossdiff.engine.population.readings import Reading
+from pytest_crossdiff.engine.population.readings import Reading, read_model
 from pytest_crossdiff.progress import SilentProgress
 
 if TYPE_CHECKING:

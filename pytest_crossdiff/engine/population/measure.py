@@ -15,8 +15,7 @@ from pytest_crossdiff.engine.models.loaded import load
 from pytest_crossdiff.engine.plan import reading_key
 from pytest_crossdiff.engine.population.compare import Candidates, HeldOutTexts, compare
 from pytest_crossdiff.engine.population.entry_names import POPULATION
-from pytest_crossdiff.engine.population.read import from_states, read_model
-from pytest_crossdiff.engine.population.readings import Reading
+from pytest_crossdiff.engine.population.readings import Reading, from_states, read_model
 from pytest_crossdiff.engine.population.reference_sets import verified
 from pytest_crossdiff.engine.population.sources import Member, population_key, reading_entry
 from pytest_crossdiff.errors import ModelError
