@@ -89,7 +89,17 @@ def _comparison(meta: dict[str, Any]) -> str:
     return f"none: {meta['reason']}" if "reason" in meta else "two models' replies side by side"
 
 
+def _workflow(meta: dict[str, Any]) -> str:
+    return f"none: {meta['reason']}" if "reason" in meta else "model and workflow told apart"
+
+
+def _archive(meta: dict[str, Any]) -> str:
+    return f"archive of {_short(str(meta['reference']))}"
+
+
 _OF_KIND = {
+    "archive": _archive,
+    "workflow": _workflow,
     "replies": _replies,
     "comparison": _comparison,
     "states": _states,

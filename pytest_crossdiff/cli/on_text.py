@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
-    from pytest_crossdiff.store.cache import Entry
 
 
 def text_of(given: str) -> str:
@@ -54,8 +53,9 @@ def write_reading(
         raise InsufficientData("the result has no difference that could fire on the text")
     settings = measured_settings(result, flags)
     references = {side: _reference(side, settings, result, found) for side in SIDES}
-    dictionaries = _dictionaries(found)
-    from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
+    from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder, entries_of
+
+    dictionaries = entries_of(result.key, result.training.seeds, found.store)
     from pytest_crossdiff.engine.explanation.reading import read
 
     def dictionary(seed: int) -> TrainedCrosscoder:
@@ -96,21 +96,6 @@ def _reference(
             f"--{side}",
         )
     return reference
-
-
-def _dictionaries(found: LoadedReport) -> dict[int, Entry]:
-    """The result's dictionaries by seed.  Raises `InsufficientData`."""
-    manifest = found.store.entry("result", found.result.key).read_manifest()
-    keys = manifest.meta["crosscoders"] if manifest else []
-    entries = [found.store.entry("crosscoder", key) for key in keys]
-    if not entries or any(entry.read_manifest() is None for entry in entries):
-        raise InsufficientData(
-            "the dictionary of this result is no longer in the cache",
-            source=f"cache {found.store.root}",
-            remedy=f"make it anew: `crossdiff cache prune {found.result.key[:12]}`, then "
-            "`crossdiff train`",
-        )
-    return dict(zip(found.result.training.seeds, entries, strict=True))
 
 
 def _wrapped(out: Terminal, text: str, fired: Sequence[FiringSpan], side: Side) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pytest_crossdiff.cli.commands import (
+    baseline,
     cache,
     completion,
     demo,
@@ -35,6 +36,7 @@ examples:
   crossdiff show --on "a text"  which of its tokens a difference fires on
   crossdiff report              the same as a page to pass on
   crossdiff references list     the models by which a pair is judged
+  crossdiff baseline export v1.crossdiff  for when the baseline's weights are gone
   crossdiff cache list          what is kept, and how large it is
 
 {EXIT_CODES_HELP}
@@ -52,7 +54,18 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=VERSION)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (demo, init, doctor, train, show, report, references, cache, completion):
+    for module in (
+        demo,
+        init,
+        doctor,
+        train,
+        show,
+        report,
+        references,
+        baseline,
+        cache,
+        completion,
+    ):
         module.add(commands)
     top.set_defaults(parser=top)  # `completion` draws the tree of commands from it
     return top

@@ -22,6 +22,8 @@ def check_values(checks: Checks, plan: Plan, settings: Settings) -> None:
         return checked(plan, settings, side, lambda _: None)
 
     for side in SIDES:
+        if plan.references[side].archived:
+            continue
         where = f"layer {settings.layer_of(side)}: "
         checks.attempt(
             f"{side} values",

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.sides import Side
     from pytest_crossdiff.store.cache import Entry
 
-EXECUTION_SETTINGS = ("cache_dir", "train", "replies", "references")
+EXECUTION_SETTINGS = ("cache_dir", "train", "replies", "references", "reference_corpus")
 """Settings that say where a result is kept or made, not what it is."""
 
 
@@ -149,6 +149,13 @@ def _pairs(plan: Plan, progress: Progress, seconds: dict[str, float]) -> Pairs:
         pairs = with_extra_layers(pairs, further_a, further_b)
         weights = (_weights(plan, side, progress) for side in SIDES)
         return pairs._replace(related=related(*weights))
+
+
+def read_models(plan: Plan, progress: Progress) -> None:
+    """Have both models' activations on the plan's texts in the cache, and nothing more."""
+    for side in SIDES:
+        for harvested in _harvests(plan, side, progress):
+            del harvested
 
 
 @contextlib.contextmanager

@@ -12,6 +12,12 @@ from pytest_crossdiff.engine.population.stored import (
     stored_population,
 )
 from pytest_crossdiff.engine.replies.stored import StoredReplies, load_or_answer, stored_replies
+from pytest_crossdiff.engine.workflow.stored import (
+    StoredWorkflow,
+    load_or_split,
+    reference_plan,
+    stored_workflow,
+)
 from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.results.result import Result
@@ -46,7 +52,7 @@ def cached(
 
     note: told in words when something damaged was found in the cache.
     """
-    return _stored(plan(settings, texts, note))
+    return _stored(plan(settings, texts, note), reference_plan(settings))
 
 
 def run(
@@ -59,14 +65,15 @@ def run(
     """
     progress = progress or SilentProgress()
     planned = plan(settings, texts, progress.note)
+    signed_off = reference_plan(settings)
     for reference in planned.references.values():
         if reference.remark:
             progress.note(reference.remark)
     for remark in planned.corpus.remarks():
         progress.note(remark)
-    found = _stored(planned)
+    found = _stored(planned, signed_off)
     if found is not None:
-        return found if settings.train == "never" else _extended(found, progress)
+        return found if settings.train == "never" else _extended(found, signed_off, progress)
     if settings.train == "never":
         raise InsufficientData(
             "the cache has no result for these models, texts and settings",
@@ -77,7 +84,7 @@ def run(
         )
     entry = planned.store.entry("result", planned.result_key)
     with entry.lock(progress.note):
-        found = _stored(planned)  # another process may have been faster
+        found = _stored(planned, signed_off)  # another process may have been faster
         if found is None:
             from pytest_crossdiff.engine.compute import compute
             from pytest_crossdiff.engine.estimate import announce
@@ -91,7 +98,10 @@ def run(
                 result = compute(planned, progress)
             entry.write(RESULT, result.to_json().encode())
             entry.complete({"crosscoders": list(planned.crosscoder_keys)})
+            with undisturbed():
+                workflow = load_or_split(planned, signed_off, result, progress)
             result = population.added_to(replies.added_to(metrics.added_to(result)))
+            result = workflow.added_to(result)
             found = Outcome(result, False, entry.path, planned)
     return found
 
@@ -125,18 +135,20 @@ def load_crosscoder(outcome: Outcome, progress: Progress | None = None) -> Train
         return crosscoders(planned, progress)[0]
 
 
-def _extended(found: Outcome, progress: Progress) -> Outcome:
-    """A stored outcome with its output metrics and replies, measured now where they are missing."""
+def _extended(found: Outcome, signed_off: Plan | None, progress: Progress) -> Outcome:
+    """A stored outcome with its output metrics, its replies and the split into model and workflow,
+    measured now where they are missing.
+    """
     metrics = load_or_measure(found.plan, progress)
     replies = load_or_answer(found.plan, progress)
     population = load_or_judge(found.plan, progress)
-    return found._replace(
-        result=population.added_to(replies.added_to(metrics.added_to(found.result)))
-    )
+    workflow = load_or_split(found.plan, signed_off, found.result, progress)
+    result = population.added_to(replies.added_to(metrics.added_to(found.result)))
+    return found._replace(result=workflow.added_to(result))
 
 
-def _stored(planned: Plan) -> Outcome | None:
-    """The stored outcome, with the output metrics and the replies where they are stored too."""
+def _stored(planned: Plan, signed_off: Plan | None) -> Outcome | None:
+    """The stored outcome, with what stands beside it where that is stored too."""
     entry = planned.store.entry("result", planned.result_key)
     try:
         if entry.read_manifest() is None:
@@ -148,7 +160,9 @@ def _stored(planned: Plan) -> Outcome | None:
     metrics = stored_metrics(planned) or NOT_MEASURED
     replies = stored_replies(planned) or StoredReplies()
     population = stored_population(planned) or NOT_JUDGED
+    workflow = stored_workflow(planned, signed_off) or StoredWorkflow()
     result = population.added_to(replies.added_to(metrics.added_to(result)))
+    result = workflow.added_to(result)
     return Outcome(result, True, entry.path, planned)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.prompts import digest_of, prompts
 from pytest_crossdiff.engine.corpus.sampling import sample
-from pytest_crossdiff.engine.models.sources.references import resolve, same_tokenizer
+from pytest_crossdiff.engine.models.sources.archived import archived_facts, resolve_or_archived
+from pytest_crossdiff.engine.models.sources.references import same_tokenizer
 from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.settings.resolution import require
@@ -68,6 +69,10 @@ class Plan(NamedTuple):
     reply_keys: dict[Side, str]
     comparison_key: str
 
+    def archive_facts(self, side: Side) -> dict[str, str]:
+        """What the activations of a model depend on besides the model, in words."""
+        return _archive_facts(self.settings, self.corpus, side)
+
     def piece_groups(self) -> list[int]:
         """For each piece of the sample the number of its group of documents."""
         numbers: dict[str, int] = {}
@@ -91,7 +96,7 @@ def plan(
     require(settings, *SIDES)
     store = Store.at(settings.cache_dir, note)
     references = {
-        side: resolve(getattr(settings, side), store.memo, source=_source(settings, side))
+        side: resolve_or_archived(getattr(settings, side), store, source=_source(settings, side))
         for side in SIDES
     }
     column = settings.corpus_column
@@ -132,6 +137,11 @@ def plan(
     harvest_keys = {side: harvest_key(side, settings.layer_of(side)) for side in SIDES}
     extra_layers = settings.extra_probe_layers()
     probe_keys = {side: tuple(harvest_key(side, at) for at in extra_layers) for side in SIDES}
+    for side, reference in references.items():
+        keys = harvest_keys[side], *probe_keys[side]
+        if reference.archived and not all(_complete(store, "harvest", key) for key in keys):
+            known = archived_facts(reference, store)
+            raise _unfit(settings, reference, known, _archive_facts(settings, corpus, side))
     state_keys = {side: states_key(settings, drawn, references[side].digest) for side in SIDES}
     asked = prompts(corpus) if settings.replies else []
     reply_keys = {
@@ -218,6 +228,48 @@ def reading_key(settings: Settings, drawn: Sample, model: str) -> str:
 
 def _has_conversations(drawn: Sample) -> bool:
     return any(piece.text is None for piece in drawn.pieces)
+
+
+def _archive_facts(settings: Settings, corpus: Corpus, side: Side) -> dict[str, str]:
+    names = ("tokens", "context", "heldout", "dtype", "chat_template", "probe_layers")
+    return {
+        "corpus": corpus.digest,
+        "layer": str(settings.layer_of(side)),
+        "blocks": getattr(settings, f"{side}_blocks"),
+        **{name: str(getattr(settings, name)) for name in names},
+    }
+
+
+def _complete(store: Store, kind: str, key: str) -> bool:
+    return store.entry(kind, key).read_manifest() is not None
+
+
+def _unfit(
+    settings: Settings,
+    reference: ModelReference,
+    known: Sequence[Mapping[str, Sequence[str]]],
+    here: Mapping[str, str],
+) -> CorpusError:
+    """What an archived model was read on, where that is not what is asked for."""
+    differ = [[name for name, value in here.items() if value not in facts[name]] for facts in known]
+    best = min(range(len(known)), key=lambda n: len(differ[n]))
+    facts, names = known[best], differ[best]
+    said = [
+        f"crossdiff_{name} = {', '.join(facts[name])} there, {here[name]} here"
+        for name in names
+        if name != "corpus"
+    ]
+    if "corpus" in names:
+        said.insert(0, "it is of another corpus")
+    if not said:
+        said = [
+            f"it was made by version {', '.join(facts['version'])}, which reads models otherwise"
+        ]
+    return CorpusError(
+        f"the archive of {reference.reference} does not fit: {'; '.join(said)}",
+        source=_source(settings, "corpus"),
+        remedy="use the texts and settings of the archive, or read the model itself again",
+    )
 
 
 def seeds(settings: Settings) -> tuple[int, ...]:

@@ -44,7 +44,7 @@ def _output(of: Callable[[OutputMetrics], Estimate | None]) -> Callable[[Result]
 
 
 def _surprising(result: Result) -> Estimate | None:
-    if result.replies is None:
+    if result.replies is None or not result.replies.surprising_candidate.total:
         return None
     share = result.replies.surprising_candidate
     return Estimate(share.value, share.low, share.high)

@@ -17,21 +17,24 @@ from pytest_crossdiff.settings import registration
 from pytest_crossdiff.settings.registration import LAYER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator
+    from collections.abc import Callable, Collection, Generator
     from pathlib import Path
     from typing import Any
 
     from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
-    from pytest_crossdiff.engine.models.loaded import LoadedModel
     from pytest_crossdiff.engine.plan import Texts
+    from pytest_crossdiff.engine.replies.recorded_model import RecordedModel
     from pytest_crossdiff.plugin.diff import CrossDiff
     from pytest_crossdiff.plugin.measurements import CrossDiffFactory, Measurements
+    from pytest_crossdiff.plugin.recording import Recorder
     from pytest_crossdiff.sides import Side
 
 MEASUREMENTS: pytest.StashKey[Measurements] = pytest.StashKey()
 WIDTH: pytest.StashKey[int] = pytest.StashKey()
 FOLDER: pytest.StashKey[Path] = pytest.StashKey()
 GATES: pytest.StashKey[Collection[str]] = pytest.StashKey()
+RUNNING: pytest.StashKey[pytest.Item] = pytest.StashKey()
+RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 
 ACCEPTING = ("accept", "reason", "author", "expires")
 
@@ -151,8 +154,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in again]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Refuse misspelt marker arguments, also where the fixture isn't used."""
+    item.config.stash[RUNNING] = item
     for mark in item.iter_markers("crossdiff"):
         from pytest_crossdiff.settings.resolution import from_marker
 
@@ -190,6 +195,8 @@ def pytest_runtest_makereport(
         records_json = measurements.collected.report_recorder.take()
         if records_json:
             vars(report)["crossdiff_report_records"] = records_json
+    if call.when == "call" and RECORDER in item.config.stash:
+        item.config.stash[RECORDER].carry(report, item, call.excinfo)
     return report
 
 
@@ -237,15 +244,28 @@ def crossdiff_factory(
 
 
 @pytest.fixture(scope="session")
-def crossdiff_baseline(pytestconfig: pytest.Config) -> LoadedModel:
-    """The baseline's `.model` and `.tokenizer`, for ordinary eval tests."""
+def crossdiff_baseline(pytestconfig: pytest.Config) -> RecordedModel:
+    """The baseline's `.model` and `.tokenizer`, for ordinary eval tests, and its `reply()`."""
     return _loaded(pytestconfig, "baseline")
 
 
 @pytest.fixture(scope="session")
-def crossdiff_candidate(pytestconfig: pytest.Config) -> LoadedModel:
-    """The candidate's `.model` and `.tokenizer`, for ordinary eval tests."""
+def crossdiff_candidate(pytestconfig: pytest.Config) -> RecordedModel:
+    """The candidate's `.model` and `.tokenizer`, for ordinary eval tests, and its `reply()`."""
     return _loaded(pytestconfig, "candidate")
+
+
+@pytest.fixture(params=("baseline", "candidate"))
+def crossdiff_model(request: pytest.FixtureRequest) -> RecordedModel:
+    """Each of the two models in turn: the test runs once with either."""
+    model: RecordedModel = request.getfixturevalue(f"crossdiff_{request.param}")
+    return model
+
+
+@pytest.fixture
+def crossdiff_record(pytestconfig: pytest.Config) -> Callable[..., None]:
+    """Call it with a prompt and an answer, and the list of tests at risk knows them."""
+    return _recorder(pytestconfig).record
 
 
 @pytest.fixture(scope="session")
@@ -278,15 +298,25 @@ def _measurements(config: pytest.Config) -> Measurements:
     return config.stash[MEASUREMENTS]
 
 
-def _loaded(config: pytest.Config, side: Side) -> LoadedModel:
+def _recorder(config: pytest.Config) -> Recorder:
+    if RECORDER not in config.stash:
+        from pytest_crossdiff.plugin.recording import Recorder
+
+        config.stash[RECORDER] = Recorder(lambda: config.stash.get(RUNNING, None))
+    return config.stash[RECORDER]
+
+
+def _loaded(config: pytest.Config, side: Side) -> RecordedModel:
     from pytest_crossdiff.engine import isolation
     from pytest_crossdiff.engine.models import loaded
+    from pytest_crossdiff.engine.replies.recorded_model import RecordedModel
     from pytest_crossdiff.settings import resolution
 
     settings = next(iter(resolution.resolve(config).by_layer().values()))
     resolution.require(settings, side)
     with isolation.undisturbed():
-        return loaded.load_configured(settings, side, getattr(settings, side))
+        model = loaded.load_configured(settings, side, getattr(settings, side))
+    return RecordedModel.of(model, side, settings.replies, _recorder(config).record)
 
 
 def _width(config: pytest.Config) -> int:

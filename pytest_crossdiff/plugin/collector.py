@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.report.archive import ReportArchive
     from pytest_crossdiff.report.ci.github import Problem
     from pytest_crossdiff.report.summary import PairSummary
+    from pytest_crossdiff.results.tests import TestsAtRisk
 
 
 class SessionCollector:
@@ -28,6 +29,8 @@ class SessionCollector:
         self._acceptance_message = ""
         self._archive: ReportArchive | None = None
         self._problems: list[Problem] = []
+        self._recorded: list[str] = []
+        self._at_risk: TestsAtRisk | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what the report carries."""
@@ -38,6 +41,8 @@ class SessionCollector:
         if report.failed and hasattr(report, "crossdiff_problem"):
             self._problems.append((*report.location[:2], report.crossdiff_problem))
         self._proposals += getattr(report, "crossdiff_proposals", ())
+        if hasattr(report, "crossdiff_recorded"):
+            self._recorded.append(report.crossdiff_recorded)
         if hasattr(report, "crossdiff_report_records"):
             from pytest_crossdiff.report.archive import ReportArchive
 
@@ -52,7 +57,11 @@ class SessionCollector:
                 self._config.hook.pytest_crossdiff_result(config=self._config, result=result)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the reports; accept what `--crossdiff-accept` names."""
+        """Find the tests at risk; write the reports; accept what `--crossdiff-accept` names."""
+        if self._recorded and not self._config.option.collectonly:
+            from pytest_crossdiff.plugin.at_risk import find
+
+            self._at_risk = find(self._config, self._recorded, self._pairs)
         if self._archive:
             self._archive.close(self._config.rootpath, self._pairs.values())
         if self._config.option.crossdiff_accept is None or self._config.option.collectonly:
@@ -78,6 +87,10 @@ class SessionCollector:
                 write_summary(terminalreporter, self._pairs.values(), root, self._width)
                 for line in self._archive.lines(root) if self._archive else ():
                     terminalreporter.write_line(line)
+            if self._at_risk:
+                from pytest_crossdiff.report.at_risk import write_at_risk
+
+                write_at_risk(terminalreporter, self._at_risk, self._width)
         except Exception as error:  # noqa: BLE001  nothing may hide the result of the run
             terminalreporter.write_line(f"crossdiff: no summary: {error!r}")
         for line in self._acceptance_message.splitlines():

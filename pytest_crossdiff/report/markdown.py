@@ -18,6 +18,7 @@ from pytest_crossdiff.report.output.accounting import accounting_section
 from pytest_crossdiff.report.output.metrics import metric_headline
 from pytest_crossdiff.report.output.metrics_markdown import output_section
 from pytest_crossdiff.report.output.replies import reply_section
+from pytest_crossdiff.report.output.workflow import workflow_section
 from pytest_crossdiff.report.population import population_section
 from pytest_crossdiff.results.wording import describe_said, marked, tokens
 from pytest_crossdiff.sides import SIDES
@@ -56,6 +57,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ("", *_check(check))
     if not report.checks:
         yield from ("", "Measured; no verdict was asked for.")
+    yield from workflow_section(result)
     yield from accounting_section(result)
     for side in reversed(SIDES):
         yield from _side(report, side)

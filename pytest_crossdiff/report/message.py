@@ -12,6 +12,7 @@ from pytest_crossdiff.report.output.metrics import (
     raise_metric_budget,
 )
 from pytest_crossdiff.report.output.replies import most_surprising, reply_lines
+from pytest_crossdiff.report.output.workflow import workflow_lines
 from pytest_crossdiff.report.population import population_headlines, population_lines
 from pytest_crossdiff.results.wording import describe_said, interval, marked, tokens
 from pytest_crossdiff.text import (
@@ -77,7 +78,8 @@ def exceeded(
     lines += [metric_headline(m) for m in check.metrics if m not in over_metrics]
     lines += [] if by_references else population_headlines(check)
     lines = [part for line in lines for part in wrapped(line, display.width, 2)]
-    lines += [*_pair(result), *_notes(report, display), *accounting_lines(result, display)]
+    lines += [*_pair(result), *_notes(report, display), *workflow_lines(result, display)]
+    lines += accounting_lines(result, display)
     lines += population_lines(result, check, display)
     if check.reason or over_metrics:
         lines += output_lines(result, display)
@@ -110,7 +112,8 @@ def inconclusive(
     lines += [headline(side) + " (within)" for side in check.sides if not side.undecided]
     lines += population_headlines(check)
     lines = [part for line in lines for part in wrapped(line, display.width, 2)]
-    lines += [*_pair(result), *_notes(report, display), *accounting_lines(result, display)]
+    lines += [*_pair(result), *_notes(report, display), *workflow_lines(result, display)]
+    lines += accounting_lines(result, display)
     lines += population_lines(result, check, display)
     for side in undecided:
         title = f"Possible, only in the {side.side}, strongest first:"

@@ -20,7 +20,7 @@ from pytest_crossdiff.report.output.metrics import output
 from pytest_crossdiff.report.output.replies import replies
 from pytest_crossdiff.report.population import describe_population
 from pytest_crossdiff.results.result import build
-from pytest_crossdiff.results.wording import describe_accounting, tokens
+from pytest_crossdiff.results.wording import describe_accounting, tokens, workflow_parts
 from pytest_crossdiff.store.digest import digest
 from pytest_crossdiff.text import visible
 
@@ -83,6 +83,7 @@ class PairSummary:
     output_numbers: dict[str, str]
     replies: str
     accounting: str
+    workflow: tuple[tuple[str, str], ...]
     conversations: tuple[str, ...]
     references: str
     checks: tuple[Check, ...]
@@ -110,6 +111,7 @@ class PairSummary:
             _output_numbers(counted),
             replies(counted),
             describe_accounting(counted),
+            workflow_parts(counted.workflow) if counted.workflow else (),
             conversation_notes(counted),
             describe_population(counted),
             report.checks,

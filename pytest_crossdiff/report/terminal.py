@@ -137,6 +137,7 @@ def block(pair: PairSummary, root: Path, display: Display = DEFAULT_DISPLAY) -> 
 def _measured(pair: PairSummary, root: Path, display: Display) -> Iterator[tuple[str, str]]:
     before, after = pair.models
     yield from _counts(pair)
+    yield from pair.workflow
     found = {
         "output": pair.output,
         "accounted": pair.accounting,

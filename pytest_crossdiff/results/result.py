@@ -23,6 +23,7 @@ from pytest_crossdiff.results.population import Population
 from pytest_crossdiff.results.renamed import Renamed, is_stored, stored
 from pytest_crossdiff.results.replies import Replies
 from pytest_crossdiff.results.tokenizers import TokenComparison
+from pytest_crossdiff.results.workflow import Workflow
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import Side
 
@@ -161,6 +162,8 @@ class Result:
     no_replies: str = ""
     population: Population | None = None
     no_population: str = ""
+    workflow: Workflow | None = None
+    no_workflow: str = ""
 
     def of(self, side: Side, certainty: Certainty = "confirmed") -> tuple[Difference, ...]:
         """The confirmed (or the possible) differences that only `side` has, strongest first."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.output import ChangedPosition, Estimate, OutputMetrics
     from pytest_crossdiff.results.replies import Replies
     from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.results.workflow import DriftedSlice, Workflow
 
 TOKENS, WORDS = 5, 5
 """Of each in the description of a difference."""
@@ -90,6 +91,14 @@ def describe_output(output: OutputMetrics) -> str:
 def describe_replies(found: Replies) -> str:
     """`12 of 100 of the candidate's replies are surprising to the baseline (12 %) …`."""
     of = found.surprising_candidate
+    if not of.total:
+        of_baseline = found.surprising_baseline
+        return (
+            f"{found.changed.count} of {found.changed.total} differ, "
+            f"{found.changed_beginning.count} from the first word; {of_baseline.count} of the "
+            "baseline's are surprising to the candidate; the baseline, of which only an archive "
+            "is here, did not read the candidate's"
+        )
     return (
         f"{of.count} of {of.total} of the candidate's replies are surprising to the baseline "
         f"({percent(of.value)} [{percent(of.low)}, {percent(of.high)}]), "
@@ -153,3 +162,53 @@ def describe_position(position: ChangedPosition, width: int) -> str:
     )
     before = visible(position.before)
     return said + tail(before, max(0, width - columns(said)))
+
+
+SLICES, FIRING = 5, 3
+"""Drifted slices and differences that are named of a change since the last sign-off."""
+
+
+def workflow_parts(found: Workflow) -> tuple[tuple[str, str], ...]:
+    """The model effect, the workflow effect and their interaction, each by its name, in words."""
+
+    def signed(value: float) -> str:
+        return f"+{number(value)}" if value > 0 else number(value)
+
+    model = f"loss {estimate(found.loss.model, signed)}"
+    together = f"loss {estimate(found.loss.interaction, signed)}"
+    if found.kl is not None:
+        model += f", KL {estimate(found.kl.model)}"
+        together += f", KL {estimate(found.kl.interaction, signed)}"
+    workflow = f"loss {estimate(found.loss.workflow, signed)} nats a token"
+    drifted = ", ".join(map(_drifted, found.slices[:SLICES]))
+    if len(found.slices) > SLICES:
+        drifted += f" and {len(found.slices) - SLICES} more"
+    changed = [
+        f"{f.difference} fires on {percent(f.today.value)} of the tokens instead of "
+        f"{percent(f.reference.value)}"
+        for f in found.firing
+        if f.change.low is not None
+        and f.change.high is not None
+        and not f.change.low <= 0.0 <= f.change.high
+    ]
+    drift = f"slices that have drifted: {drifted}" if drifted else "no slice has drifted"
+    beyond = [f"{together} nats a token beyond the two", *changed[:FIRING]]
+    signed_off = "the candidate in place of the baseline, on the texts of the last sign-off"
+    return (
+        ("model", f"{model} nats a token: {signed_off}"),
+        ("workflow", f"{workflow}: today's texts in place of those, with the baseline; {drift}"),
+        ("together", "; ".join(beyond)),
+    )
+
+
+def describe_workflow(found: Workflow) -> str:
+    """The three in one line."""
+    return ". ".join(f"{name}: {text}" for name, text in workflow_parts(found))
+
+
+def _drifted(found: DriftedSlice) -> str:
+    name = visible(found.name)
+    if found.drift == "texts" and found.loss is not None:
+        return f"{name} (other texts, loss {estimate(found.loss)})"
+    shares = f"{percent(found.today)} of the documents instead of {percent(found.reference)}"
+    return f"{name} ({found.drift}, {shares})" if found.drift != "share" else f"{name} ({shares})"

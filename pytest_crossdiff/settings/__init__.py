@@ -106,6 +106,13 @@ class Settings(OutcomeSettings):
         "key of the records that holds the text, such as question, or several with roles: "
         "system:rules, user:question, assistant:answer; none: text, messages, or a known format",
     )
+    reference_corpus = Setting(
+        "",
+        kinds.text,
+        "texts of the last sign-off, in the form of the corpus: the change since then is split "
+        "into that of the model and that of the workflow; none: no split",
+        path="file",
+    )
     tokens = Setting(
         50_000, kinds.integer(1), "how much of the corpus to read, in tokens of about 4 bytes"
     )

@@ -30,6 +30,10 @@ SETTINGS = ROOT / "docs" / "settings.md"
 TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SETUP = "python3 -m venv"
+REAL = re.compile(r"import torch|\.reply\(|crossdiff_record")
+"""What stands in examples that are run on real models."""
+EITHER = re.compile("crossdiff_model|crossdiff_record")
+"""What stands in those that run once with either model."""
 
 
 class Block(NamedTuple):
@@ -116,7 +120,7 @@ class TestExamples:
         shown = blocks(document, "ini", "toml", "python")
         for block in shown:
             assert block.file, f"{document.name}: a block must begin with its file's name"
-            if "import torch" in block.text:
+            if REAL.search(block.text):
                 continue  # it is run on real models below
             write(project.path, block)
             if block.kind != "python":
@@ -156,12 +160,15 @@ class TestExamples:
             assert done.stdout or "--quiet" in line
 
     def test_ordinary_tests_run_on_models(self, pytester):
-        shown = [b for b in blocks(ROOT / "docs" / "fixtures.md", "python") if "torch" in b.text]
+        shown = [b for b in blocks(ROOT / "docs" / "fixtures.md", "python") if REAL.search(b.text)]
         model = planted.plain(pytester.path / "model")
-        pytester.makefile(".ini", pytest=f"[pytest]\ncrossdiff_candidate = {model}\n")
+        pair = f"crossdiff_baseline = {model}\ncrossdiff_candidate = {model}\n"
+        pytester.makefile(".ini", pytest=f"[pytest]\n{pair}")
         for block in shown:
             write(pytester.path, block)
-        pytester.runpytest_subprocess().assert_outcomes(passed=len(shown))
+        runs = sum(1 + bool(EITHER.search(block.text)) for block in shown)
+        assert runs > len(shown) > 1
+        pytester.runpytest_subprocess().assert_outcomes(passed=runs)
 
 
 INI = "# pytest.ini\n[pytest]\ncrossdiff_baseline = org/old\ncrossdiff_candidate = org/new\n"
@@ -235,7 +242,7 @@ class TestReference:
     def test_every_fixture_and_assertion_is_described(self):
         text = (ROOT / "docs" / "fixtures.md").read_text("utf-8")
         fixtures = [n for n in vars(plugin) if re.fullmatch(r"crossdiff(_\w+)?", n)]
-        assert len(fixtures) == 7
+        assert len(fixtures) == 9
         public = [n for n in dir(CrossDiff) if not n.startswith("_")]
         internal = {"on_check", "matched", "display"}
         for name in (*fixtures, *(n for n in public if n not in internal)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_crossdiff.engine.models import loaded
+from pytest_crossdiff.engine.replies.recorded_model import RecordedModel
 from support.results import make_difference, make_result
 
 
@@ -169,6 +170,7 @@ class TestModels:
     @pytest.fixture(autouse=True)
     def _models(self, monkeypatch):
         monkeypatch.setattr(loaded, "load", lambda reference, **options: (reference, options))
+        monkeypatch.setattr(RecordedModel, "of", lambda model, *_: model)
 
     def test_each_model_is_loaded_once_for_ordinary_tests(self, project):
         project.makepyfile(

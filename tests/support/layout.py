@@ -68,19 +68,27 @@ ALLOWED = {
     "engine.compute": "version progress results settings sides store engine.models engine.plan"
     " engine.activations engine.dictionary engine.verification engine.explanation"
     " engine.controls engine.tokens engine.self_checks",
+    "engine.workflow": "progress results settings sides store engine.beside engine.plan"
+    " engine.activations engine.metrics engine.dictionary engine.verification engine.explanation"
+    " engine.compute",
     "engine.pipeline": "errors progress results settings store engine.plan engine.metrics"
-    " engine.replies"
+    " engine.replies engine.workflow"
     " engine.population engine.dictionary engine.isolation engine.estimate engine.compute",
+    "engine.baseline_archive": "errors settings sides store version engine.models engine.plan",
+    "engine.tests_at_risk": "errors progress results settings sides store engine.models"
+    " engine.dictionary engine.explanation engine.isolation",
     # what the user sees of it
     "demo": "progress store",
     "gate": "errors sides text settings results store",
     "report": "errors sides text progress settings store results gate",
     "plugin": "errors sides text progress settings results engine.models engine.plan"
-    " engine.dictionary engine.pipeline gate report engine.isolation",
+    " engine.dictionary engine.pipeline gate report engine.isolation engine.replies store"
+    " engine.tests_at_risk",
     "cli": "version errors sides text progress settings store results engine.corpus"
     " engine.population"
     " engine.models engine.plan engine.dictionary engine.explanation engine.preflight"
-    " engine.self_checks engine.estimate engine.pipeline gate report plugin demo",
+    " engine.self_checks engine.estimate engine.pipeline engine.baseline_archive gate report"
+    " plugin demo",
     "__main__": "cli",
 }
 """The parts in the order of the work, and for each the parts that it may import: earlier ones."""

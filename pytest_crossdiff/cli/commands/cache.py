@@ -32,6 +32,8 @@ KINDS = (
     "null",
     "spiked",
     "result",
+    "workflow",
+    "archive",
 )
 MORE = """\
 An entry is one step of a measurement: states (what one model's head reads on held-out text, with
@@ -40,8 +42,10 @@ one model gives to held-out text), population (what reference models say of a pa
 one model answers to the corpus's prompts), comparison (of two models' replies), harvest (one
 model's activations, the large ones), weights (a small sample of one model's weights), self-check
 (whether a model is read as it runs), crosscoder (a trained dictionary), null or spiked (controls),
-or result (the differences; small, and all that a finished pair is answered from). Any may be
-removed: the next run rebuilds what it needs."""
+result (the differences; small, and all that a finished pair is answered from), workflow (what the
+model and what other texts have changed since the last sign-off) or archive (configuration and
+tokenizer of a model whose weights may be gone). Any may be removed: the next run rebuilds what it
+needs, except what was read of a model that is gone."""
 EXAMPLES = """\
   crossdiff cache list                      every entry, the largest first
   crossdiff cache list --kind result        the keys that `crossdiff show` takes

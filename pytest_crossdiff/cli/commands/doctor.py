@@ -77,7 +77,8 @@ def examine(configuration: Configuration, out: Terminal) -> int:
         }
         for settings in layers
     ]
-    if len(references) == len(SIDES):
+    archived = any(reference.archived for reference in references.values())
+    if len(references) == len(SIDES) and not archived:
         doctor.weights(references)
     plan = doctor.texts(settings, complete=len(references) == len(SIDES))
     if plan is not None and all(len(found) == len(SIDES) for found in models):
@@ -130,14 +131,14 @@ class _Doctor(Checks):
 
     def reference(self, settings: Settings, side: Side) -> ModelReference | None:
         """Whether there is such a model, with all of its files."""
-        from pytest_crossdiff.engine.models.sources.references import resolve
+        from pytest_crossdiff.engine.models.sources.archived import resolve_or_archived
         from pytest_crossdiff.store.cache import Store
 
         named = getattr(settings, side)
         if not named:
             return None
-        memo, source = Store.at(settings.cache_dir).memo, settings.sources[side]
-        found = self.attempt(side, lambda: resolve(named, memo, source=source))
+        store, source = Store.at(settings.cache_dir), settings.sources[side]
+        found = self.attempt(side, lambda: resolve_or_archived(named, store, source=source))
         if found is not None and found.remark:
             self.note(side, found.remark)
         return found
@@ -189,6 +190,9 @@ class _Doctor(Checks):
 
         if complete:
             found = self.attempt("texts", lambda: plan(settings), words)
+            if settings.reference_corpus:
+                signed_off = settings.with_values(corpus=settings.reference_corpus)
+                self.attempt("reference texts", lambda: plan(signed_off), words)
             for remark in found.corpus.remarks() if found is not None else ():
                 self.note("texts", remark)
             return found

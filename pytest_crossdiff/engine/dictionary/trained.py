@@ -10,11 +10,14 @@ from safetensors.torch import load_file, save_file
 
 from pytest_crossdiff.engine.activations.pairs import Scale
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.errors import InsufficientData
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
-    from pytest_crossdiff.store.cache import Entry
+    from pytest_crossdiff.store.cache import Entry, Store
 
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
@@ -65,3 +68,18 @@ class TrainedCrosscoder:
         model = Crosscoder(CrosscoderConfig(**manifest.meta["config"]))
         model.load_state_dict(tensors)
         return cls(model.eval(), scale_a, scale_b, manifest.meta)
+
+
+def entries_of(result_key: str, seeds: Sequence[int], store: Store) -> dict[int, Entry]:
+    """The dictionaries of a stored result by seed.  Raises `InsufficientData`."""
+    manifest = store.entry("result", result_key).read_manifest()
+    keys = manifest.meta["crosscoders"] if manifest else []
+    entries = [store.entry("crosscoder", key) for key in keys]
+    if not entries or any(entry.read_manifest() is None for entry in entries):
+        raise InsufficientData(
+            "the dictionary of this result is no longer in the cache",
+            source=f"cache {store.root}",
+            remedy=f"make it anew: `crossdiff cache prune {result_key[:12]}`, then "
+            "`crossdiff train`",
+        )
+    return dict(zip(seeds, entries, strict=True))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pytest_crossdiff.engine.activations.alignment import align_tokens
+from pytest_crossdiff.engine.activations.conversations import Place
 from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.pairs import OUTLIER
 from pytest_crossdiff.engine.activations.passages import ids_of
@@ -26,7 +27,7 @@ from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -65,9 +66,12 @@ class _ReadPieces(NamedTuple):
     pieces: Sequence[tuple[Encoded, Tensor]]
 
 
-class _Tokens(NamedTuple):
-    """One model's side of the aligned pairs: raw vectors, and the characters of each token."""
+class PairedTokens(NamedTuple):
+    """One model's side of the aligned pairs: the piece and the characters of each token, and its
+    raw vector.
+    """
 
+    piece_t: NDArray[np.int64]
     x_td: Tensor
     starts_t: NDArray[np.int64]
     ends_t: NDArray[np.int64]
@@ -89,24 +93,50 @@ def read(
     """
     limit = settings.context * BYTES_PER_TOKEN
     pieces = [Piece(0, start, part, (), heldout=False) for start, part in split_text(text, limit)]
-    both = {side: _run(side, pieces, settings, references[side], progress) for side in SIDES}
-    sides = _aligned(pieces, _in_named_tags(both), result)
+    sides = paired_tokens(pieces, result, settings, references, progress)
     pairs = len(sides["baseline"].starts_t)
     if not pairs:
         raise CorpusError(
             "the two tokenizers never end a token at the same character of this text",
             remedy="give a longer text, of the kind that the models were compared on",
         )
-    made = {seed: dictionary(seed) for seed in {_seed(d) for d in differences}}
     fired = {}
-    for difference in differences:
-        activation_t = _activations(difference, made[_seed(difference)], sides)
+    for difference, activation_t in activations(differences, dictionary, sides):
         own = sides[difference.side]
         fired[difference.id] = tuple(
             FiringSpan(int(own.starts_t[t]), int(own.ends_t[t]), float(activation_t[t]))
             for t in np.flatnonzero(activation_t > 0).tolist()
         )
     return Reading(pairs, fired)
+
+
+def paired_tokens(
+    pieces: Sequence[Piece],
+    result: Result,
+    settings: Settings,
+    references: Mapping[Side, ModelReference],
+    progress: Progress,
+    chat_template: str = "plain",
+) -> dict[Side, PairedTokens]:
+    """Run the pieces through both models, one resident at a time, and pair their tokens as a
+    measurement does.  chat_template: of conversations, as the setting.  Raises `ModelError`.
+    """
+    both = {
+        side: _run(side, pieces, settings, references[side], progress, chat_template)
+        for side in SIDES
+    }
+    return _aligned(pieces, _in_named_tags(both), result)
+
+
+def activations(
+    differences: Sequence[Difference],
+    dictionary: Callable[[int], TrainedCrosscoder],
+    sides: Mapping[Side, PairedTokens],
+) -> Iterator[tuple[Difference, NDArray[np.float32]]]:
+    """Each difference with its activation at each pair, in units of the owner's median norm."""
+    made = {seed: dictionary(seed) for seed in {_seed(d) for d in differences}}
+    for difference in differences:
+        yield difference, _activations(difference, made[_seed(difference)], sides)
 
 
 def _seed(difference: Difference) -> int:
@@ -121,6 +151,7 @@ def _run(
     settings: Settings,
     reference: ModelReference,
     progress: Progress,
+    chat_template: str,
 ) -> _ReadPieces:
     """Each piece's tokens with their vectors."""
     progress.note(f"loading the {side}: {reference.reference}")
@@ -135,7 +166,7 @@ def _run(
                 encoded = tokenize(
                     piece,
                     model.tokenizer,
-                    chat_template="plain",
+                    chat_template=chat_template,
                     limit=longest,
                     form=model.form,
                 )
@@ -166,12 +197,16 @@ def _aligned(
     pieces: Sequence[Piece],
     both: Mapping[Side, Sequence[tuple[Encoded, Tensor]]],
     result: Result,
-) -> dict[Side, _Tokens]:
+) -> dict[Side, PairedTokens]:
     """Both models' vectors at the same places, without those that a measurement leaves out."""
-    kept: dict[Side, list[_Tokens]] = {side: [] for side in SIDES}
-    for piece, *of_piece in zip(pieces, *(both[side] for side in SIDES), strict=True):
+    kept: dict[Side, list[PairedTokens]] = {side: [] for side in SIDES}
+    predictions = result.baseline.predictions and result.candidate.predictions
+    paired = zip(pieces, *(both[side] for side in SIDES), strict=True)
+    for number, (piece, *of_piece) in enumerate(paired):
         in_both = align_tokens(*(encoded.tokens for encoded, _ in of_piece))
         usable = np.ones(len(in_both), dtype=bool)
+        if predictions:  # what is predicted in a user's turn is never said
+            usable &= of_piece[0][0].place[in_both[:, 0]] != Place.CONTEXT
         for column, side in enumerate(SIDES):
             norms = of_piece[column][1][in_both[:, column]].norm(dim=1).numpy()
             usable &= norms <= OUTLIER * result.model(side).median_norm
@@ -180,9 +215,11 @@ def _aligned(
             at = in_both[usable, column]
             places = (encoded.starts, encoded.ends)
             starts, ends = (a[at].astype(np.int64) + piece.start for a in places)
-            kept[side].append(_Tokens(x_td[at], starts, ends))
+            of_pairs = np.full(len(at), number)
+            kept[side].append(PairedTokens(of_pairs, x_td[at], starts, ends))
     return {
-        side: _Tokens(
+        side: PairedTokens(
+            np.concatenate([part.piece_t for part in parts]),
             torch.cat([part.x_td for part in parts]),
             np.concatenate([part.starts_t for part in parts]),
             np.concatenate([part.ends_t for part in parts]),
@@ -193,7 +230,7 @@ def _aligned(
 
 @torch.no_grad()
 def _activations(
-    difference: Difference, trained: TrainedCrosscoder, sides: Mapping[Side, _Tokens]
+    difference: Difference, trained: TrainedCrosscoder, sides: Mapping[Side, PairedTokens]
 ) -> NDArray[np.float32]:
     """How strongly the difference's features fire together at each pair, shape (t,)."""
     seed = str(_seed(difference))

@@ -28,17 +28,24 @@ def compare(
     prompts: Sequence[Prompt],
     baseline: Sequence[Written],
     candidate: Sequence[Written],
-    baseline_read: Sequence[float],
-    candidate_read: Sequence[float],
+    baseline_read: Sequence[float] | None,
+    candidate_read: Sequence[float] | None,
     tokens: int,
 ) -> Replies:
     """baseline_read: mean log p that the *candidate* gives to a token of the baseline's replies,
-    and the other way round, nats.
+    and the other way round, nats; None where that model is archived and reads nothing, so that no
+    reply of the other counts as surprising, of none.
     """
+    unread = [None] * len(prompts)
     pairs = [
-        _pair(prompt, a, b, b.mean_log_p - read_a, a.mean_log_p - read_b)
+        _pair(prompt, a, b, _surprise(b, read_a), _surprise(a, read_b))
         for prompt, a, b, read_a, read_b in zip(
-            prompts, baseline, candidate, baseline_read, candidate_read, strict=True
+            prompts,
+            baseline,
+            candidate,
+            baseline_read or unread,
+            candidate_read or unread,
+            strict=True,
         )
     ]
     pairs.sort(key=lambda pair: (-pair.surprise, pair.document))
@@ -47,11 +54,22 @@ def compare(
         tokens=tokens,
         threshold=SURPRISING,
         pairs=tuple(pairs),
-        surprising_baseline=Share(sum(p.baseline.surprise >= SURPRISING for p in pairs), count),
-        surprising_candidate=Share(sum(p.candidate.surprise >= SURPRISING for p in pairs), count),
+        surprising_baseline=Share(
+            sum(p.baseline.surprise >= SURPRISING for p in pairs),
+            0 if baseline_read is None else count,
+        ),
+        surprising_candidate=Share(
+            sum(p.candidate.surprise >= SURPRISING for p in pairs),
+            0 if candidate_read is None else count,
+        ),
         changed=Share(sum(not p.same for p in pairs), count),
         changed_beginning=Share(sum(_begins_otherwise(p) for p in pairs), count),
     )
+
+
+def _surprise(own: Written, read: float | None) -> float:
+    """How much likelier the reader finds its own reply than the other's, nats a token."""
+    return 0.0 if read is None else own.mean_log_p - read
 
 
 def _pair(prompt: Prompt, a: Written, b: Written, of_a: float, of_b: float) -> ReplyPair:

@@ -39,8 +39,12 @@ def measure(plan: Plan, progress: Progress) -> None:
     except WritesNothingError as error:
         entry.complete({NO_REPLIES: error.what})
         return
-    read = {}
+    read: dict[Side, list[float] | None] = {}
     for reader, writer in (SIDES[::-1], SIDES):
+        if plan.references[reader].archived:
+            progress.note(f"replies of the {writer} not read by the {reader}, which is archived")
+            read[writer] = None
+            continue
         model = _load(plan, reader)
         try:
             read[writer] = log_probabilities(

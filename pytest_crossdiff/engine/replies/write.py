@@ -139,7 +139,13 @@ def ends(model: LoadedModel) -> list[int]:
 
 
 def _answers(model: LoadedModel, batch: Sequence[Prompt], tokens: int) -> Iterator[Written]:
-    asked = [prompt_ids(prompt, model.tokenizer) for prompt in batch]
+    yield from continuations(
+        model, [prompt_ids(prompt, model.tokenizer) for prompt in batch], tokens
+    )
+
+
+def continuations(model: LoadedModel, asked: Sequence[list[int]], tokens: int) -> Iterator[Written]:
+    """What the model writes after each of the inputs, in one batch, at most so many tokens."""
     width, stop = max(map(len, asked)), ends(model)
     filler = stop[0] if stop else 0
     ids_bp = torch.tensor([[filler] * (width - len(ids)) + ids for ids in asked])

@@ -80,6 +80,21 @@ function layers() {
   return section("Layers compared", table("The same models, texts and settings at each layer that this run measured; accepted differences are left out", ["baseline → candidate", "verdict", ...SIDES.map((side) => `${MARK[side]} only in the ${side}`), "variance explained"], rows));
 }
 
-const overview = () => h("div", {}, banner(), accounting(),
+// Has the model changed, or the workflow around it?
+function workflow() {
+  const w = RESULT.workflow;
+  if (!w) return RESULT.no_workflow ? section("Since the last sign-off", h("p", {}, "Model and workflow were not told apart: ", visible(RESULT.no_workflow))) : null;
+  const row = (name, what, effect) => [h("strong", {}, name), what, estimate(w.loss[effect]), w.kl ? estimate(w.kl[effect]) : "–"];
+  const words = { new: "new", gone: "gone", share: "another share of the documents", texts: "other texts" };
+  const slices = w.slices.map((x) => [h("bdi", {}, visible(x.name)), words[x.drift], percent(x.reference), percent(x.today), estimate(x.loss)]);
+  const firing = w.firing.map((x) => [visible(x.difference), estimate(x.reference, percent), estimate(x.today, percent), estimate(x.change, percent)]);
+  return section("Since the last sign-off",
+    table(`Has the model changed, or the workflow? ${plural(w.reference_documents, "held-out document")} of the last sign-off, ${whole(w.documents)} of today; nats a token, with 95 % intervals over documents`, ["", "", "loss", "KL"],
+      [row("model", "the candidate in place of the baseline, on the texts of the last sign-off", "model"), row("workflow", "today's texts in place of those, with the baseline", "workflow"), row("together", "what both change beyond that", "interaction")]),
+    slices.length ? table("Slices that have drifted (permutation test over documents)", ["slice", "", "share then", "share today", "loss of the baseline"], slices) : h("p", {}, "No slice has drifted."),
+    firing.length ? fold("How often the confirmed differences fire", table("Share of the compared tokens", ["difference", "then", "today", "change"], firing)) : null);
+}
+
+const overview = () => h("div", {}, banner(), workflow(), accounting(),
   section("What differs", DIFFERENCES.length + FEATURES.length ? [drawMap(), browser()] : h("p", {}, "No feature of either model was tested as a difference.")),
   population(), output(), replies(), acceptances(), layers(), controls(), models(), measurement());

@@ -90,6 +90,12 @@ def load_model_and_tokenizer(
     with_head: a masked language model or a tagger comes with its head, too; a causal one always
     does.  device: where an adapter is merged.  Raises `ModelError`.
     """
+    if reference.archived:
+        raise ModelError(
+            f"{reference.reference} has no weights here, only an archive of what it was read as",
+            source=source,
+            remedy="bring back the model for what needs its weights",
+        )
     if trust_remote_code and not reference.pinned:
         raise ModelError(
             f"code of {reference.reference} may not be run: a branch or tag can change",

@@ -48,7 +48,8 @@ class ModelReference:
     file: name of the GGUF file in the folder.  base: what an adapter was trained on.  digest: of
     everything that can change an activation, and of no path.  source: the setting it came from.
     remark: what the person at the terminal should know, or "".  files: those that the digest was
-    taken of, with those of the base; none of a hub model, which its commit names.
+    taken of, with those of the base; none of a hub model, which its commit names.  archived: its
+    weights are not here; `location` has its configuration and tokenizer (see `archived.py`).
     """
 
     reference: str
@@ -61,6 +62,7 @@ class ModelReference:
     source: str = ""
     remark: str = ""
     files: dict[Path, DigestedFile] = field(default_factory=dict, compare=False, repr=False)
+    archived: bool = False
 
     @property
     def pinned(self) -> bool:
