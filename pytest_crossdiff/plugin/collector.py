@@ -88,7 +88,7 @@ class SessionCollector:
                 for line in self._archive.lines(root) if self._archive else ():
                     terminalreporter.write_line(line)
             if self._at_risk:
-                from pytest_crossdiff.report.at_risk import write_at_risk
+                from pytest_crossdiff.report.output.at_risk import write_at_risk
 
                 write_at_risk(terminalreporter, self._at_risk, self._width)
         except Exception as error:  # noqa: BLE001  nothing may hide the result of the run
