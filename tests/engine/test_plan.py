@@ -128,7 +128,7 @@ IN_NO_KEY = {"baseline", "candidate", "corpus", "device", "trust_remote_code", "
 """Settings that say where something is or how it is run; models and texts count by contents."""
 
 
-IN_A_KEY_OF_ITS_OWN = {"replies", "reference_corpus"}
+IN_A_KEY_OF_ITS_OWN = {"replies", "references", "reference_corpus"}
 """The setting of what is measured beside the result and added to it."""
 
 
