@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from benchmarks.records import Record
 
 FDR = 0.05
-SIZES_OF_POPULATION = (3, 4, 5, 6, 8, 10, 12, 14, 16)
-DRAWS = 60
+SIZES_OF_POPULATION = (3, 5, 8, 12, 16)
+DRAWS = 40
 """Draws of a model and its references for each size, where nothing is planted."""
 DRAWS_OF_FINE_TUNE = 5
 FIRST = 3
@@ -133,7 +133,7 @@ def other_kinds(of: Population) -> Iterator[Record]:
         for base in of.bases:
             others = [b for b in of.bases if getattr(b, kind) != getattr(base, kind)]
             draw = random.Random(f"{base.name} {kind}")
-            for _ in range(3):
+            for _ in range(2):
                 references = draw.sample(others, min(8, len(others)))
                 flagged += of.outcome(base.name, references).flagged
                 judged += 1

@@ -51,6 +51,8 @@ def _lines(found: dict[str, list[Record]]) -> Iterator[str]:
     for r in found["other"]:
         share = _share(r["flagged"], r["judged"])
         yield f"| {r['other']} | {r['bound']:.3f} | {r['flagged']} | {r['judged']} | {share} |"
+    if "fine-tuned" not in found:
+        return
     yield from ("", "Fine-tunes, each by 5 draws of references without its own base:", "")
     yield "| what | models | references | flagged | named by one of the first 3 | named first |"
     yield "|---|---|---|---|---|---|"
