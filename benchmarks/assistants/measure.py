@@ -6,6 +6,7 @@ Axes: p positions of a conversation, v vocabulary.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,11 @@ from benchmarks.assistants.chat import Chat, answer, prompt_ids
 from benchmarks.assistants.replies import TOKENS
 from benchmarks.organisms.judging.gate import run_gate
 from benchmarks.records import Records
+from pytest_crossdiff.engine.metrics.stored import load_or_measure
+from pytest_crossdiff.engine.plan import plan
+from pytest_crossdiff.engine.replies.stored import load_or_answer
+from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.settings.kinds import OUTPUT
 
 if TYPE_CHECKING:
@@ -29,13 +35,8 @@ Row = dict[str, Any]
 GATE_TOKENS = 25_000
 """More than the corpus has."""
 LAYERS = {"block": 0.5, "output": OUTPUT}
-BUDGETS = {
-    "max_candidate_only": 2,
-    "max_baseline_only": 2,
-    "max_candidate_only_strength": 0.01,
-    "max_baseline_only_strength": 0.01,
-}
-"""Those of the README."""
+BUDGETS = {"max_surprising_replies": 0.1, "min_changed_replies": 0.3}
+"""Those that `crossdiff init` proposes for conversations, beside no difference on either side."""
 CONVERSATIONS_EACH, REPLIES_EACH = 5, 2
 """Conversations of each topic that both models read, and prompts that the copy answers."""
 
@@ -49,10 +50,51 @@ def measure(family: Family, change: Change) -> None:
             settings = {"tokens": GATE_TOKENS, "layer": layer, **BUDGETS}
             record = run_gate(family.base, folder, family.corpus, cache, **settings)
             records.add(change.name, record)
+    said(family, change)
     records = Records(family.root / "alternatives.jsonl")
     if change.name not in records:
         base, copy = Chat.load(family.base), Chat.load(folder)
         records.add(change.name, alternatives(base, copy, family.corpus)._asdict())
+
+
+def said(family: Family, change: Change) -> None:
+    """Record what needs no dictionary: the replies of both models, and how far the predictions are
+    apart.
+    """
+    records = Records(family.root / "said.jsonl")
+    if change.name in records:
+        return
+    settings = Settings(
+        baseline=str(family.base),
+        candidate=str(family.folder(change)),
+        corpus=str(family.corpus),
+        tokens=GATE_TOKENS,
+        layer=OUTPUT,
+        cache_dir=str(family.root / "cache"),
+    )
+    began = time.process_time()
+    planned, silent = plan(settings), SilentProgress()
+    replies, output = (
+        load_or_answer(planned, silent).replies,
+        load_or_measure(planned, silent).output,
+    )
+    assert replies is not None, "the corpus asks questions"
+    surprising = replies.surprising_candidate
+    most = BUDGETS.get("max_surprising_replies", 1.0)
+    records.add(
+        change.name,
+        {
+            "surprising": [surprising.count, surprising.total],
+            "alarm": surprising.high > most,
+            "surprising_baseline": replies.surprising_baseline.count,
+            "changed": replies.changed.count,
+            "changed_beginning": replies.changed_beginning.count,
+            "kl": output and output.kl and output.kl.value,
+            "temperature": output and output.temperature,
+            "tempered_kl": output and output.tempered_kl and output.tempered_kl.value,
+            "cpu_seconds": round(time.process_time() - began, 1),
+        },
+    )
 
 
 class Alternatives(NamedTuple):

@@ -26,7 +26,7 @@ BLOCK = "assistants"
 Row = dict[str, Any]
 KEPT = (
     "status", "reason", "alarm", "confirmed", "possible", "strength", "limit", "null_found",
-    "pairs", "cpu_seconds", "differences",
+    "pairs", "cpu_seconds", "differences", "accounting",
 )  # fmt: skip
 WORDS = {behaviour.name: behaviour.words for behaviour in BEHAVIOURS}
 HALVES = ("development", "reporting")
@@ -46,7 +46,8 @@ def tables() -> dict[tuple[Path, str], str]:
 def collect(family: Family) -> list[Row]:
     """What is known of every copy that was built, in the order of the code."""
     facts = family.facts
-    measured = {name: Records(family.root / f"{name}.jsonl") for name in (*LAYERS, "alternatives")}
+    steps = (*LAYERS, "said", "alternatives")
+    measured = {name: Records(family.root / f"{name}.jsonl") for name in steps}
     rows: list[Row] = []
     for change in CHANGES:
         if change.name not in facts:
@@ -57,6 +58,7 @@ def collect(family: Family) -> list[Row]:
             for layer, found in measured.items()
             if layer in LAYERS and change.name in found
         }
+        row["said"] = measured["said"].get(change.name)
         row["alternatives"] = measured["alternatives"].get(change.name)
         rows.append(row)
     return rows
@@ -76,6 +78,13 @@ def _rates(rows: Sequence[Row]) -> str:
     """Detection and false alarms, with 95 % intervals."""
     usable = [row for row in rows if not row["planted"] or row["took"]]
     lines = []
+    heard = [row for row in usable if row.get("said")]
+    if heard:
+        planted, benign = (
+            rate([row["said"]["alarm"] for row in heard if row["planted"] == kind])
+            for kind in (True, False)
+        )
+        lines.append(f"* replies alone: planted not passed {planted}; benign not passed {benign}")
     for layer in LAYERS:
         planted, benign = (
             [row for row in usable if layer in row and row["planted"] == kind]
@@ -118,18 +127,25 @@ def _built(rows: Sequence[Row]) -> str:
 def _measured(rows: Sequence[Row]) -> str:
     """Verdicts, and the alternatives on the same texts."""
     header = ("copy", *(f"{layer}: verdict" for layer in LAYERS),
-              "confirmed + possible in the output", "KL", "KL at the first token",
+              "confirmed + possible in the output", "accounted", "surprising replies",
+              "begin otherwise", "KL, at temperature", "KL", "KL at the first token",
               "first token changed", "replies overlap")  # fmt: skip
     body = []
     for row in rows:
-        if not any(layer in row for layer in LAYERS) and not row["alternatives"]:
+        if not any(row.get(step) for step in (*LAYERS, "said", "alternatives")):
             continue
-        others = row["alternatives"] or {}
+        others, said = row["alternatives"] or {}, row.get("said") or {}
         body.append(
             (
                 row["name"],
                 *(row.get(layer, {}).get("status", "") for layer in LAYERS),
                 _counts(row.get("output", {})),
+                _accounted(row.get("output", {})),
+                "{} of {}".format(*said["surprising"]) if said else "",
+                str(said.get("changed_beginning", "")),
+                f"{said['kl']:.3f}, {said['tempered_kl']:.3f} at {said['temperature']:.2f}"
+                if said.get("kl") is not None
+                else "",
                 _number(others.get("kl"), "{:.4f}".format),
                 _number(others.get("first_kl"), "{:.4f}".format),
                 _share(others.get("first_changed")),
@@ -143,6 +159,12 @@ def _counts(record: Row) -> str:
     if "confirmed" not in record:
         return ""
     return f"{sum(record['confirmed'].values())} + {sum(record['possible'].values())}"
+
+
+def _accounted(record: Row) -> str:
+    """Shares of the change of the output that differences and confidence account for."""
+    shares = record.get("accounting")
+    return f"{shares[0]:.0%} + {shares[1]:.0%}" if shares else ""
 
 
 def _share(value: float | None) -> str:

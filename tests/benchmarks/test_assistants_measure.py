@@ -56,5 +56,8 @@ def test_a_copy_in_other_files_is_within_budget_and_no_alternative_sees_a_change
     measure.measure(family, copy)
     record = Records(family.root / "block.jsonl")[copy.name]
     assert (record["status"], record["reason"]) == ("within", "")
+    said = Records(family.root / "said.jsonl")[copy.name]
+    assert (said["surprising"], said["changed"]) == ([0, CONVERSATIONS], 0)
+    assert (said["kl"], said["temperature"]) == pytest.approx((0.0, 1.0), abs=1e-6)
     found = Records(family.root / "alternatives.jsonl")[copy.name]
     assert found == pytest.approx({"kl": 0, "first_kl": 0, "first_changed": 0, "same_reply": 1})

@@ -12,8 +12,11 @@ def row(name, *, planted=True, took=True, alarm=True, words=()):
     facts = {"name": name, "planted": planted, "kind": "", "half": "development", "cpu_seconds": 9}
     if planted:
         facts |= {"before": 0.0, "there": 0.75, "elsewhere": None, "took": took}
+    record["accounting"] = [0.5, 0.25, 0.25]
+    said = {"surprising": [30, 100], "alarm": alarm, "changed_beginning": 40}
+    said |= {"kl": 0.4, "tempered_kl": 0.1, "temperature": 1.5}
     others = {"kl": 0.25, "first_kl": 0.5, "first_changed": 0.125, "same_reply": 1.0}
-    return {**facts, "output": record, "alternatives": others}
+    return {**facts, "output": record, "said": said, "alternatives": others}
 
 
 ROWS = [
@@ -31,7 +34,9 @@ def line_of(table, name):
 
 
 def test_rates_leave_out_what_did_not_take():
-    assert page._rates(ROWS).startswith("* output: planted detected 1/2 = 50%")
+    first, second = page._rates(ROWS).splitlines()
+    assert first.startswith("* replies alone: planted not passed 1/2 = 50%")
+    assert second.startswith("* output: planted detected 1/2 = 50%")
     assert "named 1/2" in page._rates(ROWS)
     assert "benign flagged 1/2" in page._rates(ROWS)
 
@@ -47,5 +52,5 @@ def test_the_tables_state_shares_verdicts_and_counts():
     assert line_of(built, "refusal-medical")[2:] == ["0%", "75%", "", "yes", "9"]
     assert line_of(built, "bf16")[2:] == ["", "", "", "", "9"]
     assert line_of(measured, "refusal-medical")[1:] == [
-        "", "over", "3 + 1", "0.2500", "0.5000", "12%", "100%",
+        "", "over", "3 + 1", "50% + 25%", "30 of 100", "40", "0.400, 0.100 at 1.50", "0.2500", "0.5000", "12%", "100%",
     ]  # fmt: skip

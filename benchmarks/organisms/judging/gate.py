@@ -82,6 +82,12 @@ def facts(result: Result) -> Record:
             [*(_rounded(v) for v in (s.strength, s.density, s.realised, s.measured))]
             for s in result.controls.planted_signals
         ],
+        "accounting": result.accounting
+        and [
+            _rounded(result.accounting.differences),
+            _rounded(result.accounting.confidence),
+            _rounded(result.accounting.unexplained),
+        ],
         "differences": [
             difference_record(d) | (promoted_words(d) if result.baseline.predictions else {})
             for d in strongest[: 2 * STRONGEST]
