@@ -54,7 +54,7 @@ EXECUTION_SETTINGS = ("cache_dir", "train", "replies", "references", "reference_
 def compute(plan: Plan, progress: Progress) -> Result:
     """Harvest both models, one resident at a time, train, verify, and gather the result."""
     seconds: dict[str, float] = {}
-    pairs = _pairs(plan, progress, seconds)
+    pairs = read_pairs(plan, progress, seconds)
     with _timed(seconds, "align"):
         tokenizers = token_facts(plan, pairs)
     device = crosscoder_device(choose_device(plan.settings.device))
@@ -132,13 +132,17 @@ def crosscoders(plan: Plan, progress: Progress) -> list[TrainedCrosscoder]:
     """The dictionaries of a run, with whatever of them and of what they need the cache lacks made
     again.
     """
-    pairs = _pairs(plan, progress, {})
+    pairs = read_pairs(plan, progress)
     device = crosscoder_device(choose_device(plan.settings.device))
     return load_or_train_crosscoders(plan, pairs, device, progress)
 
 
-def _pairs(plan: Plan, progress: Progress, seconds: dict[str, float]) -> Pairs:
-    """Both models' activations, side by side."""
+def read_pairs(plan: Plan, progress: Progress, seconds: dict[str, float] | None = None) -> Pairs:
+    """Both models' activations, read where they aren't in the cache, and aligned.
+
+    seconds: gets the time of each step.
+    """
+    seconds = {} if seconds is None else seconds
     harvests = {}
     for side in SIDES:
         with _timed(seconds, f"read {side}"):
@@ -176,11 +180,8 @@ def _harvests(plan: Plan, side: Side, progress: Progress) -> Iterator[Harvest]:
 
 def _harvest(plan: Plan, settings: Settings, key: str, side: Side, progress: Progress) -> Harvest:
     def build(entry: Entry) -> None:
-        progress.note(f"loading the {side}: {plan.references[side].reference}")
-        model = load_configured(settings, side, plan.references[side])
+        model = prepared_model(plan, settings, side, progress)
         try:
-            checked(plan, settings, side, progress.note, model)
-            _sample_weights(plan, side, model, progress)
             with entry.checked_by(model.reference.must_be_unchanged):
                 harvest(
                     model,
@@ -194,6 +195,22 @@ def _harvest(plan: Plan, settings: Settings, key: str, side: Side, progress: Pro
             model.unload()
 
     return read_or_build(plan.store.entry("harvest", key), build, Harvest, progress.note)
+
+
+def prepared_model(
+    plan: Plan, settings: Settings, side: Side, progress: Progress, *, sampled: bool = True
+) -> LoadedModel:
+    """The model of `side`, checked on texts of the run.  sampled: whether its weights are, too."""
+    progress.note(f"loading the {side}: {plan.references[side].reference}")
+    model = load_configured(settings, side, plan.references[side])
+    try:
+        checked(plan, settings, side, progress.note, model)
+        if sampled:
+            _sample_weights(plan, side, model, progress)
+    except BaseException:
+        model.unload()
+        raise
+    return model
 
 
 def _weights(plan: Plan, side: Side, progress: Progress) -> WeightSample:

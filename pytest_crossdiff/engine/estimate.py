@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.rendering import shared_text
+from pytest_crossdiff.engine.activations.shard_reading import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.template_tokens import (
     sampled_template_tokens,
     template_notes,

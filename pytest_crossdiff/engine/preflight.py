@@ -8,8 +8,8 @@ import numpy as np
 
 from pytest_crossdiff.engine.activations.alignment import align_tokens
 from pytest_crossdiff.engine.activations.conversations import Place, reads_clock
-from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.rendering import template_for, tokenize
+from pytest_crossdiff.engine.activations.shard_reading import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.template_tokens import (
     count_template_tokens,
     template_notes,

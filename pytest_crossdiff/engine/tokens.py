@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
+from pytest_crossdiff.engine.activations.shard_reading import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.tokenizer_comparison import compare_on
 from pytest_crossdiff.engine.models.loading.load import load_tokenizer
 from pytest_crossdiff.sides import SIDES

@@ -199,18 +199,37 @@ class Entry:
                 temporary.chmod(self.path.stat().st_mode & 0o666)
                 sync(temporary)
                 sha256 = content_digest(temporary)
-            self._check()
-            with translate_os_errors(path, "write"):
-                parts = self._parts().expecting(name, sha256)
-                self._write_parts(parts)
-                temporary.replace(path)
-                sync(self.path)
-                self._verified[path] = (FileState.of(path.stat()), sha256)
-                if len(parts.digests[name]) > 1:
-                    self._write_parts(parts.settled(name, sha256))
+            self.take(name, temporary, sha256)
         finally:
             with contextlib.suppress(OSError):
                 remove(temporary)
+
+    def take(self, name: str, temporary: Path, sha256: str) -> None:
+        """Make a file that lies in the entry's folder, whole and on the disk, a part of the entry.
+
+        sha256: its digest, which whoever wrote it has taken.
+        """
+        path = self._writable(name)
+        self._check()
+        with translate_os_errors(path, "write"):
+            parts = self._parts().expecting(name, sha256)
+            self._write_parts(parts)
+            temporary.replace(path)
+            sync(self.path)
+            self._verified[path] = (FileState.of(path.stat()), sha256)
+            if len(parts.digests[name]) > 1:
+                self._write_parts(parts.settled(name, sha256))
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Remove the finished parts of an incomplete entry that have other names."""
+        for name in self._parts().digests.keys() - set(names):
+            self.discard(name)
+
+    def spare_path(self, name: str) -> Path:
+        """Where a process that doesn't hold the lock may write a part, for `take`."""
+        with translate_os_errors(self.path, "write"):
+            self.path.mkdir(parents=True, exist_ok=True)
+        return temporary_beside(self.path / checked_name(name, "a part of an entry"))
 
     def discard(self, name: str) -> None:
         """Remove a part that the complete entry doesn't list, such as a checkpoint."""

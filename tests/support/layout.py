@@ -77,6 +77,9 @@ ALLOWED = {
     "engine.baseline_archive": "errors settings sides store version engine.models engine.plan",
     "engine.tests_at_risk": "errors progress results settings sides store engine.models"
     " engine.dictionary engine.explanation engine.isolation",
+    "engine.ranks": "version errors progress settings sides store engine.models engine.plan"
+    " engine.activations engine.dictionary engine.controls engine.isolation engine.metrics"
+    " engine.replies engine.compute engine.pipeline",
     # what the user sees of it
     "demo": "progress store",
     "gate": "errors sides text settings results store",

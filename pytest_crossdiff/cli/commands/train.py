@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.cli.configuration import Configuration
     from pytest_crossdiff.cli.terminal import Terminal
+    from pytest_crossdiff.engine.ranks.group import Ranks
     from pytest_crossdiff.errors import CrossDiffError, InsufficientData
     from pytest_crossdiff.plugin.measurements import Measurements
     from pytest_crossdiff.progress import Progress
@@ -30,12 +31,16 @@ Reads both models, trains, verifies, and keeps every step in the cache that pyte
 what is there already is not done again.  The verdict is that of `pytest --crossdiff`:
 exit code 0 within budget, 1 over budget, 3 couldn't measure, 4 inconclusive.
 
-Stopped at any moment, it goes on where it was when it is called again."""
+Stopped at any moment, it goes on where it was when it is called again.
+
+Started by torchrun, or any other launcher of torch.distributed, its processes share the work and
+the cache folder; the results are those of one process."""
 EXAMPLES = """\
   crossdiff train                             the pair of pytest.ini
   crossdiff train --candidate=checkpoints/v3  another candidate; the baseline isn't read again
   crossdiff train --tokens=10000 --layer=0.75
   crossdiff train --layer=0.5,output          a block, and what the models predict
+  torchrun --nproc-per-node 4 -m pytest_crossdiff train --no-verdict
   crossdiff train --no-verdict -q             fill the cache in a nightly job, whatever differs
 """
 
@@ -56,21 +61,57 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace, out: Terminal) -> int:
     """Measure, or take from the cache, and tell."""
     from pytest_crossdiff.cli.configuration import read
+    from pytest_crossdiff.cli.launch import ranks_of_launch
+
+    configuration = read(given(options))
+    with ranks_of_launch() as ranks:
+        if ranks is None or ranks.is_first:
+            code = _run(options, configuration, ranks, out)
+        else:
+            code = _work(configuration, ranks)
+        if ranks is not None:
+            ranks.wait()
+    return code
+
+
+def _work(configuration: Configuration, ranks: Ranks) -> int:
+    """What a further rank of a run does: its share, in silence.
+
+    Raises whatever kept the run from measuring.
+    """
+    from pytest_crossdiff.engine.ranks.fill import fill
+    from pytest_crossdiff.progress import SilentProgress
+
+    for settings in configuration.settings.by_layer().values():
+        fill(settings, ranks, SilentProgress())
+    return WITHIN
+
+
+def _run(
+    options: argparse.Namespace,
+    configuration: Configuration,
+    ranks: Ranks | None,
+    out: Terminal,
+) -> int:
+    """Measure, with the other ranks where there are any, and tell."""
     from pytest_crossdiff.cli.progress import on_stderr
     from pytest_crossdiff.gate.acceptance import AcceptanceRecord
     from pytest_crossdiff.plugin.measurements import Measurements
     from pytest_crossdiff.progress import SilentProgress
     from pytest_crossdiff.text import Display
 
-    configuration = read(given(options))
     progress = SilentProgress() if options.quiet else on_stderr()
     _warn_of_fixture(configuration, progress)
     display = Display(out.width)
     acceptance_record = AcceptanceRecord.from_paths(configuration.file, configuration.root)
     measurements = Measurements(progress, display, acceptance_record, configuration.add_labels)
-    verdicts = [
-        _judged(measurements, settings) for settings in configuration.settings.by_layer().values()
-    ]
+    verdicts = []
+    for settings in configuration.settings.by_layer().values():
+        if ranks is not None:
+            from pytest_crossdiff.engine.ranks.fill import fill
+
+            fill(settings, ranks, progress)
+        verdicts.append(_judged(measurements, settings))
     pairs = measurements.collected.take("crossdiff train").pairs
     for verdict in verdicts:
         if verdict.message and not options.quiet:

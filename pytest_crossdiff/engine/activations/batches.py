@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.activations.rendering import Encoded
 
-SHARD_TOKENS = 16_384
+SHARD_TOKENS, LEAST_SHARD_TOKENS, SHARDS = 16_384, 2_048, 32
+"""A shard has at most so many tokens; fewer, but at least so many, where there are fewer than so
+many shards, so that several processes have something to share.
+"""
 PADDING = 0.05
 """Share of a batch that is padding at most, once it has a 64th of its tokens."""
 
@@ -21,14 +24,25 @@ class Job(NamedTuple):
     encoded: Encoded
 
 
-def shards(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """Runs of jobs of about SHARD_TOKENS tokens."""
+def tokens_in(jobs: Sequence[Job]) -> int:
+    """Of all their inputs."""
+    return sum(len(job.encoded.input_ids) for job in jobs)
+
+
+def padded_tokens(shard: Sequence[Job], budget: int) -> int:
+    """Tokens that are read of a shard, padding included."""
+    return sum(len(of) * len(of[-1].encoded.input_ids) for of in batches(shard, budget))
+
+
+def shards(jobs: Sequence[Job], total: int) -> Iterator[list[Job]]:
+    """Runs of jobs of about equal numbers of tokens, of `total`."""
+    size = min(SHARD_TOKENS, max(LEAST_SHARD_TOKENS, -(-total // SHARDS)))
     shard: list[Job] = []
     tokens = 0
     for job in jobs:
         shard.append(job)
         tokens += len(job.encoded.input_ids)
-        if tokens >= SHARD_TOKENS:
+        if tokens >= size:
             yield shard
             shard, tokens = [], 0
     if shard:

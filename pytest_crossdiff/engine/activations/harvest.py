@@ -19,16 +19,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pytest_crossdiff.engine.activations.alignment import Tokens
-from pytest_crossdiff.engine.activations.batches import Job, batches, shards
-from pytest_crossdiff.engine.activations.columns import Found, columns_of
-from pytest_crossdiff.engine.activations.conversations import Place, reads_clock
-from pytest_crossdiff.engine.activations.rendering import template_for, tokenize
+from pytest_crossdiff.engine.activations.batches import tokens_in
+from pytest_crossdiff.engine.activations.conversations import Place
+from pytest_crossdiff.engine.activations.shard_reading import Reading
 from pytest_crossdiff.engine.activations.vocabularies import Vocabulary
-from pytest_crossdiff.engine.models.loaded import read
 from pytest_crossdiff.engine.models.reading.predictions import renaming
 from pytest_crossdiff.engine.models.reading.source_and_target import TEXT, InputForm
-from pytest_crossdiff.errors import ActivationError, CorpusError
-from pytest_crossdiff.results.result import layer_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,15 +38,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
-BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
-LOGITS = {"cpu": 2**27, "cuda": 2**30}
-"""Numbers that a batch's predictions are at most, where those are read."""
-LARGEST = 1e12
-"""Of the numbers of an activation; models in use have 1e5 at most, and squares of 1e19 and more
-can't be summed in single precision."""
 WORDS = "words.json"
-MAX_PIECE_TOKENS = 4_096
-"""Tokens of a conversation that are read at most, where the model itself would take more."""
 
 
 class Harvest:
@@ -162,126 +150,36 @@ def harvest(
     Raises `ActivationError` on NaN or infinite activations, `CorpusError` when no token is left or
     a chat template doesn't take the conversations.
     """
-    dated = reads_clock(
-        pieces, model.tokenizer, template_for(model.tokenizer, chat_template, model.form)
-    )
-    conversations = any(piece.text is None for piece in pieces)
-    limit = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
-    jobs = [
-        Job(
-            i,
-            tokenize(
-                piece,
-                model.tokenizer,
-                chat_template=chat_template,
-                limit=limit,
-                form=model.form,
-            ),
-        )
-        for i, piece in enumerate(pieces)
-    ]
-    jobs = [job for job in jobs if job.encoded.content.any()]
-    if not jobs:
-        raise CorpusError(
-            f"the {label}'s tokenizer leaves no token of the corpus", remedy="check the corpus"
-        )
-    jobs.sort(key=lambda job: (len(job.encoded.input_ids), job.piece))
-    total = sum(len(job.encoded.input_ids) for job in jobs)
-    began, padded = time.perf_counter(), 0
+    began = time.perf_counter()
+    reading = Reading(model, pieces, chat_template, label)
+    entry.keep_only(reading.shards)
     # A shard is written while the next is read.
     with (
-        progress.phase(f"read {label}", total, "token") as bar,
+        progress.phase(f"read {label}", reading.tokens, "token") as bar,
         ThreadPoolExecutor(1) as writer,
     ):
         written: Future[None] | None = None
-        for number, shard in enumerate(shards(jobs)):
-            name = f"shard-{number:05}.safetensors"
+        for name, shard in reading.shards.items():
             if entry.has(name):
-                bar.advance(sum(len(job.encoded.input_ids) for job in shard), "kept")
+                bar.advance(tokens_in(shard), "kept")
                 continue
-            parts: dict[int, Found] = {}
-            said_w = torch.zeros(0 if model.predictions is None else len(model.predictions.words))
-            for batch in batches(shard, _budget(model)):
-                found, of_batch_w = _run(model, batch, label)
-                parts |= found
-                said_w += of_batch_w
-                bar.advance(sum(len(job.encoded.input_ids) for job in batch))
-                padded += len(batch) * len(batch[-1].encoded.input_ids)
+            columns = reading.read(name, bar.advance)
             if written is not None:
                 written.result()
-            said = said_w if model.predictions else None
-            columns = columns_of(shard, parts, said, conversations=conversations)
             written = writer.submit(_write, entry, name, columns)
         if written is not None:
             written.result()
-    if model.predictions is not None:
-        entry.write(WORDS, json.dumps(model.predictions.words).encode())
-    entry.complete(
-        {
-            "model": model.reference.reference,
-            "architecture": model.architecture,
-            "layer": model.layer,
-            "layers": model.layers,
-            "width": model.width,
-            "words": model.predictions.digest if model.predictions else "",
-            "head": model.head,
-            "dtype": str(model.dtype).removeprefix("torch."),
-            "tokens": total,
-            "special": total - sum(int(job.encoded.content.sum()) for job in jobs),
-            "truncated": sum(job.encoded.truncated_characters for job in jobs),
-            "padded": padded,
-            "conversations": conversations,
-            "dated": dated,
-            "form": model.form,
-            "unplaced": sum(job.encoded.unplaced_characters for job in jobs),
-            "seconds": time.perf_counter() - began,
-        }
-    )
+    finish(entry, reading, time.perf_counter() - began)
+
+
+def finish(entry: Entry, reading: Reading, seconds: float) -> None:
+    """Complete `entry`, which has all shards."""
+    predictions = reading.model.predictions
+    if predictions is not None:
+        entry.write(WORDS, json.dumps(predictions.words).encode())
+    entry.complete({**reading.facts(), "seconds": seconds})
 
 
 def _write(entry: Entry, name: str, columns: dict[str, Tensor]) -> None:
     with entry.writing(name) as temporary:
         save_file(columns, temporary)
-
-
-def _budget(model: LoadedModel) -> int:
-    """Tokens of a batch."""
-    device = model.device.type
-    budget = BATCH_TOKENS.get(device, BATCH_TOKENS["cpu"])
-    if model.predictions is None:
-        return budget
-    return max(1, min(budget, LOGITS.get(device, LOGITS["cpu"]) // len(model.predictions.words)))
-
-
-def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> tuple[dict[int, Found], Tensor]:
-    """What is found of each piece in `batch`, and the probability of each word, shape (w,), summed
-    over their content.
-    """
-    longest = len(batch[-1].encoded.input_ids)
-    ids = torch.zeros(len(batch), longest, dtype=torch.long)
-    mask, counted = torch.zeros_like(ids), torch.zeros_like(ids)
-    for row, job in enumerate(batch):
-        length = len(job.encoded.input_ids)
-        ids[row, :length] = torch.as_tensor(np.asarray(job.encoded.input_ids, dtype=np.int64))
-        mask[row, :length] = 1
-        counted[row, :length] = torch.from_numpy(np.asarray(job.encoded.content, dtype=np.int64))
-    found_bp = read(model, ids.to(model.device), mask.to(model.device), counted)
-    read_bpd = found_bp.vectors_bpd.cpu()
-    found = {}
-    for row, job in enumerate(batch):
-        content = torch.from_numpy(np.flatnonzero(job.encoded.content))
-        found_td = read_bpd[row, content].contiguous()
-        usable_t = (found_td.abs() <= LARGEST).all(1)  # false of NaN, too
-        if not usable_t.all():
-            where = layer_name(model.layer, model.layers)
-            bad = int((~usable_t).sum())
-            finite = bool(torch.isfinite(found_td).all())
-            raise ActivationError(
-                f"{bad} of {len(found_td)} activations of the {label}, {where}, are "
-                + (f"beyond {LARGEST:g}" if finite else "NaN or infinite")
-                + f" (piece {job.piece} of the corpus)",
-                source=f"crossdiff_{label} = {model.reference.reference}",
-                remedy="check the weights; if they are sound, set crossdiff_dtype = float32",
-            )
-        found[job.piece] = Found(found_td, found_bp.nll_bp[row, content])
-    return found, found_bp.probability_w

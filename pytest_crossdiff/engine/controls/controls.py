@@ -11,6 +11,7 @@ Axes: s signals of a side, p tested features.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_crossdiff.engine.controls.null import null_pairs
@@ -32,7 +33,7 @@ from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.artefact import read_or_build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import torch
 
@@ -45,9 +46,11 @@ if TYPE_CHECKING:
     from pytest_crossdiff.store.cache import Entry
 
 Metadata: TypeAlias = "dict[str, Any]"
-LABELS = {"spiked": "planted signals", "null": "null control"}
-"""What a control is called on the progress display, by the kind of its entry in the cache."""
-NULL_SHARE, SPIKED_SHARE = 4, 2
+CONTROLS = SPIKED, NULL = "spiked", "null"
+"""The kinds of their entries in the cache."""
+LABELS = {SPIKED: "planted signals", NULL: "null control"}
+"""What a control is called on the progress display."""
+SHARES = {SPIKED: 2, NULL: 4}
 """The controls' dictionaries are smaller than the run's by these factors, and trained for half as
 many steps."""
 
@@ -56,48 +59,73 @@ def controls(
     plan: Plan, pairs: Pairs, like: TrainedCrosscoder, device: torch.device, progress: Progress
 ) -> Controls:
     """Both controls of a run whose dictionaries are like this one, from the cache or made here."""
-
-    def run_control(
-        kind: str,
-        pairs: Pairs,
-        share: int,
-        summarise: Callable[[Verification], Any],
-        *,
-        own: bool = False,
-    ) -> Metadata:
-        """What `summarise` makes of a smaller dictionary of `pairs`, with what describes it.  own:
-        they are the run's own.
-        """
-
-        def build(entry: Entry) -> None:
-            config = _smaller(like, pairs, share)
-            settings, steps = plan.settings, max(1, like.meta["steps"] // 2)
-            training_config = dataclasses.replace(
-                choose_training_config(settings, len(pairs.training())), steps=steps
-            )
-            known = like.model if own else None
-            curved = settings.maps == "curved"
-            (trainer,) = new_trainers(
-                config, training_config, pairs, [settings.seed], device, known, curved=curved
-            )
-            train([trainer], pairs, [entry], device, progress)
-            with progress.phase(LABELS[kind], len(pairs.group_n), "token") as bar:
-                (found,) = verify([trainer.model], [settings.seed], pairs, settings, device, bar)
-            facts = {"features": config.features, "steps": steps, "found": summarise(found)}
-            entry.complete(facts, without=(CHECKPOINT,))
-
-        return read_or_build(
-            plan.store.entry(kind, plan.control_keys[kind]), build, _meta, progress.note
-        )
-
-    spiked, least = plant_signals(pairs), plan.settings.least_strength
-    signals = run_control(
-        "spiked", spiked, SPIKED_SHARE, lambda of: recovered_signals(of, spiked), own=True
-    )
-    nothing = run_control("null", null_pairs(pairs), NULL_SHARE, lambda of: differences(of, least))
+    found = run_controls(plan, pairs, like, device, progress)
     return Controls(
-        tuple(PlantedSignal(**signal) for signal in signals["found"]), NullControl(**nothing)
+        tuple(PlantedSignal(**signal) for signal in found[SPIKED]["found"]),
+        NullControl(**found[NULL]),
     )
+
+
+def run_controls(
+    plan: Plan,
+    pairs: Pairs,
+    like: TrainedCrosscoder,
+    device: torch.device,
+    progress: Progress,
+    kinds: Sequence[str] = CONTROLS[::-1],
+) -> dict[str, Metadata]:
+    """What describes each of the controls that are asked for.
+
+    By default in the reverse order of the other ranks of a run, so that neither waits for long.
+    """
+    found = {}
+    least = plan.settings.least_strength
+    for kind in kinds:
+        spiked = plant_signals(pairs) if kind == SPIKED else None
+        build = functools.partial(
+            _train_and_verify,
+            plan=plan,
+            pairs=spiked or null_pairs(pairs),
+            like=like,
+            device=device,
+            progress=progress,
+            kind=kind,
+            summarise=functools.partial(recovered_signals, pairs=spiked)
+            if spiked
+            else functools.partial(differences, least=least),
+        )
+        entry = plan.store.entry(kind, plan.control_keys[kind])
+        found[kind] = read_or_build(entry, build, _meta, progress.note)
+    return found
+
+
+def _train_and_verify(
+    entry: Entry,
+    *,
+    plan: Plan,
+    pairs: Pairs,
+    like: TrainedCrosscoder,
+    device: torch.device,
+    progress: Progress,
+    kind: str,
+    summarise: Callable[[Verification], Any],
+) -> None:
+    """Fill `entry` with what `summarise` makes of a smaller dictionary of `pairs`."""
+    config = _smaller(like, pairs, SHARES[kind])
+    settings, steps = plan.settings, max(1, like.meta["steps"] // 2)
+    training_config = dataclasses.replace(
+        choose_training_config(settings, len(pairs.training())), steps=steps
+    )
+    known = like.model if kind == SPIKED else None  # the pairs are the run's own, and so the maps
+    curved = settings.maps == "curved"
+    (trainer,) = new_trainers(
+        config, training_config, pairs, [settings.seed], device, known, curved=curved
+    )
+    train([trainer], pairs, [entry], device, progress)
+    with progress.phase(LABELS[kind], len(pairs.group_n), "token") as bar:
+        (found,) = verify([trainer.model], [settings.seed], pairs, settings, device, bar)
+    facts = {"features": config.features, "steps": steps, "found": summarise(found)}
+    entry.complete(facts, without=(CHECKPOINT,))
 
 
 def differences(found: Verification, least: float) -> int:

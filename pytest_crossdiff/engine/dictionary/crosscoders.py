@@ -18,7 +18,7 @@ from pytest_crossdiff.engine.plan import seeds
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import torch
 
@@ -29,15 +29,26 @@ if TYPE_CHECKING:
 
 
 def load_or_train_crosscoders(
-    plan: Plan, pairs: Pairs, device: torch.device, progress: Progress
+    plan: Plan,
+    pairs: Pairs,
+    device: torch.device,
+    progress: Progress,
+    chosen: Collection[int] = (),
 ) -> list[TrainedCrosscoder]:
-    """One a seed; those that aren't in the cache are trained together."""
+    """One a seed, of all or of the `chosen` ones; those that aren't in the cache are trained
+    together.
+    """
     settings, count = plan.settings, len(pairs.training())
+    keys = {
+        seed: key
+        for seed, key in zip(seeds(settings), plan.crosscoder_keys, strict=True)
+        if seed in (chosen or seeds(settings))
+    }
     config = choose_crosscoder_config(settings, count, pairs.a.harvest.width, pairs.b.harvest.width)
     training_config = choose_training_config(settings, count)
     with contextlib.ExitStack() as locks:
         missing = {}
-        for seed, key in zip(seeds(settings), plan.crosscoder_keys, strict=True):
+        for seed, key in keys.items():
             # Every process takes the locks in this order, so none waits for one that waits for it.
             entry = plan.store.entry("crosscoder", key)
             locks.enter_context(entry.lock(progress.note))
@@ -56,7 +67,7 @@ def load_or_train_crosscoders(
                 meta = {"steps": training_config.steps, "dead": trainer.dead, "loss": curve}
                 model = trainer.model.cpu()
                 TrainedCrosscoder(model, pairs.a.scale, pairs.b.scale, meta).save(entry)
-        entries = (plan.store.entry("crosscoder", key) for key in plan.crosscoder_keys)
+        entries = (plan.store.entry("crosscoder", key) for key in keys.values())
         return [TrainedCrosscoder.load(entry) for entry in entries]
 
 

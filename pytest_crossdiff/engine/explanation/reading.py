@@ -13,10 +13,10 @@ import torch
 
 from pytest_crossdiff.engine.activations.alignment import align_tokens
 from pytest_crossdiff.engine.activations.conversations import Place
-from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.pairs import OUTLIER
 from pytest_crossdiff.engine.activations.passages import ids_of
 from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.activations.shard_reading import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.vocabularies import Vocabulary, named_by_position
 from pytest_crossdiff.engine.corpus.cutting import split_text
 from pytest_crossdiff.engine.corpus.sampling import BYTES_PER_TOKEN, Piece

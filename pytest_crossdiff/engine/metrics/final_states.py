@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pytest_crossdiff.engine.activations.conversations import Place
-from pytest_crossdiff.engine.activations.harvest import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.activations.shard_reading import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.metrics.entry_names import WORDS
 from pytest_crossdiff.engine.metrics.heads import Head, UncomparableError, head_inputs, read_head
 from pytest_crossdiff.engine.models.reading.predictions import output_words

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_crossdiff.engine.activations.batches import batches
-from pytest_crossdiff.engine.activations.harvest import BATCH_TOKENS
+from pytest_crossdiff.engine.activations.shard_reading import BATCH_TOKENS
 
 
 @pytest.mark.parametrize("pieces", [400, 2000])

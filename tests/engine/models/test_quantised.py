@@ -9,6 +9,7 @@ import transformers as tf
 from safetensors.torch import load_file, save_file
 
 from pytest_crossdiff.engine.models.loaded import load, vectors
+from pytest_crossdiff.engine.models.loading.quantised import quantisation_errors
 from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import ModelError
 from support import tiny_models
@@ -107,6 +108,65 @@ def test_compressed_tensors_are_read_as_the_rounded_weights(plain, tmp_path, wei
     compressor.update_config(str(folder))
     found = vectors(load(str(folder), layer=0, **FLOAT), *tiny_models.batch())
     torch.testing.assert_close(found, expected(meant))
+
+
+def rounded(plain, folder, config):
+    """A checkpoint that transformers quantised, and what block 0 of the model in memory gives."""
+    model = tf.AutoModelForCausalLM.from_pretrained(
+        plain, quantization_config=config, dtype=torch.float32, device_map="cpu"
+    )
+    model.save_pretrained(folder)
+    tiny_models.make_tokenizer().save_pretrained(folder)
+    ids_bp, mask_bp = tiny_models.batch()
+    with torch.inference_mode():
+        out = model(input_ids=ids_bp, attention_mask=mask_bp, output_hidden_states=True)
+    return str(folder), out.hidden_states[1]
+
+
+@pytest.mark.parametrize("scheme", ["Int8WeightOnlyConfig", "Float8WeightOnlyConfig"])
+def test_torchao_is_read_as_it_runs(plain, tmp_path, scheme):
+    quantization = pytest.importorskip("torchao.quantization")
+    folder, own = rounded(plain, tmp_path / "m", tf.TorchAoConfig(getattr(quantization, scheme)()))
+    found = vectors(load(folder, layer=0, **FLOAT), *tiny_models.batch())
+    torch.testing.assert_close(found, own, rtol=0, atol=0)
+    original = expected(load_file(plain / "model.safetensors"))
+    assert 0.001 < float((found - original).norm() / original.norm()) < 0.1
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_bitsandbytes_is_read_as_it_runs(plain, tmp_path, bits):
+    pytest.importorskip("bitsandbytes")
+    config = tf.BitsAndBytesConfig(load_in_4bit=bits == 4, load_in_8bit=bits == 8)
+    folder, own = rounded(plain, tmp_path / "m", config)
+    found = vectors(load(folder, layer=0, **FLOAT), *tiny_models.batch())
+    torch.testing.assert_close(found, own, rtol=0, atol=0)
+    original = expected(load_file(plain / "model.safetensors"))
+    assert 0.001 < float((found - original).norm() / original.norm()) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        (ImportError("it requires x: `pip install -U x>=0.4`"), "pip install -U x>=0.4, or "),
+        (ModuleNotFoundError("No module named 'x'"), "install the package that is named, or "),
+        (ValueError("X is only supported on GPU."), "run where there is such a device, or "),
+        (NotImplementedError("X is not supported yet."), ""),
+        (KeyError("group_size"), ""),
+    ],
+    ids=["a package", "a module", "a device", "nothing", "a setting"],
+)
+def test_the_remedy_is_what_the_quantiser_needs(plain, said, remedy):
+    with (
+        pytest.raises(ModelError) as caught,
+        quantisation_errors(
+            {"quantization_config": {"quant_method": "x"}},
+            resolve(str(plain)),
+            "crossdiff_baseline",
+        ),
+    ):
+        raise said
+    assert caught.value.remedy == f"{remedy}give the model that it was quantised from"
+    assert "is quantised (x) and can't be read here: " in caught.value.what
 
 
 @pytest.mark.parametrize("method", ["exl2", "nvfp4", "higgs", "bitnet"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from typing import TYPE_CHECKING, Any
 
 from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     import torch
 
     from pytest_crossdiff.engine.models.sources.references import ModelReference
+
+_DEVICE = re.compile(r"\b(GPU|XPU|CUDA device|mps devices?)\b")
+_PACKAGE = re.compile(r"\binstall\b|\bis not available\. Please|\bNo module named\b")
+_INSTALL = re.compile(r"pip install [^`)]+")
 
 
 def quantisation(config: Mapping[str, Any]) -> str:
@@ -53,9 +58,22 @@ def quantisation_errors(
         if not method:
             raise
         said = error.what if isinstance(error, ModelError) else str(error).strip()
+        if isinstance(error, KeyError):
+            said = f"its settings lack {said}"
         raise ModelError(
             f"{reference.reference} is quantised ({method}) and can't be read here: "
             f"{said.partition(chr(10))[0]}",
             source=source,
-            remedy="install what it needs, or give the model that it was quantised from",
+            remedy=_remedy(error, said),
         ) from error
+
+
+def _remedy(error: Exception, said: str) -> str:
+    """What to do about an error of a quantiser, which says what it needs in its own words."""
+    original = "give the model that it was quantised from"
+    if _DEVICE.search(said):
+        return f"run where there is such a device, or {original}"
+    if isinstance(error, ImportError) or _PACKAGE.search(said):
+        package = _INSTALL.search(said)
+        return f"{package[0] if package else 'install the package that is named'}, or {original}"
+    return original

@@ -1,0 +1,160 @@
+"""A model and the pieces that it reads, tokenised and divided into shards: equal work, in an order
+that depends on the pieces alone, so that any number of processes that share the shards make the
+same.
+
+Axes: t content tokens of a piece, w words.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from pytest_crossdiff.engine.activations.batches import (
+    Job,
+    batches,
+    padded_tokens,
+    shards,
+    tokens_in,
+)
+from pytest_crossdiff.engine.activations.columns import Found, columns_of
+from pytest_crossdiff.engine.activations.conversations import reads_clock
+from pytest_crossdiff.engine.activations.rendering import template_for, tokenize
+from pytest_crossdiff.engine.models.loaded import read
+from pytest_crossdiff.errors import ActivationError, CorpusError
+from pytest_crossdiff.results.result import layer_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from pytest_crossdiff.engine.corpus.sampling import Piece
+    from pytest_crossdiff.engine.models.loaded import LoadedModel
+
+BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
+LOGITS = {"cpu": 2**27, "cuda": 2**30}
+"""Numbers that a batch's predictions are at most, where those are read."""
+LARGEST = 1e12
+"""Of the numbers of an activation; models in use have 1e5 at most, and squares of 1e19 and more
+can't be summed in single precision."""
+MAX_PIECE_TOKENS = 4_096
+"""Tokens of a conversation that are read at most, where the model itself would take more."""
+
+
+class Reading:
+    """What is to be read, and how.
+
+    shards: the jobs of each shard by the name of its part.  tokens: of all.  Raises `CorpusError`
+    when no token is left or a chat template doesn't take the conversations.
+    """
+
+    def __init__(
+        self, model: LoadedModel, pieces: Sequence[Piece], chat_template: str, label: str
+    ) -> None:
+        self.model, self._label = model, label
+        template = template_for(model.tokenizer, chat_template, model.form)
+        self._dated = reads_clock(pieces, model.tokenizer, template)
+        self._conversations = any(piece.text is None for piece in pieces)
+        limit = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
+        jobs = []
+        for i, piece in enumerate(pieces):
+            encoded = tokenize(
+                piece, model.tokenizer, chat_template=chat_template, limit=limit, form=model.form
+            )
+            if encoded.content.any():
+                jobs.append(Job(i, encoded))
+        if not jobs:
+            raise CorpusError(
+                f"the {label}'s tokenizer leaves no token of the corpus", remedy="check the corpus"
+            )
+        jobs.sort(key=lambda job: (len(job.encoded.input_ids), job.piece))
+        self._jobs, self.tokens = jobs, tokens_in(jobs)
+        divided = list(shards(jobs, self.tokens))
+        self.shards: dict[str, list[Job]] = {
+            f"shard-{i:05}-of-{len(divided):05}.safetensors": shard
+            for i, shard in enumerate(divided)
+        }
+
+    def read(self, name: str, advance: Callable[[int], object]) -> dict[str, Tensor]:
+        """A shard's vectors and index as the tensors that are stored.
+
+        advance: told of each batch's tokens.  Raises `ActivationError` on NaN or infinite ones.
+        """
+        model, shard = self.model, self.shards[name]
+        parts: dict[int, Found] = {}
+        said_w = torch.zeros(0 if model.predictions is None else len(model.predictions.words))
+        for batch in batches(shard, _budget(model)):
+            found, of_batch_w = _run(model, batch, self._label)
+            parts |= found
+            said_w += of_batch_w
+            advance(tokens_in(batch))
+        said = said_w if model.predictions else None
+        return columns_of(shard, parts, said, conversations=self._conversations)
+
+    def facts(self) -> dict[str, Any]:
+        """What describes the harvest."""
+        model, jobs = self.model, self._jobs
+        return {
+            "model": model.reference.reference,
+            "architecture": model.architecture,
+            "layer": model.layer,
+            "layers": model.layers,
+            "width": model.width,
+            "words": model.predictions.digest if model.predictions else "",
+            "head": model.head,
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "tokens": self.tokens,
+            "special": self.tokens - sum(int(job.encoded.content.sum()) for job in jobs),
+            "truncated": sum(job.encoded.truncated_characters for job in jobs),
+            "padded": sum(padded_tokens(s, _budget(model)) for s in self.shards.values()),
+            "conversations": self._conversations,
+            "dated": self._dated,
+            "form": model.form,
+            "unplaced": sum(job.encoded.unplaced_characters for job in jobs),
+        }
+
+
+def _budget(model: LoadedModel) -> int:
+    """Tokens of a batch."""
+    device = model.device.type
+    budget = BATCH_TOKENS.get(device, BATCH_TOKENS["cpu"])
+    if model.predictions is None:
+        return budget
+    return max(1, min(budget, LOGITS.get(device, LOGITS["cpu"]) // len(model.predictions.words)))
+
+
+def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> tuple[dict[int, Found], Tensor]:
+    """What is found of each piece in `batch`, and the probability of each word, shape (w,), summed
+    over their content.
+    """
+    longest = len(batch[-1].encoded.input_ids)
+    ids = torch.zeros(len(batch), longest, dtype=torch.long)
+    mask, counted = torch.zeros_like(ids), torch.zeros_like(ids)
+    for row, job in enumerate(batch):
+        length = len(job.encoded.input_ids)
+        ids[row, :length] = torch.as_tensor(np.asarray(job.encoded.input_ids, dtype=np.int64))
+        mask[row, :length] = 1
+        counted[row, :length] = torch.from_numpy(np.asarray(job.encoded.content, dtype=np.int64))
+    found_bp = read(model, ids.to(model.device), mask.to(model.device), counted)
+    read_bpd = found_bp.vectors_bpd.cpu()
+    found = {}
+    for row, job in enumerate(batch):
+        content = torch.from_numpy(np.flatnonzero(job.encoded.content))
+        found_td = read_bpd[row, content].contiguous()
+        usable_t = (found_td.abs() <= LARGEST).all(1)  # false of NaN, too
+        if not usable_t.all():
+            where = layer_name(model.layer, model.layers)
+            bad = int((~usable_t).sum())
+            finite = bool(torch.isfinite(found_td).all())
+            raise ActivationError(
+                f"{bad} of {len(found_td)} activations of the {label}, {where}, are "
+                + (f"beyond {LARGEST:g}" if finite else "NaN or infinite")
+                + f" (piece {job.piece} of the corpus)",
+                source=f"crossdiff_{label} = {model.reference.reference}",
+                remedy="check the weights; if they are sound, set crossdiff_dtype = float32",
+            )
+        found[job.piece] = Found(found_td, found_bp.nll_bp[row, content])
+    return found, found_bp.probability_w

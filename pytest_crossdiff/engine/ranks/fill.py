@@ -1,0 +1,67 @@
+"""The expensive steps of a run, shared by the ranks: each artefact is made by one of them, or, a
+harvest, by all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.engine.compute import read_pairs
+from pytest_crossdiff.engine.controls.controls import CONTROLS, run_controls
+from pytest_crossdiff.engine.dictionary.crosscoders import load_or_train_crosscoders
+from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
+from pytest_crossdiff.engine.isolation import undisturbed
+from pytest_crossdiff.engine.metrics.stored import load_or_measure
+from pytest_crossdiff.engine.models.devices import choose_device, crosscoder_device
+from pytest_crossdiff.engine.pipeline import cached
+from pytest_crossdiff.engine.plan import plan, seeds
+from pytest_crossdiff.engine.ranks.agreement import must_agree
+from pytest_crossdiff.engine.ranks.reading import read_together
+from pytest_crossdiff.engine.replies.stored import load_or_answer
+from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.sides import SIDES
+
+if TYPE_CHECKING:
+    from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.engine.ranks.group import Ranks
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.settings import Settings
+
+
+def fill(settings: Settings, ranks: Ranks, progress: Progress) -> None:
+    """Fill the cache with the artefacts of `settings`, all ranks together.
+
+    The first rank returns once the dictionaries are there, to verify what they found; the others
+    compute the controls meanwhile.  Raises `RankError` where ranks differ or one ends, and whatever
+    keeps the run from measuring.
+    """
+    planned = plan(settings, None, progress.note)
+    must_agree(ranks, planned)
+    if ranks.share(ranks.is_first and cached(settings) is not None):
+        return
+    with undisturbed():
+        for number, measure in enumerate((load_or_measure, load_or_answer)):
+            if number % ranks.count == ranks.rank:
+                measure(planned, progress)
+        for side in SIDES:
+            layers = settings.layer_of(side), *settings.extra_probe_layers()
+            keys = planned.harvest_keys[side], *planned.probe_keys[side]
+            for layer, key in zip(layers, keys, strict=True):
+                chosen = settings.with_values(**{f"{side}_layer": layer})
+                read_together(planned, chosen, key, side, ranks, progress)
+        _train(planned, ranks, progress)
+
+
+def _train(planned: Plan, ranks: Ranks, progress: Progress) -> None:
+    settings = planned.settings
+    device = crosscoder_device(choose_device(settings.device))
+    pairs = read_pairs(planned, SilentProgress())  # from the cache, one rank after the other
+    own = seeds(settings)[ranks.rank :: ranks.count]
+    if own:
+        load_or_train_crosscoders(planned, pairs, device, progress, own)
+    ranks.wait()
+    if ranks.is_first or not settings.controls:
+        return
+    first = TrainedCrosscoder.load(planned.store.entry("crosscoder", planned.crosscoder_keys[0]))
+    kinds = CONTROLS[ranks.rank - 1 :: ranks.count - 1]
+    run_controls(planned, pairs, first, device, progress, kinds)

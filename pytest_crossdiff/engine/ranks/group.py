@@ -1,0 +1,89 @@
+"""The processes of a run and what they tell each other."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from pytest_crossdiff.errors import CrossDiffError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+T = TypeVar("T")
+_PATIENCE = dt.timedelta(days=7)
+"""A rank may work this long while another waits; one that ends is noticed at once."""
+
+
+class RankError(CrossDiffError):
+    """Another process of the run ended, or is not like this one."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes of a run, as one of them sees them: its number, and how many there are."""
+
+    rank: int
+    count: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process keeps the cache's locks and tells the outcome."""
+        return self.rank == 0
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"rank {self.rank} on {socket.gethostname()}"
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all ranks, in their order, on every rank.  Raises `RankError`."""
+        found: list[Any] = [None] * self.count
+        with _lost():
+            dist.all_gather_object(found, value)
+        return found
+
+    def share(self, value: T) -> T:
+        """The first rank's value, on every rank.  Raises `RankError`."""
+        found: list[Any] = [value if self.is_first else None]
+        with _lost():
+            dist.broadcast_object_list(found, src=0)
+        shared: T = found[0]
+        return shared
+
+    def wait(self) -> None:
+        """Until all ranks are here.  Raises `RankError`."""
+        self.gather(None)
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[Ranks]:
+    """Inside, the processes that a launcher started are a group.  Raises `RankError`."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    with _lost():
+        dist.init_process_group("gloo", timeout=_PATIENCE)
+    try:
+        yield Ranks(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _lost() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise RankError(
+            "another process of the run ended or can't be reached: "
+            f"{str(error).partition(chr(10))[0][:200]}",
+            source="torch.distributed",
+            remedy="see what the other ranks say; the same command goes on where they were",
+        ) from error

@@ -1,0 +1,183 @@
+"""Several processes that share a run make what one process makes, bit for bit, agree beforehand on
+what they do, and end together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_crossdiff.engine.plan import plan
+from pytest_crossdiff.engine.ranks import agreement
+from pytest_crossdiff.engine.ranks.group import RankError, Ranks
+from support import planted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+QUICK = {"tokens": 6_000, "features": 96, "steps": 30, "seeds": 2, "effect": False, "layer": 0}
+SLOW = """
+import sys, time
+from pytest_crossdiff.engine.activations import shard_reading
+read = shard_reading.Reading.read
+def slow(*arguments):
+    time.sleep(0.5)
+    return read(*arguments)
+shard_reading.Reading.read = slow
+from pytest_crossdiff.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+SECONDS = 600  # of a process on a machine that is busy with other work
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models and the configuration that compares them."""
+    root = tmp_path_factory.mktemp("pair")
+    planted.plain(root / "a")
+    planted.merged(root / "b")
+    lines = planted.ini(**QUICK, baseline=root / "a", candidate=root / "b")
+    (root / "pytest.ini").write_text(f"[pytest]\n{lines}", "utf-8")
+    return root
+
+
+def start(folder: Path, *options: str, code: str = "", **environment: object) -> Any:
+    """A process of `crossdiff train`, of this file's `code` where there is any."""
+    program = ["-c", code] if code else ["-m", "pytest_crossdiff"]
+    return subprocess.Popen(
+        [sys.executable, *program, "train", "--no-verdict", *options],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **{k: str(v) for k, v in environment.items()}},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def start_ranks(
+    folder: Path, count: int, options: Callable[[int], list[str]], code: str = ""
+) -> list[Any]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    group = {"WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [
+        start(folder, *options(r), code=code, RANK=r, LOCAL_RANK=r, **group) for r in range(count)
+    ]
+
+
+def ended(process: Any) -> tuple[int, str]:
+    said, _ = process.communicate(timeout=SECONDS)
+    return process.returncode, said
+
+
+def artefacts(cache: Path) -> dict[str, Any]:
+    """Of every complete entry but the result, which tells its time: the digests of its parts, and
+    what describes it.
+    """
+    found = {}
+    for path in sorted(cache.rglob("manifest.json")):
+        kind = path.relative_to(cache).parts[0]
+        manifest = json.loads(path.read_text("utf-8"))
+        meta = {name: value for name, value in manifest["meta"].items() if name != "seconds"}
+        if kind != "result":
+            found[f"{kind}/{path.parent.name}"] = manifest["files"], meta
+    return found
+
+
+@pytest.fixture(scope="module")
+def of_one_process(folder: Path) -> dict[str, Any]:
+    assert ended(start(folder, "--cache-dir=one"))[0] == 0
+    return artefacts(folder / "one")
+
+
+def test_torchrun_starts_two_that_make_the_same_artefacts(
+    folder: Path, of_one_process: dict[str, Any]
+) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+         "-m", "pytest_crossdiff", "train", "--no-verdict", "--cache-dir=two"],
+        cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=SECONDS, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("aligned ") == 1  # one rank tells
+    made = artefacts(folder / "two")
+    assert made == of_one_process
+    kinds = {name.partition("/")[0] for name in made}
+    assert kinds >= {"harvest", "crosscoder", "spiked", "null", "metrics", "self-check"}
+
+
+@pytest.mark.slow
+def test_so_do_four(folder: Path, of_one_process: dict[str, Any]) -> None:
+    for code, said in map(ended, start_ranks(folder, 4, lambda _: ["--cache-dir=four"])):
+        assert code == 0, said
+    assert artefacts(folder / "four") == of_one_process
+
+
+def test_ranks_with_different_settings_stop_and_name_the_difference(folder: Path) -> None:
+    tokens = ["--tokens=6000", "--tokens=5000"]
+    ranks = start_ranks(folder, 2, lambda rank: ["--cache-dir=differ", tokens[rank]])
+    for code, said in map(ended, ranks):
+        assert code == 3
+        line = " ".join(said.split())
+        assert "crossdiff_tokens differs between the processes of the run: 5000 on rank 1" in line
+        assert "6000 on rank 0" in line
+    assert not artefacts(folder / "differ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_rank_ends_all_and_any_number_goes_on_to_the_same_bits(
+    folder: Path, of_one_process: dict[str, Any], victim: int
+) -> None:
+    cache = f"--cache-dir=killed{victim}"
+    ranks = start_ranks(folder, 2, lambda _: [cache], code=SLOW)
+    parts = folder / f"killed{victim}"
+    began = time.monotonic()
+    while not list(parts.rglob("harvest/*/*/shard-*")):
+        assert time.monotonic() - began < SECONDS
+        time.sleep(0.05)
+    ranks[victim].send_signal(signal.SIGKILL)
+    killed = time.monotonic()
+    code, said = ended(ranks[1 - victim])
+    assert time.monotonic() - killed < 20
+    assert code == 3
+    assert "another process of the run ended" in " ".join(said.split())
+    ended(ranks[victim])
+    assert not any(name.startswith("crosscoder/") for name in artefacts(parts))
+    assert ended(start(folder, cache))[0] == 0
+    assert artefacts(parts) == of_one_process
+
+
+class Told(Ranks):
+    """Two ranks, of which the second one's facts are given."""
+
+    other: Any = None
+
+    def gather(self, value: Any) -> Any:
+        return [value, self.other]
+
+
+@pytest.mark.parametrize(
+    "what", ["the code of pytest-crossdiff", "the files of the candidate", "the version of torch"]
+)
+def test_what_differs_is_named(folder: Path, tmp_path: Path, what: str) -> None:
+    settings = planted.quick(folder / "a", folder / "b", tmp_path, tokens=6_000)
+    ranks = Told(0, 2)
+    planned = plan(settings)
+    facts = agreement.facts(planned)
+    object.__setattr__(ranks, "other", ("rank 1 on other", {**facts, what: "another"}))
+    with pytest.raises(RankError, match=f"{what} differs .* another on rank 1 on other"):
+        agreement.must_agree(ranks, planned)
+    object.__setattr__(ranks, "other", ("rank 1 on other", facts))
+    agreement.must_agree(ranks, planned)
