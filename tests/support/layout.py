@@ -88,7 +88,7 @@ ALLOWED = {
     " engine.dictionary engine.pipeline gate report engine.isolation engine.replies store"
     " engine.tests_at_risk",
     "cli": "version errors sides text progress settings store results engine.corpus"
-    " engine.population"
+    " engine.population engine.ranks"
     " engine.models engine.plan engine.dictionary engine.explanation engine.preflight"
     " engine.self_checks engine.estimate engine.pipeline engine.baseline_archive gate report"
     " plugin demo",
