@@ -13,6 +13,7 @@ from support.commands import crossdiff
 from support.results import make_difference, make_output, make_result
 
 NEXT = "Next: set crossdiff_baseline in pytest.ini, then `crossdiff doctor` and `crossdiff train`."
+NOWHERE = "neither a path here nor a model in the hub's cache on this machine"
 FILES = ["crossdiff-corpus.jsonl", "pytest.ini", "test_upgrade.py"]
 
 
@@ -27,6 +28,7 @@ def test_it_writes_a_configuration_a_test_and_texts(tmp_path):
         "wrote    crossdiff-corpus.jsonl",
         "wrote    test_upgrade.py",
         "wrote    pytest.ini",
+        f"missing  crossdiff_candidate = models/v2: {NOWHERE}",
         "",
         NEXT,
     ]
@@ -49,8 +51,10 @@ def test_what_it_writes_is_enough_for_a_measurement(measured, tmp_path):
     assert len({json.loads(record)["document"] for record in records}) > 30
 
 
-def layer_written(folder, baseline, candidate):
-    crossdiff(folder, "init", f"--baseline={baseline}", f"--candidate={candidate}")
+def layer_written(folder, baseline, candidate, why):
+    done = crossdiff(folder, "init", f"--baseline={baseline}", f"--candidate={candidate}")
+    (said,) = [line for line in done.stdout.splitlines() if line.startswith("layer ")]
+    assert why in said
     return re.search(
         r"^crossdiff_layer = (.*)$", (folder / "pytest.ini").read_text(), re.MULTILINE
     )[1]
@@ -58,7 +62,8 @@ def layer_written(folder, baseline, candidate):
 
 def test_what_both_models_predict_is_compared_too(measured, tmp_path):
     models = measured / "models"
-    assert layer_written(tmp_path, models / "v1", models / "v2") == "0.5, output"
+    why = "both models predict tokens or tags"
+    assert layer_written(tmp_path, models / "v1", models / "v2", why) == "0.5, output"
 
 
 @pytest.mark.parametrize("other", ["encoder", "broken", "models/v9", "org/none@main", "a b@?"])
@@ -69,7 +74,25 @@ def test_a_model_that_predicts_nothing_or_isn_t_here_is_compared_in_a_block(
                        ("broken", "{")):  # fmt: skip
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(text)
-    assert layer_written(tmp_path, measured / "models" / "v1", other) == "0.5"
+    reason = "no head that predicts (BertModel)" if other == "encoder" else "no configuration"
+    why = f"the middle block, and not what the models predict: the candidate has {reason}"
+    assert layer_written(tmp_path, measured / "models" / "v1", other, why) == "0.5"
+
+
+def test_every_path_that_is_not_there_is_named(measured, tmp_path):
+    missing = {"baseline": "./v1", "candidate": "org/none@main", "corpus": "evals/none.jsonl"}
+    done = crossdiff(tmp_path, "init", *(f"--{name}={path}" for name, path in missing.items()))
+    assert done.returncode == 0
+    said = [line for line in done.stdout.splitlines() if line.startswith("missing ")]
+    assert said == [
+        "missing  crossdiff_baseline = ./v1: there is no such path",
+        f"missing  crossdiff_candidate = org/none@main: {NOWHERE}",
+        "missing  crossdiff_corpus = evals/none.jsonl: there is no such file or folder",
+    ]
+    (tmp_path / "pytest.ini").unlink()
+    there = [f"--{s}={measured / 'models' / 'v1'}" for s in ("baseline", "candidate")]
+    there.append(f"--corpus={measured / 'texts.jsonl'}")
+    assert "missing " not in crossdiff(tmp_path, "init", *there).stdout
 
 
 def test_conversations_are_judged_by_what_is_said(measured, tmp_path):

@@ -11,6 +11,7 @@ from pytest_crossdiff.cli.arguments import add_run, command, given
 from pytest_crossdiff.cli.exits import FINE
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
+from pytest_crossdiff.text import visible
 
 if TYPE_CHECKING:
     import argparse
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
 
 def _start(configuration: Configuration, flags: Mapping[str, str], out: Terminal) -> None:
     folder = configuration.file.parent if configuration.file else Path.cwd()
-    values = _values(flags, folder)
+    values, why_layer = _values(flags, folder)
     if values["corpus"] == CORPUS:
         _write(folder / CORPUS, "".join(_sample()), out)
     tests = folder / "tests"
@@ -105,6 +106,11 @@ def _start(configuration: Configuration, flags: Mapping[str, str], out: Terminal
         quoted = configuration.file.suffix == ".toml"
         for line in _section(values, quoted=quoted).splitlines():
             out.line(line)
+    if why_layer:
+        out.line(f"layer    {values['layer']}: {why_layer}")
+    for name in ("baseline", "candidate", "corpus"):
+        if name in flags and (what := _not_here(name, flags[name])):
+            out.line(f"missing  crossdiff_{name} = {visible(flags[name])}: {what}")
     out.line()
     missing = [name for name in ("baseline", "candidate") if not values[name]]
     if configuration.file is None and missing:
@@ -114,8 +120,9 @@ def _start(configuration: Configuration, flags: Mapping[str, str], out: Terminal
         out.line("Next: `crossdiff doctor`, then `crossdiff train`.")
 
 
-def _values(flags: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The settings to begin with.  Paths are written as seen from the configuration file.
+def _values(flags: Mapping[str, str], folder: Path) -> tuple[dict[str, str], str]:
+    """The settings to begin with, and why the layers are what they are, "" where a flag names them.
+    Paths are written as seen from the configuration file.
 
     Raises `SettingsError` for what can't stand on a line of a file.
     """
@@ -124,8 +131,14 @@ def _values(flags: Mapping[str, str], folder: Path) -> dict[str, str]:
 
     values = {"baseline": "", "candidate": "", "corpus": CORPUS, "layer": "0.5"}
     values |= {"max_candidate_only": "0", "max_baseline_only": "0", **flags}
-    if "layer" not in flags and all(_predicts(values[side]) for side in SIDES):
-        values["layer"] = f"0.5, {OUTPUT}"
+    why = ""
+    if "layer" not in flags:
+        without = {side: what for side in SIDES if (what := _without_output(values[side]))}
+        why = "; ".join(f"the {side} {what}" for side, what in without.items())
+        if not without:
+            values["layer"], why = f"0.5, {OUTPUT}", "both models predict tokens or tags"
+        else:
+            why = f"the middle block, and not what the models predict: {why}"
     if OUTPUT in values["layer"] and _converses(values["corpus"]):
         values = {**REPLY_BUDGETS, **values}
     for name, value in values.items():
@@ -137,13 +150,15 @@ def _values(flags: Mapping[str, str], folder: Path) -> dict[str, str]:
             values[name] = str(path)
         elif path is not None:
             values[name] = path.relative_to(folder).as_posix()
-    return values
+    return values, why
 
 
-def _predicts(named: str) -> bool:
-    """Whether a model is on this machine, and says something that can be compared."""
+def _without_output(named: str) -> str:
+    """Why a model has no predictions that could be compared, as far as is known here; "" where it
+    has.
+    """
     if not named:
-        return False
+        return "is not named yet"
     import transformers
 
     from pytest_crossdiff.engine.models.loading.heads import choose_head
@@ -156,9 +171,36 @@ def _predicts(named: str) -> bool:
         with silence_transformers():
             config = transformers.AutoConfig.from_pretrained(path or name, **options)
     except (OSError, ValueError):  # `crossdiff doctor` says what is wrong
-        return False
-    head, _ = choose_head(config.architectures or [], with_head=True, config=config)
-    return bool(head)
+        return "has no configuration that can be read here"
+    architectures = config.architectures or []
+    head, _ = choose_head(architectures, with_head=True, config=config)
+    named_class = architectures[0] if architectures else "which names no class"
+    return "" if head else f"has no head that predicts ({named_class})"
+
+
+def _not_here(name: str, given: str) -> str:
+    """What is missing where a setting names a model or a file; "" where nothing is."""
+    from pytest_crossdiff.settings.resolution import model_path
+
+    if name == "corpus":
+        there = given.startswith("builtin:") or Path(given).expanduser().exists()
+        return "" if there else "there is no such file or folder"
+    path = model_path(given, Path.cwd())
+    if path is not None:
+        return "" if path.exists() else "there is no such path"
+    import transformers
+
+    from pytest_crossdiff.engine.models.loading.load import silence_transformers
+
+    identity, _, revision = given.partition("@")
+    try:
+        with silence_transformers():
+            transformers.AutoConfig.from_pretrained(
+                identity, revision=revision or None, local_files_only=True
+            )
+    except (OSError, ValueError):
+        return "neither a path here nor a model in the hub's cache on this machine"
+    return ""
 
 
 def _converses(corpus: str) -> bool:
