@@ -79,7 +79,8 @@ def run_list(options: argparse.Namespace, out: Terminal) -> int:
     count = len({member.digest for member in found})
     level = plan.settings.reference_level
     out.line(
-        f"{plural(count, 'model')}: at most 1 in {count + 1} models like them would be flagged; "
+        f"{plural(count, 'model')}: at most 1 in {count + 1} models that are exchangeable with them "
+        "would be flagged; "
         f"crossdiff_reference_level = {level:g}"
     )
     return FINE
