@@ -78,11 +78,8 @@ def run_list(options: argparse.Namespace, out: Terminal) -> int:
         out.line(line)
     count = len({member.digest for member in found})
     level = plan.settings.reference_level
-    out.line(
-        f"{plural(count, 'model')}: at most 1 in {count + 1} models that are exchangeable with them "
-        "would be flagged; "
-        f"crossdiff_reference_level = {level:g}"
-    )
+    bound = f"at most 1 in {count + 1} models that are exchangeable with them would be flagged"
+    out.line(f"{plural(count, 'model')}: {bound}; crossdiff_reference_level = {level:g}")
     return FINE
 
 
