@@ -8,6 +8,7 @@ from test_plugin_accepting import PODS, REASON
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.report.ci.github import MAX_SUMMARY_BYTES, add_to_step_summary, annotation
 from support import fake_engine
+from support.markdown import outside_code
 from support.results import make_context, make_difference, make_result
 
 TEST = "# a test\ndef test_it(crossdiff):\n    crossdiff.assert_within_budget()\n"
@@ -145,8 +146,9 @@ class TestStepSummary:
         engine.result = make_result(HOSTILE)
         project.runpytest("--crossdiff")
         text = (project.path / "summary.md").read_text("utf-8")
-        assert "<script>" not in text
-        assert "@org" not in text.replace("\\@", "")
+        assert "<script>@org/team" in text
+        assert "<script>" not in outside_code(text)
+        assert "@org" not in outside_code(text).replace("\\@", "")
 
     def test_where_it_can_not_be_written_the_run_s_own_result_stands(
         self, project, engine, actions, monkeypatch

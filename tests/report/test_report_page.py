@@ -370,7 +370,7 @@ class TestKeyboard:
         page.page.get_by_role("button", name="Colours: light").press("Enter")
         assert page.page.evaluate(background) != light
         page.go("")
-        assert page.page.get_by_role("button", name="Colours: dark").is_visible()
+        page.page.get_by_role("button", name="Colours: dark").wait_for()
 
 
 class TestAccess:

@@ -12,6 +12,11 @@ def plain(markdown: str) -> str:
     return "".join(text for text, _ in pieces(markdown))
 
 
+def outside_code(markdown: str) -> str:
+    """The source without what stands as code, where nothing is markup."""
+    return _CODE.sub("", markdown)
+
+
 def pieces(markdown: str) -> list[tuple[str, bool]]:
     """Stretches of the text in order, each with whether it is code."""
     found, at = [], 0
