@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.sides import Side
 
+NOT_JUDGED = "not judged by the references"
 Status = Literal["within", "exceeded", "inconclusive", "insufficient"]
 MODEL_DISTANCE = "the model distance is too large for possible differences to be confirmed"
 TOO_FAR_APART = "the outputs differ too much for single differences to be found"
@@ -124,7 +125,7 @@ def _with_population(verdict: Verdict) -> Verdict:
         if verdict.status == "exceeded":
             return verdict
         reasons = [verdict.reason] if verdict.status == "insufficient" else []
-        reason = "; ".join([*reasons, f"not judged by the references: {unmeasured[0]}"])
+        reason = "; ".join([*reasons, f"{NOT_JUDGED}: {unmeasured[0]}"])
         return replace(verdict, status="insufficient", reason=reason)
     if verdict.too_far_apart:
         status: Status = "inconclusive" if "undecided" in statuses else "within"

@@ -13,6 +13,7 @@ from pytest_crossdiff.errors import (
     InsufficientData,
 )
 from pytest_crossdiff.gate.check import Check, evaluate_budgets, evaluate_equivalence
+from pytest_crossdiff.gate.verdict import NOT_JUDGED
 from pytest_crossdiff.report import message
 from pytest_crossdiff.text import DEFAULT_DISPLAY, Display
 
@@ -118,6 +119,12 @@ def assert_none_match(
 def _require_evidence(check: Check, budgets: Budgets) -> None:
     __tracebackhide__ = True
     if check.status == "insufficient":
+        if check.reason.startswith(NOT_JUDGED):
+            raise InsufficientData(
+                f"no verdict: {check.reason}",
+                source="crossdiff_references",
+                remedy="name more references, or unset crossdiff_references to be judged without",
+            )
         unmeasured = [metric for metric in check.metrics if metric.status == "unmeasured"]
         raise InsufficientData(
             f"no verdict: {check.reason}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pytest_crossdiff.errors import BudgetExceeded, InsufficientData, SettingsError
 from pytest_crossdiff.plugin.diff import CrossDiff
 from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.results.population import JudgedModel, Population, ReferenceModel
 from pytest_crossdiff.settings import Settings
 from support.results import make_context, make_difference, make_model, make_result
 
@@ -131,3 +133,22 @@ def test_each_verdict_is_told():
     with pytest.raises(BudgetExceeded):
         measured.assert_within_budget()
     assert [verdict.status for verdict in told] == ["within", "exceeded"]
+
+
+def test_too_few_references_are_to_blame_where_only_they_stand_in_the_way():
+    few = Population(
+        (ReferenceModel("org/one", largest=2.0, loss=1.0),),
+        9_000,
+        300,
+        280,
+        (JudgedModel("candidate", 1, 2.0, 3.0, ()), JudgedModel("baseline", 1, 2.0, 3.0, ())),
+    )
+    pair = CrossDiff(
+        Report.of(dataclasses.replace(make_result(), population=few)),
+        Settings(references=("org/one",), reference_level=0.2),
+    )
+    with pytest.raises(InsufficientData) as caught:
+        pair.assert_within_budget()
+    assert "crossdiff_reference_level = 0.2 needs 4, 3 more" in str(caught.value)
+    assert "from: crossdiff_references" in str(caught.value)
+    assert "min_fve" not in str(caught.value)
