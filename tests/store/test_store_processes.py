@@ -128,7 +128,7 @@ def test_killed_at_any_system_call_the_next_run_ends_in_the_same_bits(tmp_path):
         assert fresh.read_bytes("shard-1") == bytes([1]) * 100
         assert fresh.read_bytes("weights") == b"w"
         assert not list(fresh.path.parents[2].rglob(".tmp*"))
-        print(at, made)
+        print(at, made, flush=True)
 
     at, code = 0, 9
     while code == 9:

@@ -17,7 +17,7 @@ def test_tags_without_names_are_read_as_those_at_the_same_positions(tmp_path):
     settings = Settings(baseline=str(named), candidate=str(numbered), layer="output", device="cpu")
     pieces = [Piece(0, 0, "abcabdac", (), heldout=False)]
     both = {
-        side: reading._run(side, pieces, settings, resolve(str(folder)), SilentProgress())
+        side: reading._run(side, pieces, settings, resolve(str(folder)), SilentProgress(), "own")
         for side, folder in (("baseline", named), ("candidate", numbered))
     }
     raw = [both[side].pieces[0][1] for side in both]
