@@ -118,6 +118,7 @@ def test_torchrun_starts_two_that_make_the_same_artefacts(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_so_do_four(folder: Path, of_one_process: dict[str, Any]) -> None:
     for code, said in map(ended, start_ranks(folder, 4, lambda _: ["--cache-dir=four"])):
         assert code == 0, said
@@ -136,6 +137,7 @@ def test_ranks_with_different_settings_stop_and_name_the_difference(folder: Path
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_rank_ends_all_and_any_number_goes_on_to_the_same_bits(
     folder: Path, of_one_process: dict[str, Any], victim: int
