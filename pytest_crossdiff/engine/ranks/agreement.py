@@ -33,7 +33,7 @@ def must_agree(ranks: Ranks, plan: Plan) -> None:
     of_ranks = ranks.gather((ranks.name, facts(plan)))
     (first_name, expected), *others = of_ranks
     for name, found in others:
-        for what in expected.keys() | found.keys():
+        for what in dict.fromkeys((*expected, *found)):  # settings first, then what hangs on them
             if found.get(what) != expected.get(what):
                 raise RankError(
                     f"{what} differs between the processes of the run: {found.get(what)} on "
