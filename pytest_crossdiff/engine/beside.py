@@ -39,19 +39,26 @@ def stored(entry: Entry, kind: type[T], name: str, why_none: str) -> tuple[T | N
 
 
 def computed(
-    entry: Entry, known: Callable[[], T | None], compute: Callable[[], None], progress: Progress
-) -> T | str:
-    """What is `known` once `compute` has filled the entry, or what kept it from that.
+    entry: Entry,
+    known: Callable[[], T | None],
+    compute: Callable[[], None],
+    failed: Callable[[str], T],
+    progress: Progress,
+) -> T:
+    """What is `known` once `compute` has filled the entry; else what `failed` makes of the words
+    that say what kept it from that.
 
     What fails here fails no run: a budget on it reports that it is missing.
     """
+    from pytest_crossdiff.engine.isolation import undisturbed
+
     try:
-        with entry.lock(progress.note):
+        with entry.lock(progress.note), undisturbed():
             if known() is None:  # another process may have been faster
                 compute()
         found = known()
         assert found is not None, "read when it is complete"
     except Exception as error:  # noqa: BLE001  the comparison of activations raises it again
         what = error.what if isinstance(error, CrossDiffError) else repr(error)
-        return what.partition("\n")[0]
+        return failed(what.partition("\n")[0])
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_crossdiff.engine.metrics.stored import NOT_MEASURED, load_or_measure, stored_metrics
 from pytest_crossdiff.engine.plan import Plan, plan
@@ -98,10 +98,8 @@ def run(
                 result = compute(planned, progress)
             entry.write(RESULT, result.to_json().encode())
             entry.complete({"crosscoders": list(planned.crosscoder_keys)})
-            with undisturbed():
-                workflow = load_or_split(planned, signed_off, result, progress)
-            result = population.added_to(replies.added_to(metrics.added_to(result)))
-            result = workflow.added_to(result)
+            workflow = load_or_split(planned, signed_off, result, progress)
+            result = _with(result, metrics, replies, population, workflow)
             found = Outcome(result, False, entry.path, planned)
     return found
 
@@ -143,8 +141,7 @@ def _extended(found: Outcome, signed_off: Plan | None, progress: Progress) -> Ou
     replies = load_or_answer(found.plan, progress)
     population = load_or_judge(found.plan, progress)
     workflow = load_or_split(found.plan, signed_off, found.result, progress)
-    result = population.added_to(replies.added_to(metrics.added_to(found.result)))
-    return found._replace(result=workflow.added_to(result))
+    return found._replace(result=_with(found.result, metrics, replies, population, workflow))
 
 
 def _stored(planned: Plan, signed_off: Plan | None) -> Outcome | None:
@@ -161,9 +158,20 @@ def _stored(planned: Plan, signed_off: Plan | None) -> Outcome | None:
     replies = stored_replies(planned) or StoredReplies()
     population = stored_population(planned) or NOT_JUDGED
     workflow = stored_workflow(planned, signed_off) or StoredWorkflow()
-    result = population.added_to(replies.added_to(metrics.added_to(result)))
-    result = workflow.added_to(result)
+    result = _with(result, metrics, replies, population, workflow)
     return Outcome(result, True, entry.path, planned)
+
+
+class _Beside(Protocol):
+    """What is kept beside a result."""
+
+    def added_to(self, result: Result) -> Result: ...
+
+
+def _with(result: Result, *parts: _Beside) -> Result:
+    for part in parts:
+        result = part.added_to(result)
+    return result
 
 
 def _read(entry: Entry, key: str) -> Result:

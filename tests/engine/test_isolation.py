@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,20 @@ def test_a_first_measurement_leaves_everything_as_it_was(models, suite, tmp_path
     torch.manual_seed(3)
     before = {name: state() for name, state in STATE.items()}
     assert not pipeline.run(planted.quick(*models, tmp_path, tokens=4_000)).cached
+    after = {name: state() for name, state in STATE.items()}
+    assert [name for name in STATE if before[name] != after[name]] == []
+
+
+def test_nor_does_measuring_now_what_an_earlier_run_left_out(models, suite, tmp_path):
+    settings = planted.quick(*models, tmp_path, tokens=4_000)
+    planned = pipeline.run(settings).plan
+    shutil.rmtree(planned.store.entry("metrics", planned.metrics_key).path)
+    random.seed(3)
+    torch.manual_seed(3)
+    before = {name: state() for name, state in STATE.items()}
+    again = pipeline.run(settings)
+    assert again.cached
+    assert again.result.output is not None
     after = {name: state() for name, state in STATE.items()}
     assert [name for name in STATE if before[name] != after[name]] == []
 

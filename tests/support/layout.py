@@ -40,7 +40,8 @@ ALLOWED = {
     "engine.plan": "errors settings sides store engine.corpus engine.models",
     "engine.activations": "errors progress results sides store engine.corpus engine.models",
     "engine.self_checks": "settings sides store engine.models engine.plan engine.activations",
-    "engine.beside": "errors progress results store",
+    "engine.isolation": "",
+    "engine.beside": "errors progress results store engine.isolation",
     "engine.metrics": "progress results sides store errors engine.beside engine.corpus"
     " engine.models engine.plan engine.activations",
     "engine.replies": "progress results sides store errors engine.beside engine.corpus"
@@ -58,7 +59,6 @@ ALLOWED = {
     "engine.controls": "progress results sides store engine.plan engine.activations"
     " engine.dictionary engine.verification",
     # the computation as a whole
-    "engine.isolation": "",
     "engine.tokens": "sides results engine.models engine.plan engine.activations",
     "engine.preflight": "errors settings sides results engine.corpus engine.models engine.plan"
     " engine.activations"

@@ -54,8 +54,13 @@ def load_or_measure(plan: Plan, progress: Progress) -> StoredMetrics:
     from pytest_crossdiff.engine.metrics.measure import measure
 
     entry = plan.store.entry("metrics", plan.metrics_key)
-    found = computed(entry, lambda: stored_metrics(plan), lambda: measure(plan, progress), progress)
-    known = StoredMetrics(reason=found) if isinstance(found, str) else found
+    known = computed(
+        entry,
+        lambda: stored_metrics(plan),
+        lambda: measure(plan, progress),
+        lambda reason: StoredMetrics(reason=reason),
+        progress,
+    )
     if known.output is not None:
         progress.note(f"output: {describe_output(known.output)}")
     else:

@@ -53,10 +53,13 @@ def load_or_judge(plan: Plan, progress: Progress) -> StoredPopulation:
 
     found = members(plan)
     entry = plan.store.entry("population", population_key(plan, found))
-    made = computed(
-        entry, lambda: stored_population(plan), lambda: measure(plan, found, progress), progress
+    known = computed(
+        entry,
+        lambda: stored_population(plan),
+        lambda: measure(plan, found, progress),
+        lambda reason: StoredPopulation(reason=reason),
+        progress,
     )
-    known = StoredPopulation(reason=made) if isinstance(made, str) else made
     if known.population is None:
         progress.note(f"not judged by the references: {known.reason}")
     return known

@@ -56,8 +56,13 @@ def load_or_answer(plan: Plan, progress: Progress) -> StoredReplies:
     from pytest_crossdiff.engine.replies.measure import measure
 
     entry = plan.store.entry("comparison", plan.comparison_key)
-    found = computed(entry, lambda: stored_replies(plan), lambda: measure(plan, progress), progress)
-    known = StoredReplies(reason=found) if isinstance(found, str) else found
+    known = computed(
+        entry,
+        lambda: stored_replies(plan),
+        lambda: measure(plan, progress),
+        lambda reason: StoredReplies(reason=reason),
+        progress,
+    )
     if known.replies is not None:
         progress.note(f"replies: {describe_replies(known.replies)}")
     else:

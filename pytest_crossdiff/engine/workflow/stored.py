@@ -71,13 +71,13 @@ def load_or_split(
     from pytest_crossdiff.engine.workflow.measure import measure
 
     entry = _entry(today, reference)
-    found = computed(
+    known = computed(
         entry,
         lambda: stored_workflow(today, reference),
         lambda: measure(entry, today, reference, result, progress),
+        lambda reason: StoredWorkflow(reason=reason),
         progress,
     )
-    known = StoredWorkflow(reason=found) if isinstance(found, str) else found
     if known.workflow is not None:
         progress.note(f"since the last sign-off: {describe_workflow(known.workflow)}")
     else:
