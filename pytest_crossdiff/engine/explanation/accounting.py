@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from safetensors.numpy import load_file
 
-from pytest_crossdiff.engine.activations.rendering import shared_text
-from pytest_crossdiff.engine.explanation.contexts import CONTEXT_CHARACTERS, clear_firing
+from pytest_crossdiff.engine.explanation.contexts import clear_firing
 from pytest_crossdiff.engine.metrics.entry_names import POSITIONS, WORDS
+from pytest_crossdiff.engine.metrics.positions import Token, changed_position, strongest
 from pytest_crossdiff.results.accounting import Accounting, UnexplainedSlice
 from pytest_crossdiff.results.difference import Said
-from pytest_crossdiff.results.output import ChangedPosition
 from pytest_crossdiff.results.replies import Share
 from pytest_crossdiff.store.cache import DamagedEntry
 
@@ -33,12 +32,11 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.explanation.contexts import HeldoutTokens
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.results.difference import Difference
+    from pytest_crossdiff.results.output import ChangedPosition
 
 _PIECE = 2**32
 LEAST = 0.05
 """A word that neither model gives this probability is not what they say."""
-SHOWN = 10
-"""Unexplained positions that are kept."""
 
 
 class Positions(NamedTuple):
@@ -178,23 +176,20 @@ def accounting(
         for name in dict.fromkeys(part_m.tolist())
         if positions.kl_m[of := part_m == name].sum() > 0
     ]
-    strongest: dict[str, int] = {}
-    for m in np.argsort(-rest_m, kind="stable").tolist():
-        if len(strongest) == SHOWN or rest_m[m] <= 0.0:
-            break
-        strongest.setdefault(documents[document_m[m]].group, m)
+    group_m = [documents[i].group for i in document_m]
     return Accounting(
         differences=at_differences,
         confidence=1.0 - at_differences - rest,
         unexplained=rest,
         positions=tuple(
-            _changed(positions, m, float(rest_m[m]), pieces, documents) for m in strongest.values()
+            _shown(positions, m, float(rest_m[m]), pieces, documents)
+            for m in strongest(rest_m, group_m)
         ),
         slices=tuple(sorted(slices, key=lambda s: -s.unexplained)) if len(slices) > 1 else (),
     )
 
 
-def _changed(
+def _shown(
     positions: Positions,
     m: int,
     kl: float,
@@ -202,19 +197,10 @@ def _changed(
     documents: Sequence[Document],
 ) -> ChangedPosition:
     piece, end = divmod(int(positions.keys_m[m]), _PIECE)
-    text, start = shared_text(pieces[piece]), int(positions.starts_m[m])
-    document = documents[pieces[piece].document]
-    return ChangedPosition(
-        document=document.id,
-        slice=document.part,
-        before=text[max(0, start - CONTEXT_CHARACTERS) : start],
-        token=text[start:end],
-        kl=kl,
-        baseline_top=str(positions.top_a[m]),
-        baseline_probability=float(positions.p_a[m]),
-        candidate_top=str(positions.top_b[m]),
-        candidate_probability=float(positions.p_b[m]),
-    )
+    at = Token(piece, int(positions.starts_m[m]), end)
+    top_a = str(positions.top_a[m]), float(positions.p_a[m])
+    top_b = str(positions.top_b[m]), float(positions.p_b[m])
+    return changed_position(at, kl, top_a, top_b, pieces, documents)
 
 
 def _said(

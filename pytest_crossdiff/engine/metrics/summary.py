@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_crossdiff.engine.activations.rendering import shared_text
 from pytest_crossdiff.engine.metrics.intervals import Documents, transformed
+from pytest_crossdiff.engine.metrics.positions import Token, changed_position, strongest
 from pytest_crossdiff.results.output import ChangedPosition, OutputMetrics, SliceMetrics
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 KL_PERCENTILES = 50.0, 90.0, 99.0, 99.9
 CHANGE_PERCENTILES = 0.1, 1.0, 10.0, 50.0, 90.0, 99.0, 99.9
-LARGEST, CONTEXT_CHARACTERS = 10, 100
-"""Positions that are shown, and how much text before each."""
 
 
 class Texts(NamedTuple):
@@ -156,28 +154,13 @@ def _largest(
     found: Divergences, matched: MatchedTokens, a: FinalStates, b: FinalStates, texts: Texts
 ) -> tuple[ChangedPosition, ...]:
     """The positions with the largest KL above 0, of each document one."""
-    shown: dict[int, int] = {}
     group_m = texts.groups(a.piece_n[matched.rows_a])
-    for m in np.argsort(-found.kl_m, kind="stable").tolist():
-        if len(shown) == LARGEST or found.kl_m[m] <= 0.0:
-            break
-        shown.setdefault(int(group_m[m]), m)
     positions = []
-    for m in shown.values():
+    for m in strongest(found.kl_m, group_m.tolist()):
         row = int(matched.rows_a[m])
-        piece, start = int(a.piece_n[row]), int(a.starts_n[row])
-        text, document = shared_text(texts.pieces[piece]), texts.document(piece)
-        positions.append(
-            ChangedPosition(
-                document=document.id,
-                slice=document.part,
-                before=text[max(0, start - CONTEXT_CHARACTERS) : start],
-                token=text[start : int(a.ends_n[row])],
-                kl=float(found.kl_m[m]),
-                baseline_top=a.words[int(found.top_a[m])],
-                baseline_probability=float(found.p_top_a[m]),
-                candidate_top=b.words[int(found.top_b[m])],
-                candidate_probability=float(found.p_top_b[m]),
-            )
-        )
+        at = Token(int(a.piece_n[row]), int(a.starts_n[row]), int(a.ends_n[row]))
+        top_a = a.words[int(found.top_a[m])], float(found.p_top_a[m])
+        top_b = b.words[int(found.top_b[m])], float(found.p_top_b[m])
+        kl = float(found.kl_m[m])
+        positions.append(changed_position(at, kl, top_a, top_b, texts.pieces, texts.documents))
     return tuple(positions)
