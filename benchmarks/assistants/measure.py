@@ -18,6 +18,7 @@ from benchmarks.assistants.chat import Chat, answer, prompt_ids
 from benchmarks.assistants.replies import TOKENS
 from benchmarks.organisms.judging.gate import run_gate
 from benchmarks.records import Records
+from pytest_crossdiff.cli.commands.init import REPLY_BUDGETS
 from pytest_crossdiff.engine.metrics.stored import load_or_measure
 from pytest_crossdiff.engine.plan import plan
 from pytest_crossdiff.engine.replies.stored import load_or_answer
@@ -35,7 +36,7 @@ Row = dict[str, Any]
 GATE_TOKENS = 25_000
 """More than the corpus has."""
 LAYERS = {"block": 0.5, "output": OUTPUT}
-BUDGETS = {"max_surprising_replies": 0.1, "min_changed_replies": 0.3}
+BUDGETS = {name: float(value) for name, value in REPLY_BUDGETS.items()}
 """Those that `crossdiff init` proposes for conversations, beside no difference on either side."""
 CONVERSATIONS_EACH, REPLIES_EACH = 5, 2
 """Conversations of each topic that both models read, and prompts that the copy answers."""

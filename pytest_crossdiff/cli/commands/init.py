@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
+    from transformers import PretrainedConfig
+
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.cli.configuration import Configuration
     from pytest_crossdiff.cli.terminal import Terminal
@@ -159,18 +161,10 @@ def _without_output(named: str) -> str:
     """
     if not named:
         return "is not named yet"
-    import transformers
-
     from pytest_crossdiff.engine.models.loading.heads import choose_head
-    from pytest_crossdiff.engine.models.loading.load import silence_transformers
-    from pytest_crossdiff.settings.resolution import model_path
 
-    path, (name, _, revision) = model_path(named, Path.cwd()), named.partition("@")
-    options = {"revision": revision or None, "local_files_only": True}
-    try:
-        with silence_transformers():
-            config = transformers.AutoConfig.from_pretrained(path or name, **options)
-    except (OSError, ValueError):  # `crossdiff doctor` says what is wrong
+    config = _configuration(named)
+    if config is None:  # `crossdiff doctor` says what is wrong
         return "has no configuration that can be read here"
     architectures = config.architectures or []
     head, _ = choose_head(architectures, with_head=True, config=config)
@@ -188,19 +182,27 @@ def _not_here(name: str, given: str) -> str:
     path = model_path(given, Path.cwd())
     if path is not None:
         return "" if path.exists() else "there is no such path"
+    there = _configuration(given) is not None
+    return "" if there else "neither a path here nor a model in the hub's cache on this machine"
+
+
+def _configuration(named: str) -> PretrainedConfig | None:
+    """That of a model on this machine; None where there is none that can be read."""
     import transformers
 
     from pytest_crossdiff.engine.models.loading.load import silence_transformers
+    from pytest_crossdiff.settings.resolution import model_path
 
-    identity, _, revision = given.partition("@")
+    path, (name, _, revision) = model_path(named, Path.cwd()), named.partition("@")
+    options = {"revision": revision or None, "local_files_only": True}
     try:
         with silence_transformers():
-            transformers.AutoConfig.from_pretrained(
-                identity, revision=revision or None, local_files_only=True
+            found: PretrainedConfig = transformers.AutoConfig.from_pretrained(
+                path or name, **options
             )
     except (OSError, ValueError):
-        return "neither a path here nor a model in the hub's cache on this machine"
-    return ""
+        return None
+    return found
 
 
 def _converses(corpus: str) -> bool:
