@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,10 @@ import pytest
 import torch
 
 from pytest_crossdiff.engine import pipeline
+from pytest_crossdiff.engine.beside import computed
 from pytest_crossdiff.engine.isolation import undisturbed
+from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.store.cache import Store
 from support import planted
 
 if TYPE_CHECKING:
@@ -63,16 +65,20 @@ def test_a_first_measurement_leaves_everything_as_it_was(models, suite, tmp_path
     assert [name for name in STATE if before[name] != after[name]] == []
 
 
-def test_nor_does_measuring_now_what_an_earlier_run_left_out(models, suite, tmp_path):
-    settings = planted.quick(*models, tmp_path, tokens=4_000)
-    planned = pipeline.run(settings).plan
-    shutil.rmtree(planned.store.entry("metrics", planned.metrics_key).path)
-    random.seed(3)
-    torch.manual_seed(3)
+def test_nor_does_what_is_computed_beside_a_stored_result(suite, tmp_path):
+    entry = Store(tmp_path).entry("metrics", "ab" * 32)
+
+    def compute() -> None:
+        assert torch.get_default_dtype() == torch.float32
+        assert torch.is_grad_enabled()
+        torch.rand(1)
+        random.random()
+        os.environ["CROSSDIFF_TEST_ISOLATION"] = "1"
+        entry.complete({})
+
     before = {name: state() for name, state in STATE.items()}
-    again = pipeline.run(settings)
-    assert again.cached
-    assert again.result.output is not None
+    found = computed(entry, entry.read_manifest, compute, lambda _: None, SilentProgress())
+    assert found is not None
     after = {name: state() for name, state in STATE.items()}
     assert [name for name in STATE if before[name] != after[name]] == []
 
