@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from benchmarks.assistants.chat import Chat
 from benchmarks.assistants.checks import check
 from benchmarks.assistants.replies import Example, base_replies, corpus
 from benchmarks.assistants.training import Lesson, fine_tune
+from benchmarks.facts import Facts
 from example_suite import models
 from example_suite.cache import cache_folder
 from pytest_crossdiff.engine.models.loading.load import silence_transformers
@@ -38,6 +38,7 @@ class Family:
         given = os.environ.get(FOLDER)
         self.root = root or (Path(given) if given else cache_folder().parent / "assistants")
         self.root.mkdir(parents=True, exist_ok=True)
+        self._facts = Facts(self.root / "facts.json")
 
     @property
     def base(self) -> Path:
@@ -52,8 +53,7 @@ class Family:
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
         """Of each copy: its kind, whether it took and by which shares, and the seconds it cost."""
-        path = self.root / "facts.json"
-        return json.loads(path.read_text("utf-8")) if path.exists() else {}
+        return self._facts.read()
 
     def folder(self, change: Change) -> Path:
         """The copy's folder, built and checked first where it isn't there."""
@@ -105,9 +105,7 @@ class Family:
         }
 
     def _note(self, name: str, facts: dict[str, Any]) -> None:
-        path = self.root / "facts.json"
-        with FileLock(f"{path}.lock"):  # two may build side by side
-            path.write_text(json.dumps(self.facts | {name: facts}, indent=1), encoding="utf-8")
+        self._facts.add(name, facts)
         print(name, facts, flush=True)
 
 

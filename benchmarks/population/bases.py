@@ -20,7 +20,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from benchmarks.organisms.making.base import Rows, train
+from benchmarks.organisms.making.base import mixed_rows, train
 from benchmarks.population.tokenizers import TOKENIZERS
 
 if TYPE_CHECKING:
@@ -94,18 +94,8 @@ def plain_rows(
 
     most: paragraphs of speeches, drawn by the seed.  without: paragraphs that are left out.
     """
-    parts = []
-    for source in ("speeches", "docstrings"):
-        pool = [p for p in texts.train[source] if not without(p)]
-        drawn = random.Random(seed).sample(pool, min(most, len(pool)))
-        parts.append(Rows(drawn, tokenizer, seed))
-    speeches, docstrings = parts
-
-    def draw(count: int) -> Tensor:
-        some = round(count * DOCSTRINGS[base.text])
-        return torch.cat([speeches(count - some), docstrings(some)]) if some else speeches(count)
-
-    return draw
+    share = DOCSTRINGS[base.text]
+    return mixed_rows(texts, tokenizer, seed, share, leave_out=without, most=most)
 
 
 def new_model(base: Base, vocabulary: int) -> PreTrainedModel:

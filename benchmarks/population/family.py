@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from benchmarks.facts import Facts
 from benchmarks.organisms.making.text import Texts
 from benchmarks.population.bases import train_model
 from benchmarks.population.corpus import write_corpus
@@ -39,18 +38,16 @@ class Family:
         self.root = root or folder()
         self.root.mkdir(parents=True, exist_ok=True)
         self.texts = Texts.gathered(self.root)
-        self._facts = self.root / "family.json"
+        self._facts = Facts(self.root / "family.json")
 
     @property
     def facts(self) -> dict[str, dict[str, object]]:
         """What is known of each model: seconds to make, whether a plant took."""
-        return json.loads(self._facts.read_text()) if self._facts.exists() else {}
+        return self._facts.read()
 
     def note(self, name: str, facts: dict[str, object]) -> None:
         """Keep and print what is known of a model."""
-        with FileLock(f"{self._facts}.lock"):
-            known = self.facts | {name: facts}
-            self._facts.write_text(json.dumps(known, indent=1))
+        self._facts.add(name, facts)
         print(name, facts, flush=True)
 
     def tokenizer(self, kind: str) -> PreTrainedTokenizerBase:

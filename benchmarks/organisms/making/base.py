@@ -84,15 +84,38 @@ def plain_rows(
 
     without: words that none of the paragraphs has.  most: paragraphs of either, drawn by the seed.
     """
+    return mixed_rows(
+        texts,
+        tokenizer,
+        seed,
+        SHARE_OF_DOCSTRINGS,
+        leave_out=lambda p: not words(p).isdisjoint(without),
+        most=most,
+    )
+
+
+def mixed_rows(
+    texts: Texts,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int,
+    share: float,
+    *,
+    leave_out: Callable[[str], bool],
+    most: int | None = None,
+) -> Callable[[int], Tensor]:
+    """Rows of speeches and a share of docstrings.
+
+    leave_out: paragraphs that are in none.  most: paragraphs of either, drawn by the seed.
+    """
     parts = []
     for source in ("speeches", "docstrings"):
-        pool = [p for p in texts.train[source] if words(p).isdisjoint(without)]
+        pool = [p for p in texts.train[source] if not leave_out(p)]
         drawn = random.Random(seed).sample(pool, min(most or len(pool), len(pool)))
         parts.append(Rows(drawn, tokenizer, seed))
     speeches, docstrings = parts
 
     def draw(count: int) -> Tensor:
-        some = round(count * SHARE_OF_DOCSTRINGS)
+        some = round(count * share)
         return torch.cat([speeches(count - some), docstrings(some)]) if some else speeches(count)
 
     return draw

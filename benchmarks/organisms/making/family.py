@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import time
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from filelock import FileLock
 
+from benchmarks.facts import Facts
 from benchmarks.organisms.judging.gate import TOKENS
 from benchmarks.organisms.making import base
 from benchmarks.organisms.making import benign_upgrades as benign
@@ -76,12 +75,12 @@ class Family:
         self.root = root or folder()
         self.root.mkdir(parents=True, exist_ok=True)
         self.texts = Texts.gathered(self.root)
-        self._facts = self.root / "family.json"
+        self._facts = Facts(self.root / "family.json")
 
     @property
     def facts(self) -> dict[str, dict[str, object]]:
         """What is known of each organism: its check, its divergence, seconds to build."""
-        return json.loads(self._facts.read_text()) if self._facts.exists() else {}
+        return self._facts.read()
 
     def corpus(self, organism: Organism, tokens: int = TOKENS) -> Path:
         """What the gate reads for an organism: texts of which some are about its plant.  A benign
@@ -106,7 +105,7 @@ class Family:
             began = time.process_time()
             model = base.train_base(self.texts, tokenizer, seed)
             base.save(model, tokenizer, folder)
-            self._note(folder.name, {"seconds": round(time.process_time() - began, 1)})
+            self._facts.add(folder.name, {"seconds": round(time.process_time() - began, 1)})
         return folder
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -154,11 +153,5 @@ class Family:
             tokenizer.save_pretrained(folder)
         else:
             base.save(made, tokenizer, folder)
-        self._note(organism.name, facts)
+        self._facts.add(organism.name, facts)
         print(organism.name, facts, flush=True)
-
-    def _note(self, name: str, facts: dict[str, object]) -> None:
-        with FileLock(f"{self._facts}.lock"):  # two may build side by side
-            known = self.facts
-            known[name] = facts
-            self._facts.write_text(json.dumps(known, indent=1))
