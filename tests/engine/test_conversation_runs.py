@@ -85,27 +85,18 @@ def test_the_same_weights_read_in_two_years_do_not_differ(
 def test_what_a_candidate_says_is_found_in_its_own_turns_and_nowhere_else(
     models: dict[str, Path], tmp_path: Path
 ) -> None:
-    settings = Settings(
-        baseline=str(models["old"]), candidate=str(models["new"]), cache_dir=str(tmp_path),
-        **planted.SMALL | {"seeds": 1, "controls": False, "layer": "output", "effect": False,
-                           "tokens": 26_000, "features": 256},
-    )  # fmt: skip
+    settings = planted.spoken(models["old"], models["new"], tmp_path)
     result = pipeline.run(settings, conversations()).result
     facts = result.corpus.conversations
     assert facts is not None
     assert facts.without_answer == 0
     assert facts.answer_starts == facts.conversations
     assert facts.context_pairs > 0
-    assert result.differences
     begins = {
         f"record {n}": len("\n".join(m["content"] for m in chat["messages"][:2])) + 1
         for n, chat in enumerate(conversations(), 1)
     }
-    for difference in result.differences:
-        assert difference.firing
-        assert all(place.end >= begins[place.document] for place in difference.firing)
-    said = max(result.differences, key=lambda d: d.strength)
-    assert {t.token.strip() for t in said.tokens} >= {*planted.BEFORE}
+    planted.said_only_behind(result, begins)
 
 
 def test_a_system_message_that_all_have_is_read_once_and_its_copies_are_counted(

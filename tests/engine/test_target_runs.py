@@ -10,7 +10,6 @@ import pytest
 from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.engine.activations import out_of_distribution
 from pytest_crossdiff.errors import CorpusError
-from pytest_crossdiff.settings import Settings
 from support import planted
 from support.tokenizers import TEXTS
 
@@ -45,18 +44,10 @@ def pairs() -> list[dict[str, str]]:
 def test_another_word_that_a_decoder_says_is_found_in_the_targets_and_nowhere_else(
     models: dict[str, Path], tmp_path: Path
 ) -> None:
-    settings = Settings(
-        baseline=str(models["old"]), candidate=str(models["new"]), cache_dir=str(tmp_path),
-        **planted.SMALL | {"seeds": 1, "controls": False, "layer": "output", "effect": False,
-                           "tokens": 26_000, "features": 256},
-    )  # fmt: skip
+    settings = planted.spoken(models["old"], models["new"], tmp_path)
     result = pipeline.run(settings, pairs()).result
     begins = {f"record {n}": len(pair["input"]) + 1 for n, pair in enumerate(pairs(), 1)}
-    assert result.differences
-    for difference in result.differences:
-        assert all(place.end >= begins[place.document] for place in difference.firing)
-    said = max(result.differences, key=lambda d: d.strength)
-    assert {token.token.strip() for token in said.tokens} >= {*planted.BEFORE}
+    planted.said_only_behind(result, begins)
     facts = result.corpus.conversations
     assert facts is not None
     assert facts.answer_starts == facts.conversations

@@ -24,7 +24,10 @@ from pytest_crossdiff.settings import Settings
 from support.tokenizers import TEXTS, tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from pytest_crossdiff.results.result import Result
 
 MERGED = ("is", "in", "of", "to", "and", "it")
 """Words that are one token each behind a space, and about equally frequent in `TEXTS`."""
@@ -147,6 +150,25 @@ def quick(baseline: Path, candidate: Path, cache: Path, **others: Any) -> Settin
     small |= {"architecture": "dfc", "probe": "ridge", "exclusive_share": 0.05, "min_r2": 0.1}
     small |= others
     return Settings(baseline=str(baseline), candidate=str(candidate), cache_dir=str(cache), **small)
+
+
+def spoken(baseline: Path, candidate: Path, cache: Path) -> Settings:
+    """Settings that find which word a candidate says for another."""
+    found = SMALL | {"seeds": 1, "controls": False, "layer": "output", "effect": False}
+    found |= {"tokens": 26_000, "features": 256}
+    return Settings(baseline=str(baseline), candidate=str(candidate), cache_dir=str(cache), **found)
+
+
+def said_only_behind(result: Result, begins: Mapping[str, int]) -> None:
+    """The word that is said for another is found, at and behind the character of each document at
+    which what a model says begins, and nowhere else.
+    """
+    assert result.differences
+    for difference in result.differences:
+        assert difference.firing
+        assert all(place.end >= begins[place.document] for place in difference.firing)
+    said = max(result.differences, key=lambda d: d.strength)
+    assert {token.token.strip() for token in said.tokens} >= {*BEFORE}
 
 
 def _llama(seed: int, width: int) -> LlamaForCausalLM:
