@@ -2,7 +2,7 @@
 references in a way in which no reference differs from the others?
 
 In: the log-probability that each model gives to the tokens of the held-out texts.
-Out: `results.population.PopulationVerdict` for the candidate and for the baseline.
+Out: `results.population.Population`, with what it says of the candidate and of the baseline.
 
 Models that were trained separately differ everywhere, so no threshold can be derived from one pair.
 Here the references supply the threshold.  The one assumption is *exchangeability*: without a real

@@ -2,7 +2,7 @@
 other (METHOD 8).
 
 In: the corpus's conversations, cut before their last answer, and one model at a time.
-Out: `results.replies.Replies`: both answers side by side, how much likelier each is to its writer
-than to the other model (log-likelihood ratios, nats), where the two part, and what both models
-would have said there.
+Out: `results.replies.Replies`: both answers side by side, how surprising each is to the other model
+(nats a token, beside that model's own answer), where the two part, and what both models would have
+said there.
 """
