@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.engine.corpus.lines import Records, numbered_lines, read_jsonl
+from pytest_crossdiff.engine.corpus.lines import Records, read_jsonl, whole_text
 from pytest_crossdiff.engine.corpus.promptfoo import configured_prompts, load_yaml
 from pytest_crossdiff.errors import CorpusError
 
@@ -34,11 +34,6 @@ def read_json(path: Path, name: str) -> Records:
 def read_yaml(path: Path, name: str) -> Records:
     """The records of a YAML file, such as promptfoo's configuration."""
     yield from records_of(load_yaml(whole_text(path, name), path, name), path, name)
-
-
-def whole_text(path: Path, name: str) -> str:
-    """The text of a file.  Raises `CorpusError` where it is not UTF-8."""
-    return "\n".join(line for _, line in numbered_lines(path, name))
 
 
 def records_of(data: object, path: Path, name: str) -> Records:

@@ -43,6 +43,11 @@ def numbered_lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
                 yield number, line
 
 
+def whole_text(path: Path, name: str) -> str:
+    """All lines, joined by LF.  Raises `CorpusError` where the file is not UTF-8."""
+    return "\n".join(line for _, line in numbered_lines(path, name))
+
+
 def read_txt(path: Path, name: str) -> Records:
     """Paragraphs: runs of lines between blank ones."""
     paragraph: list[str] = []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pytest_crossdiff.engine.corpus.columns import turns
-from pytest_crossdiff.engine.corpus.lines import Records, numbered_lines
+from pytest_crossdiff.engine.corpus.lines import Records, numbered_lines, whole_text
 from pytest_crossdiff.errors import CorpusError
 
 CODE = (".js", ".mjs", ".cjs", ".ts", ".py", ".sh")
@@ -83,7 +83,7 @@ def _is_file(raw: str, path: Path) -> bool:
 
 def _prompts_of_file(raw: str, path: Path, name: str) -> Iterator[str]:
     for file in _files(raw, path, name):
-        text = _content(file)
+        text = whole_text(file, file.name)
         if file.suffix == ".jsonl":
             yield from (line for line in text.split("\n") if line.strip())
         elif file.suffix == ".txt":
@@ -113,7 +113,7 @@ def _tests_of_file(file: Path) -> Iterator[Mapping[str, Any]]:
                 "options": {k[2:]: row[k] for k in ("__prefix", "__suffix") if row.get(k)},
             }
         return
-    text = _content(file)
+    text = whole_text(file, file.name)
     if file.suffix == ".jsonl":
         found = [load_yaml(line, file, file.name) for line in text.split("\n") if line.strip()]
     else:
@@ -139,20 +139,21 @@ def _files(raw: str, path: Path, name: str) -> list[Path]:
     return found
 
 
-def _content(file: Path) -> str:
-    return "\n".join(line for _, line in numbered_lines(file, file.name))
-
-
 def _combinations(values: Mapping[str, Any], path: Path, name: str) -> Iterator[dict[str, Any]]:
     """The variables of a test; a list is one value after the other."""
     lists = [value if isinstance(value, list) else [value] for value in values.values()]
     for row in itertools.product(*lists):
         yield {
-            key: _content(_files(value, path, name)[0])
+            key: _of_file(value, path, name)
             if isinstance(value, str) and value.startswith("file://")
             else value
             for key, value in zip(values, row, strict=True)
         }
+
+
+def _of_file(raw: str, path: Path, name: str) -> str:
+    file = _files(raw, path, name)[0]
+    return whole_text(file, file.name)
 
 
 def _filled(template: str, values: Mapping[str, Any], where: str, path: Path) -> str:
