@@ -137,7 +137,8 @@ def _read(plan: Plan, of: ModelReference, entry: Entry, label: str, progress: Pr
             label=label,
             progress=progress,
         )
-        _keep(entry, found, of, plan, model.architecture)
+        with entry.checked_by(of.must_be_unchanged):
+            _keep(entry, found, of, plan, model.architecture)
     finally:
         model.unload()
 

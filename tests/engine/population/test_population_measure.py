@@ -227,3 +227,22 @@ def test_a_model_read_as_candidate_is_a_reference_without_being_read_again(
     (member,) = members(later)
     assert member.digest == resolve(str(models["noisy"])).digest
     assert len(read_reference(later, member, SilentProgress()).logp_n)
+
+
+def test_a_reference_that_is_replaced_while_it_is_read_is_refused_and_not_kept(
+    models, tmp_path, monkeypatch
+):
+    folder = shutil.copytree(models["r1"], tmp_path / "r1")
+    of = planned(models, tmp_path / "cache", str(folder))
+    (member,) = members(of)
+    read = measuring.read_model
+
+    def replaced_meanwhile(*arguments, **others):
+        found = read(*arguments, **others)
+        shutil.copy(models["r2"] / "model.safetensors", folder)
+        return found
+
+    monkeypatch.setattr(measuring, "read_model", replaced_meanwhile)
+    with pytest.raises(ModelError, match=r"model\.safetensors was changed while"):
+        read_reference(of, member, SilentProgress())
+    assert reading_entry(of, member.key).read_manifest() is None
