@@ -11,6 +11,7 @@ import numpy as np
 
 from pytest_crossdiff.engine.corpus.messages import Message
 from pytest_crossdiff.engine.corpus.sampling import Piece
+from pytest_crossdiff.engine.explanation.contexts import fires
 from pytest_crossdiff.engine.explanation.reading import activations, paired_tokens
 from pytest_crossdiff.engine.verification.association import association_p_values
 from pytest_crossdiff.engine.verification.exclusivity import benjamini_hochberg
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.tests import RecordedRun, RecordedText
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
-
-FIRES = 0.1
-"""Share of a difference's peak below which an activation is no firing (METHOD 8)."""
 
 
 class PairedTest(NamedTuple):
@@ -99,9 +97,7 @@ def firing_on(
         Firing(
             difference,
             result.model(difference.side).layer_name,
-            np.bincount(
-                piece_t[activation_t >= max(FIRES * difference.peak, 1e-12)], minlength=len(texts)
-            ),
+            np.bincount(piece_t[fires(activation_t, difference.peak)], minlength=len(texts)),
             tokens_n,
         )
         for difference, activation_t in activations(result.differences, dictionary, sides)

@@ -11,8 +11,8 @@ import numpy as np
 
 from pytest_crossdiff.engine.activations.harvest import Harvest
 from pytest_crossdiff.engine.activations.pairs import pair
+from pytest_crossdiff.engine.explanation.contexts import fires
 from pytest_crossdiff.engine.explanation.reading import PairedTokens, activations
-from pytest_crossdiff.engine.explanation.recorded_texts import FIRES
 from pytest_crossdiff.engine.metrics.intervals import Documents
 from pytest_crossdiff.engine.workflow.effects import difference
 from pytest_crossdiff.results.workflow import FiringChange
@@ -58,7 +58,7 @@ def _rates(
     documents = Documents(pairs.group_n[heldout])
     sides: dict[Side, PairedTokens] = {side: _raw(pairs, side, heldout) for side in SIDES}
     return {
-        d.id: documents.mean((activation_n >= max(FIRES * d.peak, 1e-12)).astype(np.float64))
+        d.id: documents.mean(fires(activation_n, d.peak).astype(np.float64))
         for d, activation_n in activations(differences, dictionary, sides)
     }
 
