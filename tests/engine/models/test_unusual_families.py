@@ -8,6 +8,7 @@ import transformers as tf
 
 from pytest_crossdiff.engine.explanation import intervention
 from pytest_crossdiff.engine.models.loaded import load, read, vectors
+from pytest_crossdiff.engine.models.loading.heads import choose_head
 from pytest_crossdiff.engine.models.skeletons import inspect_model
 from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import ModelError
@@ -222,3 +223,10 @@ def test_a_text_is_read_in_a_batch_as_it_is_alone(tmp_path, kind, config, batchi
     for row, length in enumerate(mask.sum(1).tolist()):
         alone = vectors(loaded, ids[row : row + 1, :length], mask[row : row + 1, :length])
         torch.testing.assert_close(together[row : row + 1, :length], alone)
+
+
+def test_a_family_that_auto_model_knows_but_refuses_is_loaded_by_its_own_class():
+    """transformers names a class without head for Evolla, and then doesn't load it."""
+    config = tf.EvollaConfig(num_hidden_layers=1, protein_encoder_config={"num_hidden_layers": 1})
+    _, loads = choose_head(["EvollaForProteinText2Text"], with_head=False, config=config)
+    assert loads is tf.EvollaForProteinText2Text
