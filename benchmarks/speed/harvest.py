@@ -20,6 +20,7 @@ import torch
 
 from benchmarks.machine import machine
 from pytest_crossdiff.engine.activations.harvest import harvest
+from pytest_crossdiff.engine.activations.shard_reading import Reading
 from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.sampling import Piece, sample
 from pytest_crossdiff.engine.models.loaded import LoadedModel, load
@@ -49,9 +50,8 @@ def ours(loaded: LoadedModel, pieces: list[Piece]) -> tuple[float, float]:
         entry = Store(Path(folder)).entry("harvest", "benchmark")
         began = time.process_time()
         with entry.lock():
-            harvest(
-                loaded, pieces, entry, chat_template="own", label="model", progress=SilentProgress()
-            )
+            reading = Reading([loaded], pieces, "own", "model")
+            harvest(reading, [entry], label="model", progress=SilentProgress())
         took = time.process_time() - began
         manifest = entry.read_manifest()
         assert manifest is not None

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import platform
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import transformers
 
-from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
-from pytest_crossdiff.engine.activations.pairs import pair, with_extra_layers
 from pytest_crossdiff.engine.controls.controls import controls
 from pytest_crossdiff.engine.dictionary.crosscoders import load_or_train_crosscoders
 from pytest_crossdiff.engine.explanation.differences import find
 from pytest_crossdiff.engine.explanation.explain import explain
+from pytest_crossdiff.engine.model_reading import read_pairs, timed
 from pytest_crossdiff.engine.models.devices import choose_device, crosscoder_device
-from pytest_crossdiff.engine.models.lineage import WeightSample, related
-from pytest_crossdiff.engine.models.loaded import load_configured
 from pytest_crossdiff.engine.plan import seeds
-from pytest_crossdiff.engine.self_checks import checked
 from pytest_crossdiff.engine.tokens import token_facts
 from pytest_crossdiff.engine.verification.grouping import groups, total_strength
 from pytest_crossdiff.engine.verification.verify import verify
@@ -31,21 +24,15 @@ from pytest_crossdiff.results.conversations import ConversationFacts
 from pytest_crossdiff.results.result import SCHEMA, CorpusFacts, ModelFacts, Result, Training
 from pytest_crossdiff.settings import fields
 from pytest_crossdiff.sides import SIDES
-from pytest_crossdiff.store.artefact import read_or_build
 from pytest_crossdiff.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pytest_crossdiff.engine.activations.pairs import Pairs, SideActivations
     from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
-    from pytest_crossdiff.engine.models.loaded import LoadedModel
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.verification.model_distance import ModelDistance
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
-    from pytest_crossdiff.store.cache import Entry
 
 EXECUTION_SETTINGS = ("cache_dir", "train", "replies", "references", "reference_corpus")
 """Settings that say where a result is kept or made, not what it is."""
@@ -55,13 +42,13 @@ def compute(plan: Plan, progress: Progress) -> Result:
     """Harvest both models, one resident at a time, train, verify, and gather the result."""
     seconds: dict[str, float] = {}
     pairs = read_pairs(plan, progress, seconds)
-    with _timed(seconds, "align"):
+    with timed(seconds, "align"):
         tokenizers = token_facts(plan, pairs)
     device = crosscoder_device(choose_device(plan.settings.device))
     chosen = seeds(plan.settings)
-    with _timed(seconds, "train crosscoder"):
+    with timed(seconds, "train crosscoder"):
         trained = load_or_train_crosscoders(plan, pairs, device, progress)
-    with _timed(seconds, "verify features"):
+    with timed(seconds, "verify features"):
         rows = len(chosen) * len(pairs.group_n)
         with progress.phase("verify features", rows, "token") as bar:
             models = [t.model.to(device) for t in trained]
@@ -70,9 +57,9 @@ def compute(plan: Plan, progress: Progress) -> Result:
         found = find(grouped, verified, pairs, plan.sample.pieces, plan.corpus.documents)
     controlled = Controls()
     if plan.settings.controls:
-        with _timed(seconds, "controls"):
+        with timed(seconds, "controls"):
             controlled = controls(plan, pairs, trained[0], device, progress)
-    with _timed(seconds, "explain"):
+    with timed(seconds, "explain"):
         found, accounted = explain(found, verified, pairs, plan, progress)
     config = trained[0].model.config
     fve = np.mean([v.held.ablation.fve() for v in verified], axis=0).tolist()
@@ -135,108 +122,6 @@ def crosscoders(plan: Plan, progress: Progress) -> list[TrainedCrosscoder]:
     pairs = read_pairs(plan, progress)
     device = crosscoder_device(choose_device(plan.settings.device))
     return load_or_train_crosscoders(plan, pairs, device, progress)
-
-
-def read_pairs(plan: Plan, progress: Progress, seconds: dict[str, float] | None = None) -> Pairs:
-    """Both models' activations, read where they aren't in the cache, and aligned.
-
-    seconds: gets the time of each step.
-    """
-    seconds = {} if seconds is None else seconds
-    harvests = {}
-    for side in SIDES:
-        with _timed(seconds, f"read {side}"):
-            harvests[side] = list(_harvests(plan, side, progress))
-    with _timed(seconds, "align"):
-        (a, *further_a), (b, *further_b) = harvests["baseline"], harvests["candidate"]
-        pairs = pair(a, b, plan.sample.pieces, plan.piece_groups())
-        pairs = with_extra_layers(pairs, further_a, further_b)
-        weights = (_weights(plan, side, progress) for side in SIDES)
-        return pairs._replace(related=related(*weights))
-
-
-def read_models(plan: Plan, progress: Progress) -> None:
-    """Have both models' activations on the plan's texts in the cache, and nothing more."""
-    for side in SIDES:
-        for harvested in _harvests(plan, side, progress):
-            del harvested
-
-
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
-
-
-def _harvests(plan: Plan, side: Side, progress: Progress) -> Iterator[Harvest]:
-    """A model at its layer, and at those that probes may read besides."""
-    layers = plan.settings.layer_of(side), *plan.settings.extra_probe_layers()
-    for layer, key in zip(layers, (plan.harvest_keys[side], *plan.probe_keys[side]), strict=True):
-        yield _harvest(
-            plan, plan.settings.with_values(**{f"{side}_layer": layer}), key, side, progress
-        )
-
-
-def _harvest(plan: Plan, settings: Settings, key: str, side: Side, progress: Progress) -> Harvest:
-    def build(entry: Entry) -> None:
-        model = prepared_model(plan, settings, side, progress)
-        try:
-            with entry.checked_by(model.reference.must_be_unchanged):
-                harvest(
-                    model,
-                    plan.sample.pieces,
-                    entry,
-                    chat_template=plan.settings.chat_template,
-                    label=side,
-                    progress=progress,
-                )
-        finally:
-            model.unload()
-
-    return read_or_build(plan.store.entry("harvest", key), build, Harvest, progress.note)
-
-
-def prepared_model(
-    plan: Plan, settings: Settings, side: Side, progress: Progress, *, sampled: bool = True
-) -> LoadedModel:
-    """The model of `side`, checked on texts of the run.  sampled: whether its weights are, too."""
-    progress.note(f"loading the {side}: {plan.references[side].reference}")
-    model = load_configured(settings, side, plan.references[side])
-    try:
-        checked(plan, settings, side, progress.note, model)
-        if sampled:
-            _sample_weights(plan, side, model, progress)
-    except BaseException:
-        model.unload()
-        raise
-    return model
-
-
-def _weights(plan: Plan, side: Side, progress: Progress) -> WeightSample:
-    """A sample of the model's weights: taken when it was read, or else of the model loaded anew."""
-
-    def build(entry: Entry) -> None:
-        model = load_configured(plan.settings, side, plan.references[side])
-        try:
-            _keep_weights(model, entry)
-        finally:
-            model.unload()
-
-    entry = plan.store.entry("weights", plan.weights_keys[side])
-    return read_or_build(entry, build, WeightSample.load, progress.note)
-
-
-def _sample_weights(plan: Plan, side: Side, model: LoadedModel, progress: Progress) -> None:
-    """The same of the model that is loaded."""
-    entry = plan.store.entry("weights", plan.weights_keys[side])
-    keep = functools.partial(_keep_weights, model)
-    read_or_build(entry, keep, WeightSample.load, progress.note)
-
-
-def _keep_weights(model: LoadedModel, entry: Entry) -> None:
-    with entry.checked_by(model.reference.must_be_unchanged):
-        WeightSample.of(model).save(entry)
 
 
 def _conversations(plan: Plan, pairs: Pairs) -> ConversationFacts | None:

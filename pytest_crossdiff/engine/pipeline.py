@@ -21,6 +21,7 @@ from pytest_crossdiff.engine.workflow.stored import (
 from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.results.result import Result
+from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
@@ -89,9 +90,12 @@ def run(
             from pytest_crossdiff.engine.compute import compute
             from pytest_crossdiff.engine.estimate import announce
             from pytest_crossdiff.engine.isolation import undisturbed
+            from pytest_crossdiff.engine.model_reading import read_in_one_pass
 
             with undisturbed():
                 announce(planned, progress)
+                for side in SIDES:
+                    read_in_one_pass(planned, side, progress)
                 metrics = load_or_measure(planned, progress)
                 replies = load_or_answer(planned, progress)
                 population = load_or_judge(planned, progress)

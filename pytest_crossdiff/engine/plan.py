@@ -50,7 +50,11 @@ METRICS_TOKENS = 16_384
 
 
 class Plan(NamedTuple):
-    """A run's inputs, resolved, and the keys of its artefacts."""
+    """A run's inputs, resolved, and the keys of its artefacts.
+
+    layers_by_key: the layers at which a model is read, also for other comparisons of the run, by
+    the keys of the harvests.
+    """
 
     settings: Settings
     store: Store
@@ -59,6 +63,7 @@ class Plan(NamedTuple):
     sample: Sample
     harvest_keys: dict[Side, str]
     probe_keys: dict[Side, tuple[str, ...]]
+    layers_by_key: dict[Side, dict[str, Layer]]
     crosscoder_keys: tuple[str, ...]
     control_keys: dict[str, str]
     weights_keys: dict[Side, str]
@@ -137,6 +142,10 @@ def plan(
     harvest_keys = {side: harvest_key(side, settings.layer_of(side)) for side in SIDES}
     extra_layers = settings.extra_probe_layers()
     probe_keys = {side: tuple(harvest_key(side, at) for at in extra_layers) for side in SIDES}
+    layers_by_key: dict[Side, dict[str, Layer]] = {}
+    for i, side in enumerate(SIDES):
+        layers = settings.layer_of(side), *extra_layers, *(of[i] for of in settings.run_layers)
+        layers_by_key[side] = {harvest_key(side, at): at for at in layers}
     for side, reference in references.items():
         keys = harvest_keys[side], *probe_keys[side]
         if reference.archived and not all(_complete(store, "harvest", key) for key in keys):
@@ -178,6 +187,7 @@ def plan(
         drawn,
         harvest_keys,
         probe_keys,
+        layers_by_key,
         crosscoder_keys,
         {
             kind: digest({kind: training, "seed": settings.seed, **testing})

@@ -51,7 +51,7 @@ def checked(
     def build(entry: Entry) -> None:
         model = loaded or load_configured(settings, side, plan.references[side])
         try:
-            found = check(model, _texts(plan, model))
+            found = check(model, checked_texts(plan, model))
             named = {"model": model.reference.reference, "words": found.value_words()}
             with entry.checked_by(model.reference.must_be_unchanged):
                 entry.complete({**named, "self_check": found._asdict()})
@@ -86,7 +86,7 @@ def _key(plan: Plan, settings: Settings, side: Side) -> str:
     )
 
 
-def _texts(plan: Plan, model: LoadedModel) -> list[torch.Tensor]:
+def checked_texts(plan: Plan, model: LoadedModel) -> list[torch.Tensor]:
     """The shortest, the middle and the longest of a few texts, as the model reads them."""
     pieces = plan.sample.pieces[:: max(1, len(plan.sample.pieces) // CANDIDATES)]
     limit = min(model.max_length or TOKENS, TOKENS)

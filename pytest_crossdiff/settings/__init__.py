@@ -14,12 +14,11 @@ from pytest_crossdiff.settings.kinds import Setting
 from pytest_crossdiff.settings.outcome import OutcomeSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_crossdiff.errors import SettingsError
     from pytest_crossdiff.settings.kinds import Layer, Layers
     from pytest_crossdiff.sides import Side
-
 
 MIN_STRENGTH_BLOCK, MIN_STRENGTH_OUTPUT = 0.0002, 0.001
 """Training continued without a plant leaves a strength of 0.0001 at most in a block and of 0.0004
@@ -31,7 +30,10 @@ class Settings(OutcomeSettings):
     """All settings of one comparison, parsed.
 
     given: the values that aren't the defaults, by name.  sources: where each value came from.
+    run_layers: of either model, all that the run compares; this is one of its comparisons.
     """
+
+    run_layers: Sequence[tuple[Layer, Layer]] = ()
 
     # The pair
     baseline = Setting(
@@ -268,7 +270,9 @@ class Settings(OutcomeSettings):
 
     def with_values(self, **others: object) -> Settings:
         """The same settings, some of them with other values."""
-        return Settings(**{**self.given, **others}, sources=self.sources)
+        made = Settings(**{**self.given, **others}, sources=self.sources)
+        made.run_layers = self.run_layers
+        return made
 
     def as_dict(self) -> dict[str, object]:
         """The value of every setting, by name."""
@@ -311,13 +315,13 @@ class Settings(OutcomeSettings):
             )
         if len(a) == 1:
             return {"": self}
+        run = self.with_values()
+        run.run_layers = [*zip(a, b, strict=True)]
         return {
-            str(x) if x == y else f"{x}-{y}": self.with_values(
-                layer=x,
-                baseline_layer=None if x == y else x,
-                candidate_layer=None if x == y else y,
+            str(x) if x == y else f"{x}-{y}": run.with_values(
+                layer=x, baseline_layer=x if x != y else None, candidate_layer=y if x != y else None
             )
-            for x, y in zip(a, b, strict=True)
+            for x, y in run.run_layers
         }
 
     @property

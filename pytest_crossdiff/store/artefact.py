@@ -29,3 +29,12 @@ def read_or_build(
             entry.set_aside(damage.what)
         build(entry)
         return read(entry)
+
+
+def is_whole(entry: Entry) -> bool:
+    """Whether `entry`, which is locked, is complete; it is set aside where that is damaged."""
+    try:
+        return entry.read_manifest() is not None
+    except DamagedEntry as damage:
+        entry.set_aside(damage.what)
+        return False

@@ -65,21 +65,23 @@ ALLOWED = {
     " engine.dictionary",
     "engine.estimate": "progress settings sides store engine.corpus engine.models engine.plan"
     " engine.activations engine.dictionary",
-    "engine.compute": "version progress results settings sides store engine.models engine.plan"
+    "engine.model_reading": "errors progress settings sides store engine.models engine.plan"
+    " engine.activations engine.metrics engine.self_checks",
+    "engine.compute": "version progress results settings sides engine.models engine.plan"
     " engine.activations engine.dictionary engine.verification engine.explanation"
-    " engine.controls engine.tokens engine.self_checks",
+    " engine.controls engine.tokens engine.model_reading",
     "engine.workflow": "progress results settings sides store engine.beside engine.plan"
     " engine.activations engine.metrics engine.dictionary engine.verification engine.explanation"
-    " engine.compute",
-    "engine.pipeline": "errors progress results settings store engine.plan engine.metrics"
-    " engine.replies engine.workflow"
+    " engine.model_reading",
+    "engine.pipeline": "errors progress results settings sides store engine.plan engine.metrics"
+    " engine.replies engine.workflow engine.model_reading"
     " engine.population engine.dictionary engine.isolation engine.estimate engine.compute",
     "engine.baseline_archive": "errors settings sides store version engine.models engine.plan",
     "engine.tests_at_risk": "errors progress results settings sides store engine.models"
     " engine.dictionary engine.explanation engine.isolation",
     "engine.ranks": "version errors progress settings sides store engine.models engine.plan"
     " engine.activations engine.dictionary engine.controls engine.isolation engine.metrics"
-    " engine.replies engine.compute engine.pipeline",
+    " engine.replies engine.model_reading engine.pipeline",
     # what the user sees of it
     "demo": "progress store",
     "gate": "errors sides text settings results store",

@@ -133,6 +133,14 @@ def broken(folder: Path) -> Path:
     return _save(model, folder, "byte-level BPE")
 
 
+def broken_head(folder: Path) -> Path:
+    """The plain model with an infinite weight in its head, and sound blocks."""
+    model = _llama(0, 48)
+    with torch.no_grad():
+        model.lm_head.weight[3] = float("inf")
+    return _save(model, folder, "byte-level BPE")
+
+
 SMALL: dict[str, Any] = {"tokens": 12_000, "features": 512, "k": 6, "steps": 250}
 SMALL |= {"batch_size": 512, "learning_rate": 3e-3, "layer": 0}
 SMALL |= {"corpus": str(TEXTS)}

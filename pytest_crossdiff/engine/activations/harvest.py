@@ -21,7 +21,6 @@ from safetensors.torch import save_file
 from pytest_crossdiff.engine.activations.alignment import Tokens
 from pytest_crossdiff.engine.activations.batches import tokens_in
 from pytest_crossdiff.engine.activations.conversations import Place
-from pytest_crossdiff.engine.activations.shard_reading import Reading
 from pytest_crossdiff.engine.activations.vocabularies import Vocabulary
 from pytest_crossdiff.engine.models.reading.predictions import renaming
 from pytest_crossdiff.engine.models.reading.source_and_target import TEXT, InputForm
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from pytest_crossdiff.engine.corpus.sampling import Piece
+    from pytest_crossdiff.engine.activations.shard_reading import Reading
     from pytest_crossdiff.engine.models.loaded import LoadedModel
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
@@ -136,23 +135,14 @@ class Harvest:
 _INDEX = ("piece", "ids", "starts", "ends")
 
 
-def harvest(
-    model: LoadedModel,
-    pieces: Sequence[Piece],
-    entry: Entry,
-    *,
-    chat_template: str,
-    label: str,
-    progress: Progress,
-) -> None:
-    """Fill `entry` with the activations of `model` on `pieces`; finished shards are kept.
+def harvest(reading: Reading, entries: Sequence[Entry], *, label: str, progress: Progress) -> None:
+    """Fill the entry of each view of `reading` with its activations; finished shards are kept.
 
-    Raises `ActivationError` on NaN or infinite activations, `CorpusError` when no token is left or
-    a chat template doesn't take the conversations.
+    Raises `ActivationError` on NaN or infinite activations.
     """
     began = time.perf_counter()
-    reading = Reading(model, pieces, chat_template, label)
-    entry.keep_only(reading.shards)
+    for entry in entries:
+        entry.keep_only(reading.shards)
     # A shard is written while the next is read.
     with (
         progress.phase(f"read {label}", reading.tokens, "token") as bar,
@@ -160,26 +150,28 @@ def harvest(
     ):
         written: Future[None] | None = None
         for name, shard in reading.shards.items():
-            if entry.has(name):
+            if all(entry.has(name) for entry in entries):
                 bar.advance(tokens_in(shard), "kept")
                 continue
             columns = reading.read(name, bar.advance)
             if written is not None:
                 written.result()
-            written = writer.submit(_write, entry, name, columns)
+            written = writer.submit(_write, entries, name, columns)
         if written is not None:
             written.result()
-    finish(entry, reading, time.perf_counter() - began)
+    for view, entry in zip(reading.views, entries, strict=True):
+        finish(entry, reading, view, time.perf_counter() - began)
 
 
-def finish(entry: Entry, reading: Reading, seconds: float) -> None:
-    """Complete `entry`, which has all shards."""
-    predictions = reading.model.predictions
-    if predictions is not None:
-        entry.write(WORDS, json.dumps(predictions.words).encode())
-    entry.complete({**reading.facts(), "seconds": seconds})
+def finish(entry: Entry, reading: Reading, view: LoadedModel, seconds: float) -> None:
+    """Complete the entry of a view, which has all shards."""
+    if view.predictions is not None:
+        entry.write(WORDS, json.dumps(view.predictions.words).encode())
+    entry.complete({**reading.facts(view), "seconds": seconds})
 
 
-def _write(entry: Entry, name: str, columns: dict[str, Tensor]) -> None:
-    with entry.writing(name) as temporary:
-        save_file(columns, temporary)
+def _write(entries: Sequence[Entry], name: str, columns: Sequence[dict[str, Tensor]]) -> None:
+    for entry, of_view in zip(entries, columns, strict=True):
+        if not entry.has(name):
+            with entry.writing(name) as temporary:
+                save_file(of_view, temporary)

@@ -7,7 +7,8 @@ Axes: t content tokens of a piece, w words.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -22,17 +23,19 @@ from pytest_crossdiff.engine.activations.batches import (
 from pytest_crossdiff.engine.activations.columns import Found, columns_of
 from pytest_crossdiff.engine.activations.conversations import reads_clock
 from pytest_crossdiff.engine.activations.rendering import template_for, tokenize
-from pytest_crossdiff.engine.models.loaded import read
+from pytest_crossdiff.engine.models.one_pass import read_layers
 from pytest_crossdiff.errors import ActivationError, CorpusError
 from pytest_crossdiff.results.result import layer_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from torch import Tensor
 
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.engine.models.reading.predictions import ModelReadout
 
 BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
 LOGITS = {"cpu": 2**27, "cuda": 2**30}
@@ -44,21 +47,39 @@ MAX_PIECE_TOKENS = 4_096
 """Tokens of a conversation that are read at most, where the model itself would take more."""
 
 
+class Listener(Protocol):
+    """Takes more from the forward passes than what is read."""
+
+    def listening(self) -> AbstractContextManager[None]:
+        """Inside, a pass is listened to."""
+
+    def take(self, batch: Sequence[Job]) -> None:
+        """Keep what was heard of the pass over `batch`."""
+
+
 class Reading:
     """What is to be read, and how.
 
-    shards: the jobs of each shard by the name of its part.  tokens: of all.  Raises `CorpusError`
-    when no token is left or a chat template doesn't take the conversations.
+    views: one model at one or several layers, which `agree_in_one_pass`.  shards: the jobs of each
+    shard by the name of its part.  jobs: all, the shortest
+    first.  tokens: of all.  Raises `CorpusError` when no token is left or a
+    chat template doesn't take the conversations.
     """
 
     def __init__(
-        self, model: LoadedModel, pieces: Sequence[Piece], chat_template: str, label: str
+        self,
+        views: Sequence[LoadedModel],
+        pieces: Sequence[Piece],
+        chat_template: str,
+        label: str,
+        listener: Listener | None = None,
     ) -> None:
-        self.model, self._label = model, label
+        self.views, self._label, self._listener = views, label, listener
+        model = views[0]
         template = template_for(model.tokenizer, chat_template, model.form)
         self._dated = reads_clock(pieces, model.tokenizer, template)
         self._conversations = any(piece.text is None for piece in pieces)
-        limit = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
+        limit = token_limit(model)
         jobs = []
         for i, piece in enumerate(pieces):
             encoded = tokenize(
@@ -71,32 +92,53 @@ class Reading:
                 f"the {label}'s tokenizer leaves no token of the corpus", remedy="check the corpus"
             )
         jobs.sort(key=lambda job: (len(job.encoded.input_ids), job.piece))
-        self._jobs, self.tokens = jobs, tokens_in(jobs)
+        self.jobs, self.tokens = jobs, tokens_in(jobs)
         divided = list(shards(jobs, self.tokens))
         self.shards: dict[str, list[Job]] = {
             f"shard-{i:05}-of-{len(divided):05}.safetensors": shard
             for i, shard in enumerate(divided)
         }
 
-    def read(self, name: str, advance: Callable[[int], object]) -> dict[str, Tensor]:
-        """A shard's vectors and index as the tensors that are stored.
+    def read(self, name: str, advance: Callable[[int], object]) -> list[dict[str, Tensor]]:
+        """A shard's vectors and index, of each view, as the tensors that are stored.
 
         advance: told of each batch's tokens.  Raises `ActivationError` on NaN or infinite ones.
         """
-        model, shard = self.model, self.shards[name]
-        parts: dict[int, Found] = {}
-        said_w = torch.zeros(0 if model.predictions is None else len(model.predictions.words))
-        for batch in batches(shard, _budget(model)):
-            found, of_batch_w = _run(model, batch, self._label)
-            parts |= found
-            said_w += of_batch_w
+        shard = self.shards[name]
+        parts: list[dict[int, Found]] = [{} for _ in self.views]
+        said = [_nothing_said(view) for view in self.views]
+        for batch in batches(shard, self._budget):
+            for i, readout in enumerate(self._run(batch)):
+                parts[i] |= _found(self.views[i], batch, readout, self._label)
+                said[i] += readout.probability_w
             advance(tokens_in(batch))
-        said = said_w if model.predictions else None
-        return columns_of(shard, parts, said, conversations=self._conversations)
+        return [
+            columns_of(
+                shard,
+                found,
+                said_w if view.predictions else None,
+                conversations=self._conversations,
+            )
+            for view, found, said_w in zip(self.views, parts, said, strict=True)
+        ]
 
-    def facts(self) -> dict[str, Any]:
-        """What describes the harvest."""
-        model, jobs = self.model, self._jobs
+    def _run(self, batch: Sequence[Job]) -> list[ModelReadout]:
+        ids_bp, mask_bp, counted_bp = _padded(batch)
+        device, listener = self.views[0].device, self._listener
+        with listener.listening() if listener else contextlib.nullcontext():
+            found = read_layers(self.views, ids_bp.to(device), mask_bp.to(device), counted_bp)
+        if listener:
+            listener.take(batch)
+        return found
+
+    @property
+    def _budget(self) -> int:
+        """Tokens of a batch."""
+        return min(_budget(view) for view in self.views)
+
+    def facts(self, model: LoadedModel) -> dict[str, Any]:
+        """What describes the harvest of one of the views."""
+        jobs = self.jobs
         return {
             "model": model.reference.reference,
             "architecture": model.architecture,
@@ -109,7 +151,7 @@ class Reading:
             "tokens": self.tokens,
             "special": self.tokens - sum(int(job.encoded.content.sum()) for job in jobs),
             "truncated": sum(job.encoded.truncated_characters for job in jobs),
-            "padded": sum(padded_tokens(s, _budget(model)) for s in self.shards.values()),
+            "padded": sum(padded_tokens(s, self._budget) for s in self.shards.values()),
             "conversations": self._conversations,
             "dated": self._dated,
             "form": model.form,
@@ -126,10 +168,17 @@ def _budget(model: LoadedModel) -> int:
     return max(1, min(budget, LOGITS.get(device, LOGITS["cpu"]) // len(model.predictions.words)))
 
 
-def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> tuple[dict[int, Found], Tensor]:
-    """What is found of each piece in `batch`, and the probability of each word, shape (w,), summed
-    over their content.
-    """
+def token_limit(model: LoadedModel) -> int:
+    """Tokens of a text that are read at most."""
+    return min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
+
+
+def _nothing_said(model: LoadedModel) -> Tensor:
+    return torch.zeros(0 if model.predictions is None else len(model.predictions.words))
+
+
+def _padded(batch: Sequence[Job]) -> tuple[Tensor, Tensor, Tensor]:
+    """Token ids, mask, and the places that count, each of shape (b, p)."""
     longest = len(batch[-1].encoded.input_ids)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
     mask, counted = torch.zeros_like(ids), torch.zeros_like(ids)
@@ -138,8 +187,14 @@ def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> tuple[dict[int
         ids[row, :length] = torch.as_tensor(np.asarray(job.encoded.input_ids, dtype=np.int64))
         mask[row, :length] = 1
         counted[row, :length] = torch.from_numpy(np.asarray(job.encoded.content, dtype=np.int64))
-    found_bp = read(model, ids.to(model.device), mask.to(model.device), counted)
-    read_bpd = found_bp.vectors_bpd.cpu()
+    return ids, mask, counted
+
+
+def _found(
+    model: LoadedModel, batch: Sequence[Job], readout: ModelReadout, label: str
+) -> dict[int, Found]:
+    """What is found of each piece in `batch`.  Raises `ActivationError`."""
+    read_bpd = readout.vectors_bpd.cpu()
     found = {}
     for row, job in enumerate(batch):
         content = torch.from_numpy(np.flatnonzero(job.encoded.content))
@@ -156,5 +211,5 @@ def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> tuple[dict[int
                 source=f"crossdiff_{label} = {model.reference.reference}",
                 remedy="check the weights; if they are sound, set crossdiff_dtype = float32",
             )
-        found[job.piece] = Found(found_td, found_bp.nll_bp[row, content])
-    return found, found_bp.probability_w
+        found[job.piece] = Found(found_td, readout.nll_bp[row, content])
+    return found

@@ -5,6 +5,7 @@ Axes: n predicted tokens, d model width, v outputs, b texts of a batch, p positi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,19 +14,26 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from pytest_crossdiff.engine.activations.batches import Job
 from pytest_crossdiff.engine.activations.conversations import Place
 from pytest_crossdiff.engine.activations.rendering import tokenize
-from pytest_crossdiff.engine.activations.shard_reading import MAX_PIECE_TOKENS
+from pytest_crossdiff.engine.activations.shard_reading import token_limit
 from pytest_crossdiff.engine.metrics.entry_names import WORDS
-from pytest_crossdiff.engine.metrics.heads import Head, UncomparableError, head_inputs, read_head
+from pytest_crossdiff.engine.metrics.heads import (
+    Head,
+    UncomparableError,
+    head_inputs,
+    head_module,
+    read_head,
+)
 from pytest_crossdiff.engine.models.reading.predictions import output_words
 from pytest_crossdiff.errors import ActivationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from pytest_crossdiff.engine.activations.rendering import Encoded
     from pytest_crossdiff.engine.corpus.sampling import Piece
@@ -105,13 +113,6 @@ class FinalStates(NamedTuple):
         return {"scale": self.head.scale, "softcap": self.head.softcap}
 
 
-class _Job(NamedTuple):
-    """A piece by its index, tokenised."""
-
-    piece: int
-    encoded: Encoded
-
-
 def read_final_states(
     model: LoadedModel,
     pieces: Mapping[int, Piece],
@@ -124,15 +125,64 @@ def read_final_states(
     """Fill `entry` with what `final_states` finds."""
     began = time.perf_counter()
     found = final_states(model, pieces, chat_template=chat_template, label=label, progress=progress)
+    _complete(entry, model, found, time.perf_counter() - began)
+
+
+def _complete(entry: Entry, model: LoadedModel, found: FinalStates, seconds: float) -> None:
     found.save(entry)
-    entry.complete(
-        {
-            "model": model.reference.reference,
-            "dtype": str(model.dtype).removeprefix("torch."),
-            **found.metadata,
-            "seconds": time.perf_counter() - began,
-        }
-    )
+    named = {"model": model.reference.reference, "dtype": str(model.dtype).removeprefix("torch.")}
+    entry.complete({**named, **found.metadata, "seconds": seconds})
+
+
+class StatesListener:
+    """Takes the final states of some pieces, by their index, out of forward passes that are run to
+    read something else; a `shard_reading.Listener`.
+
+    Raises `UncomparableError` where `final_states` would.
+    """
+
+    def __init__(self, model: LoadedModel, pieces: Collection[int], label: str) -> None:
+        if model.head != "causal":
+            raise _predicts_nothing(model, label)
+        self._model, self._pieces, self._label = model, pieces, label
+        self._module = head_module(model.model)
+        self._states: dict[int, Tensor] = {}
+        self._heard: Tensor | None = None
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside, what the head reads is kept."""
+
+        def keep(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+            self._heard = arguments[0]
+
+        handle = self._module.register_forward_pre_hook(keep)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def take(self, batch: Sequence[Job]) -> None:
+        """Keep the states of those pieces of the batch that are wanted."""
+        longest = max(len(job.encoded.input_ids) for job in batch)
+        if self._heard is None or self._heard.shape[:-1] != (len(batch), longest):
+            return  # `save` finds them missing
+        read_bpd, self._heard = self._heard.cpu(), None
+        wanted = {row: job for row, job in enumerate(batch) if job.piece in self._pieces}
+        self._states |= _states_of(read_bpd, wanted, self._label)
+
+    def save(self, entry: Entry, jobs: Sequence[Job], seconds: float) -> None:
+        """Fill `entry`, which is locked and open, as `read_final_states` would; nothing where not
+        all of `jobs` were listened to, or none predicts anything.
+        """
+        wanted = [job for job in jobs if job.piece in self._pieces]
+        wanted = [job for job in wanted if len(predicted_tokens(job.encoded))]
+        if not wanted or {job.piece for job in wanted} != self._states.keys():
+            return
+        model = self._model
+        head = _checked_head(model, wanted[len(wanted) // 2])
+        words = output_words(model.model, model.tokenizer)
+        _complete(entry, model, _gathered(head, sorted(wanted), self._states, words), seconds)
 
 
 def final_states(
@@ -149,10 +199,10 @@ def final_states(
     causal head, or one that can't be rebuilt, and `ActivationError` on NaN or infinite states.
     """
     if model.head != "causal":
-        raise UncomparableError(f"the {label}, {model.architecture}, predicts no next token")
-    limit = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
+        raise _predicts_nothing(model, label)
+    limit = token_limit(model)
     jobs = [
-        _Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
+        Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
         for i, piece in pieces.items()
     ]
     jobs = [job for job in jobs if len(predicted_tokens(job.encoded))]
@@ -170,6 +220,10 @@ def final_states(
     return _gathered(head, sorted(jobs), states, output_words(model.model, model.tokenizer))
 
 
+def _predicts_nothing(model: LoadedModel, label: str) -> UncomparableError:
+    return UncomparableError(f"the {label}, {model.architecture}, predicts no next token")
+
+
 def predicted_tokens(encoded: Encoded) -> NDArray[np.int64]:
     """The positions of the tokens whose prediction is compared: tokens of the text that anything,
     be it of a template, precedes; of conversations with answers those of the answers, as models
@@ -180,7 +234,7 @@ def predicted_tokens(encoded: Encoded) -> NDArray[np.int64]:
 
 
 def _gathered(
-    head: Head, jobs: Sequence[_Job], states: Mapping[int, Tensor], words: Sequence[str]
+    head: Head, jobs: Sequence[Job], states: Mapping[int, Tensor], words: Sequence[str]
 ) -> FinalStates:
     at = [(job, predicted_tokens(job.encoded)) for job in jobs]
 
@@ -201,17 +255,17 @@ def _gathered(
     )
 
 
-def _checked_head(model: LoadedModel, job: _Job) -> Head:
+def _checked_head(model: LoadedModel, job: Job) -> Head:
     ids = np.asarray(job.encoded.input_ids[:CHECKED_TOKENS], dtype=np.int64)
     ids_bp = torch.from_numpy(ids)[None].to(model.device)
     return read_head(model.model, {"input_ids": ids_bp, "attention_mask": torch.ones_like(ids_bp)})
 
 
-def _batches(jobs: Sequence[_Job], budget: int, batching: Batching) -> Iterator[list[_Job]]:
+def _batches(jobs: Sequence[Job], budget: int, batching: Batching) -> Iterator[list[Job]]:
     """Runs of jobs, shortest first, that padded to the longest stay within `budget` tokens, and
     that the model reads as it reads each alone.
     """
-    batch: list[_Job] = []
+    batch: list[Job] = []
     for job in jobs:
         length = len(job.encoded.input_ids)
         padded = bool(batch) and length != len(batch[0].encoded.input_ids)
@@ -223,7 +277,7 @@ def _batches(jobs: Sequence[_Job], budget: int, batching: Batching) -> Iterator[
     yield batch
 
 
-def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, Tensor]:
+def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> dict[int, Tensor]:
     """The states of each piece in `batch` at the positions before its predicted tokens."""
     ids_bp = torch.zeros(len(batch), len(batch[-1].encoded.input_ids), dtype=torch.long)
     mask_bp = torch.zeros_like(ids_bp)
@@ -233,9 +287,16 @@ def _run(model: LoadedModel, batch: Sequence[_Job], label: str) -> dict[int, Ten
         mask_bp[row, : len(ids)] = 1
     inputs = {"input_ids": ids_bp, "attention_mask": mask_bp}
     read_bpd = head_inputs(model.model, {k: x.to(model.device) for k, x in inputs.items()}).cpu()
+    return _states_of(read_bpd, dict(enumerate(batch)), label)
+
+
+def _states_of(read_bpd: Tensor, jobs: Mapping[int, Job], label: str) -> dict[int, Tensor]:
+    """Of the jobs, by their rows, those states that predict something."""
+    at = {row: predicted_tokens(job.encoded) - 1 for row, job in jobs.items()}
     found = {
-        job.piece: read_bpd[row, torch.from_numpy(predicted_tokens(job.encoded) - 1)]
-        for row, job in enumerate(batch)
+        jobs[row].piece: read_bpd[row, torch.from_numpy(rows)]
+        for row, rows in at.items()
+        if len(rows)
     }
     for piece, states_nd in found.items():
         if not torch.isfinite(states_nd).all():

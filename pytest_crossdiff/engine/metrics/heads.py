@@ -64,7 +64,7 @@ def head_inputs(model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> Tensor:
         raise _Reached(arguments[0])
 
     run: Any = model
-    handle = _module(model).register_forward_pre_hook(stop)
+    handle = head_module(model).register_forward_pre_hook(stop)
     try:
         run(**supported_inputs(model, inputs_bp))
     except _Reached as reached:
@@ -88,7 +88,7 @@ def read_head(model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> Head:
 
     Raises `UncomparableError` with the figure where it doesn't, `ActivationError` on NaN.
     """
-    module = _module(model)
+    module = head_module(model)
     run: Any = model
     wanted_nv = run(**supported_inputs(model, inputs_bp)).logits.flatten(0, 1)
     states_nd = head_inputs(model, inputs_bp).flatten(0, 1)
@@ -111,7 +111,8 @@ def read_head(model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> Head:
     return forms[best]
 
 
-def _module(model: PreTrainedModel) -> Any:  # noqa: ANN401  its weight has no type
+def head_module(model: PreTrainedModel) -> Any:  # noqa: ANN401  its weight has no type
+    """A model's last linear map.  Raises `UncomparableError` where it has none."""
     any_model: Any = model
     module = any_model.get_output_embeddings()
     if not isinstance(module, nn.Module) or getattr(module, "weight", torch.empty(0)).dim() != 2:

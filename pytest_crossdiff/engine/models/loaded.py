@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -134,7 +134,32 @@ def load(
         device=where,
     )
     nn.Module.to(model, where)
-    tokens = [ids.to(where) for ids in _probe_tokens(model, tokenizer)]
+    return _placed(
+        _Weights(model, tokenizer, reference, head, number, where), layer, blocks, source
+    )
+
+
+def also_at(loaded: LoadedModel, layer: Layer, blocks: str = "", source: str = "") -> LoadedModel:
+    """The same weights, which aren't loaded again, read at another layer.  Raises `ModelError`."""
+    of = (loaded.model, loaded.tokenizer, loaded.reference, loaded.head, loaded.dtype)
+    return _placed(_Weights(*of, loaded.device), layer, blocks, source or loaded.reference.source)
+
+
+class _Weights(NamedTuple):
+    """What is in memory, wherever it is read."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    reference: ModelReference
+    head: Head
+    dtype: torch.dtype
+    device: torch.device
+
+
+def _placed(weights: _Weights, layer: Layer, blocks: str, source: str) -> LoadedModel:
+    """Find where a model is read at `layer`, and what it predicts."""
+    model, tokenizer, reference, head = weights[:4]
+    tokens = [ids.to(weights.device) for ids in _probe_tokens(model, tokenizer)]
     name = resolve_blocks_name(model, blocks)
     form = choose_form(model, head, layer, name, tokens[1][0], source)
     with forward_errors(model, reference.reference, source):
@@ -148,8 +173,8 @@ def load(
         layer=at.layer,
         width=at.width,
         architecture=type(model).__name__,
-        dtype=number,
-        device=where,
+        dtype=weights.dtype,
+        device=weights.device,
         max_length=longest_input(model, tokenizer),
         head="" if form.reads == "source" else head,  # the head is the decoder's
         form=form,

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.engine.compute import read_pairs
 from pytest_crossdiff.engine.controls.controls import CONTROLS, run_controls
 from pytest_crossdiff.engine.dictionary.crosscoders import load_or_train_crosscoders
 from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
 from pytest_crossdiff.engine.isolation import undisturbed
 from pytest_crossdiff.engine.metrics.stored import load_or_measure
+from pytest_crossdiff.engine.model_reading import read_pairs
 from pytest_crossdiff.engine.models.devices import choose_device, crosscoder_device
 from pytest_crossdiff.engine.pipeline import cached
 from pytest_crossdiff.engine.plan import plan, seeds
@@ -47,8 +47,7 @@ def fill(settings: Settings, ranks: Ranks, progress: Progress) -> None:
             layers = settings.layer_of(side), *settings.extra_probe_layers()
             keys = planned.harvest_keys[side], *planned.probe_keys[side]
             for layer, key in zip(layers, keys, strict=True):
-                chosen = settings.with_values(**{f"{side}_layer": layer})
-                read_together(planned, chosen, key, side, ranks, progress)
+                read_together(planned, layer, key, side, ranks, progress)
         _train(planned, ranks, progress)
 
 

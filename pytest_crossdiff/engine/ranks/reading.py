@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from pytest_crossdiff.engine.activations.batches import tokens_in
 from pytest_crossdiff.engine.activations.harvest import finish
 from pytest_crossdiff.engine.activations.shard_reading import Reading
-from pytest_crossdiff.engine.compute import prepared_model
+from pytest_crossdiff.engine.model_reading import prepared_model
 from pytest_crossdiff.errors import StoreError
+from pytest_crossdiff.store.artefact import is_whole
 from pytest_crossdiff.store.digest import content_digest
 from pytest_crossdiff.store.files import sync
-from pytest_crossdiff.store.manifest import DamagedEntry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.ranks.group import Ranks
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.settings.kinds import Layer
     from pytest_crossdiff.sides import Side
     from pytest_crossdiff.store.entry import Entry
 
@@ -38,7 +38,7 @@ class _Written(NamedTuple):
 
 
 def read_together(
-    plan: Plan, settings: Settings, key: str, side: Side, ranks: Ranks, progress: Progress
+    plan: Plan, layer: Layer, key: str, side: Side, ranks: Ranks, progress: Progress
 ) -> None:
     """Fill the harvest of `side` under `key`; finished shards are kept.
 
@@ -48,16 +48,16 @@ def read_together(
     with contextlib.ExitStack() as stack:
         if ranks.is_first:
             stack.enter_context(entry.lock(progress.note))
-        if ranks.share(ranks.is_first and _is_complete(entry)):
+        if ranks.share(ranks.is_first and is_whole(entry)):
             return
         began = time.perf_counter()
-        model = prepared_model(plan, settings, side, progress, sampled=ranks.is_first)
+        model = prepared_model(plan, layer, side, progress, sampled=ranks.is_first)
         try:
-            reading = Reading(model, plan.sample.pieces, plan.settings.chat_template, side)
+            reading = Reading([model], plan.sample.pieces, plan.settings.chat_template, side)
             with entry.checked_by(model.reference.must_be_unchanged):
                 _read_missing(entry, reading, ranks, progress, side)
                 if ranks.is_first:
-                    finish(entry, reading, time.perf_counter() - began)
+                    finish(entry, reading, model, time.perf_counter() - began)
         finally:
             model.unload()
         ranks.wait()
@@ -83,11 +83,11 @@ def _read_missing(
 
 
 def _write(entry: Entry, reading: Reading, name: str) -> _Written:
-    columns = reading.read(name, lambda _: None)
+    (columns,) = reading.read(name, lambda _: None)
     path: Path = entry.spare_path(name)
     save_file(columns, path)
     sync(path)
-    reading.model.reference.must_be_unchanged()
+    reading.views[0].reference.must_be_unchanged()
     return _Written(name, path.name, content_digest(path), tokens_in(reading.shards[name]))
 
 
@@ -100,11 +100,3 @@ def _take(entry: Entry, written: _Written) -> None:
             remedy="give a folder on a file system that all ranks share",
         )
     entry.take(written.name, path, written.sha256)
-
-
-def _is_complete(entry: Entry) -> bool:
-    try:
-        return entry.read_manifest() is not None
-    except DamagedEntry as damage:
-        entry.set_aside(damage.what)
-        return False

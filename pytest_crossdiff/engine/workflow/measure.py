@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import load_file
 
-from pytest_crossdiff.engine.compute import read_models
 from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder, entries_of
 from pytest_crossdiff.engine.metrics.entry_names import POSITIONS
 from pytest_crossdiff.engine.metrics.stored import load_or_measure
+from pytest_crossdiff.engine.model_reading import read_models
 from pytest_crossdiff.engine.workflow.effects import (
     Corpus,
     drifted_slices,

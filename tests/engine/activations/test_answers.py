@@ -13,6 +13,7 @@ from pytest_crossdiff.engine.activations.compared import ConversationPairs
 from pytest_crossdiff.engine.activations.conversations import Place
 from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
 from pytest_crossdiff.engine.activations.pairs import pair
+from pytest_crossdiff.engine.activations.shard_reading import Reading
 from pytest_crossdiff.engine.corpus.documents import from_records
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.models.loaded import load
@@ -69,9 +70,8 @@ def harvested(speaker, tmp_path_factory):
         entry = store.entry("harvest", digest([layer, *(piece.shared_text for piece in pieces)]))
         loaded = load(str(speaker), layer=layer, dtype="float32", device="cpu")
         with entry.lock():
-            harvest(
-                loaded, pieces, entry, chat_template="own", label="it", progress=SilentProgress()
-            )
+            reading = Reading([loaded], pieces, "own", "it")
+            harvest(reading, [entry], label="it", progress=SilentProgress())
         return Harvest(entry), loaded
 
     return pieces, measure

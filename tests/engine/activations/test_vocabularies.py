@@ -8,6 +8,7 @@ from pytest_crossdiff.engine.activations import out_of_distribution
 from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
 from pytest_crossdiff.engine.activations.pairs import pair
 from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.activations.shard_reading import Reading
 from pytest_crossdiff.engine.activations.vocabularies import (
     ComparedVocabularies,
     Vocabulary,
@@ -108,7 +109,9 @@ def harvested(folder, cache):
     loaded = load(str(folder), layer="output", dtype="float32", device="cpu")
     entry = Store(cache).entry("harvest", folder.name.encode().hex().rjust(64, "0"))
     with entry.lock():
-        harvest(loaded, PIECES, entry, chat_template="own", label="x", progress=SilentProgress())
+        harvest(
+            Reading([loaded], PIECES, "own", "x"), [entry], label="x", progress=SilentProgress()
+        )
     return Harvest(entry)
 
 

@@ -10,6 +10,7 @@ import torch
 
 from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
 from pytest_crossdiff.engine.activations.pairs import Scale, SideActivations
+from pytest_crossdiff.engine.activations.shard_reading import Reading
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.explanation import effects
 from pytest_crossdiff.engine.explanation.effects import (
@@ -99,7 +100,9 @@ def world(
     pieces = [Piece(i, 0, text, (), heldout=True) for i, text in enumerate(texts)]
     entry = Store(folder / "cache").entry("harvest", f"{layer:064}")
     with entry.lock():
-        harvest(loaded, pieces, entry, chat_template="own", label="x", progress=SilentProgress())
+        harvest(
+            Reading([loaded], pieces, "own", "x"), [entry], label="x", progress=SilentProgress()
+        )
     read = Harvest(entry)
     scale = Scale(torch.full((32,), 7.0), FACTOR)  # a bias that must play no part
     side = SideActivations(read, np.arange(len(read)), scale, 0, 1.0, 0, 0, 0)

@@ -1,0 +1,208 @@
+"""Both models of a run, read and aligned: from the cache, or by one forward pass over the texts for
+all of the layers that are missing there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from typing import TYPE_CHECKING, Literal
+
+from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
+from pytest_crossdiff.engine.activations.pairs import pair, with_extra_layers
+from pytest_crossdiff.engine.activations.shard_reading import Reading
+from pytest_crossdiff.engine.metrics.final_states import StatesListener
+from pytest_crossdiff.engine.metrics.heads import UncomparableError
+from pytest_crossdiff.engine.metrics.measure import chosen_pieces
+from pytest_crossdiff.engine.models.lineage import WeightSample, related
+from pytest_crossdiff.engine.models.loaded import also_at, load_configured
+from pytest_crossdiff.engine.models.one_pass import agree_in_one_pass
+from pytest_crossdiff.engine.self_checks import checked, checked_texts
+from pytest_crossdiff.errors import CrossDiffError
+from pytest_crossdiff.settings.kinds import OUTPUT
+from pytest_crossdiff.sides import SIDES
+from pytest_crossdiff.store.artefact import is_whole, read_or_build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_crossdiff.engine.activations.pairs import Pairs
+    from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.engine.plan import Plan
+    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.settings.kinds import Layer
+    from pytest_crossdiff.sides import Side
+    from pytest_crossdiff.store.cache import Entry
+
+
+def read_pairs(plan: Plan, progress: Progress, seconds: dict[str, float] | None = None) -> Pairs:
+    """Both models' activations, read where they aren't in the cache, and aligned.
+
+    seconds: gets the time of each step.
+    """
+    seconds = {} if seconds is None else seconds
+    harvests = {}
+    for side in SIDES:
+        with timed(seconds, f"read {side}"):
+            harvests[side] = list(_harvests(plan, side, progress))
+    with timed(seconds, "align"):
+        (a, *further_a), (b, *further_b) = harvests["baseline"], harvests["candidate"]
+        pairs = pair(a, b, plan.sample.pieces, plan.piece_groups())
+        pairs = with_extra_layers(pairs, further_a, further_b)
+        weights = (_weights(plan, side, progress) for side in SIDES)
+        return pairs._replace(related=related(*weights))
+
+
+def read_models(plan: Plan, progress: Progress) -> None:
+    """Have both models' activations on the plan's texts in the cache, and nothing more."""
+    for side in SIDES:
+        for harvested in _harvests(plan, side, progress):
+            del harvested
+
+
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Add the seconds inside to those of `name`."""
+    began = time.perf_counter()
+    yield
+    seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+def _harvests(plan: Plan, side: Side, progress: Progress) -> Iterator[Harvest]:
+    """A model at its layer, and at those that probes may read besides."""
+    read_in_one_pass(plan, side, progress)
+    for key in (plan.harvest_keys[side], *plan.probe_keys[side]):
+        yield _harvest(plan, plan.layers_by_key[side][key], key, side, progress)
+
+
+def _harvest(plan: Plan, layer: Layer, key: str, side: Side, progress: Progress) -> Harvest:
+    def build(entry: Entry) -> None:
+        model = prepared_model(plan, layer, side, progress)
+        try:
+            reading = Reading([model], plan.sample.pieces, plan.settings.chat_template, side)
+            with entry.checked_by(model.reference.must_be_unchanged):
+                harvest(reading, [entry], label=side, progress=progress)
+        finally:
+            model.unload()
+
+    return read_or_build(plan.store.entry("harvest", key), build, Harvest, progress.note)
+
+
+def read_in_one_pass(plan: Plan, side: Side, progress: Progress) -> None:
+    """Read the model of `side` at every layer of the run that the cache lacks, and take what its
+    head reads besides, in one forward pass; nothing where one isn't enough for that.
+
+    What can't be read so is left to be read by itself, which says what is wrong with it.
+    """
+    layers = plan.layers_by_key[side]
+    if plan.references[side].archived or (len(layers) < 2 and OUTPUT not in layers.values()):
+        return
+    entries = {key: plan.store.entry("harvest", key) for key in sorted(layers)}
+    states = plan.store.entry("states", plan.state_keys[side])
+    with contextlib.ExitStack() as locks:
+        # Every process takes them in this order, so none waits for one that waits for it.
+        for entry in (*entries.values(), states):
+            locks.enter_context(entry.lock(progress.note))
+        missing = {key: entry for key, entry in entries.items() if not is_whole(entry)}
+        wanted = [layers[key] for key in missing]
+        with_states = OUTPUT in wanted and plan.settings.metrics and not is_whole(states)
+        if len(wanted) + with_states < 2:
+            return
+        with contextlib.suppress(CrossDiffError):
+            model = prepared_model(plan, wanted[0], side, progress, with_head=OUTPUT in wanted)
+            try:
+                views = [model, *(_also_at(plan, at, side, model, progress) for at in wanted[1:])]
+                if len(views) == 1 or agree_in_one_pass(views, checked_texts(plan, model)):
+                    _fill(plan, side, views, [*missing.values()], progress, with_states and states)
+            finally:
+                model.unload()
+
+
+def _fill(
+    plan: Plan,
+    side: Side,
+    views: Sequence[LoadedModel],
+    entries: Sequence[Entry],
+    progress: Progress,
+    states: Entry | Literal[False],
+) -> None:
+    listener = None
+    if states:
+        with contextlib.suppress(UncomparableError):  # the output metrics will say so
+            listener = StatesListener(views[0], chosen_pieces(plan), side)
+    pieces, template = plan.sample.pieces, plan.settings.chat_template
+    reading = Reading(views, pieces, template, side, listener)
+    with contextlib.ExitStack() as checks:
+        for entry in (*entries, *([states] if states else [])):
+            checks.enter_context(entry.checked_by(views[0].reference.must_be_unchanged))
+        began = time.perf_counter()
+        harvest(reading, entries, label=side, progress=progress)
+        if states and listener:
+            listener.save(states, reading.jobs, time.perf_counter() - began)
+
+
+def _also_at(
+    plan: Plan, layer: Layer, side: Side, model: LoadedModel, progress: Progress
+) -> LoadedModel:
+    """`model` at another layer, checked there."""
+    blocks, source = getattr(plan.settings, f"{side}_blocks"), model.reference.source
+    view = also_at(model, layer, blocks, plan.settings.sources.get(side, source))
+    checked(plan, _at(plan, layer, side), side, progress.note, view)
+    return view
+
+
+def _at(plan: Plan, layer: Layer, side: Side) -> Settings:
+    return plan.settings.with_values(**{f"{side}_layer": layer})
+
+
+def prepared_model(
+    plan: Plan,
+    layer: Layer,
+    side: Side,
+    progress: Progress,
+    *,
+    sampled: bool = True,
+    with_head: bool = False,
+) -> LoadedModel:
+    """The model of `side` at `layer`, checked on texts of the run.  sampled: whether its weights
+    are, too.  with_head: as in `load`.
+    """
+    progress.note(f"loading the {side}: {plan.references[side].reference}")
+    settings = _at(plan, layer, side)
+    model = load_configured(settings, side, plan.references[side], with_head=with_head)
+    try:
+        checked(plan, settings, side, progress.note, model)
+        if sampled:
+            _sample_weights(plan, side, model, progress)
+    except BaseException:
+        model.unload()
+        raise
+    return model
+
+
+def _weights(plan: Plan, side: Side, progress: Progress) -> WeightSample:
+    """A sample of the model's weights: taken when it was read, or else of the model loaded anew."""
+
+    def build(entry: Entry) -> None:
+        model = load_configured(plan.settings, side, plan.references[side])
+        try:
+            _keep_weights(model, entry)
+        finally:
+            model.unload()
+
+    entry = plan.store.entry("weights", plan.weights_keys[side])
+    return read_or_build(entry, build, WeightSample.load, progress.note)
+
+
+def _sample_weights(plan: Plan, side: Side, model: LoadedModel, progress: Progress) -> None:
+    """The same of the model that is loaded."""
+    entry = plan.store.entry("weights", plan.weights_keys[side])
+    keep = functools.partial(_keep_weights, model)
+    read_or_build(entry, keep, WeightSample.load, progress.note)
+
+
+def _keep_weights(model: LoadedModel, entry: Entry) -> None:
+    with entry.checked_by(model.reference.must_be_unchanged):
+        WeightSample.of(model).save(entry)
