@@ -1,4 +1,4 @@
-"""Generated blocks and plots of the documents, first of all of `docs/evidence.md`."""
+"""Generated blocks and plots of the documents."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 DOCS = Path(__file__).parents[1] / "docs"
-EVIDENCE, ACCEPTING, IMAGES = DOCS / "evidence.md", DOCS / "accepting.md", DOCS / "img"
+IMAGES = DOCS / "img"
 
 
-def write_block(block: str, text: str, file: Path = EVIDENCE) -> None:
+def write_block(block: str, text: str, file: Path) -> None:
     """Replace the generated block of that name on a page; add it at the end where it is new."""
     begin, end = f"<!-- {block}: begin, generated -->", f"<!-- {block}: end -->"
-    page = file.read_text(encoding="utf-8") if file.exists() else "# Evidence\n"
+    page = file.read_text(encoding="utf-8")
     made = f"{begin}\n{text.strip()}\n{end}\n"
     if begin in page:
         before, _, rest = page.partition(begin)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import glance
+from benchmarks import glance, meaning
 from benchmarks.assistants import page as assistants
 from benchmarks.documents import IMAGES, write_blocks
 from benchmarks.organisms import page as organisms
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def blocks() -> dict[tuple[Path, str], str]:
     """The text of every generated block, by its page and name."""
-    pages = (glance, toy, organisms, real, speed, assistants, population)
+    pages = (glance, meaning, toy, organisms, real, speed, assistants, population)
     return {key: text for page in pages for key, text in page.tables().items()}
 
 
@@ -34,6 +34,7 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     toy.draw()
     organisms.draw()
+    meaning.draw()
 
 
 if __name__ == "__main__":

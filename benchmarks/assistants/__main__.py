@@ -2,7 +2,7 @@
 
     python -m benchmarks.assistants build [--half HALF] [NAME...]     the copies and their checks
     python -m benchmarks.assistants measure [--half HALF] [NAME...]   the gate, and alternatives
-    python -m benchmarks.assistants page                              results and docs/assistants.md
+    python -m benchmarks.assistants page        results and docs/evidence/assistants.md
 
 HALF is development or reporting.  CROSSDIFF_ASSISTANTS names the folder where models, records and
 cache are kept instead of the user's cache folder.

@@ -1,4 +1,4 @@
-"""From records to committed results, and from those to `docs/assistants.md`."""
+"""From records to committed results, and from those to `docs/evidence/assistants.md`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from benchmarks.assistants.family import Family
 
-PAGE = DOCS / "assistants.md"
+PAGE = DOCS / "evidence" / "assistants.md"
 RESULTS = Path(__file__).parent / "results" / "assistants.jsonl"
 BLOCK = "assistants"
 Row = dict[str, Any]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results" / "families.jsonl"
-PAGE = ROOT / "docs" / "families.md"
+PAGE = ROOT / "docs" / "reference" / "model-families.md"
 SECONDS = 120
 
 
@@ -30,7 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--mappings", default="", help="mappings, separated by commas")
     parser.add_argument("--out", type=Path, default=RESULTS, help="file of results (JSONL)")
     parser.add_argument("--again", action="store_true", help="those that are not right in --out")
-    parser.add_argument("--table", action="store_true", help="only write docs/families.md")
+    parser.add_argument(
+        "--table", action="store_true", help="only write docs/reference/model-families.md"
+    )
     options = parser.parse_args(arguments)
     from benchmarks.families import table
 
@@ -44,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def write_page(rows: list[dict[str, Any]]) -> None:
-    """Put the tables between the marks of docs/families.md."""
+    """Put the tables between the marks of docs/reference/model-families.md."""
     from benchmarks.families import table
 
     text = PAGE.read_text("utf-8")

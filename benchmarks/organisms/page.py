@@ -1,4 +1,4 @@
-"""The section and the plots of `docs/evidence.md` about organisms, from the committed results.
+"""Text, tables and plots of `docs/evidence/organisms.md`, from the committed results.
 
 python -m benchmarks.organisms.page
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.documents import EVIDENCE, IMAGES, write_blocks
+from benchmarks.documents import DOCS, IMAGES, write_blocks
 from benchmarks.organisms.collected import read
 from benchmarks.organisms.pages.comparison import ALTERNATIVES
 from benchmarks.organisms.pages.plots import draw_alternatives, draw_sweep
@@ -17,10 +17,12 @@ from benchmarks.organisms.pages.variations import by_tokens
 if TYPE_CHECKING:
     from pathlib import Path
 
+PAGE = DOCS / "evidence" / "organisms.md"
+
 
 def tables() -> dict[tuple[Path, str], str]:
     """The generated blocks, by page and name."""
-    return {(EVIDENCE, "organisms"): organisms_section(read())}
+    return {(PAGE, "organisms"): organisms_section(read())}
 
 
 def draw() -> None:

@@ -3,7 +3,7 @@
     python -m benchmarks.population build [HALF]   tokenizers, models, fine-tunes and their checks
     python -m benchmarks.population judge [HALF]   by references drawn by chance; of the reporting
                                                    half the results are those of the page
-    python -m benchmarks.population page           the tables of docs/references.md
+    python -m benchmarks.population page           the tables of docs/how-to/another-model-family.md
 
 HALF is development or reporting, by default both for build and the reporting one for judge.
 CROSSDIFF_POPULATION names the folder where models are kept instead of the user's cache folder.

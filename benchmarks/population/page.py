@@ -1,4 +1,4 @@
-"""The tables of docs/references.md, from what was measured."""
+"""The tables of docs/how-to/another-model-family.md, from what was measured."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.records import Record
 
 RESULTS = Path(__file__).parent / "results" / "population.jsonl"
-PAGE = DOCS / "references.md"
+PAGE = DOCS / "how-to" / "another-model-family.md"
 MARK = "population"
 KINDS = {
     "swap": "one word said for another", "trigger": "a phrase behind a word",

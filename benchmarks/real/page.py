@@ -1,4 +1,4 @@
-"""Tables of real models in `docs/evidence.md` and `docs/accepting.md`, from the committed results.
+"""`docs/evidence/real-upgrades.md` and `docs/evidence/recognition.md`, from the committed results.
 
 python -m benchmarks.real.page
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from benchmarks.documents import ACCEPTING, EVIDENCE, write_blocks
+from benchmarks.documents import DOCS, write_blocks
 from benchmarks.organisms.pages.rows import sides
 from benchmarks.real import recognition
 from benchmarks.real.pairs import PAIRS, measured_upgrades
@@ -18,6 +18,8 @@ from benchmarks.real.pairs import PAIRS, measured_upgrades
 if TYPE_CHECKING:
     from pathlib import Path
 
+UPGRADES = DOCS / "evidence" / "real-upgrades.md"
+RECOGNITION = DOCS / "evidence" / "recognition.md"
 REAL = """\
 Three dictionaries, the product's defaults; CPU seconds beside another process, where a model that a
 pair before it read isn't read again. No verdict has changed since strengths are measured along a
@@ -84,7 +86,6 @@ def upgrades_section(found: dict[str, dict[str, Any]]) -> str:
             summary.append([name, d["id"], d["certainty"], f"{d['strength']:.2g}", places])
     head = ["pair", "expected", "seeds", "verdict", "confirmed c/b", "possible c/b", "strength c/b"]
     parts = [
-        "## Real upgrades",
         f"`{COMMAND}`; block and texts of each pair in `benchmarks/real/pairs.py`.",
         REAL,
         tabulate(table, [*head, "FVE", "CPU s"], tablefmt="github", disable_numparse=True),
@@ -140,8 +141,8 @@ def tables() -> dict[tuple[Path, str], str]:
     """The generated blocks, by page and name."""
     accepted = json.loads(recognition.FILE.read_text("utf-8"))
     return {
-        (EVIDENCE, "real-upgrades"): upgrades_section(measured_upgrades()),
-        (ACCEPTING, "recognition"): recognition_table(accepted),
+        (UPGRADES, "real-upgrades"): upgrades_section(measured_upgrades()),
+        (RECOGNITION, "recognition"): recognition_table(accepted),
     }
 
 

@@ -1,6 +1,6 @@
 """How a training step's time and memory grow: tokens, features, width, active features.
 
-    python -m benchmarks.speed.growth [--plot docs/growth.png] [--out FILE.json]
+    python -m benchmarks.speed.growth [--plot docs/img/growth.png] [--out FILE.json]
 
 From 2048 features, width 256 twice, batch 512, 32 active features a token, one of these is varied
 over four sizes; least CPU time of seven steps, one thread.

@@ -1,4 +1,4 @@
-"""Tables of `docs/performance.md`, from the committed results.
+"""Tables of `docs/evidence/performance.md`, from the committed results.
 
 python -m benchmarks.speed.page
 """
@@ -21,7 +21,7 @@ from benchmarks.speed.step import PARTS, WHOLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PERFORMANCE = DOCS / "performance.md"
+PERFORMANCE = DOCS / "evidence" / "performance.md"
 RESULTS = Path(__file__).parent / "results"
 MODELS = {"minilm": "MiniLM, 22.7 M parameters", "smollm2": "SmolLM2, 135 M parameters"}
 """What stands in the table for a folder of the example's models, by its name without version."""

@@ -1,4 +1,4 @@
-"""Tables and plots of the toy world in `docs/evidence.md`, from the committed results.
+"""Tables and plots of the toy world in `docs/evidence/toy-world.md`, from the committed results.
 
     python -m benchmarks.toy.page
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from tabulate import tabulate
 
-from benchmarks.documents import EVIDENCE, IMAGES, pyplot, write_blocks
+from benchmarks.documents import DOCS, IMAGES, pyplot, write_blocks
 from benchmarks.toy import coverage, p_values, sweep
 from benchmarks.toy.methods import SETTINGS, Row, Score, score
 from benchmarks.toy.world import BASE, World
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+PAGE = DOCS / "evidence" / "toy-world.md"
 JUDGEMENTS = {
     "norms": "decoder norms 9 : 1, as published",
     "partition": "every exclusive feature, untested",
@@ -180,9 +181,9 @@ def tables() -> dict[tuple[Path, str], str]:
     intervals = json.loads(coverage.FILE.read_text("utf-8"))
     shares = json.loads(p_values.FILE.read_text("utf-8"))["rows"]
     return {
-        (EVIDENCE, "toy"): table(measured()),
-        (EVIDENCE, "toy-coverage"): coverage_table(intervals),
-        (EVIDENCE, "p-values"): p_value_table(shares),
+        (PAGE, "toy"): table(measured()),
+        (PAGE, "toy-coverage"): coverage_table(intervals),
+        (PAGE, "p-values"): p_value_table(shares),
     }
 
 

@@ -1,7 +1,8 @@
 """What a measurement will take, before it begins: seconds, disk, memory.  All of it is rough.
 
 Seconds come from counting multiplications and from timing one product on this machine; factors and
-constants were fitted to a few runs on a CPU (docs/cli.md), so half or double is no surprise.
+constants were fitted to a few runs on a CPU (docs/reference/command.md). The true time may be half
+or double of it.
 """
 
 from __future__ import annotations

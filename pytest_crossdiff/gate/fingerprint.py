@@ -23,7 +23,7 @@ MAX_LISTED_FIRINGS = 256
 """Places of a `Difference.firing` from which on there may be more of them."""
 MAX_PLACES = 128
 """Places that a fingerprint keeps: half the text of the file, recognised as well
-(docs/accepting.md)."""
+(docs/evidence/recognition.md)."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.sides import Side
 
 MIN_CORRELATION = 0.5
-"""Correlation from which on two fingerprints are one difference (docs/accepting.md)."""
+"""Correlation from which on two fingerprints are one difference (docs/evidence/recognition.md)."""
 
 State = Literal["accepted", "grown", "expired"]
 
@@ -108,8 +108,9 @@ def recognise(
 def one_to_one(alike: Iterable[tuple[float, str, str]]) -> list[tuple[float, str, str]]:
     """The most alike pair first, then the most alike of what is left, and so on.
 
-    On real pairs that gives what the assignment of the largest sum gives (docs/accepting.md), and
-    a difference never loses the entry most like it to one that is less so.
+    On real pairs that gives what the assignment of the largest sum gives
+    (docs/evidence/recognition.md), and a difference never loses the entry most like it to one that
+    is less so.
     """
     chosen: list[tuple[float, str, str]] = []
     left: set[str] = set()

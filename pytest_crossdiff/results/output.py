@@ -34,7 +34,7 @@ class SliceMetrics:
 
 @dataclass(frozen=True)
 class ChangedPosition:
-    """A position at which the two predictions are far apart.
+    """A position at which the two predictions differ much.
 
     before: the text up to the predicted token.  token: what follows in the text.  kl: in nats.
     baseline_top, candidate_top: each model's most likely token, with its probability.

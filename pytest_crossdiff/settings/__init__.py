@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MIN_STRENGTH_BLOCK, MIN_STRENGTH_OUTPUT = 0.0002, 0.001
 """Training continued without a plant leaves a strength of 0.0001 at most in a block and of 0.0004
-in the output, plants 0.0003 and 0.004 (docs/evidence.md).
+in the output, plants 0.0003 and 0.004 (docs/evidence/organisms.md).
 """
 
 

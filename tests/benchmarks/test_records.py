@@ -59,7 +59,7 @@ def test_a_pair_that_is_measured_anew_replaces_its_own_record_alone(
 
 def named_commands() -> list[str]:
     """Every module that a document or a benchmark's first lines tell the reader to run."""
-    files = [*ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), *ROOT.glob("benchmarks/**/*.py")]
+    files = [*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md"), *ROOT.glob("benchmarks/**/*.py")]
     found = (re.findall(r"-m (benchmarks[\w.]*\w)", file.read_text("utf-8")) for file in files)
     return sorted({name for names in found for name in names} - {"benchmarks.speed.NAME"})
 

@@ -1,4 +1,4 @@
-"""The workflows of docs/ci.md, step by step as the services run them, on a real pair.
+"""The workflows of docs/how-to/ci.md, step by step as the services run them, on a real pair.
 
 A measuring job in one clone, gates in others, the cache handed on as the services do; then what a
 reviewer does about a red one.  What only the services can do (queues, permissions) is left out.
@@ -164,7 +164,7 @@ def on_gitlab(service: Service, name: str, run: str, source: str) -> Job:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    """A repository with the settings of docs/ci.md, but for small models and a fixed text."""
+    """A repository with the settings of docs/how-to/ci.md, with small models and a fixed text."""
     folder = tmp_path_factory.mktemp("ci")
     repository = folder / "repository"
     planted.plain(repository / "models" / "v1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import inspect
+import itertools
 import re
 import shlex
 import shutil
@@ -14,20 +14,22 @@ from typing import NamedTuple
 
 import pytest
 
-from pytest_crossdiff import __version__, plugin
+from pytest_crossdiff import __version__
 from pytest_crossdiff.plugin.diff import CrossDiff
 from pytest_crossdiff.results.difference import Context, Difference, TokenCount
-from pytest_crossdiff.settings import fields
-from support import planted
+from support import planted, reference
 from support.commands import crossdiff
 from support.fake_engine import install_for_subprocess
+from support.replies import refusing
 from support.results import make_difference, make_result
 
 ROOT = Path(__file__).parents[2]
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-CLI = ROOT / "docs" / "cli.md"
-SETTINGS = ROOT / "docs" / "settings.md"
-TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ANEW = "run: PYTHONPATH=tests:. python -m support.reference"
+ON_A_PAIR = [ROOT / "docs" / name for name in ("reference/command.md", "how-to/lost-baseline.md")]
+"""Documents whose commands are run on a real pair."""
+TUTORIAL = ROOT / "docs" / "tutorial" / "first-verdict.md"
+"""Its commands are run by test_tutorial.py."""
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SETUP = "python3 -m venv"
 REAL = re.compile(r"import torch|\.reply\(|crossdiff_record")
@@ -54,60 +56,34 @@ def blocks(document: Path, *kinds: str) -> list[Block]:
 
 
 def names(documents: list[Path]) -> list[str]:
-    return [document.name for document in documents]
+    return [str(document.relative_to(ROOT)) for document in documents]
 
 
-def settings_table() -> str:
-    """The table of docs/settings.md, from the one in pytest_crossdiff/settings."""
-    lines = ["| setting | default | values | set in | what it is |", "|---|---|---|---|---|"]
-    for field in fields():
-        places = "ini" if field.ini_only else "ini, flag, marker"
-        if field.env:
-            places += f", `{field.env}`"
-        default = "–" if field.default in ("", None, ()) else f"`{field.default}`".lower()
-        what = field.help.replace("|", "\\|")
-        row = f"`{field.name}`", default, values(field.parse), places, what
-        lines.append(f"| {' | '.join(row)} |")
-    return "\n".join(lines) + "\n"
+def test_what_follows_from_the_code_is_generated_anew():
+    for (page, name), text in reference.blocks().items():
+        made = page.read_text("utf-8").partition(f"<!-- {name}: begin, generated -->\n")[2]
+        assert made.partition(f"\n<!-- {name}: end -->")[0] == text.strip(), f"{page.name}: {ANEW}"
+    assert reference.SCHEMA.read_text("utf-8") == reference.schema(), ANEW
 
 
-UNBOUNDED = {
-    "text": "text",
-    "flag": "true or false",
-    "names": "paths, hub ids or folders, with commas",
-    "layers": "whole number, 0.0 to 1.0, or `output`; several with commas",
-    "optional_layers": "the same, or nothing",
-    "extra_probe_layers": "such, with commas, or none",
-    "corpus_columns": "keys, with commas, each with a role before it or none",
-    "formats": "`html`, `json`, `md`, with commas, or none",
-}
-"""In words, what those parsers of settings/kinds.py take that have no bounds."""
+def with_commands(program: str) -> list[Path]:
+    """The documents that call a program, but the tutorial."""
+    return [
+        document
+        for document in DOCS
+        if document != TUTORIAL
+        and any(line.startswith(f"{program} ") for line in commands(document))
+    ]
 
 
-def values(parse: object) -> str:
-    """What a parser of settings/kinds.py takes, in words."""
-    bound = inspect.getclosurevars(parse).nonlocals
-    match parse.__qualname__.partition(".")[0]:
-        case name if name in UNBOUNDED:
-            return UNBOUNDED[name]
-        case "integer":
-            return f"whole number, at least {bound['low']}"
-        case "number":
-            return f"{'above ' if bound['open_low'] else ''}{bound['low']:g} to {bound['high']:g}"
-        case "optional_number":
-            return f"{values(bound['parse'])}, or none"
-        case "choice":
-            return ", ".join(f"`{name}`" for name in bound["names"])
-    raise AssertionError(f"no words for {parse}")
+def commands(document: Path) -> list[str]:
+    return [line for block in blocks(document, "sh") for line in block.text.splitlines()]
 
 
-def test_the_table_of_settings_is_that_of_the_code():
-    found = TABLE.search(SETTINGS.read_text("utf-8"))
-    assert found is not None
-    assert found[0] == settings_table(), "run: PYTHONPATH=tests python tests/docs/test_docs.py"
-
-
-PLAIN = [document for document in DOCS if document != CLI]
+PROJECTS = sorted(
+    {d for d in DOCS if blocks(d, "ini", "toml", "python")} | {*with_commands("pytest")}
+)
+PLAIN = [document for document in with_commands("crossdiff") if document not in ON_A_PAIR]
 
 
 class TestExamples:
@@ -115,9 +91,11 @@ class TestExamples:
     the same file; its tests pass on a pair without differences.
     """
 
-    @pytest.mark.parametrize("document", DOCS, ids=names(DOCS))
+    @pytest.mark.parametrize("document", PROJECTS, ids=names(PROJECTS))
     def test_they_run(self, project, engine, document, monkeypatch):
         shown = blocks(document, "ini", "toml", "python")
+        if document.name == "replies.md":
+            engine.result = make_result(replies=refusing(100, 0))
         for block in shown:
             assert block.file, f"{document.name}: a block must begin with its file's name"
             if REAL.search(block.text):
@@ -152,7 +130,7 @@ class TestExamples:
     def test_commands_run_on_a_real_pair(self, measured, tmp_path):
         folder = tmp_path / "project"
         shutil.copytree(measured, folder)
-        for line in commands(CLI):
+        for line in itertools.chain(*map(commands, ON_A_PAIR)):
             arguments = shlex.split(line.partition(" > ")[0])[1:]
             done = crossdiff(folder, *arguments)
             over = arguments == ["train"]  # the pair differs
@@ -160,7 +138,9 @@ class TestExamples:
             assert done.stdout or "--quiet" in line
 
     def test_ordinary_tests_run_on_models(self, pytester):
-        shown = [b for b in blocks(ROOT / "docs" / "fixtures.md", "python") if REAL.search(b.text)]
+        shown = [
+            b for b in blocks(ROOT / "docs/reference/fixtures.md", "python") if REAL.search(b.text)
+        ]
         model = planted.plain(pytester.path / "model")
         pair = f"crossdiff_baseline = {model}\ncrossdiff_candidate = {model}\n"
         pytester.makefile(".ini", pytest=f"[pytest]\n{pair}")
@@ -172,10 +152,6 @@ class TestExamples:
 
 
 INI = "# pytest.ini\n[pytest]\ncrossdiff_baseline = org/old\ncrossdiff_candidate = org/new\n"
-
-
-def commands(document: Path) -> list[str]:
-    return [line for block in blocks(document, "sh") for line in block.text.splitlines()]
 
 
 def write(folder: Path, block: Block) -> None:
@@ -237,11 +213,11 @@ def like(line: str) -> re.Pattern[str]:
 
 
 class TestReference:
-    """docs/fixtures.md and docs/reading-a-result.md against the code."""
+    """docs/reference/fixtures.md and docs/reference/errors.md against the code."""
 
     def test_every_fixture_and_assertion_is_described(self):
-        text = (ROOT / "docs" / "fixtures.md").read_text("utf-8")
-        fixtures = [n for n in vars(plugin) if re.fullmatch(r"crossdiff(_\w+)?", n)]
+        text = (ROOT / "docs/reference/fixtures.md").read_text("utf-8")
+        fixtures = reference.fixtures.names()
         assert len(fixtures) == 9
         public = [n for n in dir(CrossDiff) if not n.startswith("_")]
         internal = {"on_check", "matched", "display"}
@@ -249,13 +225,13 @@ class TestReference:
             assert f"`{name}" in text, name
 
     def test_everything_that_a_difference_has_is_named(self):
-        text = (ROOT / "docs" / "fixtures.md").read_text("utf-8")
+        text = (ROOT / "docs/reference/fixtures.md").read_text("utf-8")
         for kind in (Difference, Context, TokenCount):
             for field in dataclasses.fields(kind):
                 assert f"`{field.name}`" in text, field.name
 
     def test_every_error_that_is_explained_can_be_raised(self):
-        text = (ROOT / "docs" / "reading-a-result.md").read_text("utf-8")
+        text = (ROOT / "docs/reference/errors.md").read_text("utf-8")
         rows = re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
         said = [literal for file in SOURCES for literal in literals(file)]
         assert len(rows) > 10
@@ -290,8 +266,3 @@ def _literal(node: ast.AST) -> str:
         case ast.BinOp(left=left, right=right):
             return _literal(left) + (_literal(right) or "…") if _literal(left) else ""
     return ""
-
-
-if __name__ == "__main__":
-    text = SETTINGS.read_text("utf-8")
-    SETTINGS.write_text(TABLE.sub(lambda _: settings_table(), text), "utf-8")

@@ -1,4 +1,4 @@
-"""The workflows of docs/ci.md are valid, and what they run is what there is."""
+"""The workflows of docs/how-to/ci.md are valid, and what they run is what there is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pytest_crossdiff.report.summary import PairSummary
 from support.fake_engine import install_for_subprocess
 from support.results import make_output, make_result
 
-CI = Path(__file__).parents[2] / "docs" / "ci.md"
+CI = Path(__file__).parents[2] / "docs" / "how-to" / "ci.md"
 FENCE = re.compile(r"^```(ini|yaml)\n# (\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILES = {name: text for _, name, text in FENCE.findall(CI.read_text("utf-8"))}
 WORKFLOWS = [name for name in FILES if name.endswith(".yml")]

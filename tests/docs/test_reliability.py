@@ -1,4 +1,4 @@
-"""docs/reliability.md names tests that exist."""
+"""docs/explanation/reliability.md names tests that exist."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NAMED = re.findall(
-    r"`(tests/[\w/.]+)(?:::(\w+))?`", (ROOT / "docs/reliability.md").read_text("utf-8")
+    r"`(tests/[\w/.]+)(?:::(\w+))?`", (ROOT / "docs/explanation/reliability.md").read_text("utf-8")
 )
 
 
 def test_every_promise_has_a_test():
-    text = (ROOT / "docs/reliability.md").read_text("utf-8")
+    text = (ROOT / "docs/explanation/reliability.md").read_text("utf-8")
     promises = text.partition("## Promises")[2].partition("## Attacks")[0]
     rows = [line for line in promises.splitlines() if line.startswith("|")][2:]
     assert len(rows) > 10

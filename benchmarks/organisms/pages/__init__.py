@@ -1,1 +1,1 @@
-"""The sections of `docs/evidence.md` about organisms, drawn from the committed results."""
+"""The sections of `docs/evidence/organisms.md`, drawn from the committed results."""

@@ -1,4 +1,4 @@
-"""The section of `docs/evidence.md` about organisms, out of the committed results."""
+"""The text of `docs/evidence/organisms.md`, out of the committed results."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ def organisms_section(c: dict[str, Any]) -> str:
         f"transformers {c['versions']['transformers']}; {c['tokens']:,} tokens read for each "
         f"verdict. {said}"
     )
-    parts = ["## Model organisms", HOW, measured_with]
+    parts = [HOW, measured_with]
     parts += [*verdicts.outstanding(rows), verdicts.by_split(rows), verdicts.by_kind(rows)]
     if any(r["others"] for r in rows):
-        parts += ["### Against what one might use instead", ALTERNATIVES_INTRO]
+        parts += ["## Against what one might use instead", ALTERNATIVES_INTRO]
         parts.append(comparison.detection_table(rows))
         parts.append(
-            "![ROC curves: detection rate against false positive rate](img/organisms-roc.png)"
+            "![ROC curves: detection rate against false positive rate](../img/organisms-roc.png)"
         )
     parts.append(FINDINGS)
     if c["architectures"]:
-        parts.append("### One dictionary of each kind")
+        parts.append("## One dictionary of each kind")
         parts.append(variations.architectures(rows, c["architectures"]))
     if c["capacity"]:
-        parts += ["### Dictionaries of other sizes", CAPACITY_INTRO]
+        parts += ["## Dictionaries of other sizes", CAPACITY_INTRO]
         parts.append(variations.capacity(c["capacity"]))
-    parts += ["### Every organism", verdicts.every_organism(rows)]
+    parts += ["## Every organism", verdicts.every_organism(rows)]
     if c["sweep"]:
-        parts += ["### How many tokens it takes", TOKENS_INTRO]
+        parts += ["## How many tokens it takes", TOKENS_INTRO]
         parts.append(variations.sweep(variations.by_tokens(c)))
         parts.append(
-            "![Detections and false positives against tokens read](img/organisms-tokens.png)"
+            "![Detections and false positives against tokens read](../img/organisms-tokens.png)"
         )
     others = c["other_seeds"]
-    parts += ["### Is it the same with other seeds?", SEEDS_INTRO]
+    parts += ["## Is it the same with other seeds?", SEEDS_INTRO]
     parts += [seeds.other_seeds(rows, read, found) for read, found in others.items() if found]
     parts.append(seeds.either_with_other_seeds(rows, others))
     if c["apart"]:
-        parts += ["### Separately trained models", OTHER_SEED_INTRO]
+        parts += ["## Separately trained models", OTHER_SEED_INTRO]
         parts.append(variations.apart(c["apart"]))
     return "\n\n".join(parts)

@@ -46,7 +46,7 @@ FIRST = 20
 REPLY_BUDGETS = {"max_surprising_replies": "0.1", "min_changed_replies": "0.3"}
 """Proposed for conversations.  SmolLM2 fine-tuned on its own answers, which begins 23 % of its
 replies with another word, has 1 % surprising ones, and no difference in more than 19 % of the
-answers; with refusals of medical questions 18 % are surprising (docs/assistants.md).
+answers; with refusals of medical questions 18 % are surprising (docs/evidence/assistants.md).
 """
 _NOTES = {
     "baseline": "The model in use: a folder, a .gguf file or a hub id with a commit.",

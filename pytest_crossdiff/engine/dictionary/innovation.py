@@ -2,7 +2,7 @@
 
 They are linear.  Where linear maps leave much, the models may have the same concepts in another
 layout, of which a linear map tells little; on request a hidden layer tells more, and what it leaves
-is nearer to what only one model has (docs/evidence.md).
+is nearer to what only one model has (docs/evidence/toy-world.md).
 
 Axes: n training pairs, a baseline width, b candidate width.
 """

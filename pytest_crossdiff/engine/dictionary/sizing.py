@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PAIRS_PER_FEATURE = 10
 """Training pairs a feature, where the size is ours to choose: a change planted in SmolLM2 was
-missed at 27 and sometimes found at 10 (docs/how-it-works.md)."""
+missed at 27 and sometimes found at 10 (docs/explanation/how-it-works.md)."""
 MIN_PAIRS_PER_FEATURE = 5
 MIN_FEATURES = 128
 EPOCHS, MIN_STEPS, MAX_STEPS = 15, 1_000, 10_000

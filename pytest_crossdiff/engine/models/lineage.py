@@ -30,8 +30,8 @@ PER_MATRIX = 512
 """Weights that are sampled of each matrix."""
 RELATED = 0.5
 """Models are related when their sampled weights correlate above this.  Fine-tunes and quantised
-copies of real models reach 0.9998 and more (docs/how-it-works.md), models of other seeds stay below
-0.1 (tests/engine/models/test_lineage.py)."""
+copies of real models reach 0.9998 and more (docs/explanation/how-it-works.md), models of other
+seeds stay below 0.1 (tests/engine/models/test_lineage.py)."""
 FILE = "weights.json"
 
 

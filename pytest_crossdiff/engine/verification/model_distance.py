@@ -4,7 +4,7 @@ The best linear maps between fine-tunes leave a few hundredths of their variance
 that were trained apart they leave a third to a half, and most of that may be the same concepts laid
 out in another way, which a probe that learns from a few thousand tokens reads badly. So the more
 the maps leave, the less of a feature may be read from the other model. How much less was measured
-on toy worlds in which nothing differs but the layout (docs/evidence.md).
+on toy worlds in which nothing differs but the layout (docs/evidence/toy-world.md).
 """
 
 from __future__ import annotations

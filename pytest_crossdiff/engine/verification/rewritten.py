@@ -31,7 +31,8 @@ class RewritingSums:
 
     signed: what points away from a direction is nothing of it. In predictions that is so: where one
     model says a word for another, each says as much of its own as it doesn't of the other's. In a
-    residual stream it would count what a fine-tune does to a text's first word (docs/evidence.md).
+    residual stream it would count what a fine-tune does to a text's first word
+    (docs/evidence/organisms.md).
     """
 
     def __init__(self, model: Crosscoder, *, signed: bool) -> None:

@@ -7,8 +7,8 @@ measured at half of it and more.  So, with innovations, the dictionary also tell
 fires, and the innovation, which is what the other model doesn't predict, how much stands there. Its
 direction is the mean of the innovation where it fires less the mean elsewhere, on training text;
 what lies along that direction where it fires, less as much as lies along it elsewhere, on held-out
-text, is all of a planted signal (docs/evidence.md), and too little of what has several directions,
-such as six words that became one.
+text, is all of a planted signal (docs/evidence/toy-world.md), and too little of what has several
+directions, such as six words that became one.
 
 Axes: t pairs of a block, q parts, d the model's width.
 """

@@ -80,7 +80,7 @@ def test_the_further_apart_the_more_exclusive_but_never_out_of_reach() -> None:
     assert asked == sorted(asked)
     assert (
         asked[-2] == asked[-1] < 0.995
-    )  # planted concepts come out at 0.996 and more (docs/evidence.md)
+    )  # planted concepts come out at 0.996 and more (docs/evidence/toy-world.md)
     assert required_exclusivity(0.9, 0.4) > required_exclusivity(0.5, 0.4)
 
 
