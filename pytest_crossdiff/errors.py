@@ -62,11 +62,18 @@ class InsufficientData(CrossDiffError):
     """There is a measurement, but it is too poor to base a verdict on."""
 
 
-class BudgetExceeded(AssertionError):
+class _Verdict(AssertionError):
+    """A message that may hold text of a corpus or a model, and is harmless whoever prints it."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(harmless(message))
+
+
+class BudgetExceeded(_Verdict):
     """The models differ by more than the budget allows: a FAILED test."""
 
 
-class Inconclusive(AssertionError):
+class Inconclusive(_Verdict):
     """The models may differ by more than the budget allows, and the evidence doesn't decide it: a
     FAILED test, or a warning where `crossdiff_inconclusive = warn`.
     """
@@ -74,3 +81,6 @@ class Inconclusive(AssertionError):
 
 class InconclusiveWarning(UserWarning):
     """An inconclusive verdict that was let pass."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(harmless(message))

@@ -12,7 +12,7 @@ from pytest_crossdiff.engine.models.loading.load import load_tokenizer, silence_
 from pytest_crossdiff.engine.models.sources.archived import ARCHIVE, PREFIX
 from pytest_crossdiff.engine.models.sources.files import companion_files
 from pytest_crossdiff.engine.plan import plan
-from pytest_crossdiff.errors import InsufficientData
+from pytest_crossdiff.errors import InsufficientData, StoreError
 from pytest_crossdiff.store.digest import digest
 from pytest_crossdiff.store.transfer import pack, read_facts, unpack
 from pytest_crossdiff.version import VERSION
@@ -88,7 +88,10 @@ def export_baseline(settings: Settings, file: Path, root: Path | None = None) ->
 def import_baseline(file: Path, store: Store) -> Imported:
     """Add what `export_baseline` packed to the cache.  Raises `StoreError` for a damaged file."""
     facts = read_facts(file, PURPOSE)
-    return Imported(facts["reference"], facts["digest"], unpack(file, PURPOSE, store))
+    reference, model_digest = facts.get("reference"), facts.get("digest")
+    if not (isinstance(reference, str) and isinstance(model_digest, str)):
+        raise StoreError(f"{file} does not say of which model it is", remedy="export it again")
+    return Imported(reference, model_digest, unpack(file, PURPOSE, store))
 
 
 def refuse_unfit(settings: Settings, model_digest: str) -> None:

@@ -9,7 +9,7 @@ from pytest_crossdiff.gate.advice import advice
 from pytest_crossdiff.gate.metric_budgets import MetricCheck
 from pytest_crossdiff.gate.population import MORE_REFERENCES, PopulationCheck
 from pytest_crossdiff.gate.recognition import without_accepted
-from pytest_crossdiff.gate.verdict import compute_equivalence, compute_verdict
+from pytest_crossdiff.gate.verdict import Evidence, compute_equivalence, compute_verdict
 from pytest_crossdiff.results.renamed import Renamed
 from pytest_crossdiff.sides import Side
 
@@ -62,6 +62,8 @@ class Check:
     `"within"`, `"exceeded"`.  passed: the test didn't fail for it.  reason: more about the status,
     "" where the sides say it all.  advice: what would decide an inconclusive one.  metrics: of the
     output, against their limits.  population: each model that was judged by the references.
+    lacking: the evidence that could not be used.  too_far_apart: the distance between the models
+    kept the dictionary from a verdict.
     """
 
     test: str
@@ -72,6 +74,8 @@ class Check:
     advice: tuple[str, ...] = ()
     metrics: tuple[MetricCheck, ...] = ()
     population: tuple[PopulationCheck, ...] = ()
+    lacking: tuple[Evidence, ...] = ()
+    too_far_apart: bool = False
 
     @classmethod
     def of(
@@ -97,8 +101,18 @@ class Check:
             for side in verdict.sides
         )
         passed = verdict.status == "within" or (lenient and verdict.status == "inconclusive")
-        reason, metrics, population = verdict.reason, verdict.metrics, verdict.population
-        return cls(test, verdict.status, passed, reason, sides, tuple(advice), metrics, population)
+        return cls(
+            test,
+            verdict.status,
+            passed,
+            verdict.reason,
+            sides,
+            tuple(advice),
+            verdict.metrics,
+            verdict.population,
+            verdict.lacking,
+            verdict.too_far_apart,
+        )
 
 
 def evaluate_equivalence(result: Result, budgets: Budgets) -> Check:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.sides import Side
 
-NOT_JUDGED = "not judged by the references"
 Status = Literal["within", "exceeded", "inconclusive", "insufficient"]
+Evidence = Literal["dictionary", "metrics", "references"]
+"""What a verdict may have to do without."""
 MODEL_DISTANCE = "the model distance is too large for possible differences to be confirmed"
 TOO_FAR_APART = "the outputs differ too much for single differences to be found"
 
@@ -80,7 +81,7 @@ class Verdict:
     `reason` when the outputs differ too much for differences to be told apart.
     metrics: of the output, against their limits.  population: each model that is judged by the
     references.  too_far_apart: the distance between the models is all that keeps the dictionary
-    from a verdict.
+    from a verdict.  lacking: the evidence that could not be used, of which the `reason` tells.
     """
 
     status: Status
@@ -89,6 +90,7 @@ class Verdict:
     metrics: tuple[MetricCheck, ...] = ()
     population: tuple[PopulationCheck, ...] = ()
     too_far_apart: bool = False
+    lacking: tuple[Evidence, ...] = ()
 
     @property
     def undecided(self) -> tuple[SideVerdict, ...]:
@@ -125,12 +127,13 @@ def _with_population(verdict: Verdict) -> Verdict:
         if verdict.status == "exceeded":
             return verdict
         reasons = [verdict.reason] if verdict.status == "insufficient" else []
-        reason = "; ".join([*reasons, f"{NOT_JUDGED}: {unmeasured[0]}"])
-        return replace(verdict, status="insufficient", reason=reason)
+        reason = "; ".join([*reasons, f"not judged by the references: {unmeasured[0]}"])
+        lacking: tuple[Evidence, ...] = (*verdict.lacking, "references")
+        return replace(verdict, status="insufficient", reason=reason, lacking=lacking)
     if verdict.too_far_apart:
         status: Status = "inconclusive" if "undecided" in statuses else "within"
         reason = f"judged by the references alone: {verdict.reason or MODEL_DISTANCE}"
-        return replace(verdict, status=status, reason=reason)
+        return replace(verdict, status=status, reason=reason, lacking=())
     if verdict.status == "within" and "undecided" in statuses:
         return replace(verdict, status="inconclusive")
     return verdict
@@ -150,7 +153,8 @@ def _by_dictionary(result: Result, budgets: Budgets, accepted: AcceptanceLookup)
     metrics = tuple(check_metric(result, limit) for limit in budgets.metrics)
     if doubts and any(metric.status == "exceeded" for metric in metrics):
         # The outputs were measured without the dictionary; what it found stays out of it.
-        return Verdict("exceeded", (), "differences not judged: " + "; ".join(doubts), metrics)
+        reason = "differences not judged: " + "; ".join(doubts)
+        return Verdict("exceeded", (), reason, metrics, lacking=("dictionary",))
     # That weak signals are missed makes silence worthless, not what is found all the same.
     if not doubts and _any_exceeded(sides, metrics):
         return Verdict("exceeded", sides, "", metrics)
@@ -164,8 +168,15 @@ def _by_dictionary(result: Result, budgets: Budgets, accepted: AcceptanceLookup)
     ]
     if doubts or unseen or unmeasured:
         reason = "; ".join([*doubts, *unseen, *unmeasured])
-        far = not doubts and not unmeasured
-        return Verdict("insufficient", sides, reason, metrics, too_far_apart=far)
+        by_dictionary: tuple[Evidence, ...] = ("dictionary",) if doubts or unseen else ()
+        return Verdict(
+            "insufficient",
+            sides,
+            reason,
+            metrics,
+            too_far_apart=not doubts and not unmeasured,
+            lacking=(*by_dictionary, "metrics") if unmeasured else by_dictionary,
+        )
     if any(m.status == "undecided" for m in metrics):
         return Verdict("inconclusive", sides, "", metrics)
     if any(x.undecided for x in sides):
@@ -180,7 +191,7 @@ def compute_equivalence(result: Result, budgets: Budgets) -> Verdict:
     metrics = tuple(check_metric(result, limit) for limit in budgets.metrics)
     unmeasured = [f"{m.name} was not measured: {m.reason}" for m in metrics if m.value is None]
     if unmeasured:
-        return Verdict("insufficient", (), "; ".join(unmeasured), metrics)
+        return Verdict("insufficient", (), "; ".join(unmeasured), metrics, lacking=("metrics",))
     shown = all(metric.status == "within" for metric in metrics)
     return Verdict("within" if shown else "exceeded", (), "", metrics)
 

@@ -13,7 +13,6 @@ from pytest_crossdiff.errors import (
     InsufficientData,
 )
 from pytest_crossdiff.gate.check import Check, evaluate_budgets, evaluate_equivalence
-from pytest_crossdiff.gate.verdict import NOT_JUDGED
 from pytest_crossdiff.report import message
 from pytest_crossdiff.text import DEFAULT_DISPLAY, Display
 
@@ -24,8 +23,17 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.gate.budgets import Budgets
     from pytest_crossdiff.gate.patterns import MatchingReplies
+    from pytest_crossdiff.gate.verdict import Evidence
     from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.results.difference import Difference
+
+_REMEDIES: dict[Evidence, str] = {
+    "dictionary": "read more tokens, train a larger dictionary (crossdiff_features) or for longer "
+    "(crossdiff_steps), or lower crossdiff_min_fve",
+    "metrics": "set crossdiff_metrics = true, or remove the budget where the models have no "
+    "predictions to compare",
+    "references": "name more references, or unset crossdiff_references to be judged without",
+}
 
 
 def assert_within(
@@ -119,19 +127,14 @@ def assert_none_match(
 def _require_evidence(check: Check, budgets: Budgets) -> None:
     __tracebackhide__ = True
     if check.status == "insufficient":
-        if check.reason.startswith(NOT_JUDGED):
-            raise InsufficientData(
-                f"no verdict: {check.reason}",
-                source="crossdiff_references",
-                remedy="name more references, or unset crossdiff_references to be judged without",
-            )
-        unmeasured = [metric for metric in check.metrics if metric.status == "unmeasured"]
+        unmeasured = [metric.origin for metric in check.metrics if metric.status == "unmeasured"]
+        sources = {
+            "dictionary": budgets.fve_from,
+            "metrics": unmeasured[0] if unmeasured else "",
+            "references": "crossdiff_references",
+        }
         raise InsufficientData(
             f"no verdict: {check.reason}",
-            source=unmeasured[0].origin if unmeasured else budgets.fve_from,
-            remedy="set crossdiff_metrics = true, or remove the budget where the models have "
-            "no predictions to compare"
-            if unmeasured
-            else "read more tokens, train a larger dictionary (crossdiff_features) or for longer "
-            "(crossdiff_steps), or lower crossdiff_min_fve",
+            source="; ".join(dict.fromkeys(sources[what] for what in check.lacking)),
+            remedy="; ".join(_REMEDIES[what] for what in check.lacking),
         )

@@ -90,7 +90,7 @@ def write_summary(
             for line in lines:
                 reporter.write_line(line)
     for text in warnings(a for pair in pairs for a in pair.accepted):
-        for line in wrapped(f"crossdiff: {text}", width, 2):
+        for line in wrapped(visible(f"crossdiff: {text}"), width, 2):
             reporter.write_line(line, yellow=True)
 
 
@@ -107,7 +107,7 @@ def brief(pair: PairSummary, root: Path) -> str:
         f"{has.side}-only {has.count}" + (f" and {has.possible} possible" if has.possible else "")
         for has in (model.has for model in reversed(pair.models))
     )
-    return f"crossdiff: {_WORDS[status(pair)]}: {_names(pair, root)}: {counts}"
+    return visible(f"crossdiff: {_WORDS[status(pair)]}: {_names(pair, root)}: {counts}")
 
 
 def block(pair: PairSummary, root: Path, display: Display = DEFAULT_DISPLAY) -> Iterator[str]:
@@ -115,7 +115,7 @@ def block(pair: PairSummary, root: Path, display: Display = DEFAULT_DISPLAY) -> 
 
     A line that is too long goes on below; one that names a difference or models is cut.
     """
-    yield cut(f"{_WORDS[status(pair)]}: {_names(pair, root)}", display.width)
+    yield cut(visible(f"{_WORDS[status(pair)]}: {_names(pair, root)}"), display.width)
     for name, text in _measured(pair, root, display):
         yield from wrapped(_line(name, text), display.width, len(_line("", "")))
     for model in reversed(pair.models):
@@ -179,11 +179,11 @@ def _counts(pair: PairSummary) -> Iterator[tuple[str, str]]:
 
 
 def _reason_name(check: Check) -> str:
-    if check.population and check.status != "insufficient":
-        return "dictionary"
-    if check.status != "exceeded":
+    if check.status == "insufficient":
         return "no verdict"
-    return "too different" if check.reason.startswith("the outputs differ") else "forbidden"
+    if check.population or check.lacking:
+        return "dictionary"
+    return "too different" if check.too_far_apart else "forbidden"
 
 
 def _both(before: str, after: str, noun: str) -> str:
@@ -191,7 +191,7 @@ def _both(before: str, after: str, noun: str) -> str:
 
 
 def _line(name: str, text: str) -> str:
-    return f"  {name:<15} {text}"
+    return visible(f"  {name:<15} {text}")
 
 
 def _names(pair: PairSummary, root: Path) -> str:

@@ -138,6 +138,7 @@ class Result:
     output: how far the models' predictions are apart, kept beside the stored result under a key of
     its own; None where that was not measured, for the reason `no_output`, "" where it was not asked
     for.  accounting: None where the predictions were not compared token by token, or are the same.
+    replies_wanted: they were asked for, and the corpus has prompts.
     """
 
     schema: int
@@ -164,6 +165,7 @@ class Result:
     no_population: str = ""
     workflow: Workflow | None = None
     no_workflow: str = ""
+    replies_wanted: bool = True
 
     def of(self, side: Side, certainty: Certainty = "confirmed") -> tuple[Difference, ...]:
         """The confirmed (or the possible) differences that only `side` has, strongest first."""

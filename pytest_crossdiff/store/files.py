@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 TEMPORARY = ".tmp"
 """How every temporary name begins, those of safetensors' own writer included."""
 
+LOCK = ".crossdiff.lock"
+"""The file that is locked where a folder can't be."""
+
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 WRITE_ERRORS = (*_NO_SPACE, *_NOT_WRITABLE, errno.EIO)
@@ -29,6 +32,8 @@ _RUST_ERROR = re.compile(r"\(os error (\d+)\)")  # how safetensors words an oper
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.ASCII | re.IGNORECASE)  # Windows
 _serial = itertools.count()
+_OPEN_ELSEWHERE = (5, 32)  # ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION of Windows
+_RENAMES, _RENAME_SECONDS = 100, 0.02
 _ABANDONED_SECONDS = 60.0
 """Age from which on a temporary file of a process that is not here belongs to nobody."""
 
@@ -59,12 +64,29 @@ def replace_file(path: Path, data: bytes, *, synced: bool = False) -> None:
         temporary.write_bytes(data)
         if synced:
             sync(temporary)
-        temporary.replace(path)
+        _rename(temporary, path)
         if synced:
             sync(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    """Rename over `path`; on Windows once those who have it open at the moment have read it.
+
+    Raises `OSError`.
+    """
+    for _ in range(_RENAMES - 1):
+        try:
+            temporary.replace(path)
+        except OSError as error:  # noqa: PERF203  on the way to another try
+            if getattr(error, "winerror", None) not in _OPEN_ELSEWHERE:
+                raise
+            time.sleep(_RENAME_SECONDS)
+        else:
+            return
+    temporary.replace(path)
 
 
 def sync(path: Path) -> None:
@@ -168,20 +190,41 @@ def _runs(process: int) -> bool:
 
 @contextlib.contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same folder waiting, without a file in it.
+    """Keep other processes that ask for the same folder waiting.
 
-    Where a folder can't be locked (Windows, some network file systems) nothing is kept.  Raises
-    `OSError` when there is no such folder.
+    Where a folder can't be locked (Windows, some network file systems) a file in it is, `LOCK`,
+    which stays there except on Windows.  Raises `OSError` when there is no such folder, or it can't
+    be written.
     """
+    with contextlib.ExitStack() as held:
+        if not _lock_itself(folder, held):
+            from filelock import FileLock  # late: not every run of pytest needs it
+
+            folder.stat()  # filelock would make it
+            held.callback(_remove_lock, folder / LOCK)
+            held.enter_context(FileLock(folder / LOCK))
+        yield
+
+
+def _lock_itself(folder: Path, held: contextlib.ExitStack) -> bool:
+    """Lock a folder for as long as `held` is open; whether that can be done here."""
     try:
         import fcntl
     except ImportError:
-        yield
-        return
+        return False
     handle = os.open(folder, os.O_RDONLY)
+    held.callback(os.close, handle)
     try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_lock(path: Path) -> None:
+    """Remove a lock file where nobody holds it, which Windows sees to.  Elsewhere a process that
+    waits for the removed file would not keep out one that makes it anew.
+    """
+    if os.name == "nt":
         with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+            path.unlink()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 HEAD = "archive.json"
 _CHUNK = 1 << 20
+_MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class Packed(NamedTuple):
@@ -33,6 +34,21 @@ class Packed(NamedTuple):
     key: str
     meta: dict[str, Any]
     files: dict[str, str]
+
+    @classmethod
+    def of(cls, one: Mapping[str, Any]) -> Packed:
+        """The entry that an archive lists.  Raises `ValueError`, `TypeError` or `LookupError`."""
+        kind, key, meta, files = one["kind"], one["key"], dict(one["meta"]), dict(one["files"])
+        if not all(isinstance(text, str) for text in (kind, key, *files.values())):
+            raise ValueError("a name or a digest that is no text")
+        return cls(kind, key, meta, files)
+
+
+class _Head(NamedTuple):
+    """What an archive says of itself."""
+
+    facts: dict[str, Any]
+    entries: tuple[Packed, ...]
 
 
 def pack(file: Path, entries: Iterable[Entry], purpose: str, facts: Mapping[str, Any]) -> int:
@@ -78,8 +94,7 @@ def pack(file: Path, entries: Iterable[Entry], purpose: str, facts: Mapping[str,
 def read_facts(file: Path, purpose: str) -> Mapping[str, Any]:
     """What the archive says of itself.  Raises `StoreError` where it is none."""
     with _opened(file) as archive:
-        facts: Mapping[str, Any] = _head(archive, file, purpose)["facts"]
-        return facts
+        return _head(archive, file, purpose).facts
 
 
 def unpack(file: Path, purpose: str, store: Store) -> int:
@@ -94,10 +109,7 @@ def unpack(file: Path, purpose: str, store: Store) -> int:
             members = {member.name: member for member in archive.getmembers() if member.isfile()}
         except (tarfile.TarError, EOFError) as error:
             raise _damaged(file, str(error)) from error
-        packed = (
-            Packed(one["kind"], one["key"], one["meta"], one["files"]) for one in head["entries"]
-        )
-        return sum(_add(archive, members, of, store, file) for of in packed)
+        return sum(_add(archive, members, of, store, file) for of in head.entries)
 
 
 def _add(
@@ -140,23 +152,27 @@ def _opened(file: Path) -> tarfile.TarFile:
     with translate_os_errors(file, "read"):
         try:
             return tarfile.open(file, "r:")
-        except (tarfile.TarError, EOFError) as error:
+        except (tarfile.TarError, EOFError, ValueError) as error:
             raise _damaged(file, f"it is no archive: {error}") from error
 
 
-def _head(archive: tarfile.TarFile, file: Path, purpose: str) -> dict[str, Any]:
+def _head(archive: tarfile.TarFile, file: Path, purpose: str) -> _Head:
     try:
         member = archive.next()
         part = archive.extractfile(member) if member and member.name == HEAD else None
         content: dict[str, Any] = json.loads(part.read()) if part else {}
         seal = content.pop("seal", "")
-    except (tarfile.TarError, EOFError, ValueError, AttributeError) as error:
+        right_seal = digest(content)
+    except (tarfile.TarError, EOFError, *_MALFORMED) as error:
         raise _damaged(file, f"its list of contents can't be read: {error}") from error
     if content.get("format") != purpose:
         raise StoreError(f"{file} is no {purpose}", remedy="name a file that was exported as such")
-    if seal != digest(content):
+    if seal != right_seal:
         raise _damaged(file, "its list of contents is not what was written")
-    return content
+    try:
+        return _Head(dict(content["facts"]), tuple(Packed.of(one) for one in content["entries"]))
+    except _MALFORMED as error:
+        raise _damaged(file, f"its list of contents is malformed: {error!r}") from error
 
 
 def _damaged(file: Path, what: str) -> StoreError:

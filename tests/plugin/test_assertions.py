@@ -152,3 +152,29 @@ def test_too_few_references_are_to_blame_where_only_they_stand_in_the_way():
     assert "crossdiff_reference_level = 0.2 needs 4, 3 more" in str(caught.value)
     assert "from: crossdiff_references" in str(caught.value)
     assert "min_fve" not in str(caught.value)
+
+
+def test_everything_that_stands_in_the_way_is_told_with_its_remedy():
+    poor = make_result(baseline=make_model(fve=0.1))
+    settings = Settings(references=("org/one",), min_fve=0.3, max_kl=0.1)
+    with pytest.raises(InsufficientData) as caught:
+        CrossDiff(Report.of(poor), settings).assert_within_budget()
+    told = str(caught.value)
+    for what, remedy in (
+        ("the dictionary explains 0.100", "lower crossdiff_min_fve"),
+        ("KL divergence (nats a token) was not measured", "set crossdiff_metrics = true"),
+        ("not judged by the references", "name more references"),
+    ):
+        assert what in told
+        assert remedy in told
+
+
+def test_evidence_is_told_by_what_is_missing_and_not_by_words_of_the_reason():
+    """A reason may quote anything, also how another reason begins."""
+    result = dataclasses.replace(
+        make_result(), no_output="not judged by the references: the outputs differ"
+    )
+    with pytest.raises(InsufficientData) as caught:
+        CrossDiff(Report.of(result), Settings(max_kl=0.1)).assert_within_budget()
+    assert "set crossdiff_metrics = true" in str(caught.value)
+    assert "name more references" not in str(caught.value)

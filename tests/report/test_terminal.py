@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
+from pytest_crossdiff.errors import BudgetExceeded, Inconclusive, InconclusiveWarning
 from pytest_crossdiff.gate.check import Check, SideCheck
 from pytest_crossdiff.report import terminal
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.summary import PairSummary, from_json, merge, to_json
+from pytest_crossdiff.results.result import Result
+from pytest_crossdiff.text import Display
 from support.results import (
     make_context,
     make_difference,
     make_entry,
+    make_feature,
     make_model,
+    make_output,
     make_recognised,
     make_recognition,
     make_result,
@@ -277,6 +286,66 @@ class TestSummary:
         result.stdout.fnmatch_lines(
             ["crossdiff: no summary: RuntimeError('our fault')", "*1 passed*"], consecutive=True
         )
+
+
+HOSTILE = "\n::notice::raw\x1b[2J##[debug]raw"
+
+
+def hostile(value):
+    """`value` with harmful text in everything that may come from outside."""
+    if isinstance(value, dict):
+        ours = {"side", "kind", "certainty", "band", "dtype", "unit", "status"}
+        return {k: v if k in ours else hostile(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [hostile(one) for one in value]
+    return value + HOSTILE if isinstance(value, str) else value
+
+
+class TestTextFromOutside:
+    """Names of models and files, texts of the corpus, and errors of templates are anybody's."""
+
+    result = Result.from_json(
+        json.dumps(
+            hostile(
+                json.loads(
+                    make_result(
+                        make_difference(), features=(make_feature(),), output=make_output()
+                    ).to_json()
+                )
+            )
+        )
+    )
+
+    @pytest.mark.parametrize("verbosity", [-1, 0, 2])
+    def test_writes_no_commands_and_no_escape_sequences_to_the_summary(self, verbosity):
+        checks = [
+            Check("test_it", status, False, f"the reason{HOSTILE}", (SIDE,), ("more",))
+            for status in ("exceeded", "insufficient")
+        ]
+        pair = PairSummary.of(Report.of(self.result, checks=checks, accepted=KNOWN))
+        display = Display(100, verbosity)
+        lines = [*terminal.block(pair, Path("/"), display), terminal.brief(pair, Path("/"))]
+        assert any("raw" in line for line in lines)
+        assert [line for line in lines if re.search(r"[\x00-\x1f]|##\[|^\s*::", line)] == []
+
+    @pytest.mark.parametrize("kind", [BudgetExceeded, Inconclusive, InconclusiveWarning])
+    def test_nor_does_a_verdict_whoever_prints_it(self, kind):
+        assert str(kind(f"why{HOSTILE}")) == "why\n: :notice::raw\\x1b[2J# #[debug]raw"
+
+
+@pytest.mark.parametrize(
+    ("check", "name"),
+    [
+        (Check("", "insufficient", False, "why", (), lacking=("metrics",)), "no verdict"),
+        (Check("", "exceeded", False, "why", (), lacking=("dictionary",)), "dictionary"),
+        (Check("", "exceeded", False, "why", (), too_far_apart=True), "too different"),
+        (Check("", "exceeded", False, "the outputs differ", ()), "forbidden"),
+    ],
+)
+def test_the_reason_of_a_verdict_has_a_name(check, name):
+    pair = PairSummary.of(Report.of(make_result(), checks=[check]))
+    (line,) = [line for line in terminal.block(pair, Path("/")) if check.reason in line]
+    assert line.split(check.reason)[0].strip() == name
 
 
 class TestTransport:

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from pytest_crossdiff.errors import StoreError
-from pytest_crossdiff.store.files import remove_leftovers, translate_os_errors
+from pytest_crossdiff.store import files
+from pytest_crossdiff.store.files import (
+    LOCK,
+    locked_folder,
+    remove_leftovers,
+    translate_os_errors,
+)
+
+WITHOUT_FCNTL = "import filelock, sys; sys.modules['fcntl'] = None\n"
+REFUSES_FOLDERS = """import fcntl, os, stat
+flock = fcntl.flock
+def refusing(handle, how):
+    if stat.S_ISDIR(os.fstat(handle).st_mode):
+        raise OSError(9, "Bad file descriptor")
+    flock(handle, how)
+fcntl.flock = refusing
+"""
 
 
 def made(folder, name, age):
@@ -56,8 +74,16 @@ def test_a_setting_other_than_that_of_the_cache_is_named_where_it_is_to_blame(tm
         assert caught.value.remedy == remedy
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no locks on folders there")
-def test_a_locked_folder_lets_one_process_in_at_a_time(tmp_path):
+@pytest.mark.parametrize(
+    ("system", "left"),
+    [
+        pytest.param("", set(), marks=pytest.mark.skipif(sys.platform == "win32", reason="below")),
+        (WITHOUT_FCNTL, {LOCK}),  # as on Windows
+        (REFUSES_FOLDERS, {LOCK}),  # as on some network file systems
+    ],
+    ids=["as here", "without fcntl", "folders that can't be locked"],
+)
+def test_a_locked_folder_lets_one_process_in_at_a_time(tmp_path, system, left):
     script = textwrap.dedent(f"""
         import time
         from pathlib import Path
@@ -70,7 +96,57 @@ def test_a_locked_folder_lets_one_process_in_at_a_time(tmp_path):
                 (folder / "count").write_text(str(count + 1))
     """)
     (tmp_path / "count").write_text("0")
-    runs = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
+    command = [sys.executable, "-c", system + script]
+    runs = [subprocess.Popen(command) for _ in range(3)]
     assert [run.wait() for run in runs] == [0, 0, 0]
     assert (tmp_path / "count").read_text() == "60"
-    assert [path.name for path in tmp_path.iterdir()] == ["count"]
+    assert {path.name for path in tmp_path.iterdir()} == {"count"} | left
+
+
+def test_a_missing_folder_is_not_made_by_a_lock(tmp_path, monkeypatch):
+    for fcntl in (sys.modules.get("fcntl"), None):
+        monkeypatch.setitem(sys.modules, "fcntl", fcntl)
+        with pytest.raises(FileNotFoundError), locked_folder(tmp_path / "missing"):
+            pass
+    assert not [*tmp_path.iterdir()]
+
+
+class OpenElsewhere(PermissionError):
+    """What Windows raises where another process has the file open."""
+
+    winerror = 5
+
+
+@pytest.mark.parametrize(("times", "content"), [(1, "new"), (2, "old")])
+def test_a_file_that_is_open_elsewhere_is_replaced_once_it_is_closed(
+    tmp_path, monkeypatch, times, content
+):
+    (tmp_path / "file").write_text("old")
+    refused, replace = [], Path.replace
+
+    def when_closed(path, target):
+        if len(refused) < times:
+            refused.append(target)
+            raise OpenElsewhere(13, "Access is denied")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", when_closed)
+    monkeypatch.setattr(files, "_RENAME_SECONDS", 0.0)
+    monkeypatch.setattr(files, "_RENAMES", 2)
+    with contextlib.nullcontext() if times < 2 else pytest.raises(PermissionError):
+        files.replace_file(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_text() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_any_other_refusal_is_final(tmp_path, monkeypatch):
+    tried = []
+
+    def refuse(path, target):
+        tried.append(target)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(PermissionError):
+        files.replace_file(tmp_path / "file", b"new")
+    assert len(tried) == 1

@@ -10,6 +10,7 @@ import functools
 import io
 import json
 import struct
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,11 @@ import pyarrow.parquet
 from hypothesis import strategies as st
 
 from pytest_crossdiff.engine.activations.chat_templates import Chat
+from pytest_crossdiff.engine.baseline_archive import PURPOSE, import_baseline
 from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.messages import Message
 from pytest_crossdiff.engine.models.sources.references import resolve
+from pytest_crossdiff.engine.population import reference_sets
 from pytest_crossdiff.errors import CrossDiffError
 from pytest_crossdiff.gate import accepted_file
 from pytest_crossdiff.report import stored
@@ -29,9 +32,13 @@ from pytest_crossdiff.report.markup import escaped
 from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.settings import fields
 from pytest_crossdiff.settings.parsing import parse
+from pytest_crossdiff.store.cache import Store
+from pytest_crossdiff.store.digest import digest
 from pytest_crossdiff.store.manifest import Manifest, Parts
+from pytest_crossdiff.store.transfer import HEAD
 from support.results import make_difference, make_entry, make_result
 from support.tokenizers import tokenizer
+from torture.forms import ANY_JSON, NESTED, SCALARS, spoilt_bytes, spoilt_json, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,91 +66,6 @@ class Boundary:
                 raise AssertionError(f"harmful or empty: {error!r}") from error
             return False
         return True
-
-
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(-(2**70), 2**70)
-    | st.floats()
-    | st.text(max_size=8)
-    | st.sampled_from(
-        ["../x", "/etc/x", "a\0b", "\x1b[2J", "::notice::x", "~nobody-here", "x" * 5000]
-    )
-)
-ANY_JSON = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-NESTED = st.sampled_from([40, 300, 3_000, 100_000]).flatmap(
-    lambda deep: st.sampled_from(["[" * deep + "]" * deep, '{"a":' * deep + "1" + "}" * deep])
-)
-
-
-def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    return [at, *(place for key, one in inner for place in _places(one, (*at, key)))]
-
-
-def _with(value: Any, place: tuple[Any, ...], new: Any, how: str) -> Any:
-    if not place:
-        return new
-    made = copy.deepcopy(value)
-    around = made
-    for key in place[:-1]:
-        around = around[key]
-    if how == "removed":
-        del around[place[-1]]
-    else:
-        around[place[-1]] = new
-    return made
-
-
-@st.composite
-def spoilt_json(draw: st.DrawFn, valid: Any) -> bytes:
-    """The JSON of `valid` with a value replaced, removed or nested deeply, cut, or damaged."""
-    if draw(st.integers(0, 9)) == 0:
-        return draw(NESTED).encode()
-    made, places = valid, _places(valid)
-    for _ in range(draw(st.integers(0, 2))):
-        place = draw(st.sampled_from(places))
-        try:
-            made = _with(
-                made, place, draw(ANY_JSON), draw(st.sampled_from(["replaced", "removed"]))
-            )
-        except (KeyError, IndexError, TypeError):  # an outer value was replaced before
-            continue
-    data = json.dumps(made).encode("utf-8", "surrogatepass")
-    return draw(spoilt_bytes(data)) if draw(st.booleans()) else data
-
-
-@st.composite
-def spoilt_bytes(draw: st.DrawFn, valid: bytes) -> bytes:
-    """The bytes with some of them replaced, or cut short."""
-    data = bytearray(valid)
-    for _ in range(draw(st.integers(0, 3))):
-        at = draw(st.integers(0, max(0, len(data) - 1)))
-        data[at : at + draw(st.integers(0, 4))] = draw(st.binary(max_size=4))
-    return bytes(data[: draw(st.integers(0, len(data)))] if draw(st.booleans()) else data)
-
-
-def _write(folder: Path, files: dict[str, bytes]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        path.unlink()
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    return folder
 
 
 def safetensors(header: bytes, values: bytes = b"\0" * 16) -> bytes:
@@ -181,7 +103,7 @@ def _model(name: str) -> Callable[[Path, bytes], object]:
             files["model.safetensors"] = GOOD
         if name == "adapter_config.json":
             files["adapter_model.safetensors"] = GOOD
-        reference = resolve(str(_write(folder, files | {name: data})), source="crossdiff_baseline")
+        reference = resolve(str(write(folder, files | {name: data})), source="crossdiff_baseline")
         reference.must_be_unchanged(none_new=True)
         return reference
 
@@ -193,12 +115,12 @@ def _weights(folder: Path, header: bytes) -> object:
 
 
 def _gguf(folder: Path, data: bytes) -> object:
-    return resolve(str(_write(folder, {"m.gguf": b"GGUF" + data}) / "m.gguf"), source="x")
+    return resolve(str(write(folder, {"m.gguf": b"GGUF" + data}) / "m.gguf"), source="x")
 
 
 def _corpus(ending: str) -> Callable[[Path, bytes], object]:
     def read(folder: Path, data: bytes) -> object:
-        return documents.read(str(_write(folder, {f"texts.{ending}": data}) / f"texts.{ending}"))
+        return documents.read(str(write(folder, {f"texts.{ending}": data}) / f"texts.{ending}"))
 
     return read
 
@@ -210,18 +132,67 @@ def _parquet() -> bytes:
 
 
 def _parquet_of_times(folder: Path, value: int) -> object:
-    path = _write(folder, {}) / "texts.parquet"
+    path = write(folder, {}) / "texts.parquet"
     times = pyarrow.array([value], pyarrow.timestamp("ms"))
     pyarrow.parquet.write_table(pyarrow.table({"text": ["a b"], "id": times}), path)
     return documents.read(str(path))
 
 
 def _accepted(folder: Path, data: bytes) -> object:
-    return accepted_file.read(_write(folder, {accepted_file.FILE: data}) / accepted_file.FILE)
+    return accepted_file.read(write(folder, {accepted_file.FILE: data}) / accepted_file.FILE)
 
 
 def _report(folder: Path, data: bytes) -> object:
-    return stored.read(_write(folder, {"report.json": data}) / "report.json")
+    return stored.read(write(folder, {"report.json": data}) / "report.json")
+
+
+ARCHIVED = {
+    "facts": {"reference": "org/m", "digest": "0" * 64},
+    "entries": [{"kind": "harvest", "key": "ab" * 32, "meta": {"n": 1}, "files": {"a.bin": "0"}}],
+}
+LISTED = {
+    "format": reference_sets.FORMAT,
+    "version": reference_sets.VERSION,
+    "references": [{"name": "m", "digest": "0", "key": "k", "file": "a", "sha256": "0"}],
+}
+PROMPTS = {"prompts": ["Say {{ a }}", "{{ b | upper }}"], "tests": [{"vars": {"a": "x", "b": [1]}}]}
+
+
+def _archive(folder: Path, spoilt: bytes) -> object:
+    """An archive whose list of contents has the seal that belongs to it, where that is possible."""
+    try:
+        content = json.loads(spoilt) | {"format": PURPOSE}
+        data = json.dumps(content | {"seal": digest(content)}).encode()
+    except (ValueError, TypeError, RecursionError):
+        data = spoilt
+    file = folder / "baseline.crossdiff"
+    write(folder, {})
+    with tarfile.open(file, "w") as archive:
+        for name, part in ((HEAD, data), (f"harvest/{'ab' * 32}/a.bin", b"x")):
+            member = tarfile.TarInfo(name)
+            member.size = len(part)
+            archive.addfile(member, io.BytesIO(part))
+    return import_baseline(file, Store(folder.with_name("imported")))
+
+
+def _damaged_archive(folder: Path, data: bytes) -> object:
+    file = write(folder, {"baseline.crossdiff": data}) / "baseline.crossdiff"
+    return import_baseline(file, Store(folder.with_name("imported")))
+
+
+def _tar() -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        member = tarfile.TarInfo(HEAD)
+        content = ARCHIVED | {"format": PURPOSE, "entries": []}
+        data = json.dumps(content | {"seal": digest(content)}).encode()
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+def _listed_references(folder: Path, data: bytes) -> object:
+    return reference_sets.ReferenceSet.read(write(folder, {reference_sets.LIST: data}))
 
 
 def _setting(_: Path, given: tuple[str, object]) -> object:
@@ -294,6 +265,10 @@ def boundaries() -> tuple[Boundary, ...]:
         Boundary("crossdiff-accepted.json", spoilt_json(accepted), _accepted),
         Boundary("manifest", spoilt_json(manifest), lambda _, data: Manifest.from_bytes(data, "m")),
         Boundary("list of parts", spoilt_json(parts), lambda _, data: Parts.from_bytes(data, "p")),
+        Boundary("list of an archive", spoilt_json(ARCHIVED), _archive),
+        Boundary("archive", spoilt_bytes(_tar()), _damaged_archive),
+        Boundary("list of references", spoilt_json(LISTED), _listed_references),
+        Boundary("promptfoo configuration", spoilt_json(PROMPTS), _corpus("yaml")),
         Boundary("settings", st.tuples(names, SCALARS | ANY_JSON), _setting),
         Boundary("chat template", st.lists(PIECES, max_size=5).map("".join), _template),
         Boundary("text in messages and Markdown", st.text(max_size=40), _formatted),

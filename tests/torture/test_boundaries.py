@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from transformers import LlamaForCausalLM
 
 from pytest_crossdiff.engine import pipeline
+from pytest_crossdiff.engine.corpus import documents, time_limit
 from pytest_crossdiff.engine.models.loaded import load
-from pytest_crossdiff.errors import ActivationError, CrossDiffError, ModelError, SettingsError
+from pytest_crossdiff.errors import (
+    ActivationError,
+    CorpusError,
+    CrossDiffError,
+    ModelError,
+    SettingsError,
+)
 from pytest_crossdiff.settings.resolution import resolve
 from support import planted
 from torture.boundaries import (
@@ -133,6 +140,17 @@ def test_a_template_that_breaks_is_refused(tmp_path, template):
     assert "refuses a conversation of user, assistant" in refusal(
         "chat template", tmp_path, template
     )
+
+
+def test_a_template_whose_loops_take_too_long_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(time_limit, "SECONDS", 0.05)
+    loops = "{% for a in range(3000) %}" * 2 + "{% if a == 1 %}x{% endif %}" + "{% endfor %}" * 2
+    what = refusal("chat template", tmp_path, loops)
+    assert "refuses a conversation of user, assistant: it takes longer than 0.05 s" in what
+    prompt = {"prompts": [loops], "tests": [{"vars": {"a": "b"}}]}
+    (tmp_path / "promptfooconfig.yaml").write_text(json.dumps(prompt), "utf-8")
+    with pytest.raises(CorpusError, match="can't be filled in: it takes longer than"):
+        documents.read(str(tmp_path / "promptfooconfig.yaml"))
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
+from pytest_crossdiff.engine.corpus.time_limit import TooLongError, time_limit
 from pytest_crossdiff.errors import CorpusError, ModelError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _BREAKS = (
     ArithmeticError,
     RecursionError,
     MemoryError,
+    TooLongError,
 )
 """What a template may raise besides jinja2's own errors."""
 
@@ -118,7 +120,7 @@ class Chat:
                 remedy=PLAIN_REMEDY,
             )
         try:
-            with _clock(now):
+            with _clock(now), time_limit():
                 rendered = self.tokenizer.apply_chat_template(
                     turns, tools=self._tools, tokenize=False, add_generation_prompt=prompt
                 )

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from pytest_crossdiff.engine.corpus.columns import turns
 from pytest_crossdiff.engine.corpus.lines import Records, numbered_lines, whole_text
+from pytest_crossdiff.engine.corpus.time_limit import TooLongError, time_limit
 from pytest_crossdiff.errors import CorpusError
 
 CODE = (".js", ".mjs", ".cjs", ".ts", ".py", ".sh")
@@ -169,7 +170,8 @@ def _filled(template: str, values: Mapping[str, Any], where: str, path: Path) ->
     environment.filters |= {"load": json.loads, "dump": json.dumps}
 
     def fill(text: str) -> str:
-        return environment.from_string(text).render(given)
+        with time_limit():
+            return environment.from_string(text).render(given)
 
     def fill_strings(value: Any) -> Any:  # noqa: ANN401  whatever JSON holds
         if isinstance(value, dict):
@@ -194,6 +196,7 @@ def _filled(template: str, values: Mapping[str, Any], where: str, path: Path) ->
         ArithmeticError,
         RecursionError,
         MemoryError,
+        TooLongError,
     ) as error:
         said = " ".join(str(error).split())
         _refuse(f"{where}: the prompt can't be filled in: {said}", path, RESULTS)

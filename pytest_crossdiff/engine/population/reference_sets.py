@@ -58,8 +58,10 @@ class ReferenceSet:
                 )
             rows = tuple(SetRow(**row) for row in data["references"])
             for row in rows:
+                if not all(isinstance(value, str) for value in asdict(row).values()):
+                    raise ValueError("a reference has a value that is no text")  # noqa: TRY301  told below
                 checked_name(row.file, "a reading of a set")
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise StoreError(
                 f"{path} is no list of references: {error!r}",
                 remedy="make the set anew with `crossdiff references add`",

@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 
 
 class StoredReplies(NamedTuple):
-    """Both models' replies; else the reason why there are none, "" where none were wanted."""
+    """Both models' replies; else the reason why there are none.
+
+    wanted: they were asked for, and the corpus has prompts.
+    """
 
     replies: Replies | None = None
     reason: str = ""
+    wanted: bool = True
 
     def added_to(self, result: Result) -> Result:
-        return dataclasses.replace(result, replies=self.replies, no_replies=self.reason)
+        return dataclasses.replace(
+            result, replies=self.replies, no_replies=self.reason, replies_wanted=self.wanted
+        )
 
 
 NO_PROMPTS = "the corpus has no prompts: conversations with a turn to answer"
@@ -35,9 +41,9 @@ NO_PROMPTS = "the corpus has no prompts: conversations with a turn to answer"
 def stored_replies(plan: Plan) -> StoredReplies | None:
     """What the cache holds, None where it holds nothing that is whole."""
     if not plan.settings.replies:
-        return StoredReplies(reason="crossdiff_replies = 0")
+        return StoredReplies(reason="crossdiff_replies = 0", wanted=False)
     if not plan.prompts:
-        return StoredReplies(reason=NO_PROMPTS)
+        return StoredReplies(reason=NO_PROMPTS, wanted=False)
     found = stored(
         plan.store.entry("comparison", plan.comparison_key), Replies, REPLIES, NO_REPLIES
     )

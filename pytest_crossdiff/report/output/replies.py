@@ -26,8 +26,8 @@ def replies(result: Result) -> str:
     """The replies in one line, or why there are none; "" where the corpus asks for none."""
     if result.replies is not None:
         return describe_replies(result.replies)
-    asked = result.no_replies and not result.no_replies.startswith(("crossdiff_", "the corpus"))
-    return f"not compared: {visible(result.no_replies)}" if asked else ""
+    missing = result.replies_wanted and result.no_replies
+    return f"not compared: {visible(result.no_replies)}" if missing else ""
 
 
 def most_surprising(result: Result) -> list[ReplyPair]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -170,6 +171,15 @@ def test_every_shard_of_the_index_matters(model, stem):
 def test_an_older_model_without_safetensors(model):
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
     assert resolve(str(model)).kind == "local"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "tokenizer.json", "code.py"])
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(model, name):
+    write_tokenizer_code(model, "")
+    (model / name).unlink(missing_ok=True)
+    os.mkfifo(model / name)
+    refused(str(model), rf"{name} is no file but a pipe or a device")
 
 
 def test_weights_that_the_config_names(model):

@@ -134,61 +134,83 @@ def _inside(folder: Path, name: str, where: Path, source: str) -> Path:
     return folder / name
 
 
-def companion_files(folder: Path) -> list[Path]:
-    """Config, tokenizer and templates: whatever isn't weights and may change an activation."""
+def companion_files(folder: Path, source: str = "") -> list[Path]:
+    """Config, tokenizer and templates: whatever isn't weights and may change an activation.
+
+    Raises `ModelError` where one is a pipe.
+    """
     return [
         path
-        for path in _matching(folder, _COMPANIONS)
+        for path in _matching(folder, _COMPANIONS, source)
         if path.name.lower() not in _IRRELEVANT_FILES and not path.name.endswith(".index.json")
     ]
 
 
-def tokenizer_files(folder: Path) -> list[Path]:
+def tokenizer_files(folder: Path, source: str = "") -> list[Path]:
     """What a tokenizer may be read from besides a GGUF file."""
-    return _matching(folder, _TOKENIZER)
+    return _matching(folder, _TOKENIZER, source)
 
 
 def folder_files(folder: Path, source: str) -> list[Path]:
     """The files of a model's folder that can change an activation.  Raises `ModelError`."""
     config = read_json(folder / CONFIG, source)
     weights = model_weights(folder, config, source)
-    return [*weights, *companion_files(folder), *custom_code(folder, config)]
+    return [*weights, *companion_files(folder, source), *custom_code(folder, config, source)]
 
 
 def adapter_files(folder: Path, source: str) -> list[Path]:
     """The same of an adapter's folder, its config included.  Raises `ModelError`."""
-    weights, companions = adapter_weights(folder, source), companion_files(folder)
-    return [*weights, *companions, *custom_code(folder, {})]
+    weights, companions = adapter_weights(folder, source), companion_files(folder, source)
+    return [*weights, *companions, *custom_code(folder, {}, source)]
 
 
-def gguf_files(path: Path) -> list[Path]:
+def gguf_files(path: Path, source: str = "") -> list[Path]:
     """The same of a GGUF file: itself, and the tokenizer beside it."""
-    return [path, *tokenizer_files(path.parent), *custom_code(path.parent, {})]
+    folder = path.parent
+    return [path, *tokenizer_files(folder, source), *custom_code(folder, {}, source)]
 
 
-def custom_code(folder: Path, config: Mapping[str, Any]) -> list[Path]:
+def custom_code(folder: Path, config: Mapping[str, Any], source: str = "") -> list[Path]:
     """Python files that a model or tokenizer of a class of its own may run.
 
     config: the content of config.json; the tokenizer's is read here.
     """
-    if "auto_map" not in config and not _tokenizer_has_code(folder):
+    if "auto_map" not in config and not _tokenizer_has_code(folder, source):
         return []
     return [
         path
         for path in folder.rglob("*.py")
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and _is_regular(path, source)
     ]
 
 
-def _tokenizer_has_code(folder: Path) -> bool:
+def _tokenizer_has_code(folder: Path, source: str) -> bool:
+    path = folder / TOKENIZER_CONFIG
     try:
-        return "auto_map" in shallow_json((folder / TOKENIZER_CONFIG).read_bytes())
+        return _is_regular(path, source) and "auto_map" in shallow_json(path.read_bytes())
     except (OSError, ValueError, TypeError):  # loading the tokenizer says so
         return False
 
 
-def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
-    return [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
+def _matching(folder: Path, patterns: Iterable[str], source: str) -> list[Path]:
+    found = (path for pattern in patterns for path in folder.glob(pattern))
+    return [path for path in found if _is_regular(path, source)]
+
+
+def _is_regular(path: Path, source: str) -> bool:
+    """Whether a file is there, to be read.  Raises `ModelError` for a pipe or a device, which would
+    be waited for.
+    """
+    if path.is_file():
+        return True
+    if path.exists() and not path.is_dir():
+        raise ModelError(
+            f"{path} is no file but a pipe or a device",
+            source=source,
+            remedy="put a file in its place, or remove it",
+        )
+    return False
 
 
 def check_weights(files: Iterable[Path], source: str) -> None:

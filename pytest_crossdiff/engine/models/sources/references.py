@@ -174,7 +174,7 @@ def _listed(of: ModelReference) -> list[Path]:
     if of.kind == "adapter":
         return [*adapter_files(folder, of.source), *below]
     if of.kind == "gguf":
-        return [*gguf_files(folder / str(of.file)), *below]
+        return [*gguf_files(folder / str(of.file), of.source), *below]
     return folder_files(folder, of.source) if of.kind == "local" else below
 
 
@@ -219,7 +219,7 @@ def _gguf(written: str, path: Path, digests: DigestedFiles, source: str) -> Mode
             else "give the folder that `save_pretrained` wrote",
         )
     check_weights([path], source)
-    _, *tokenizer = gguf_files(path)
+    _, *tokenizer = gguf_files(path, source)
     own = any(file.name == "tokenizer.json" for file in tokenizer)
     found = corrections(path, own_tokenizer=own)
     return ModelReference(
