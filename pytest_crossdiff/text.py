@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -66,8 +67,10 @@ def cut(text: str, width: int) -> str:
 
 
 def wrapped(text: str, width: int, indent: int) -> list[str]:
-    """`text` on lines of at most `width` columns, those after the first indented by `indent`."""
-    first, *words = text.split(" ")
+    """`text` on lines of at most `width` columns, those after the first indented by `indent`.  No
+    line begins with a per cent sign.
+    """
+    first, *words = re.split(r" (?!%)", text)
     lines = [first]
     for word in words:
         joined = f"{lines[-1]} {word}"
@@ -120,6 +123,15 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def roughly(seconds: float) -> str:
+    """`20 seconds`, `6 minutes`, `2 hours`: a time that is only estimated."""
+    if seconds < 55:
+        return plural(max(10, 10 * round(seconds / 10)), "second")
+    if seconds < 55 * 60:
+        return plural(round(seconds / 60), "minute")
+    return plural(max(1, round(seconds / 3600)), "hour")
 
 
 def _escape(ch: str) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.cli.terminal import table
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.patterns import compile_pattern, matches
-from pytest_crossdiff.report.message import REWRITTEN_NOTE
+from pytest_crossdiff.report.screen.differences import REWRITTEN_NOTE
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
-from pytest_crossdiff.results.wording import interval, marked, tokens
+from pytest_crossdiff.results.wording import interval, marked, reconciled, tokens
 from pytest_crossdiff.settings.parsing import closest_match
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import Display, columns, cut, number, percent, plural, quoted, visible
@@ -65,14 +65,15 @@ def heading(out: Terminal, found: LoadedReport, *, first: bool) -> None:
 
 def write_pair(out: Terminal, found: LoadedReport) -> None:
     """What the pair is and how good the measurement."""
-    title, *lines = block(PairSummary.of(found.report), found.root, Display(out.width))
+    title, *lines = block(PairSummary.of(found.report), found.root, Display(out.width, 1))
     out.line(out.paint(title, "bold"))
     place = f"  {visible(str(found.folder))}" if found.folder.exists() else ""
     out.line(f"  {'result':<15} {visible(found.result.key[:12])}{place}")
     for line in lines:
         if line.startswith(("  candidate  ", "  baseline  ")):  # the tables say more
             break
-        out.line(line)
+        if not line.startswith("  result  "):
+            out.line(line)
 
 
 def write_list(
@@ -109,6 +110,9 @@ def write_tested(out: Terminal, result: Result, side: Side | None, limit: int) -
         f"{plural(len(features), 'feature')} tested, "
         f"{sum(f.verified for f in features)} verified; the others with the reason of rejection:"
     )
+    for one in SIDES:
+        if side in (None, one) and (text := reconciled(result, one)):
+            out.line(f"{one}: {text}")
     for line in table(_TESTED, [_tested(f) for f in shown], out.width):
         out.line(line)
     if len(features) > len(shown):

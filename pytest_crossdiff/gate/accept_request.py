@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+ALL = "all"
+"""In place of ids: every difference that counts."""
+PLACEHOLDER = "why this is wanted"
+"""The reason in a command that is proposed; it is to be replaced."""
+
+
 class AcceptRequest(NamedTuple):
     """What `--crossdiff-accept` and the flags beside it ask for."""
 
@@ -23,6 +29,11 @@ class AcceptRequest(NamedTuple):
     reason: str
     author: str
     expires: datetime.date | None
+
+    @property
+    def all(self) -> bool:
+        """Whether every difference is meant."""
+        return ALL in self.ids
 
     @classmethod
     def of(cls, config: pytest.Config, today: datetime.date) -> AcceptRequest | None:
@@ -46,11 +57,15 @@ class AcceptRequest(NamedTuple):
             )
         ids = tuple(dict.fromkeys(id_.strip() for id_ in given.split(",") if id_.strip()))
         if not ids:
-            raise pytest.UsageError("--crossdiff-accept names no difference: give e.g. C1,B2")
-        reason = visible((option.crossdiff_reason or "").strip())
-        if not reason:
             raise pytest.UsageError(
-                '--crossdiff-accept needs a reason: give --crossdiff-reason "why this is wanted"'
+                "--crossdiff-accept names no difference: give e.g. C1,B2 or all"
+            )
+        reason = visible((option.crossdiff_reason or "").strip())
+        if not any(ch.isalnum() for ch in reason) or reason.strip(" .").lower() == PLACEHOLDER:
+            shown = f", and {reason!r} is none" if reason else ""
+            raise pytest.UsageError(
+                f"--crossdiff-accept needs a reason{shown}: give one in your own words, e.g. "
+                '--crossdiff-reason="trained on our runbooks, read by Ann"'
             )
         author = visible((option.crossdiff_author or _git_user(config.rootpath)).strip())
         if not author:

@@ -79,9 +79,15 @@ class AcceptanceRecord:
                 source="--crossdiff-accept",
                 remedy="select a test that uses the `crossdiff` fixture, or add --crossdiff",
             )
-        for id_ in self.request.ids:
+        for id_ in () if self.request.all else self.request.ids:
             _refuse_ambiguous(id_, pairs.values())
         made = [entry for proposal in pairs.values() for entry in proposal.entries]
+        if not made:
+            raise SettingsError(
+                "nothing was accepted: no difference is left to accept",
+                source="--crossdiff-accept",
+                remedy="leave the flag out",
+            )
         accepted_file.add(self.path, made)
         names = ", ".join(f"{entry.seen_as} as {entry.id}" for entry in made)
         return f"accepted {names}: commit {self.path.name}"

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.results.recurrence import majority, seeds_to_decide
+from pytest_crossdiff.text import plural, roughly, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,15 +16,23 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.result import Result
 
 SMALLEST_P = 1e-300
+NAMED = 3
+"""Differences that one piece of advice names."""
+READING, TRAINING, TESTING = (
+    ("read baseline", "read candidate"), "train crosscoder", "verify features",
+)  # fmt: skip
+"""Steps of a run, as `Result.seconds` has them."""
+FROM_CACHE = 1.0
+"""Seconds: a step that took less had its work in the cache, and tells nothing of the cost."""
 MAX_TEXT_FACTOR = 30
 """Times the text: where more than that is needed, more text is not advised."""
 
 
-def advice(result: Result, verdict: Verdict) -> Iterator[str]:
-    """Settings that would probably turn `verdict` into a pass or a failure.
+def advice(result: Result, verdict: Verdict, command: str = "pytest --crossdiff") -> Iterator[str]:
+    """Settings that would probably turn `verdict` into a pass or a failure, and what they cost.
 
     More dictionaries where too few have a difference, more text where enough of them have it and
-    their features are not verified.
+    their features are not verified.  command: runs the test; it stands in backticks at the end.
     """
     for metric in verdict.metrics:
         if metric.status == "undecided":
@@ -36,19 +45,17 @@ def advice(result: Result, verdict: Verdict) -> Iterator[str]:
     rare = [d for d in possible if not majority(len(d.seeds), trained)]
     if rare:
         wanted = max(seeds_to_decide(len(d.seeds), trained) for d in rare)
+        cost = _cost_of_dictionaries(result, wanted - trained)
+        decide = "it" if len(rare) == 1 else "them"
         yield (
-            f"crossdiff_seeds = {wanted} (now {trained}): more dictionaries, to see whether most "
-            "of them have it"
+            f"{_found_in(rare, trained)}; {wanted} would decide {decide}{cost}: "
+            f"`{command} --crossdiff-seeds={wanted}`"
         )
     unverified = [d for d in possible if d not in rare]
     if unverified:
         times = max(text_factor(d, result) for d in unverified)
         if times <= MAX_TEXT_FACTOR:
-            tenths = math.ceil(10 * times) / 10
-            yield (
-                f"about {tenths:.1f} times as much text: raise crossdiff_tokens, and add texts if "
-                "the corpus is too small"
-            )
+            yield _more_text(unverified, result, math.ceil(10 * times) / 10, command)
         elif any(_limited_by_distance(d, result) for d in unverified):
             yield (
                 "not more text: at this model distance only differences of higher exclusivity are "
@@ -56,6 +63,55 @@ def advice(result: Result, verdict: Verdict) -> Iterator[str]:
             )
         else:
             yield "hardly more text: the estimate is too close to the threshold"
+
+
+def _found_in(rare: list[Difference], trained: int) -> str:
+    """`1 of 3 dictionaries has C1`, `too few of the 3 dictionaries have C1, C2 and 4 more`."""
+    if len(rare) == 1:
+        (d,) = rare
+        have = "has" if len(d.seeds) == 1 else "have"
+        return f"{len(d.seeds)} of {plural(trained, 'dictionary')} {have} {visible(d.id)}"
+    return f"too few of the {plural(trained, 'dictionary')} have {_named(rare)}"
+
+
+def _more_text(unverified: list[Difference], result: Result, times: float, command: str) -> str:
+    tokens = _rounded_up(times * float(result.settings.get("tokens", 50_000)))
+    whole = result.corpus.sampled_documents >= result.corpus.documents
+    add = "add texts to the corpus, then" if whole else "read more of the corpus"
+    return (
+        f"about {times:.1f} times as much text would decide {_named(unverified)}"
+        f"{_cost_of_text(result, times)}; {add}: `{command} --crossdiff-tokens={tokens}`"
+    )
+
+
+def _named(differences: list[Difference]) -> str:
+    ids = ", ".join(visible(d.id) for d in differences[:NAMED])
+    more = len(differences) - NAMED
+    return f"{ids} and {more} more" if more > 0 else ids
+
+
+def _rounded_up(value: float) -> int:
+    """Two significant digits."""
+    unit: int = 10 ** max(0, math.floor(math.log10(value)) - 1)
+    return math.ceil(round(value / unit, 6)) * unit
+
+
+def _cost_of_dictionaries(result: Result, more: int) -> str:
+    """By what training and testing took in this run; "" where they came from the cache."""
+    trained = len(result.training.seeds)
+    training = result.seconds.get(TRAINING, 0.0)
+    if training < trained * FROM_CACHE:
+        return ""
+    each = (training + result.seconds.get(TESTING, 0.0)) / trained
+    return f", about {roughly(each * more)} more"
+
+
+def _cost_of_text(result: Result, times: float) -> str:
+    """By what the whole run took, "" where a part of it came from the cache."""
+    parts = [result.seconds.get(name, 0.0) for name in (*READING, TRAINING)]
+    if min(parts) < FROM_CACHE:
+        return ""
+    return f", about {roughly(sum(result.seconds.values()) * times)} in all"
 
 
 def text_factor(difference: Difference, result: Result) -> float:

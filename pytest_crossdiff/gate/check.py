@@ -121,15 +121,20 @@ def evaluate_equivalence(result: Result, budgets: Budgets) -> Check:
 
 
 def evaluate_budgets(
-    result: Result, accepted: AcceptanceLookup, budgets: Budgets, *, lenient: bool = False
+    result: Result,
+    accepted: AcceptanceLookup,
+    budgets: Budgets,
+    *,
+    lenient: bool = False,
+    command: str = "pytest --crossdiff",
 ) -> Check:
     """The verdict on `result` less what was accepted of it, with what would decide it.
 
-    lenient: an inconclusive one passes.
+    lenient: an inconclusive one passes.  command: runs the test, for the advice.
     """
     verdict = compute_verdict(result, budgets, accepted)
     undecided = verdict.status == "inconclusive"
-    decide = advice(without_accepted(result, accepted), verdict) if undecided else ()
+    decide = advice(without_accepted(result, accepted), verdict, command) if undecided else ()
     if undecided and any(of.status == "undecided" for of in verdict.population):
         decide = (*decide, MORE_REFERENCES)
     return Check.of(verdict, advice=decide, lenient=lenient)

@@ -63,7 +63,10 @@ class EntryMaker(NamedTuple):
         known: what was accepted before; a difference that it knows keeps the id of its entry.
         """
         ids = tuple(d.id for d in result.differences)
-        named = (d for d in result.differences if d.id in self.request.ids)
+        if self.request.all:
+            named = _that_count(result, known)
+        else:
+            named = [d for d in result.differences if d.id in self.request.ids]
         entries = tuple(self._entry(d, result, known) for d in named)
         return Proposal(result.key, ids, entries)
 
@@ -88,6 +91,12 @@ class EntryMaker(NamedTuple):
             expires=self.request.expires,
             fingerprint=fingerprint,
         )
+
+
+def _that_count(result: Result, known: Recognition) -> list[Difference]:
+    """The confirmed differences that are not accepted yet; where there are none, the possible."""
+    new = [d for d in result.differences if not known.accepts(d.id)]
+    return [d for d in new if d.confirmed] or new
 
 
 def _new_id(slot: Slot, difference: Difference, fingerprint: Fingerprint) -> str:

@@ -294,8 +294,16 @@ def _measurements(config: pytest.Config) -> Measurements:
             Display(config.stash[WIDTH], config.get_verbosity()),
             AcceptanceRecord.of(config),
             functools.partial(add_labels, config),
+            functools.partial(_command, config),
         )
     return config.stash[MEASUREMENTS]
+
+
+def _command(config: pytest.Config) -> str:
+    """Runs again the test that is running."""
+    from pytest_crossdiff.plugin.gate_item import command_of
+
+    return command_of(config.stash.get(RUNNING, None))
 
 
 def _recorder(config: pytest.Config) -> Recorder:

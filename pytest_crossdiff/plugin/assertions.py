@@ -14,12 +14,12 @@ from pytest_crossdiff.errors import (
 )
 from pytest_crossdiff.gate.check import Check, evaluate_budgets, evaluate_equivalence
 from pytest_crossdiff.report import message
+from pytest_crossdiff.report.screen.pointers import NOWHERE, Pointers
 from pytest_crossdiff.text import DEFAULT_DISPLAY, Display
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable
-    from pathlib import Path
 
     from pytest_crossdiff.gate.budgets import Budgets
     from pytest_crossdiff.gate.patterns import MatchingReplies
@@ -40,24 +40,26 @@ def assert_within(
     report: Report,
     budgets: Budgets,
     *,
-    entry: Path | None = None,
+    pointers: Pointers = NOWHERE,
     display: Display = DEFAULT_DISPLAY,
     on_check: Callable[[Check], None] = lambda _: None,
     lenient: bool = False,
 ) -> None:
     """Raise `BudgetExceeded`, `Inconclusive`, or `InsufficientData` where no verdict can be drawn.
 
-    entry: folder of the artefact, named in the message.  on_check: called with the verdict first.
+    pointers: what the message points to.  on_check: called with the verdict first.
     lenient: warn of what is inconclusive instead.
     """
     __tracebackhide__ = True
-    check = evaluate_budgets(report.result, report, budgets, lenient=lenient)
+    check = evaluate_budgets(
+        report.result, report, budgets, lenient=lenient, command=pointers.command
+    )
     on_check(check)
     _require_evidence(check, budgets)
     if check.status == "exceeded":
-        raise BudgetExceeded(message.exceeded(report, check, entry, display))
+        raise BudgetExceeded(message.exceeded(report, check, pointers, display))
     if check.status == "inconclusive":
-        text = message.inconclusive(report, check, entry, display)
+        text = message.inconclusive(report, check, pointers, display)
         if not lenient:
             raise Inconclusive(text)
         warnings.warn(InconclusiveWarning(text), stacklevel=2)
@@ -67,14 +69,14 @@ def assert_equivalent(
     report: Report,
     budgets: Budgets,
     *,
-    entry: Path | None = None,
+    pointers: Pointers = NOWHERE,
     display: Display = DEFAULT_DISPLAY,
     on_check: Callable[[Check], None] = lambda _: None,
 ) -> None:
     """Raise `BudgetExceeded` unless every metric of `budgets` is shown to be inside its limit, and
     `InsufficientData` where one was not measured.
 
-    entry, on_check: as for `assert_within`.
+    pointers, on_check: as for `assert_within`.
     """
     __tracebackhide__ = True
     check = evaluate_equivalence(report.result, budgets)
@@ -87,7 +89,7 @@ def assert_equivalent(
             "crossdiff_metrics = true",
         )
     if check.status == "exceeded":
-        raise BudgetExceeded(message.not_equivalent(report, check, entry, display))
+        raise BudgetExceeded(message.not_equivalent(report, check, pointers, display))
 
 
 def assert_none_match(
@@ -97,7 +99,7 @@ def assert_none_match(
     said: tuple[MatchingReplies, ...],
     budgets: Budgets,
     *,
-    entry: Path | None = None,
+    pointers: Pointers = NOWHERE,
     display: Display = DEFAULT_DISPLAY,
     on_check: Callable[[Check], None] = lambda _: None,
 ) -> None:
@@ -119,8 +121,9 @@ def assert_none_match(
             remedy="read the positions with the largest change in the report",
         )
     if found or said:
-        text = message.matched(report.result, pattern, found, said, entry, display)
-        on_check(Check("", "exceeded", False, text.partition("\n")[0], ()))
+        text = message.matched(report.result, pattern, found, said, pointers, display)
+        reason = message.matching_headlines(pattern, found, said)[0]
+        on_check(Check("", "exceeded", False, reason, ()))
         raise BudgetExceeded(text)
 
 

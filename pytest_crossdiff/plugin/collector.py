@@ -26,21 +26,29 @@ class SessionCollector:
         self._pairs: dict[str, PairSummary] = {}
         self._reported_keys: set[str] = set()
         self._proposals: list[str] = []
+        self._accepting: list[pytest.TestReport] = []
+        self._shown: dict[str, str] = {}
         self._acceptance_message = ""
         self._archive: ReportArchive | None = None
         self._problems: list[Problem] = []
         self._recorded: list[str] = []
         self._at_risk: TestsAtRisk | None = None
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take what the report carries."""
+        """Take what the report carries; spare a message that another test has, too."""
         if hasattr(report, "crossdiff_pairs"):
             from pytest_crossdiff.report.summary import from_json, merge
 
             merge(self._pairs, from_json(report.crossdiff_pairs))
         if report.failed and hasattr(report, "crossdiff_problem"):
+            from pytest_crossdiff.plugin.failures import shorten
+
+            shorten(report, self._shown)
             self._problems.append((*report.location[:2], report.crossdiff_problem))
-        self._proposals += getattr(report, "crossdiff_proposals", ())
+        if hasattr(report, "crossdiff_proposals"):
+            self._proposals += report.crossdiff_proposals
+            self._accepting.append(report)
         if hasattr(report, "crossdiff_recorded"):
             self._recorded.append(report.crossdiff_recorded)
         if hasattr(report, "crossdiff_report_records"):
@@ -76,6 +84,11 @@ class SessionCollector:
         except CrossDiffError as error:
             self._acceptance_message = str(error)
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+            if reporter is not None:
+                from pytest_crossdiff.plugin.failures import reject
+
+                reject(self._accepting, reporter, error.what)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write a block for each pair, or nothing."""

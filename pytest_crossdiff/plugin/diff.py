@@ -10,6 +10,7 @@ from pytest_crossdiff.gate.budgets import Budgets, Limits
 from pytest_crossdiff.gate.metric_budgets import given_limits
 from pytest_crossdiff.gate.recognition import NONE_ACCEPTED
 from pytest_crossdiff.plugin import assertions
+from pytest_crossdiff.report.screen.pointers import Pointers
 from pytest_crossdiff.text import DEFAULT_DISPLAY, Display
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class CrossDiff:
 
     report: the measurement as it is reported, with no verdict yet.
     accepted: which of the differences were accepted before; they count against no budget.
-    entry: folder of the artefact.  display: how much a message shows.
+    pointers: what a message points to, in the test that asks.  display: how much it shows.
     on_check: called with each verdict that is drawn.
 
     Every assertion raises `BudgetExceeded` when it doesn't hold, `InsufficientData` when the
@@ -44,7 +45,7 @@ class CrossDiff:
     report: Report
     settings: Settings
     accepted: Recognition = NONE_ACCEPTED
-    entry: Path | None = None
+    pointers: Callable[[], Pointers] = Pointers
     display: Display = DEFAULT_DISPLAY
     on_check: Callable[[Check], None] = lambda _: None
 
@@ -53,6 +54,11 @@ class CrossDiff:
             f"{len(self.candidate_only)} candidate-only, {len(self.baseline_only)} baseline-only"
         )
         return f"<CrossDiff {self.settings.baseline} -> {self.settings.candidate}: {counts}>"
+
+    @property
+    def entry(self) -> Path | None:
+        """Folder of the artefact."""
+        return self.pointers().entry
 
     @property
     def result(self) -> Result:
@@ -113,7 +119,7 @@ class CrossDiff:
             patterns.matching(self.report.counted, pattern, sides),
             patterns.matching_replies(self.result, pattern, sides),
             Budgets.configured(self.settings),
-            entry=self.entry,
+            pointers=self.pointers(),
             display=self.display,
             on_check=self.on_check,
         )
@@ -144,7 +150,7 @@ class CrossDiff:
         assertions.assert_equivalent(
             self.report,
             Budgets.of_output(self.settings, given_limits(limits, "assert_equivalent")),
-            entry=self.entry,
+            pointers=self.pointers(),
             display=self.display,
             on_check=self.on_check,
         )
@@ -162,7 +168,7 @@ class CrossDiff:
         assertions.assert_within(
             self.report,
             budgets,
-            entry=self.entry,
+            pointers=self.pointers(),
             display=self.display,
             on_check=self.on_check,
             lenient=self.settings.inconclusive == "warn",

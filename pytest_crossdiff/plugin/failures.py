@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import BudgetExceeded, CrossDiffError, Inconclusive
@@ -42,6 +43,40 @@ def restate(
         if short.reprcrash is not None:
             short.reprcrash.message = str(error)
         report.longrepr = short
+
+
+def shorten(report: pytest.TestReport, shown: dict[str, str]) -> None:
+    """Spare the message of `report` where another test has the same; a command in it may differ.
+
+    shown: messages with the tests that have them; this one is added.
+    """
+    text = report.crossdiff_problem
+    same = "\n".join(line for line in text.splitlines() if not line.startswith("    pytest "))
+    first = shown.setdefault(same, report.nodeid)
+    if first == report.nodeid:
+        return
+    title = re.split(r"\n(?! )", text, maxsplit=1)[0]
+    told = f"{title}\nThe same verdict on the same models as in {first}, where it is explained."
+    vars(report)["crossdiff_problem"] = told
+    entries = getattr(getattr(report.longrepr, "reprtraceback", None), "reprentries", ())
+    if entries:
+        entries[0].lines[:] = told.splitlines()
+
+
+def reject(accepting: list[pytest.TestReport], reporter: pytest.TerminalReporter, why: str) -> None:
+    """Count as errors the tests that passed in a run that was to accept differences and did not.
+
+    accepting: reports of the tests that had something to accept.
+    """
+    passed = reporter.stats.get("passed", [])
+    rejected = [report for report in passed if report in accepting]
+    for report in rejected:
+        passed.remove(report)
+        report.when, report.outcome = "setup", "failed"
+        report.longrepr = why
+        reporter.stats.setdefault("error", []).append(report)
+    if not passed:
+        reporter.stats.pop("passed", None)
 
 
 def _named_by_xfail(item: pytest.Item, error: BaseException) -> bool:

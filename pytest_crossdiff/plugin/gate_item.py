@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,19 @@ def requested_gate(config: pytest.Config, argument: str) -> str:
     path, _, name = argument.partition("::")
     ours = name.partition("[")[0] == NAME and _absolute(config, path) == gate_path(config)
     return name if ours else ""
+
+
+def command_of(item: pytest.Item | None) -> str:
+    """The command that runs `item` again; of all gates together `pytest --crossdiff`."""
+    if item is None or (isinstance(item, Gate) and item.name == NAME):
+        return "pytest --crossdiff"
+    path, colons, name = str(item.nodeid).partition("::")
+    here = item.config.invocation_params.dir
+    try:
+        path = Path(os.path.relpath(item.config.rootpath / path, here)).as_posix()
+    except ValueError:  # on another Windows drive
+        path = str(item.config.rootpath / path)
+    return shlex.join(["pytest", path + colons + name])
 
 
 def common_folder(config: pytest.Config) -> Path:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.plugin.diff import CrossDiff
 from pytest_crossdiff.plugin.new_results import ResultCollector
+from pytest_crossdiff.report.archive import page_path
 from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.report.screen.pointers import Pointers
 from pytest_crossdiff.settings import fields
 from pytest_crossdiff.settings.resolution import from_arguments, resolve
 
@@ -37,7 +39,7 @@ class Measurements:
     """Runs the engine, once for settings that ask for the same measurement.
 
     It outlives fixtures, which pytest sets up anew when a test is run again.  add_labels: gives the
-    differences of a result their labels.
+    differences of a result their labels.  command: runs again the test that is running.
 
     engine_error_ids: ids of the exceptions that came out of the engine, foreseen or not.
     collected: what the reports of tests carry.
@@ -49,11 +51,13 @@ class Measurements:
         display: Display,
         acceptance_record: AcceptanceRecord,
         add_labels: Callable[[Result], Result] = lambda result: result,
+        command: Callable[[], str] = lambda: "pytest --crossdiff",
     ) -> None:
         self._progress = progress
         self._display = display
         self._acceptance_record = acceptance_record
         self._add_labels = add_labels
+        self._command = command
         self._known: dict[object, tuple[Outcome | _Failure, Texts | None]] = {}
         self.engine_error_ids: set[int] = set()
         self.collected = ResultCollector()
@@ -73,7 +77,12 @@ class Measurements:
         )
         self.collected.add(report, settings, proposal)
         on_check = functools.partial(self.collected.add_check, report, settings)
-        return CrossDiff(report, settings, accepted, outcome.entry, self._display, on_check)
+        page = page_path(report, settings)
+
+        def pointers() -> Pointers:
+            return Pointers(outcome.entry, page, self._command())
+
+        return CrossDiff(report, settings, accepted, pointers, self._display, on_check)
 
     def crosscoder(self, settings: Settings, texts: Texts | None) -> TrainedCrosscoder:
         """The dictionary behind the pair, which is reported like any other.  Raises as `diff`."""

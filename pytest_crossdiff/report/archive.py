@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.document import Report
@@ -153,6 +154,17 @@ class ReportArchive:
         pair = self._pairs[key]
         report = Report.from_json(text)
         return replace(report, checks=pair.checks, accepted=pair.accepted, cached=pair.cached)
+
+
+def page_path(report: Report, settings: Settings) -> str:
+    """The page of `report` where a verdict on it fails, as seen from the root folder; "" for none.
+
+    Where several pairs share the name, a page of that name lists their pages.
+    """
+    wanted = f"{settings.report},{settings.report_on_failure}".split(",")
+    if "html" not in wanted:
+        return ""
+    return str(PurePath(settings.report_dir or FOLDER) / f"{file_name(report)}.html")
 
 
 def _made(root: Path, folder: str) -> Path:

@@ -9,17 +9,14 @@ from pytest_crossdiff.report.acceptance import describe_acceptance
 from pytest_crossdiff.report.conversations import conversation_notes
 from pytest_crossdiff.report.distance import model_distance
 from pytest_crossdiff.report.markup import escaped
-from pytest_crossdiff.report.message import (
-    SAID,
-    detection_limits,
-    out_of_distribution,
-)
+from pytest_crossdiff.report.message import detection_limits, out_of_distribution
 from pytest_crossdiff.report.output.accounting import accounting_section
 from pytest_crossdiff.report.output.metrics import metric_headline
 from pytest_crossdiff.report.output.metrics_markdown import output_section
 from pytest_crossdiff.report.output.replies import reply_section
 from pytest_crossdiff.report.output.workflow import workflow_section
 from pytest_crossdiff.report.population import population_section
+from pytest_crossdiff.report.screen.differences import SAID
 from pytest_crossdiff.results.wording import describe_said, marked, tokens
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import number, percent, plural, quoted
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.gate.check import Check, SideCheck
     from pytest_crossdiff.report.document import Report
+    from pytest_crossdiff.report.layers import LayerSide
     from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.sides import Side
 
@@ -140,7 +138,7 @@ def _layers(report: Report) -> Iterator[str]:
         yield "| layers | only in the candidate | strength | only in the baseline | strength |"
         yield "|---|---|---|---|---|"
     for layer in report.layers:
-        blocks = " → ".join(side.layer_name.removeprefix("block ") for side in layer.sides)
+        blocks = " → ".join(_block(side) for side in layer.sides)
         here = " (this one)" if layer.key == report.result.key else ""
         cells = [
             cell
@@ -151,6 +149,11 @@ def _layers(report: Report) -> Iterator[str]:
             )
         ]
         yield f"| {blocks}{here} | {' | '.join(cells)} |"
+
+
+def _block(side: LayerSide) -> str:
+    """`2` of `block 2 of 12`; `output`."""
+    return side.layer_name.removeprefix("block ").partition(" of ")[0]
 
 
 def _row(report: Report, d: Difference) -> str:

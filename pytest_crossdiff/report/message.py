@@ -14,58 +14,68 @@ from pytest_crossdiff.report.output.metrics import (
 from pytest_crossdiff.report.output.replies import most_surprising, reply_lines
 from pytest_crossdiff.report.output.workflow import workflow_lines
 from pytest_crossdiff.report.population import population_headlines, population_lines
-from pytest_crossdiff.results.wording import describe_said, interval, marked, tokens
+from pytest_crossdiff.report.screen.differences import section, strongest_first
+from pytest_crossdiff.report.screen.pointers import NOWHERE, Pointers
+from pytest_crossdiff.report.screen.todo import accept, raise_budget, read_more, todo
 from pytest_crossdiff.text import (
     DEFAULT_DISPLAY,
     MARKS,
     Display,
     against,
-    columns,
-    cut,
     number,
     percent,
     plural,
-    quoted,
     visible,
     wrapped,
 )
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_crossdiff.gate.check import Check, SideCheck
     from pytest_crossdiff.gate.patterns import MatchingReplies
     from pytest_crossdiff.report.document import Report
-    from pytest_crossdiff.results.difference import Context, Difference
+    from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.sides import Side
 
-ROWS = 10, 10, 30
-"""Differences in a table with -q, without, with -v; with -vv all, as below."""
-DIFFERENCES_WITH_CONTEXTS = 0, 3, 10
-"""Differences of which more contexts are shown."""
-CONTEXTS = 2, 2, 4
-"""Contexts after the first."""
-NAMED = 3
-"""Ids in a command that is proposed."""
-REWRITTEN_NOTE = (
-    "rewritten: the other model represents these tokens too, but writes nothing similar there"
-)
-SAID = "What its model predicts after these tokens, and what the other model predicts instead:"
-_HEADERS = ("id", "strength", "density", "exclusivity", "fires on", "context")
+READ = f"read the texts ({MARKS[0]}token{MARKS[1]} marks where the difference is)"
+INDENT = 11
 
 
 def exceeded(
-    report: Report, check: Check, entry: Path | None, display: Display = DEFAULT_DISPLAY
+    report: Report, check: Check, pointers: Pointers = NOWHERE, display: Display = DEFAULT_DISPLAY
 ) -> str:
     """The message of a verdict on `report` that some budget is exceeded.
 
-    No line but the first is wider than `display.width`, except the one with the folder's name.
+    No line but the first is wider than `display.width`, except commands and names of files.
     """
     result = report.counted
     over = [side for side in check.sides if side.exceeded]
+    over_metrics = [metric for metric in check.metrics if metric.status == "exceeded"]
+    by_references = any(of.status == "exceeded" for of in check.population)
+    lines = [*_headlines(check, over, display), *_measured(report, check, display)]
+    if check.reason or over_metrics:
+        lines += output_lines(result, display)
+        lines += reply_lines(most_surprising(result), display)
+    for side in over:
+        title = f"Only in the {side.side}, strongest first:"
+        lines += section(title, strongest_first(result.of(side.side)), result, display)
+    known = not_counted(report.accepted)
+    lines += (part for line in known for part in wrapped(line, display.width, 2))
+    counted = [d for side in over for d in strongest_first(result.of(side.side))]
+    items = [*accept(counted, result, pointers, f"wanted: {READ}")]
+    items += [f"wanted: {remedy}" for side in over for remedy in raise_budget(side)]
+    if by_references:
+        items.append("wanted: add accepted models in which this is so to crossdiff_references")
+    items += [f"wanted: {raise_metric_budget(metric)}" for metric in over_metrics]
+    items.append("not wanted: fix or retrain the candidate, then run again")
+    return _text(lines, "What to do:", items, pointers, display)
+
+
+def _headlines(check: Check, over: list[SideCheck], display: Display) -> list[str]:
+    """What is over a limit first, then what is within."""
     over_metrics = [metric for metric in check.metrics if metric.status == "exceeded"]
     by_references = any(of.status == "exceeded" for of in check.population)
     beside = bool(over_metrics) or by_references
@@ -77,32 +87,29 @@ def exceeded(
     lines += [headline(side) + " (within)" for side in check.sides if not side.exceeded]
     lines += [metric_headline(m) for m in check.metrics if m not in over_metrics]
     lines += [] if by_references else population_headlines(check)
-    lines = [part for line in lines for part in wrapped(line, display.width, 2)]
-    lines += [*_pair(result), *_notes(report, display), *workflow_lines(result, display)]
-    lines += accounting_lines(result, display)
-    lines += population_lines(result, check, display)
-    if check.reason or over_metrics:
-        lines += output_lines(result, display)
-        lines += reply_lines(most_surprising(result), display)
-    for side in over:
-        title = f"Only in the {side.side}, strongest first:"
-        lines += _section(title, _strongest(result.of(side.side)), result, display)
-    known = not_counted(report.accepted)
-    lines += (part for line in known for part in wrapped(line, display.width, 2))
-    counted = [d for side in over for d in _strongest(result.of(side.side))]
-    todo = [*_accept(counted)]
-    if counted:
-        todo.insert(0, f"read the texts: the difference fires on each {MARKS[0]}token{MARKS[1]}")
-    todo += [f"wanted: {remedy}" for side in over for remedy in _raise_budget(side)]
-    if by_references:
-        todo.append("wanted: add accepted models in which this is so to crossdiff_references")
-    todo += [f"wanted: {raise_metric_budget(metric)}" for metric in over_metrics]
-    todo += ["not wanted: fix or retrain the candidate, then run again"]
-    return "\n".join([*lines, *_todo("What to do:", todo, display), *_artefact(entry)])
+    return [part for line in lines for part in wrapped(line, display.width, 2)]
+
+
+def _measured(report: Report, check: Check, display: Display) -> list[str]:
+    """The pair, what else may have caused the differences, and how much they explain."""
+    result = report.counted
+    return [
+        *_pair(result),
+        *_notes(report, display),
+        *workflow_lines(result, display),
+        *accounting_lines(result, display),
+        *population_lines(result, check, display),
+    ]
+
+
+def _text(
+    lines: list[str], title: str, items: list[str], pointers: Pointers, display: Display
+) -> str:
+    return "\n".join([*lines, *todo(title, items, display), *read_more(pointers, display)])
 
 
 def inconclusive(
-    report: Report, check: Check, entry: Path | None, display: Display = DEFAULT_DISPLAY
+    report: Report, check: Check, pointers: Pointers = NOWHERE, display: Display = DEFAULT_DISPLAY
 ) -> str:
     """The message of a verdict that the evidence doesn't decide, as wide as `exceeded`."""
     result = report.counted
@@ -112,25 +119,21 @@ def inconclusive(
     lines += [headline(side) + " (within)" for side in check.sides if not side.undecided]
     lines += population_headlines(check)
     lines = [part for line in lines for part in wrapped(line, display.width, 2)]
-    lines += [*_pair(result), *_notes(report, display), *workflow_lines(result, display)]
-    lines += accounting_lines(result, display)
-    lines += population_lines(result, check, display)
+    lines += _measured(report, check, display)
+    possible = [d for side in undecided for d in strongest_first(result.of(side.side, "possible"))]
     for side in undecided:
         title = f"Possible, only in the {side.side}, strongest first:"
-        possible = _strongest(result.of(side.side, "possible"))
-        lines += _section(title, possible, result, display)
-        for difference in possible[: display.of(*ROWS)]:
-            doubt = f"{visible(difference.id)} is not confirmed: {visible(difference.doubt)}"
-            lines += wrapped(doubt, display.width, 2)
-    todo = [
+        lines += section(title, [d for d in possible if d.side == side.side], result, display)
+    items = [
         *check.advice,
+        *accept(possible, result, pointers, f"or {READ}"),
         "or let inconclusive verdicts pass with a warning: crossdiff_inconclusive = warn",
     ]
-    return "\n".join([*lines, *_todo("What would decide it:", todo, display), *_artefact(entry)])
+    return _text(lines, "What would decide it:", items, pointers, display)
 
 
 def not_equivalent(
-    report: Report, check: Check, entry: Path | None, display: Display = DEFAULT_DISPLAY
+    report: Report, check: Check, pointers: Pointers = NOWHERE, display: Display = DEFAULT_DISPLAY
 ) -> str:
     """The message that the two outputs are not shown to be the same, as wide as `exceeded`."""
     result = report.result
@@ -139,12 +142,12 @@ def not_equivalent(
     lines += [metric_headline(m) for m in check.metrics if m.status == "within"]
     lines = [part for line in lines for part in wrapped(line, display.width, 2)]
     lines += [*_pair(result), *output_lines(result, display)]
-    todo = []
+    items = []
     if any(metric.status == "exceeded" for metric in failed):
-        todo.append("wanted: raise the limit")
+        items.append("wanted: raise the limit")
     if any(metric.status == "undecided" for metric in failed):
-        todo.append("where the limit lies inside the interval: more held-out text decides it")
-    return "\n".join([*lines, *_todo("What to do:", todo, display), *_artefact(entry)])
+        items.append("where the limit lies inside the interval: more held-out text decides it")
+    return _text(lines, "What to do:", items, pointers, display)
 
 
 def controls(result: Result) -> str:
@@ -185,11 +188,32 @@ def matched(
     pattern: re.Pattern[str],
     found: Iterable[Difference],
     said: Iterable[MatchingReplies],
-    entry: Path | None,
+    pointers: Pointers = NOWHERE,
     display: Display = DEFAULT_DISPLAY,
 ) -> str:
     """The message that `found`, or what is `said`, match `pattern`, as wide as `exceeded`."""
-    found, said = _strongest(found), list(said)
+    found, said = strongest_first(found), list(said)
+    headlines = matching_headlines(pattern, found, said)
+    lines = [part for line in headlines for part in wrapped(line, display.width, 2)]
+    lines += _pair(result)
+    for of in said:
+        lines += reply_lines(of.pairs, display)
+    for side in ("candidate", "baseline"):
+        of_side = [d for d in found if d.side == side]
+        if of_side:
+            lines += section(f"Only in the {side}, strongest first:", of_side, result, display)
+    items = [
+        *accept(found, result, pointers, f"wanted: {READ}"),
+        "wanted: narrow the pattern, or drop the assertion",
+        "not wanted: fix or retrain the candidate, then run again",
+    ]
+    return _text(lines, "What to do:", items, pointers, display)
+
+
+def matching_headlines(
+    pattern: re.Pattern[str], found: Sequence[Difference], said: Sequence[MatchingReplies]
+) -> list[str]:
+    """What matches, in a line for replies and one for differences."""
     shown = visible(pattern.pattern)
     lines = [
         f"MATCHING {shown!r}: {len(of.pairs)} replies of the {of.side} and not of the other model, "
@@ -198,25 +222,7 @@ def matched(
     ]
     if found or not said:
         lines.append(f"MATCHING {shown!r}: {plural(len(found), 'difference')}, none allowed")
-    lines = [part for line in lines for part in wrapped(line, display.width, 2)]
-    lines += _pair(result)
-    for of in said:
-        lines += reply_lines(of.pairs, display)
-    for side in ("candidate", "baseline"):
-        of_side = [d for d in found if d.side == side]
-        if of_side:
-            lines += _section(f"Only in the {side}, strongest first:", of_side, result, display)
-    todo = [
-        *(
-            [f"read the texts: the difference fires on each {MARKS[0]}token{MARKS[1]}"]
-            if found
-            else []
-        ),
-        *_accept(found),
-        "wanted: narrow the pattern, or drop the assertion",
-        "not wanted: fix or retrain the candidate, then run again",
-    ]
-    return "\n".join([*lines, *_todo("What to do:", todo, display), *_artefact(entry)])
+    return lines
 
 
 def headline(side: SideCheck) -> str:
@@ -245,99 +251,4 @@ def _pair(result: Result) -> list[str]:
 def _notes(report: Report, display: Display) -> Iterator[str]:
     """What else may have caused the differences."""
     for note in report.notes:
-        yield from wrapped(f"note       {note}", display.width, len("note       "))
-
-
-def _strongest(differences: Iterable[Difference]) -> list[Difference]:
-    return sorted(differences, key=lambda d: -d.strength)
-
-
-def _section(
-    title: str, differences: list[Difference], result: Result, display: Display
-) -> Iterator[str]:
-    shown = differences[: display.of(*ROWS)]
-    yield from ("", title, *_table(shown, display.width).splitlines())
-    if len(differences) > len(shown):
-        flag = "-v" if display.verbosity < 1 else "-vv"
-        yield f"… and {len(differences) - len(shown)} more ({flag} shows more)"
-    if any(d.kind == "rewritten" for d in shown):
-        yield from ("", *wrapped(REWRITTEN_NOTE, display.width, 2))
-    told = [(d, sentence) for d in shown if (sentence := describe_said(d))]
-    if told:
-        yield ""
-    for d, sentence in told:
-        yield from wrapped(f"  {visible(d.id)}  {sentence}", display.width, 6)
-    predicted_tokens = [d for d in shown if any(result.predicted_tokens(d))]
-    if predicted_tokens:
-        yield from ("", *wrapped(SAID, display.width, 2))
-    for d in predicted_tokens:
-        here, instead = map(quoted, result.predicted_tokens(d))
-        words = f"{here or 'other words'} instead of {instead}" if instead else here
-        yield cut(f"  {visible(d.id)}  {words}", display.width)
-    named = [d for d in shown if d.label]
-    if named:
-        yield from ("", "Labels, unverified:")
-        yield from (cut(f"  {visible(d.id)}  {visible(d.label)}", display.width) for d in named)
-    for difference in differences[: display.of(*DIFFERENCES_WITH_CONTEXTS)]:
-        more = _more_contexts(difference)[: display.of(*CONTEXTS)]
-        if more:
-            yield from ("", f"{visible(difference.id)} fires here too:")
-            yield from (f"  {marked(context, display.width - 2)}" for context in more)
-
-
-def _todo(title: str, items: Iterable[str], display: Display) -> list[str]:
-    lines = [part for item in items for part in wrapped(f"- {item}", display.width, 2)]
-    return ["", title, *lines]
-
-
-def _accept(differences: list[Difference]) -> Iterator[str]:
-    """How to accept them.  The command names no more than a few, for each is to be read first."""
-    if differences:
-        ids = ",".join(visible(d.id) for d in differences[:NAMED])
-        ids += ",…" * (len(differences) > NAMED)
-        yield f'wanted: accept with --crossdiff-accept={ids} --crossdiff-reason="…"'
-
-
-def _table(differences: list[Difference], width: int) -> str:
-    from tabulate import tabulate
-
-    rows = [_row(d) for d in differences]
-    widths = [max(columns(row[i]) for row in (_HEADERS, *rows)) for i in range(5)]
-    left = width - sum(widths[:4]) - 2 * (len(_HEADERS) - 1)
-    widths[4] = min(widths[4], max(len(_HEADERS[4]), left // 3))
-    widths.append(max(20, left - widths[4]))
-    cells = [
-        (*row[:4], cut(row[4], widths[4]), _first_context(d, widths[5]))
-        for row, d in zip(rows, differences, strict=True)
-    ]
-    # The headers go in as a row: as headers, tabulate would give each two columns more.
-    rule = tuple("-" * (n if i < 5 else len(_HEADERS[5])) for i, n in enumerate(widths))
-    return tabulate([_HEADERS, rule, *cells], tablefmt="plain", disable_numparse=True)
-
-
-def _row(d: Difference) -> tuple[str, str, str, str, str]:
-    return visible(d.id), number(d.strength), percent(d.density), interval(d), tokens(d)
-
-
-def _first_context(difference: Difference, width: int) -> str:
-    return marked(difference.contexts[0], width) if difference.contexts else ""
-
-
-def _more_contexts(difference: Difference) -> list[Context]:
-    """The contexts after the first, those from other parts of the range before the rest."""
-    rest = difference.contexts[1:]
-    bands = {c.band: c for c in reversed(rest)}
-    varied = [c for c in rest if bands[c.band] is c]
-    return varied + [c for c in rest if c not in varied]
-
-
-def _raise_budget(side: SideCheck) -> Iterator[str]:
-    if side.over_count:
-        yield f"raise the budget to {side.count} (now {side.max_count}, {side.count_from})"
-    if side.over_strength:
-        value, limit = against(side.strength, side.max_strength or 0.0)
-        yield f"raise the strength budget above {value} (now {limit}, {side.strength_from})"
-
-
-def _artefact(entry: Path | None) -> list[str]:
-    return [] if entry is None else [f"- all texts and numbers: {entry}"]
+        yield from wrapped(f"{'note':<{INDENT}}{note}", display.width, INDENT)

@@ -85,7 +85,9 @@ def write_summary(
         for at, pair in enumerate(pairs):
             if at:
                 reporter.write_line("")
-            title, *lines = block(pair, root, display)
+            shown = reporter.config.option.tbstyle != "no"
+            failed = shown and any(not check.passed and check.sides for check in pair.checks)
+            title, *lines = block(pair, root, display, explained=failed)
             reporter.write_line(title, bold=True, **{_COLOURS[status(pair)]: True})
             for line in lines:
                 reporter.write_line(line)
@@ -110,21 +112,19 @@ def brief(pair: PairSummary, root: Path) -> str:
     return visible(f"crossdiff: {_WORDS[status(pair)]}: {_names(pair, root)}: {counts}")
 
 
-def block(pair: PairSummary, root: Path, display: Display = DEFAULT_DISPLAY) -> Iterator[str]:
-    """The pair on a dozen lines: verdict, counts, and how good the measurement is.
+def block(
+    pair: PairSummary, root: Path, display: Display = DEFAULT_DISPLAY, *, explained: bool = False
+) -> Iterator[str]:
+    """The pair on a few lines: verdict, counts, and how good the measurement is.
 
-    A line that is too long goes on below; one that names a difference or models is cut.
+    A line that is too long goes on below; one that names a difference or models is cut.  explained:
+    a message has said what was found.
     """
     yield cut(visible(f"{_WORDS[status(pair)]}: {_names(pair, root)}"), display.width)
-    for name, text in _measured(pair, root, display):
+    for name, text in _measured(pair, root, display, explained=explained):
         yield from wrapped(_line(name, text), display.width, len(_line("", "")))
-    for model in reversed(pair.models):
-        shown = model.strongest[: display.of(*STRONGEST)]
-        for line in shown:
-            yield cut(_line(model.has.side, line), display.width)
-        if len(model.strongest) > len(shown):
-            flag = "-v" if display.verbosity < 1 else "-vv"
-            yield _line("", f"… and {len(model.strongest) - len(shown)} more ({flag} shows more)")
+    if display.verbosity > 0 or not explained:
+        yield from _strongest(pair, display)
     for acceptance in pair.accepted:
         if acceptance.state == "accepted":
             yield from wrapped(
@@ -134,10 +134,60 @@ def block(pair: PairSummary, root: Path, display: Display = DEFAULT_DISPLAY) -> 
             )
 
 
-def _measured(pair: PairSummary, root: Path, display: Display) -> Iterator[tuple[str, str]]:
-    before, after = pair.models
+def _strongest(pair: PairSummary, display: Display) -> Iterator[str]:
+    for model in reversed(pair.models):
+        shown = model.strongest[: display.of(*STRONGEST)]
+        for line in shown:
+            yield cut(_line(model.has.side, line), display.width)
+        if len(model.strongest) > len(shown):
+            flag = "-v" if display.verbosity < 1 else "-vv"
+            yield _line("", f"… and {len(model.strongest) - len(shown)} more ({flag} shows more)")
+
+
+def _measured(
+    pair: PairSummary, root: Path, display: Display, *, explained: bool
+) -> Iterator[tuple[str, str]]:
     yield from _counts(pair)
     yield from pair.workflow
+    if display.verbosity < 1:
+        yield from _in_short(pair, explained=explained)
+    else:
+        yield from _in_full(pair, root)
+    took = duration(pair.seconds)
+    yield "time", f"from cache (measured in {took})" if pair.cached else took
+    if display.verbosity > 0:
+        yield "result", pair.key
+
+
+def _in_short(pair: PairSummary, *, explained: bool) -> Iterator[tuple[str, str]]:
+    """What a verdict rests on, in one sentence, and what one wants to know of a pass."""
+    if pair.controls:
+        yield "would find", would_find(pair)
+    if not explained:
+        found = {
+            "output": pair.output, "accounted": pair.accounting, "references": pair.references,
+            "replies": pair.replies, "model distance": pair.model_distance,
+        }  # fmt: skip
+        yield from ((name, text) for name, text in found.items() if text)
+        yield from (("tokens", note) for note in pair.notes)
+
+
+def would_find(pair: PairSummary) -> str:
+    """`in the candidate differences of strength 0.0047 or more (80 % probability); in the …`."""
+    known, unknown = [], []
+    for has in (model.has for model in reversed(pair.models)):
+        if has.limit_of_detection is None:
+            unknown.append(f"in the {has.side} unknown")
+        else:
+            known.append(f"of strength {number(has.limit_of_detection)} in the {has.side}")
+    if not known:
+        return "not known how strong a difference must be: planted signals were not found"
+    found = f"differences {', '.join(known)}, or stronger (80 % probability)"
+    return "; ".join((found, *unknown))
+
+
+def _in_full(pair: PairSummary, root: Path) -> Iterator[tuple[str, str]]:
+    before, after = pair.models
     found = {
         "output": pair.output,
         "accounted": pair.accounting,
@@ -157,10 +207,6 @@ def _measured(pair: PairSummary, root: Path, display: Display) -> Iterator[tuple
     yield "aligned", _both(*coverage, "tokens")
     texts = f"{pair.train_pairs} training token pairs, {pair.heldout_pairs} held out"
     yield "texts", f"{visible(_short(pair.corpus, root))}: {texts}"
-    took = duration(pair.seconds)
-    yield "time", f"from cache (measured in {took})" if pair.cached else took
-    if display.verbosity > 0:
-        yield "result", pair.key
 
 
 def _counts(pair: PairSummary) -> Iterator[tuple[str, str]]:

@@ -51,7 +51,7 @@ def file_name(report: Report) -> str:
     """
     models = report.result.baseline, report.result.candidate
     names = "-to-".join(_plain(_last(model.reference))[:60] or "model" for model in models)
-    layers = dict.fromkeys(_plain(model.layer_name) for model in models)
+    layers = dict.fromkeys(_plain(model.layer_name.partition(" of ")[0]) for model in models)
     return f"{names}-{'-to-'.join(layers)}"
 
 

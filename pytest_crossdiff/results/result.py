@@ -24,6 +24,7 @@ from pytest_crossdiff.results.renamed import Renamed, is_stored, stored
 from pytest_crossdiff.results.replies import Replies
 from pytest_crossdiff.results.tokenizers import TokenComparison
 from pytest_crossdiff.results.workflow import Workflow
+from pytest_crossdiff.settings import MIN_STRENGTH_BLOCK, MIN_STRENGTH_OUTPUT
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import Side
 
@@ -33,9 +34,9 @@ SCHEMA, READABLE = 6, (5, 6)
 
 def layer_name(layer: int, layers: int) -> str:
     """Where a model of so many blocks is read, in words: the output counts as one behind the last
-    of them.
+    of them.  Blocks are counted from 0, as in the settings.
     """
-    return OUTPUT if layer == layers else f"block {layer}"
+    return OUTPUT if layer == layers else f"block {layer} of {layers}"
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,15 @@ class Result:
     def of(self, side: Side, certainty: Certainty = "confirmed") -> tuple[Difference, ...]:
         """The confirmed (or the possible) differences that only `side` has, strongest first."""
         return tuple(d for d in self.differences if d.side == side and d.certainty == certainty)
+
+    @property
+    def least_strength(self) -> float:
+        """Below which a difference was not counted."""
+        given = self.settings.get("min_strength", "None")
+        if given not in ("None", ""):
+            return float(given)
+        output = self.baseline.predictions or self.candidate.predictions
+        return MIN_STRENGTH_OUTPUT if output else MIN_STRENGTH_BLOCK
 
     def limit_of_detection(self, side: Side) -> float | None:
         """The strength found with 80 % probability at every density; None when unknown."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.replies import Replies
     from pytest_crossdiff.results.result import Result
     from pytest_crossdiff.results.workflow import DriftedSlice, Workflow
+    from pytest_crossdiff.sides import Side
 
 TOKENS, WORDS = 5, 5
 """Of each in the description of a difference."""
@@ -107,6 +108,71 @@ def describe_replies(found: Replies) -> str:
         f"{found.changed.count} differ, "
         f"{found.changed_beginning.count} from the first word"
     )
+
+
+def behaviour(difference: Difference, result: Result) -> str:
+    """What the difference does, in one sentence without a full stop: what both models say where it
+    is active, or else where that is.
+    """
+    if (said := difference.said) is not None:
+        return (
+            f"After {quoted([said.after])} the candidate says {quoted([said.candidate])} "
+            f"({percent(said.candidate_probability)}), the baseline {quoted([said.baseline])} "
+            f"({percent(said.baseline_probability)})"
+        )
+    here, instead = (quoted(of[:TOKENS]) for of in result.predicted_tokens(difference))
+    other = "baseline" if difference.side == "candidate" else "candidate"
+    if here and instead:
+        return f"The {difference.side} says {here} where the {other} says {instead}"
+    if here or instead:
+        return f"The {difference.side if here else other} says {here or instead} more often"
+    where = quoted(t.token for t in difference.tokens[:TOKENS])
+    words = ", ".join(visible(word) for word, _ in difference.description.words[:WORDS])
+    near = f"near the words {words}" if words else ""
+    what = f"The {difference.side} represents something that the {other} does not"
+    return f"{what}: {', '.join(filter(None, (where and f'on {where}', near)))}".rstrip(": ")
+
+
+def three_numbers(difference: Difference) -> str:
+    """`strength 0.0418, on 3.12 % of the tokens, in 27 of 143 answers`."""
+    if (changed := difference.changed_replies) is not None:
+        third = f"in {changed.count} of {plural(changed.total, 'answer')}"
+    elif difference.kl_share is not None:
+        third = f"{_share(difference.kl_share)} of the output's change"
+    else:
+        third = f"in {plural(difference.documents, 'text')}"
+    strength, density = number(difference.strength), percent(difference.density)
+    return f"strength {strength}, on {density} of the tokens, {third}"
+
+
+def reconciled(result: Result, side: Side) -> str:
+    """`7 verified features: 2 belong to C1, 5 are too weak to count (below 0.0002)`; "" where all
+    verified features of `side` belong to one difference, or none is verified.
+    """
+    verified = [f for f in result.features if f.side == side and f.verified]
+    parts = []
+    counted: set[str] = set()
+    for d in result.differences:
+        own = [f for f in verified if f.id in d.features]
+        counted |= {f.id for f in own}
+        if own:
+            parts.append(f"{len(own)} {_belong(len(own))} to {visible(d.id)}")
+    left = [f for f in verified if f.id not in counted]
+    if not left and len(parts) < 2:
+        return ""
+    least, trained = result.least_strength, len(result.training.seeds)
+    weak = sum(f.strength < least or trained == 1 for f in left)
+    if weak:
+        are = "is" if weak == 1 else "are"
+        parts.append(f"{weak} {are} too weak to count (below {number(least)})")
+    if rare := len(left) - weak:
+        are = "is" if rare == 1 else "are"
+        parts.append(f"{rare} {are} in too few of the {trained} dictionaries")
+    return f"{plural(len(verified), 'verified feature')}: {', '.join(parts)}"
+
+
+def _belong(count: int) -> str:
+    return "belongs" if count == 1 else "belong"
 
 
 def describe_said(difference: Difference) -> str:

@@ -51,7 +51,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="add a test that fails when the models differ by more than their budget",
     )
     for name, metavar, text in (
-        ("accept", "ID[,ID]", "let these differences pass from now on; needs a reason"),
+        (
+            "accept",
+            "ID[,ID]",
+            "let these differences (all: every one) pass from now on; needs a reason",
+        ),
         ("reason", "TEXT", "why the differences are accepted"),
         ("author", "NAME", "who accepts them (default: user.name of git)"),
         ("expires", "DATE", "last day on which they are accepted, YYYY-MM-DD (default: none)"),

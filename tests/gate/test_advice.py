@@ -52,14 +52,36 @@ def times(result):
 
 def test_what_few_dictionaries_have_is_decided_by_more_of_them():
     (text,) = advised(result_of(verified(0)))
-    assert text.startswith("crossdiff_seeds = 15 (now 3): more dictionaries")
+    assert text == (
+        "1 of 3 dictionaries has C1; 15 would decide it: `pytest --crossdiff --crossdiff-seeds=15`"
+    )
+
+
+def test_the_cost_is_that_of_training_and_testing_in_this_run():
+    result = result_of(verified(0))
+    for training, cost in ((84.0, ", about 6 minutes more: "), (0.2, ": ")):  # or from the cache
+        seconds = {"read baseline": 50.0, "train crosscoder": training, "verify features": 6.0}
+        (text,) = advised(dataclasses.replace(result, seconds=seconds))
+        assert f"15 would decide it{cost}`pytest" in text
+
+
+def test_the_command_is_that_of_the_test():
+    limits = Limits(0, None)
+    result = result_of(verified(0))
+    (text,) = advice(result, compute_verdict(result, Budgets(limits, limits, 0.3)), "pytest a.py")
+    assert text.endswith("`pytest a.py --crossdiff-seeds=15`")
 
 
 def test_an_interval_that_holds_the_threshold_is_decided_by_text():
     (text,) = advised(result_of(*(feature(seed, p=0.01) for seed in range(3))))
-    assert text.startswith(
-        "about 4.0 times as much text: raise crossdiff_tokens"
-    )  # 0.2 long, 0.1 is allowed
+    assert text == (  # 0.2 long, 0.1 is allowed
+        "about 4.0 times as much text would decide C1; add texts to the corpus, then: "
+        "`pytest --crossdiff --crossdiff-tokens=200000`"
+    )
+    seconds = {"read baseline": 50.0, "read candidate": 40.0, "train crosscoder": 60.0}
+    result = result_of(*(feature(seed, p=0.01) for seed in range(3)))
+    (text,) = advised(dataclasses.replace(result, seconds=seconds))
+    assert "would decide C1, about 10 minutes in all; add" in text
 
 
 @pytest.mark.parametrize(("p", "found"), [(0.03, 0), (0.03, 5), (0.004, 0), (0.004, 2)])
@@ -79,7 +101,7 @@ def test_one_that_only_the_correction_for_many_tests_keeps_open_is_decided_by_te
 
     assert not significant(p)
     (text,) = advised(result)
-    assert re.match(r"about \d+\.\d times as much text: raise crossdiff_tokens", text)
+    assert re.match(r"about \d+\.\d times as much text would decide C1; ", text)
     z = norm.isf(p)
     assert significant(norm.sf(z * np.sqrt(times(result) * 1.01)))
     assert not significant(norm.sf(z * np.sqrt(times(result) * 0.99)))
@@ -107,7 +129,7 @@ def test_what_is_rewritten_goes_by_its_own_interval():
     own = {"kind": "rewritten", "r2_own": 0.3, "r2_own_low": 0.2, "p": 0.9}
     (text,) = advised(result_of(*(feature(seed, low=0.51, **own) for seed in range(3))))
     assert text.startswith(
-        "about 4.0 times as much text: raise crossdiff_tokens"
+        "about 4.0 times as much text would decide C1; "
     )  # of 0.1, 0.05 above the least R²
 
 
@@ -122,4 +144,4 @@ def test_both_are_advised_where_both_are_missing():
     both = make_result(
         *rare.differences, *unsure.differences, features=rare.features + unsure.features
     )
-    assert [text.split()[0] for text in advised(both)] == ["crossdiff_seeds", "about"]
+    assert [text.split()[0] for text in advised(both)] == ["1", "about"]

@@ -50,7 +50,9 @@ def test_labels_are_shown_as_unverified_and_change_no_verdict(differing, engine)
         "    assert difference in result.differences\n"
         "    return f' a name\\n for {difference.id}\\x1b[31m\\ud800 '\n"
     )
-    named = differing.runpytest()
+    short = differing.runpytest()
+    short.stdout.fnmatch_lines(["  C1  a name⏎ for C1\\x1b[[]31m? (a label, unverified): The *"])
+    named = differing.runpytest("-v")
     harmless = "C1  a name⏎ for C1\\x1b[[]31m?"
     named.stdout.fnmatch_lines(["Labels, unverified:", f"  {harmless}", "  C2  a name*"])
     named.stdout.fnmatch_lines([f"*{harmless} (unverified)  ' token'"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 
 import pytest
 
@@ -111,6 +112,29 @@ class TestAccepting:
         project.runpytest(GATE).assert_outcomes(passed=1)
         assert len(entries(project)) == 3
 
+    def test_all_are_those_that_count_and_what_is_known_keeps_its_reason(self, project, differing):
+        accept(project, "C1")
+        possible = make_difference("C3", certainty="possible")
+        differing.result = make_result(PODS, CANNOT, possible, LOST)
+        done = project.runpytest(
+            GATE, "--crossdiff-accept=all", "--crossdiff-reason=read", "--crossdiff-author=Bob"
+        )
+        done.stdout.fnmatch_lines(["crossdiff: accepted B1 as b-*, C2 as c-*: commit *"])
+        assert {e["seen_as"]: e["author"] for e in entries(project)} == {
+            "B1": "Bob", "C1": "Ann", "C2": "Bob",
+        }  # fmt: skip
+        assert accept(project, "all").ret == 0  # nothing but the possible one is left
+        assert len(entries(project)) == 4
+        result = accept(project, "all")
+        result.stdout.fnmatch_lines(["crossdiff: nothing was accepted: no difference is left *"])
+
+    def test_the_command_of_the_failure_accepts_what_it_shows(self, project, differing):
+        failure = project.runpytest(GATE)
+        (command,) = [line for line in failure.outlines if line.startswith("    pytest ")]
+        arguments = shlex.split(command.replace("why this is wanted", "read by Ann"))
+        project.runpytest(*arguments[1:], "--crossdiff-author=Ann").assert_outcomes(passed=1)
+        project.runpytest(GATE).assert_outcomes(passed=1)
+
     def test_it_is_known_again_in_a_run_that_numbers_it_otherwise(self, project, differing):
         accept(project, "C1,B1")
         new = firing(make_difference("C1", strength=0.03), 200)
@@ -120,7 +144,7 @@ class TestAccepting:
         result = project.runpytest(GATE)
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(
-            ["CANDIDATE-ONLY: 1 difference, budget 0; joint strength 0.03", "C1  0.03 *"]
+            ["CANDIDATE-ONLY: 1 difference, budget 0; joint strength 0.03", "  C1  The candidate *"]
         )
         result.stdout.fnmatch_lines(
             ["  accepted        C2, c-* (Ann, *: trained on our runbooks): fires on 'pods'*"]
@@ -170,6 +194,11 @@ class TestRefusals:
         [
             (["--crossdiff-accept=C1"], "--crossdiff-accept needs a reason: *"),
             (["--crossdiff-accept=C1", "--crossdiff-reason= "], "--crossdiff-accept needs a *"),
+            (["--crossdiff-accept=C1", "--crossdiff-reason=…"], "* reason, and '…' is none: *"),
+            (
+                ["--crossdiff-accept=all", "--crossdiff-reason=why this is wanted"],
+                "* needs a reason, and 'why this is wanted' is none: give one in your own words*",
+            ),
             (["--crossdiff-accept=,", *REASON], "--crossdiff-accept names no difference: *"),
             (["--crossdiff-reason=x"], "--crossdiff-reason belongs to --crossdiff-accept, *"),
             (["--crossdiff-expires=2030-01-01"], "--crossdiff-expires belongs to *"),
@@ -216,6 +245,15 @@ class TestRefusals:
             ]
         )
         assert not (project.path / FILE).exists()
+
+    def test_a_test_that_passes_is_an_error_where_nothing_could_be_accepted(
+        self, project, differing
+    ):
+        result = accept(
+            project, "C9", "--crossdiff-max-candidate-only=9", "--crossdiff-max-baseline-only=9"
+        )
+        result.assert_outcomes(errors=1)
+        result.stdout.no_fnmatch_line("*1 passed*")
 
     def test_an_id_that_two_pairs_have_is_refused(self, project, differing):
         other = make_result(PODS, key="another pair")

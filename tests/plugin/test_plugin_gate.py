@@ -147,6 +147,17 @@ class TestOverrides:
         assert engine.asked[0][1] is None
 
 
+def test_a_verdict_that_a_test_has_explained_is_not_explained_again(project, engine):
+    engine.result = make_result(make_difference())
+    project.makepyfile(test_it="def test_it(crossdiff): crossdiff.assert_within_budget()")
+    result = project.runpytest("--crossdiff")
+    result.assert_outcomes(failed=2)
+    headline = "CANDIDATE-ONLY: 1 difference, budget 0; joint strength 0.01"
+    same = "The same verdict on the same models as in test_it.py::test_it, where it is explained."
+    result.stdout.fnmatch_lines(["*___ crossdiff ___*", headline, same, "=*"], consecutive=True)
+    assert sum(line == "What to do:" for line in result.outlines) == 1
+
+
 def test_workers_run_it_once(project):
     fake_engine.install_for_subprocess(project.path, make_result(make_difference()))
     project.makepyfile(

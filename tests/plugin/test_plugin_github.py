@@ -50,7 +50,7 @@ class TestAnnotations:
         assert text.startswith(
             "BASELINE-ONLY: 0 differences, budget 0; joint strength 0 (within)%0A"
         )
-        assert "What to do:%0A- read the texts" in text
+        assert "What to do:%0A- wanted: read the texts" in text
 
     def test_the_gate_stands_beside_the_configuration_file(self, project, engine, actions):
         engine.result = make_result(make_difference())

@@ -36,7 +36,7 @@ def test_a_budget_exceeded_is_a_failure_told_in_our_words_alone(project, differi
             "*___ test_it ___*",
             "CANDIDATE-ONLY: 1 difference, budget 0; joint strength 0.01",
             "*",
-            "- all texts and numbers: *key",
+            "- the report page: crossdiff-report/old-to-new-block-6.html",
             "* crossdiff *",
         ]
     )

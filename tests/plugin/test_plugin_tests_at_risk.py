@@ -58,7 +58,7 @@ def test_the_planted_difference_is_named_for_the_tests_that_it_breaks(copied):
     assert f"{len(WITH) + 1} of {len(WITH) + len(WITHOUT)} tests that ran on both models" in said
     for n in range(len(WITH)):
         assert f"test_evals.py::test_it[*-{n}]: the baseline passes, the candidate fails" in said
-    assert said.count("B1 (block 0) fires on ") == len(WITH)
+    assert said.count("B1 (block 0 of 3) fires on ") == len(WITH)
     assert f"test_it[*-{len(WITH) + 1}]" not in said
     # One more fails, on whose text the difference does not fire.
     last = said.partition(f"test_it[*-{len(WITH)}]")[2]
@@ -70,7 +70,7 @@ def test_the_planted_difference_is_named_for_the_tests_that_it_breaks(copied):
 def test_under_xdist_and_from_the_result_of_an_earlier_run(copied):
     write(copied, [*WITH, *WITHOUT], apart=len(WITH), measure="")
     said = section(run_pytest(copied, "-n2"))
-    assert said.count("B1 (block 0) fires on ") == len(WITH)
+    assert said.count("B1 (block 0 of 3) fires on ") == len(WITH)
 
 
 def test_tests_that_agree_need_no_models(copied):

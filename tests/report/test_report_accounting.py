@@ -9,6 +9,7 @@ from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.check import evaluate_budgets
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.report.screen.pointers import Pointers
 from pytest_crossdiff.report.write import render
 from pytest_crossdiff.results.accounting import Accounting, UnexplainedSlice
 from pytest_crossdiff.results.difference import Said
@@ -40,10 +41,13 @@ def result(unexplained: float = 0.3, temperature: float = 1.4):
     return dataclasses.replace(make_result(difference, output=output), accounting=accounting)
 
 
-def exceeded(of) -> str:
+POINTERS = Pointers(Path("cache/key"))
+
+
+def exceeded(of, verbosity=1) -> str:
     report = Report.of(of)
     check = evaluate_budgets(report.result, report, Budgets.configured(Settings()))
-    return message.exceeded(report, check, Path("cache/key"), Display(100, 0))
+    return message.exceeded(report, check, POINTERS, Display(100, verbosity))
 
 
 def test_the_sentence_says_whether_the_candidate_is_surer_or_less_sure():
@@ -51,7 +55,13 @@ def test_the_sentence_says_whether_the_candidate_is_surer_or_less_sure():
     assert "is less sure (temperature 0.8)" in describe_accounting(result(temperature=0.8))
 
 
-def test_a_failure_begins_with_it_and_names_unexplained_places():
+def test_a_failure_says_in_short_where_much_is_unexplained():
+    short = "30 % of the output's change is in none of these differences (-v shows where)"
+    assert short in exceeded(result(), verbosity=0)
+    assert "output's change is in none" not in exceeded(result(unexplained=0.1), verbosity=0)
+
+
+def test_with_v_a_failure_begins_with_it_and_names_unexplained_places():
     text = exceeded(result())
     assert SENTENCE in " ".join(text.split())
     assert text.index("Of the output's") < text.index("Only in the candidate")

@@ -176,7 +176,10 @@ class TestFinding:
 class TestMarkdown:
     def test_it_has_verdict_differences_and_trust(self):
         text = render(make_report(), "md").decode()
-        assert text.splitlines()[0] == r"### crossdiff: org/old (block 6) → org/new (block 6)"
+        assert (
+            text.splitlines()[0]
+            == r"### crossdiff: org/old (block 6 of 12) → org/new (block 6 of 12)"
+        )
         assert r"**❌ Over budget** — test\_it.py\:\:test\_it" in text
         assert "only in the candidate: **1 difference** (budget 0), joint strength 0.01" in text
         assert (

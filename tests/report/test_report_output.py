@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -14,6 +15,7 @@ from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.report.write import render
 from pytest_crossdiff.settings import Settings
+from pytest_crossdiff.text import Display
 from support.results import make_output, make_result
 
 
@@ -76,6 +78,7 @@ def test_markdown_has_the_metrics_the_slices_and_the_positions():
 
 def test_over_budget_names_the_metric_its_limit_and_where_it_was_set():
     given = diff(max_kl=0.001, sources={"max_kl": "pytest.ini: crossdiff_max_kl"})
+    given = dataclasses.replace(given, display=Display(100, 1))
     with pytest.raises(BudgetExceeded) as caught:
         given.assert_within_budget()
     first, *rest = str(caught.value).splitlines()

@@ -167,13 +167,13 @@ class TestLayers:
         page = opened(report)
         here, other = page.texts("[aria-labelledby=s-layers-compared] tbody tr")
         assert here.startswith(
-            "block 2 → 3 this report ✗ Over budget 4 and 2 possible strength 0.3"
+            "block 2 → 3 of 12 this report ✗ Over budget 4 and 2 possible strength 0.3"
         )
         assert other == (
-            "block 5 → 6 ✗ Over budget 4 and 2 possible strength 0.3 "
+            "block 5 → 6 of 12 ✗ Over budget 4 and 2 possible strength 0.3 "
             "1 strength 0.02 90 % → 80 % limit of detection 0.001 → –"
         )
-        link = page.page.get_by_role("link", name="block 5 → 6")
+        link = page.page.get_by_role("link", name="block 5 → 6 of 12")
         assert link.evaluate("link => link.href") == (tmp_path / "it is #2.html").as_uri()
 
     def test_one_layer_is_no_comparison(self, opened):

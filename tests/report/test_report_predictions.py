@@ -17,6 +17,8 @@ from pytest_crossdiff.gate.patterns import matching
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.markdown import markdown
+from pytest_crossdiff.report.screen.differences import SAID
+from pytest_crossdiff.report.screen.pointers import Pointers
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.results.difference import Description
@@ -48,16 +50,19 @@ def result(*, layer: int = 12) -> Result:
     )
 
 
+POINTERS = Pointers(Path("cache/key"))
+
+
 def exceeded(of: Result) -> list[str]:
     report = Report.of(of)
     check = evaluate_budgets(report.result, report, Budgets.configured(Settings()))
-    return message.exceeded(report, check, Path("cache/key"), Display(100, 0)).splitlines()
+    return message.exceeded(report, check, POINTERS, Display(100, 1)).splitlines()
 
 
 def test_a_failure_says_what_is_said_instead_of_what():
     lines = exceeded(result())
     assert "baseline   org/old, output" in lines
-    start = lines.index(message.SAID)
+    start = lines.index(SAID)
     assert lines[start + 1 : start + 4] == [
         "  C1  ' Nations' instead of ' States'",
         "  C2  other words instead of ' of'",
@@ -67,8 +72,8 @@ def test_a_failure_says_what_is_said_instead_of_what():
 
 def test_of_a_block_nothing_of_the_kind_is_claimed():
     lines = exceeded(result(layer=6))
-    assert "baseline   org/old, block 6" in lines
-    assert message.SAID not in lines
+    assert "baseline   org/old, block 6 of 12" in lines
+    assert SAID not in lines
 
 
 def test_terminal_and_markdown_name_the_output():

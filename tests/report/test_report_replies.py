@@ -29,8 +29,8 @@ def test_readme_s_own_pattern_fails_on_a_model_that_refuses_and_shows_both_repli
     assert text.startswith(
         'MATCHING "I can\'t|cannot help": 12 replies of the candidate and not of the other model, '
     )
-    assert "baseline  (+1.00 nats) 'Rest and water help.'" in text
-    assert "candidate (+2.00 nats) 'I'm sorry, but I can't help with that.'" in text
+    assert "baseline  'Rest and water help.'" in text
+    assert "candidate 'I'm sorry, but I can't help with that.'" in text
 
 
 def test_it_passes_on_a_copy_of_the_baseline():
@@ -53,11 +53,12 @@ def test_where_two_replies_part_is_said_with_what_both_found_likeliest():
     )
 
 
-@pytest.mark.parametrize(("verbosity", "shown"), [(-1, 0), (0, 3), (1, 10), (2, 12)])
+@pytest.mark.parametrize(("verbosity", "shown"), [(-1, 0), (0, 2), (1, 10), (2, 12)])
 def test_how_many_are_shown_hangs_on_the_verbosity(verbosity, shown):
     lines = reply_lines(refusing(12, 12).pairs, Display(100, verbosity))
     assert sum(line.startswith("Asked ") for line in lines) == shown
     assert all(len(line) <= 100 for line in lines)
+    assert any(" nats) " in line for line in lines) == (verbosity > 0)
 
 
 def test_a_budget_on_surprising_replies_is_held_against_the_interval():

@@ -13,6 +13,7 @@ from pytest_crossdiff.gate.check import Check, SideCheck
 from pytest_crossdiff.report import terminal
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.summary import PairSummary, from_json, merge, to_json
+from pytest_crossdiff.results.controls import Controls, PlantedSignal
 from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.text import Display
 from support.results import (
@@ -91,14 +92,29 @@ class TestSummary:
             "--crossdiff-max-candidate-only=2", "--crossdiff-max-baseline-only-strength=0.01"
         )
         assert section(result) == [
-            "within budget: org/old block 6 -> org/new block 6",
+            "within budget: org/old block 6 of 12 -> org/new block 6 of 12",
             "  candidate-only  0 differences, budget 2; joint strength 0",
             "  baseline-only   0 differences, budget 0; joint strength 0, budget 0.01",
+            "  time            1 min 10 s",
+        ]
+        assert section(project.runpytest("-v"))[3:] == [
             "  explained       0.8 of the baseline's variance, 0.8 of the candidate's",
             "  aligned         97 % of the baseline's tokens, 97 % of the candidate's",
             "  texts           builtin:pydoc: 700 training token pairs, 300 held out",
             "  time            1 min 10 s",
+            "  result          key",
         ]
+
+    def test_a_pass_says_how_weak_a_difference_it_would_have_found(self, project, engine):
+        rungs = (0.001, 0.002, 0.004, 0.008)
+        planted = tuple(PlantedSignal("candidate", s, 0.01, s, s) for s in rungs)
+        engine.result = make_result(controls=Controls(planted))
+        project.makepyfile(TEST)
+        (line,) = [x for x in section(project.runpytest()) if x.startswith("  would find")]
+        assert line == (
+            "  would find      differences of strength 0.0014 in the candidate, or stronger (80 % "
+            "probability);"
+        )
 
     def test_a_pair_over_budget_with_its_strongest_differences(self, project, engine):
         engine.result = make_result(
@@ -108,25 +124,26 @@ class TestSummary:
         )
         engine.cached = True
         project.makepyfile(TEST)
-        lines = section(project.runpytest())
+        lines = section(project.runpytest("--tb=no"))
         assert lines[:3] == [
-            "OVER BUDGET: org/old block 6 -> org/new block 6",
+            "OVER BUDGET: org/old block 6 of 12 -> org/new block 6 of 12",
             "  candidate-only  2 differences, budget 0; joint strength 0.021",
             "  baseline-only   1 difference, budget 0; joint strength 0.003",
         ]
-        assert lines[6:] == [
+        assert lines[3:] == [
             "  time            from cache (measured in 1 min 10 s)",
             "  candidate       C2  ' kubectl' ' pod'",
             "  candidate       C1  '⇥x'",
             "  baseline        B1  ' token'",
             "crossdiff report: crossdiff-report/old-to-new-block-6.html",
         ]
+        assert section(project.runpytest()) == [*lines[:4], lines[-1]]  # the failure names them
 
     def test_a_measurement_too_poor_for_a_verdict(self, project, engine):
         engine.result = make_result(baseline=make_model("org/old", fve=0.1))
         project.makepyfile(TEST)
         lines = section(project.runpytest())
-        assert lines[0] == "NO VERDICT: org/old block 6 -> org/new block 6"
+        assert lines[0] == "NO VERDICT: org/old block 6 of 12 -> org/new block 6 of 12"
         assert lines[3] == (
             "  no verdict      the dictionary explains 0.100 of the baseline's variance, "
             "at least 0.3 needed"
@@ -136,7 +153,7 @@ class TestSummary:
         project.makepyfile("def test_it(crossdiff): assert not crossdiff.candidate_only")
         lines = section(project.runpytest())
         assert lines[:3] == [
-            "measured: org/old block 6 -> org/new block 6",
+            "measured: org/old block 6 of 12 -> org/new block 6 of 12",
             "  candidate-only  0 differences; joint strength 0",
             "  baseline-only   0 differences; joint strength 0",
         ]
@@ -157,7 +174,7 @@ class TestSummary:
         result = project.runpytest()
         result.assert_outcomes(failed=1, passed=2)
         assert section(result)[:4] == [
-            "OVER BUDGET: org/old block 6 -> org/new block 6",
+            "OVER BUDGET: org/old block 6 of 12 -> org/new block 6 of 12",
             "  candidate-only  1 difference, budget 0; joint strength 0.01",
             "  candidate-only  1 difference, budget 1; joint strength 0.01",
             "  baseline-only   0 differences, budget 0; joint strength 0",
@@ -179,7 +196,7 @@ class TestSummary:
         )
         lines = section(project.runpytest())
         assert [line for line in lines if line.startswith(("measured", "over"))] == [
-            "measured: org/old block 6 -> org/new block 6"
+            "measured: org/old block 6 of 12 -> org/new block 6 of 12"
         ] * 2
         assert "" in lines
 
@@ -187,12 +204,12 @@ class TestSummary:
         path = str(project.path / "checkpoints" / "v2")
         engine.result = make_result(candidate=make_model(path))
         project.makepyfile(TEST)
-        assert section(project.runpytest())[0].endswith("-> checkpoints/v2 block 6")
+        assert section(project.runpytest())[0].endswith("-> checkpoints/v2 block 6 of 12")
 
     def test_other_absolute_paths_are_named_by_their_last_folder(self, project, engine, tmp_path):
         engine.result = make_result(candidate=make_model(str(tmp_path / "cache" / "models" / "v3")))
         project.makepyfile(TEST)
-        assert section(project.runpytest())[0].endswith("-> …/v3 block 6")
+        assert section(project.runpytest())[0].endswith("-> …/v3 block 6 of 12")
 
     def test_verbose_names_more_of_them_and_the_result(self, project, engine):
         engine.result = make_result(*(make_difference(f"C{i}") for i in range(1, 16)))
@@ -219,7 +236,7 @@ class TestSummary:
         monkeypatch.setenv("COLUMNS", "60")
         engine.result = make_result(make_difference(tokens=tuple(f" word{i}" for i in range(8))))
         project.makepyfile(TEST)
-        lines = section(project.runpytest())
+        lines = section(project.runpytest("-v"))
         assert lines[4:] == [
             "  explained       0.8 of the baseline's variance, 0.8 of the",
             "                  candidate's",
@@ -228,6 +245,7 @@ class TestSummary:
             "  texts           builtin:pydoc: 700 training token pairs,",
             "                  300 held out",
             "  time            1 min 10 s",
+            "  result          key",
             "  candidate       C1  ' word0' ' word1' ' word2' ' word3' '…",
             "crossdiff report: crossdiff-report/old-to-new-block-6.html",
         ]
@@ -259,7 +277,7 @@ class TestSummary:
         project.makepyfile(TEST)
         result = project.runpytest("-q", "--tb=no")
         said = [line for line in result.outlines if line.startswith("crossdiff:")]
-        verdict = "OVER BUDGET: org/old block 6 -> org/new block 6"
+        verdict = "OVER BUDGET: org/old block 6 of 12 -> org/new block 6 of 12"
         assert said == [f"crossdiff: {verdict}: candidate-only 1, baseline-only 0"]
         result.stdout.no_fnmatch_line("*= crossdiff =*")
 

@@ -44,7 +44,7 @@ CAUSE = "only the baseline's tokenizer adds a BOS token (<s>): differences may c
 def test_the_failure_message_names_the_cause_before_the_differences(report):
     budgets = Budgets.configured(Settings(max_candidate_only=0))
     check = evaluate_budgets(report.result, NONE_ACCEPTED, budgets)
-    text = plain(message.exceeded(report, check, None, Display(100, 0)))
+    text = plain(message.exceeded(report, check, display=Display(100, 0)))
     assert CAUSE in text
     assert "copy tokenizer.json and tokenizer_config.json" in text
     assert text.index(CAUSE) < text.index("Only in the candidate")
@@ -55,7 +55,7 @@ def test_an_inconclusive_verdict_names_it_too():
     budgets = Budgets.configured(Settings(max_candidate_only=0))
     check = evaluate_budgets(possible.result, NONE_ACCEPTED, budgets)
     assert check.status == "inconclusive"
-    assert CAUSE in plain(message.inconclusive(possible, check, None, Display(100, 0)))
+    assert CAUSE in plain(message.inconclusive(possible, check, display=Display(100, 0)))
 
 
 def test_the_summary_the_markdown_and_the_json_name_it(report, tmp_path):

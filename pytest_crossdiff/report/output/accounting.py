@@ -21,9 +21,13 @@ LABEL = "change     "
 
 
 def accounting_lines(result: Result, display: Display) -> list[str]:
-    """The shares, and where the unexplained rest lies where there is much of it."""
+    """The shares, and where the unexplained rest lies where there is much of it; with -v only, else
+    whether there is much of it.
+    """
     if (found := result.accounting) is None:
         return []
+    if display.verbosity < 1:
+        return _unexplained(found.unexplained, display)
     lines = wrapped(LABEL + describe_accounting(result), display.width, len(LABEL))
     shown = found.positions[: display.of(*POSITIONS)] if found.unexplained > LITTLE else ()
     if shown:
@@ -33,6 +37,14 @@ def accounting_lines(result: Result, display: Display) -> list[str]:
             parts = [f"{visible(s.name)} {percent(s.unexplained)}" for s in found.slices[:5]]
             lines += wrapped(f"Unexplained by slice: {', '.join(parts)}", display.width, 2)
     return lines
+
+
+def _unexplained(share: float, display: Display) -> list[str]:
+    """In short: that the differences explain little, where that is so."""
+    if share <= LITTLE:
+        return []
+    text = f"{percent(round(share, 3))} of the output's change is in none of these differences"
+    return wrapped(f"{LABEL}{text} (-v shows where)", display.width, len(LABEL))
 
 
 def accounting_section(result: Result) -> Iterator[str]:

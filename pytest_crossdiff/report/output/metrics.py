@@ -9,6 +9,7 @@ from pytest_crossdiff.text import Display, against, number, visible, wrapped
 
 if TYPE_CHECKING:
     from pytest_crossdiff.gate.metric_budgets import MetricCheck
+    from pytest_crossdiff.results.output import OutputMetrics
     from pytest_crossdiff.results.result import Result
 
 POSITIONS = 0, 3, 10
@@ -44,16 +45,24 @@ def raise_metric_budget(metric: MetricCheck) -> str:
 
 
 def output_lines(result: Result, display: Display) -> list[str]:
-    """The metrics, the slices that change most, and the positions that do."""
+    """The positions that change most, with -v also the metrics and the slices that do; positions
+    are left out where replies say more.
+    """
     if result.output is None:
         return []
+    if display.verbosity < 1:
+        found = result.replies is not None and any(not pair.same for pair in result.replies.pairs)
+        return [] if found else _positions(result.output, display)
     lines = ["", *wrapped(f"Output: {describe_output(result.output)}", display.width, 2)]
     slices = [s for s in result.output.slices if s.kl is not None]
     if len(slices) > 1:
         slices.sort(key=lambda s: -(s.kl.value if s.kl else 0.0))
         parts = [f"{visible(s.name)} {number(s.kl.value)}" for s in slices[:5] if s.kl]
         lines += wrapped(f"KL by slice: {', '.join(parts)}", display.width, 2)
-    positions = result.output.largest[: display.of(*POSITIONS)]
-    if positions:
-        lines += ["", "The predictions differ most here:"]
+    return [*lines, *_positions(result.output, display)]
+
+
+def _positions(output: OutputMetrics, display: Display) -> list[str]:
+    positions = output.largest[: display.of(*POSITIONS)]
+    lines = ["", "The predictions differ most here:"] if positions else []
     return [*lines, *(f"  {describe_position(p, display.width - 2)}" for p in positions)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.replies import Likeliest, ReplyPair
     from pytest_crossdiff.results.result import Result
 
-SHOWN = 0, 3, 10
+SHOWN = 0, 2, 10
 """Prompts whose replies are shown with -q, without, with -v."""
 IN_MARKDOWN, NAMED = 5, 2
 """Prompts in Markdown; tokens that are named where two replies part."""
@@ -37,7 +37,7 @@ def most_surprising(result: Result) -> list[ReplyPair]:
 
 
 def reply_lines(pairs: Iterable[ReplyPair], display: Display) -> list[str]:
-    """Replies side by side, for a message."""
+    """Replies side by side, for a message; with -v how surprising each is, and where they part."""
     lines: list[str] = []
     for pair in list(pairs)[: display.of(*SHOWN)]:
         lines += [
@@ -45,9 +45,10 @@ def reply_lines(pairs: Iterable[ReplyPair], display: Display) -> list[str]:
             cut(f"Asked {visible(pair.document)}: {visible(pair.question)}", display.width),
         ]
         for side, of in (("baseline", pair.baseline), ("candidate", pair.candidate)):
-            surprise = f"  {side:9} ({of.surprise:+.2f} nats) "
-            lines.append(cut(surprise + quoted([of.text]), display.width))
-        lines += wrapped(f"  {where_they_part(pair)}", display.width, 4)
+            surprise = f"({of.surprise:+.2f} nats) " if display.verbosity > 0 else ""
+            lines.append(cut(f"  {side:9} {surprise}{quoted([of.text])}", display.width))
+        if display.verbosity > 0:
+            lines += wrapped(f"  {where_they_part(pair)}", display.width, 4)
     return lines
 
 

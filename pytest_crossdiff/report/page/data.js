@@ -40,7 +40,7 @@ function stateChip(word) {
 }
 
 // Where a model was read: the output counts as one behind the last block.
-const place = (x) => (x.layer === x.layers ? "output" : `block ${x.layer}`);
+const place = (x) => (x.layer === x.layers ? "output" : `block ${x.layer} of ${x.layers}`);
 
 function shortName(reference) {
   const path = reference.replace(/\\/g, "/").replace(/\/+$/, "").split("/");

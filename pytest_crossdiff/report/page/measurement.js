@@ -19,7 +19,7 @@ function controls() {
 function modelCard(side) {
   const m = RESULT[side];
   return h("div", { class: `card ${side}` }, h("h3", {}, `${MARK[side]} ${side}`), h("p", { class: "ref" }, h("bdi", {}, visible(shortName(m.reference)))), shortName(m.reference) === m.reference ? null : h("p", { class: "quiet" }, h("bdi", {}, visible(m.reference))),
-    facts([["architecture", visible(m.architecture)], ["read", m.layer === m.layers ? `its predictions, after ${m.layers} blocks` : `after block ${m.layer} (blocks 0 to ${m.layers - 1})`], ["width", whole(m.width)], ["number type", m.dtype], ["variance explained", share(m.fve, side)], ["model distance (variance that a linear map from the other model leaves)", share(m.unmapped, side)], ["required exclusivity", number(m.required_exclusivity)],
+    facts([["architecture", visible(m.architecture)], ["read", m.layer === m.layers ? `its predictions, after ${m.layers} blocks` : `after block ${m.layer} of ${m.layers} (counted from 0)`], ["width", whole(m.width)], ["number type", m.dtype], ["variance explained", share(m.fve, side)], ["model distance (variance that a linear map from the other model leaves)", share(m.unmapped, side)], ["required exclusivity", number(m.required_exclusivity)],
       ["weights", h("code", { title: visible(m.digest) }, cut(visible(m.digest), 13))]]));
 }
 

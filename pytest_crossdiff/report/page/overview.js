@@ -71,7 +71,7 @@ function layers() {
   const found = (x) => [h("strong", {}, whole(x.count)), x.possible ? ` and ${whole(x.possible)} possible` : "", h("div", { class: "quiet" }, `strength ${number(x.strength)}`)];
   const both = (layer, show) => ["baseline", "candidate"].map((side, i) => [i ? " → " : "", show(on(layer, side), i)]);
   const rows = REPORT.layers.map((layer) => {
-    const name = both(layer, (x, i) => i ? place(x).replace("block ", "") : place(x));
+    const name = both(layer, (x, i) => place(x).replace(i ? "block " : / of \d+/, ""));
     const verdicts = layer.statuses.map((word) => h("div", {}, statusOf(word).slice(0, 2).join(" ")));
     return [layer.key === RESULT.key ? [h("strong", {}, name), h("div", { class: "quiet" }, "this report")] : layer.page ? h("a", { href: encodeURIComponent(layer.page) }, name) : [name, h("div", { class: "quiet" }, "no report was written")],
       verdicts.length ? verdicts : h("span", { class: "none" }, "not asked for"), ...SIDES.map((side) => found(on(layer, side))),

@@ -1,0 +1,62 @@
+"""What a message proposes: one item a line, and commands on lines of their own, to be pasted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_crossdiff.gate.accept_request import ALL, PLACEHOLDER
+from pytest_crossdiff.text import Display, against, visible, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_crossdiff.gate.check import SideCheck
+    from pytest_crossdiff.report.screen.pointers import Pointers
+    from pytest_crossdiff.results.difference import Difference
+    from pytest_crossdiff.results.result import Result
+
+NAMED = 3
+"""Ids in a command; where there are more and no others, the command says `all`."""
+
+
+def todo(title: str, items: Iterable[str], display: Display) -> list[str]:
+    """A list under `title`.  A command, which stands in backticks at the end of its item, gets a
+    line of its own, however wide it is.
+    """
+    lines = ["", title]
+    for item in items:
+        words, _, command = item.partition("`")
+        lines += wrapped(f"- {words.strip()}", display.width, 2)
+        lines += [f"    {command.rstrip('`')}"] if command else []
+    return lines
+
+
+def accept(
+    differences: Sequence[Difference], result: Result, pointers: Pointers, lead: str
+) -> Iterator[str]:
+    """How to accept `differences`, strongest first; nothing where there are none."""
+    if differences:
+        ids = [visible(d.id) for d in differences]
+        every = {visible(d.id) for d in result.differences if d.confirmed}
+        named = ALL if len(ids) > NAMED and {*ids} == every else ",".join(ids)
+        yield (
+            f"{lead}, accept {'it' if len(ids) == 1 else 'them'} and say why: "
+            f'`{pointers.command} --crossdiff-accept={named} --crossdiff-reason="{PLACEHOLDER}"`'
+        )
+
+
+def raise_budget(side: SideCheck) -> Iterator[str]:
+    """The budgets that would let this side pass."""
+    if side.over_count:
+        yield f"raise the budget to {side.count} (now {side.max_count}, {side.count_from})"
+    if side.over_strength:
+        value, limit = against(side.strength, side.max_strength or 0.0)
+        yield f"raise the strength budget above {value} (now {limit}, {side.strength_from})"
+
+
+def read_more(pointers: Pointers, display: Display) -> list[str]:
+    """Where everything else stands.  These lines are as wide as the paths in them."""
+    lines = [f"- the report page: {pointers.page}"] if pointers.page else []
+    if pointers.entry is not None and (display.verbosity > 0 or not pointers.page):
+        lines.append(f"- all texts and numbers: {pointers.entry}")
+    return lines
