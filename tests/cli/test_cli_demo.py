@@ -49,8 +49,7 @@ class TestItsVerdict:
         assert f"The report: crossdiff-demo/crossdiff-report/{report.name}" in told
 
     def test_the_differences_are_told_in_words(self, ran):
-        assert "'Yes' instead of 'I'" in ran[1]
-        said = re.findall(r"after '\S+' the candidate says '(\S+)' \((\d+)", ran[1])
+        said = re.findall(r"After '\S+' the candidate says '(\S+)' \((\d+)", ran[1])
         assert {word for word, share in said if int(share) > 30} & set(REFUSED.split())
 
     def test_the_refusals_are_shown_beside_the_answers_of_before(self, ran):
@@ -59,9 +58,10 @@ class TestItsVerdict:
         assert re.search(before, ran[1])
 
     def test_nearly_all_of_the_change_is_explained(self, ran):
-        share = re.search(r"change \(KL\) ([\d.]+) % lies where confirmed differences fire", ran[1])
-        assert share is not None
-        assert float(share[1]) > 80
+        (path,) = ran[0].glob("cache/result/*/*/result.json")
+        result = json.loads(path.read_text("utf-8"))
+        shares = [d["kl_share"] for d in result["differences"] if d["certainty"] == "confirmed"]
+        assert sum(shares) > 0.8
 
     def test_the_corpus_is_that_of_the_shop(self, ran):
         lines = (ran[0] / "conversations.jsonl").read_text("utf-8").splitlines()

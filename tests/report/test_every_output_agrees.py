@@ -25,9 +25,11 @@ from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.ci.junit import properties
 from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.report.screen.pointers import Pointers
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.results.result import Result
+from pytest_crossdiff.text import Display
 from support.markdown import plain as as_text
 from support.results import make_entry
 
@@ -43,6 +45,7 @@ def test_pattern(crossdiff):
 def test_allowed(crossdiff):
     crossdiff.assert_baseline_only(max_count=9, max_strength=0.9)
 """
+VERBOSE = Display(100, 1)
 TODAY = datetime.date(2026, 1, 2)
 
 
@@ -91,7 +94,7 @@ def ran(measured, tmp_path_factory) -> Ran:
     (folder / "test_it.py").write_text(TESTS, "utf-8")
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "test_it.py", "-p", "no:hypothesispytest"),
+            *(sys.executable, "-m", "pytest", "test_it.py", "-v", "-p", "no:hypothesispytest"),
             *("--crossdiff-report=json,md", "--crossdiff-report-dir=reports"),
             *("--junitxml=junit.xml", "-p", "no:cacheprovider"),
         ],
@@ -156,8 +159,9 @@ class TestNumberByNumber:
     def test_the_terminal(self, ran):
         data, result = ran.data, ran.data["result"]
         before, after = (
-            f"…/{Path(result[name]['reference']).name} block {side(data, name)['layer']}"
+            f"…/{Path(result[name]['reference']).name} block {of['layer']} of {of['layers']}"
             for name in ("baseline", "candidate")
+            for of in [side(data, name)]
         )
         assert ran.lines[0] == f"OVER BUDGET: {before} -> {after}"
         (check,) = ran.checks("test_budgets")
@@ -285,7 +289,7 @@ class TestDrawnFromTheFile:
     """With nothing but the file at hand, the same words come out."""
 
     def test_the_terminal(self, ran):
-        drawn = list(block(PairSummary.of(ran.report), ran.folder))
+        drawn = list(block(PairSummary.of(ran.report), ran.folder, VERBOSE))
         assert ran.lines[: len(drawn)] == drawn
 
     def test_junit(self, ran):
@@ -299,4 +303,6 @@ class TestDrawnFromTheFile:
         report = ran.report
         check = next(c for c in report.checks if c.test.endswith("::test_budgets"))
         entry = ran.folder / "cache/result" / report.result.key[:2] / report.result.key
-        assert message.exceeded(report, check, entry) == ran.failures["test_budgets"]
+        page = str(ran.folder / "reports/v1-to-v2-block-0.html")
+        pointers = Pointers(entry, page, "pytest test_it.py::test_budgets")
+        assert message.exceeded(report, check, pointers, VERBOSE) == ran.failures["test_budgets"]
