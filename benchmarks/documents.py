@@ -33,7 +33,7 @@ def write_blocks(texts: Mapping[tuple[Path, str], str]) -> None:
 
 
 def pyplot() -> ModuleType:
-    """Matplotlib (the `evidence` extra), drawing to files."""
+    """Matplotlib (the group `evidence`), drawing to files."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -2,7 +2,7 @@
 
     python -m benchmarks.toy.page
 
-The plots need matplotlib (the `evidence` extra).
+The plots need matplotlib (the group `evidence`).
 """
 
 from __future__ import annotations

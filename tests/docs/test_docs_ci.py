@@ -18,10 +18,14 @@ from pytest_crossdiff.report.summary import PairSummary
 from support.fake_engine import install_for_subprocess
 from support.results import make_output, make_result
 
-CI = Path(__file__).parents[2] / "docs" / "how-to" / "ci.md"
+ROOT = Path(__file__).parents[2]
+CI = ROOT / "docs" / "how-to" / "ci.md"
 FENCE = re.compile(r"^```(ini|yaml)\n# (\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILES = {name: text for _, name, text in FENCE.findall(CI.read_text("utf-8"))}
 WORKFLOWS = [name for name in FILES if name.endswith(".yml")]
+OWN = ".github/workflows/tests.yml"
+CHECKED = {name: FILES[name] for name in WORKFLOWS} | {OWN: (ROOT / OWN).read_text("utf-8")}
+"""The workflows of the page, and the one of this project."""
 SCHEMAS = {".github": "vendor.github-workflows", ".gitlab-ci.yml": "vendor.gitlab-ci"}
 LINT = """
 extends: default
@@ -50,20 +54,20 @@ def test_there_are_workflows_of_both():
     ]
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
+@pytest.mark.parametrize("name", CHECKED)
 def test_they_have_the_form_that_is_asked_for(name, tmp_path):
     schema = SCHEMAS[name.partition("/")[0]]
     command = sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema
-    lint(*command, text=FILES[name], folder=tmp_path)
+    lint(*command, text=CHECKED[name], folder=tmp_path)
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
+@pytest.mark.parametrize("name", CHECKED)
 def test_they_are_tidy(name, tmp_path):
     command = sys.executable, "-m", "yamllint", "--strict", "-d", LINT
-    lint(*command, text=FILES[name], folder=tmp_path)
+    lint(*command, text=CHECKED[name], folder=tmp_path)
 
 
-@pytest.mark.parametrize("name", [name for name in WORKFLOWS if name.startswith(".github")])
+@pytest.mark.parametrize("name", [name for name in CHECKED if name.startswith(".github")])
 def test_they_are_safe(name, tmp_path):
     """Credentials that stay behind, texts of others in a shell, rights that aren't needed ..."""
     config = tmp_path / "zizmor.yml"
@@ -72,7 +76,7 @@ def test_they_are_safe(name, tmp_path):
     command = program, "--offline", "--no-progress", "--persona=pedantic", f"--config={config}"
     folder = tmp_path / ".github" / "workflows"
     folder.mkdir(parents=True)
-    lint(*command, text=FILES[name], folder=folder)
+    lint(*command, text=CHECKED[name], folder=folder)
 
 
 def scripts(node):

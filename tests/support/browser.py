@@ -27,7 +27,9 @@ SERIOUS = ("serious", "critical")
 @contextlib.contextmanager
 def started() -> Iterator[Any]:
     """A headless Chromium; skips, saying why, where there is none."""
-    driver = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is missing")
+    driver = pytest.importorskip(
+        "playwright.sync_api", reason="the dependency group `browser` is missing"
+    )
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("no Chromium: install it, e.g. apt-get install chromium")

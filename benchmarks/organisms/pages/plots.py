@@ -1,4 +1,4 @@
-"""The plots of `docs/evidence/organisms.md`.  Needs matplotlib (the `evidence` extra)."""
+"""The plots of `docs/evidence/organisms.md`.  Needs matplotlib (the group `evidence`)."""
 
 from __future__ import annotations
 

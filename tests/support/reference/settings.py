@@ -52,13 +52,13 @@ def values(parse: Callable[[str], object]) -> str:
 
 def table() -> str:
     """A row for each setting, in the order of the code."""
-    lines = ["| setting | default | values | set in | what it is |", "|---|---|---|---|---|"]
+    lines = ["| setting | default | values | what it is |", "|---|---|---|---|"]
     for field in fields():
-        places = "file" if field.ini_only else "file, flag, marker"
-        if field.env:
-            places += f", `{field.env}`"
         default = "–" if field.default in ("", None, ()) else f"`{field.default}`".lower()
         what = field.help.replace("|", "\\|")
-        row = f"`{field.name}`", default, values(field.parse), places, what
-        lines.append(f"| {' | '.join(row)} |")
+        if field.env:
+            what += f" (also from the environment variable `{field.env}`)"
+        if field.ini_only:
+            what += " (only in the configuration file)"
+        lines.append(f"| `{field.name}` | {default} | {values(field.parse)} | {what} |")
     return "\n".join(lines)
