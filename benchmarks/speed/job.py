@@ -1,24 +1,37 @@
-"""Where the seconds of a whole comparison go, from start to verdict.
+"""Where the seconds of a whole comparison go, from start to verdict, today and in another version.
 
     python -m benchmarks.speed.job BASELINE CANDIDATE CORPUS [--settings JSON] [--out FILE.json]
+    python -m benchmarks.speed.job BASELINE CANDIDATE CORPUS --against COMMIT [--rounds N]
 
-CPU seconds of each phase with nothing cached and one thread, and the peak memory.  Run with
-PYTHONPATH at another version's checkout, the file measures that version.
+CPU seconds of each phase with nothing cached and one thread, and the peak memory.  With --against,
+a checkout of that commit is measured in turn with this one, each round in two new processes, with
+the same packages, models, texts and settings; the ratios' spread is their least and their most.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
+import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
+
+from benchmarks.machine import machine
 
 PARTS = ("shared", "baseline_only", "candidate_only")
-BEGAN = time.process_time()
+HOME = Path(__file__).parents[2]
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+Measured = dict[str, Any]
 
 
 def main() -> None:
@@ -26,41 +39,130 @@ def main() -> None:
     for name in ("baseline", "candidate", "corpus"):
         parser.add_argument(name)
     parser.add_argument("--settings", type=json.loads, default={}, help="others than the defaults")
+    parser.add_argument("--against", metavar="COMMIT", help="another version to measure in turn")
+    parser.add_argument("--rounds", type=int, default=2, help="of each version")
     parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    import torch
-
-    from pytest_crossdiff.engine import compute, pipeline
-    from pytest_crossdiff.settings import Settings
-
-    torch.set_num_threads(1)
-    imported = time.process_time() - BEGAN
-    compute.time = SimpleNamespace(perf_counter=time.process_time)
-    models = {"baseline": args.baseline, "candidate": args.candidate, "corpus": args.corpus}
-    with tempfile.TemporaryDirectory() as folder:
-        result = pipeline.run(Settings(**models, cache_dir=folder, **args.settings)).result
-    total = time.process_time() - BEGAN
-    phases = {"importing torch and the rest": imported, **result.seconds}
-    phases["plan, estimate, writing"] = total - sum(phases.values())
-    home = Path(compute.__file__).parents[2]
-    commit = ["git", "-C", str(home), "describe", "--always", "--dirty"]
-    found = {
-        "version": subprocess.run(commit, capture_output=True, text=True, check=False).stdout[:7],
-        "tokens": result.baseline.tokens,
-        "training_pairs": result.corpus.train_pairs,
-        "widths": [result.baseline.width, result.candidate.width],
-        "dictionary": [getattr(result.training, part) for part in PARTS],
-        "steps": result.training.steps,
-        "dictionaries": len(getattr(result.training, "seeds", (0,))),
-        "tested": len(result.features),
-        "cpu_seconds": {name: round(value, 1) for name, value in phases.items()},
-        "total": round(total, 1),
-        "verification_share": round(phases["verify features"] / phases["train crosscoder"], 3),
-        "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-    }
+    pair = {name: getattr(args, name) for name in ("baseline", "candidate", "corpus")}
+    if args.here:
+        print(json.dumps(measured(pair, args.settings)))
+        return
+    given = [*pair.values(), "--settings", json.dumps(args.settings)]
+    if args.against:
+        found = compared(given, args.against, args.rounds)
+    else:
+        found = _in_a_process(HOME, given)
     print(json.dumps(found, indent=1))
     if args.out:
         args.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def compared(given: list[str], commit: str, rounds: int) -> Measured:
+    """Both versions in turn, and what this one takes of the other's CPU seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        other = Path(folder) / "other"
+        _git("worktree", "add", "--detach", str(other), commit)
+        try:
+            runs: dict[str, list[Measured]] = {"before": [], "now": []}
+            for _ in range(rounds):
+                for name, home in (("before", other), ("now", HOME)):
+                    runs[name].append(_in_a_process(home, given))
+                    print(name, runs[name][-1]["total"], "CPU s", file=sys.stderr, flush=True)
+        finally:
+            _git("worktree", "remove", "--force", str(other))
+    every = [one for of in runs.values() for one in of]
+    phases = dict.fromkeys(phase for one in every for phase in one["cpu_seconds"])
+    seconds = {
+        phase: [[one["cpu_seconds"].get(phase, 0.0) for one in of] for of in runs.values()]
+        for phase in phases
+    }
+    totals = [[one["total"] for one in of] for of in runs.values()]
+    return {
+        "machine": machine(),
+        "against": commit,
+        **runs,
+        "ratio_by_phase": {phase: _ratio(*of) for phase, of in seconds.items()},
+        "ratio": _ratio(*totals),
+    }
+
+
+def _ratio(before: list[float], now: list[float]) -> dict[str, float] | None:
+    of_rounds = [b / a for a, b in zip(before, now, strict=True) if a > 0]
+    if not of_rounds:
+        return None
+    middle = statistics.median(of_rounds)
+    spread = {"median": middle, "least": min(of_rounds), "most": max(of_rounds)}
+    return {name: round(number, 3) for name, number in spread.items()}
+
+
+def _in_a_process(home: Path, given: list[str]) -> Measured:
+    """This file's `measured`, with the package at `home`."""
+    path = os.pathsep.join((str(home), str(HOME)))
+    done = subprocess.run(
+        [sys.executable, __file__, *given, "--here"],
+        env=os.environ | ONE_THREAD | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        cwd=home,
+    )
+    found: Measured = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(HOME), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def measured(pair: dict[str, str], others: Measured) -> Measured:
+    """A comparison with an empty cache, in this process."""
+    time.perf_counter = time.process_time  # with which the package times its phases
+    import torch
+
+    from pytest_crossdiff.engine import compute, pipeline
+
+    try:
+        from pytest_crossdiff.settings import Settings, fields
+    except ImportError:  # where versions before December 2026 had them
+        from pytest_crossdiff.options import Settings, fields  # type: ignore[import-not-found,no-redef]
+
+    torch.set_num_threads(1)
+    known = {field.name: field for field in fields()}
+    given = {
+        name: known[name].parse(value) if isinstance(value, str) else value
+        for name, value in others.items()
+        if name in known  # an earlier version hasn't all of them
+    }
+    phases = {"importing torch and the rest": time.process_time()}
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(**pair, cache_dir=folder, **given)
+        results = [pipeline.run(of).result for of in settings.by_layer().values()]
+    total = time.process_time()
+    for result in results:
+        for phase, seconds in result.seconds.items():
+            phases[phase] = phases.get(phase, 0.0) + seconds
+    phases["the rest"] = total - sum(phases.values())
+    home = Path(compute.__file__).parents[2]
+    commit = ["git", "-C", str(home), "describe", "--always", "--dirty"]
+    version = subprocess.run(commit, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "version": version,
+        "layers": [result.baseline.layer for result in results],
+        "tokens": results[0].baseline.tokens,
+        "training_pairs": [result.corpus.train_pairs for result in results],
+        "widths": [[result.baseline.width, result.candidate.width] for result in results],
+        "dictionary": [[getattr(of.training, part) for part in PARTS] for of in results],
+        "steps": [result.training.steps for result in results],
+        "dictionaries": len(getattr(results[0].training, "seeds", (0,))),
+        "differences": [
+            {side: len(result.of(side)) for side in ("baseline", "candidate")} for result in results
+        ],
+        "cpu_seconds": {name: round(value, 1) for name, value in phases.items()},
+        "total": round(total, 1),
+        "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
 
 
 if __name__ == "__main__":
