@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -26,8 +27,22 @@ class Phase(Protocol):
         """Report that `units` more are done; `detail` is a few words, such as the loss."""
 
 
+class Expected(NamedTuple):
+    """A phase that is to come, by its name, and roughly how long it will take.
+
+    kind: phases of one kind (reading, training) are off by about the same factor.
+    """
+
+    name: str
+    seconds: float
+    kind: str
+
+
 class Progress(Protocol):
     """Receives the phases of a run and single remarks."""
+
+    def expect(self, phases: Sequence[Expected]) -> None:
+        """Say what is to come, in order; it comes after what was said before."""
 
     def phase(self, name: str, total: int, unit: str) -> Phase:
         """Begin a phase of `total` units, e.g. `("harvest baseline", 50_000, "token")`."""
@@ -54,6 +69,9 @@ class _SilentPhase:
 
 class SilentProgress:
     """Listens to nothing: for library use and for worker processes without a terminal."""
+
+    def expect(self, phases: Sequence[Expected]) -> None:
+        return None
 
     def phase(self, name: str, total: int, unit: str) -> Phase:
         return _SilentPhase()

@@ -15,6 +15,7 @@ from pytest_crossdiff.engine.explanation.differences import find
 from pytest_crossdiff.engine.explanation.explain import explain
 from pytest_crossdiff.engine.model_reading import read_pairs, timed
 from pytest_crossdiff.engine.models.devices import choose_device, crosscoder_device
+from pytest_crossdiff.engine.phases import VERIFY, at_layer
 from pytest_crossdiff.engine.plan import seeds
 from pytest_crossdiff.engine.tokens import token_facts
 from pytest_crossdiff.engine.verification.grouping import groups, total_strength
@@ -50,7 +51,7 @@ def compute(plan: Plan, progress: Progress) -> Result:
         trained = load_or_train_crosscoders(plan, pairs, device, progress)
     with timed(seconds, "verify features"):
         rows = len(chosen) * len(pairs.group_n)
-        with progress.phase("verify features", rows, "token") as bar:
+        with progress.phase(at_layer(VERIFY, plan.settings), rows, "token") as bar:
             models = [t.model.to(device) for t in trained]
             verified = verify(models, chosen, pairs, plan.settings, device, bar)
         grouped = {side: groups(verified, side, plan.settings.least_strength) for side in SIDES}

@@ -27,9 +27,23 @@ from pytest_crossdiff.engine.models.loading.heads import CAUSAL_SUFFIXES
 from pytest_crossdiff.engine.models.loading.load import load_tokenizer
 from pytest_crossdiff.engine.models.reading.source_and_target import TEXT
 from pytest_crossdiff.engine.models.skeletons import ModelShape, inspect_model
+from pytest_crossdiff.engine.phases import (
+    COMPARE,
+    LEARNED,
+    NULL_CONTROL,
+    PLANTED_SIGNALS,
+    TRAIN,
+    VERIFY,
+    expected,
+    predictions_phase,
+    read_phase,
+    replies_phase,
+)
 from pytest_crossdiff.engine.plan import METRICS_TOKENS
+from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.entry import MANIFEST
+from pytest_crossdiff.text import rough_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,17 +54,16 @@ if TYPE_CHECKING:
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
 
-READ_FACTOR, TRAIN_FACTOR, VERIFY_SHARE = 1.6, 1.6, 0.4
-"""Time over the bare products of a forward pass and of a training step; time after training, as a
-share of training."""
+READ_FACTOR, TRAIN_FACTOR, REPLY_FACTOR = 1.6, 1.6, 6.0
+"""Time over the bare products of a forward pass, of a training step, and of a token of a reply."""
+COMPARE_SHARE = 0.35
+"""Of a forward pass of both models: comparing what they predict."""
+VERIFY_SHARE, CONTROLS_SHARE = 0.2, {NULL_CONTROL: 0.15, PLANTED_SIGNALS: 0.2}
+"""Time after training, as a share of training all dictionaries of a run."""
 LOAD_SECONDS, LOAD_RATE = 1.0, 5e8
 """Of loading a model: seconds, and weights a second."""
 STEP_SECONDS = 0.007
 """Of a training step, whatever its size."""
-
-
-COMPARE = "compare predictions"
-"""The phase of the output metrics."""
 
 
 class Workload(NamedTuple):
@@ -59,6 +72,8 @@ class Workload(NamedTuple):
     layers: at which a model is read.  features, steps, batch: of a dictionary.  dictionaries: all
     of the run, missing: of these those that are still to be trained.  predicted: held-out tokens on
     which predictions are compared, unpredicted: the models that the cache has none of yet.
+    in_one_pass: whether those are read in the pass that reads the layers.  replies: tokens that
+    each model may write, unanswered: the models that haven't.  controls: whether there are any.
     """
 
     models: Mapping[Side, ModelShape]
@@ -72,6 +87,10 @@ class Workload(NamedTuple):
     unharvested: frozenset[Side]
     predicted: int = 0
     unpredicted: frozenset[Side] = frozenset()
+    in_one_pass: bool = False
+    replies: int = 0
+    unanswered: frozenset[Side] = frozenset()
+    controls: bool = False
 
 
 class Cost(NamedTuple):
@@ -87,24 +106,28 @@ def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
     widths = sum(model.width for model in workload.models.values())
     product = workload.batch * workload.features * widths
     training = workload.steps * (STEP_SECONDS + TRAIN_FACTOR * product / rate)  # of one dictionary
-    seconds = {
-        f"read {side}": workload.layers
-        * (
-            LOAD_SECONDS
-            + model.weights / LOAD_RATE
-            + READ_FACTOR * model.read * workload.tokens / rate
-        )
-        for side, model in workload.models.items()
-        if side in workload.unharvested
-    }
-    for side in workload.unpredicted:
-        model = workload.models[side]
-        forward = READ_FACTOR * model.weights * workload.predicted / rate
-        loading = LOAD_SECONDS + model.weights / LOAD_RATE
-        seconds[COMPARE] = seconds.get(COMPARE, 0.0) + loading + forward
+    loading = {side: LOAD_SECONDS + of.weights / LOAD_RATE for side, of in workload.models.items()}
+    seconds: dict[str, float] = {}
+    for side, model in workload.models.items():
+        if side in workload.unharvested:
+            seconds[read_phase(side)] = (
+                loading[side] + READ_FACTOR * model.read * workload.tokens / rate
+            )
+        if side in workload.unpredicted:
+            forward = READ_FACTOR * model.weights * workload.predicted / rate
+            if not workload.in_one_pass:
+                seconds[predictions_phase(side)] = loading[side] + forward
+            seconds[COMPARE] = seconds.get(COMPARE, 0.0) + COMPARE_SHARE * forward
+        if side in workload.unanswered:
+            seconds[replies_phase(side)] = (
+                loading[side] + REPLY_FACTOR * model.weights * workload.replies / rate
+            )
     if workload.missing:
-        seconds["train"] = training * workload.missing
-    seconds["verify"] = VERIFY_SHARE * training * workload.dictionaries
+        seconds[TRAIN] = training * workload.missing
+    seconds[VERIFY] = VERIFY_SHARE * training * workload.dictionaries
+    if workload.controls:
+        for name, share in CONTROLS_SHARE.items():
+            seconds[name] = share * training * workload.dictionaries
     parameters = 2 * workload.features * widths
     vectors = workload.layers * workload.tokens * itemsize
     harvests = sum(workload.models[side].width * vectors for side in workload.unharvested)
@@ -121,12 +144,13 @@ def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
 
 
 def total_cost(costs: Iterable[Cost]) -> Cost:
-    """Of measurements of one pair one after the other; its predictions are compared once."""
+    """Of measurements of one pair at several layers; what is read of the models is read once."""
     costs = [*costs]
     phases = dict.fromkeys(phase for one in costs for phase in one.seconds)
-    seconds = {phase: sum(one.seconds.get(phase, 0.0) for one in costs) for phase in phases}
-    if COMPARE in seconds:
-        seconds[COMPARE] = max(one.seconds.get(COMPARE, 0.0) for one in costs)
+    seconds = {
+        phase: (sum if phase in LEARNED else max)(one.seconds.get(phase, 0.0) for one in costs)
+        for phase in phases
+    }
     return Cost(seconds, sum(one.disk for one in costs), max(one.memory for one in costs))
 
 
@@ -156,30 +180,20 @@ def announce(plan: Plan, progress: Progress) -> None:
         for note in template_notes(added):
             progress.note(note)
         rough = _rough_workload(plan, models, added)
-        progress.note(words(cost(rough, rate(device), itemsize=itemsize(plan.settings))))
+        found = cost(rough, rate(device), itemsize=itemsize(plan.settings))
+        progress.note(words(found))
+        progress.expect([*expected(found.seconds, plan.settings)])
     except Exception:  # noqa: BLE001  whatever is wrong, the run itself says it better
         return
 
 
 def words(found: Cost) -> str:
     """E.g. `this will take about 4 min (a rough estimate: read baseline 50 s, train 3 min)`."""
-    total = format_duration(sum(found.seconds.values()))
+    total = rough_duration(sum(found.seconds.values()))
     parts = ", ".join(
-        f"{phase} {format_duration(s)}" for phase, s in found.seconds.items() if s >= 5
+        f"{phase} {rough_duration(s)}" for phase, s in found.seconds.items() if s >= 5
     )
     return f"this will take {total} (a rough estimate{': ' if parts else ''}{parts})"
-
-
-def format_duration(seconds: float) -> str:
-    """A time with no more digits than it deserves."""
-    if seconds < 20:
-        return "under 20 s"
-    if seconds < 90:
-        return f"about {round(seconds / 10) * 10} s"
-    minutes = seconds / 60
-    if minutes < 90:
-        return f"about {round(minutes) if minutes < 10 else round(minutes / 5) * 5} min"
-    return f"about {round(minutes / 60)} h"
 
 
 def available_memory(device: torch.device) -> int | None:
@@ -253,8 +267,12 @@ def workload(plan: Plan, models: Mapping[Side, ModelShape], *, tokens: int, pair
     """What the settings make of so many tokens."""
     training = choose_training_config(plan.settings, pairs)
     missing = sum(not _complete(plan, "crosscoder", key) for key in plan.crosscoder_keys)
+    in_one_pass = any(OUTPUT in of.values() for of in plan.layers_by_key.values())
     return Workload(
-        models=models,
+        models={
+            side: model._replace(read=model.weights) if in_one_pass else model
+            for side, model in models.items()
+        },
         tokens=tokens,
         layers=1 + len(plan.settings.extra_probe_layers()),
         features=features(plan.settings, pairs),
@@ -270,12 +288,30 @@ def workload(plan: Plan, models: Mapping[Side, ModelShape], *, tokens: int, pair
             sum(tokens_of(shared_text(piece)) for piece in plan.sample.pieces if piece.heldout),
         ),
         unpredicted=_unpredicted(plan, models),
+        in_one_pass=in_one_pass,
+        replies=plan.settings.replies * len(plan.prompts),
+        unanswered=_unanswered(plan, models),
+        controls=plan.settings.controls,
     )
+
+
+def _unanswered(plan: Plan, models: Mapping[Side, ModelShape]) -> frozenset[Side]:
+    """The models that are to answer prompts."""
+    if not _both_causal(models):
+        return frozenset()
+    return frozenset(
+        side for side in SIDES if not _complete(plan, "replies", plan.reply_keys[side])
+    )
+
+
+def _both_causal(models: Mapping[Side, ModelShape]) -> bool:
+    return all(model.architecture.endswith(CAUSAL_SUFFIXES) for model in models.values())
 
 
 def _unpredicted(plan: Plan, models: Mapping[Side, ModelShape]) -> frozenset[Side]:
     """The models that are to be read for the output metrics."""
-    causal = all(model.architecture.endswith(CAUSAL_SUFFIXES) for model in models.values())
-    if not (plan.settings.metrics and causal) or _complete(plan, "metrics", plan.metrics_key):
+    if not (plan.settings.metrics and _both_causal(models)) or _complete(
+        plan, "metrics", plan.metrics_key
+    ):
         return frozenset()
     return frozenset(side for side in SIDES if not _complete(plan, "states", plan.state_keys[side]))

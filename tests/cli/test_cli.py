@@ -195,7 +195,7 @@ def test_a_real_pair_is_measured_and_over_budget(measured):
     assert out.endswith("\ncrossdiff report: crossdiff-report/v1-to-v2-block-0.html\n")
     assert (measured / "crossdiff-report" / "v1-to-v2-block-0.html").exists()
     told = (measured / "stderr.txt").read_text("utf-8").splitlines()
-    assert "crossdiff: train crosscoder: 250 steps" in told
+    assert "crossdiff: train dictionaries: 250 steps" in told
 
 
 def test_measured_once_it_is_answered_from_the_cache_without_torch(measured):
@@ -247,14 +247,14 @@ def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(measured, tmp_path):
         told = []
         for line in process.stderr:
             told.append(line.rstrip())
-            if line.startswith("crossdiff: train crosscoder:"):
+            if line.startswith("crossdiff: train dictionaries:"):
                 time.sleep(1.5)  # it has begun, and 100,000 steps take longer
                 process.send_signal(signal.SIGINT)
                 break
         told += process.stderr.read().splitlines()
     assert process.returncode == 130, told
     kept = "what is finished is kept, and the next run goes on from there"
-    assert any("train crosscoder: stopped after" in x and x.endswith(kept) for x in told)
+    assert any("train dictionaries: stopped after" in x and x.endswith(kept) for x in told)
     assert not any("read baseline" in line for line in told[1:])  # both harvests were there
     assert told[-1].startswith("crossdiff: interrupted; what is finished is kept")
     assert "Traceback" not in "".join(told)

@@ -339,8 +339,8 @@ def uninterrupted(models: dict[str, Path], tmp_path_factory: pytest.TempPathFact
     ("phase", "how"),
     [
         ("read candidate", signal.SIGKILL),
-        ("train crosscoder", signal.SIGKILL),
-        ("train crosscoder", signal.SIGINT),
+        ("train dictionaries", signal.SIGKILL),
+        ("train dictionaries", signal.SIGINT),
         ("verify features", signal.SIGINT),
     ],
 )
@@ -452,4 +452,4 @@ def test_two_processes_at_once_compute_once(models: dict[str, Path], tmp_path: P
     runs = [start(models, tmp_path, "noisy") for _ in range(2)]
     said = [run.communicate(timeout=240)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0]
-    assert sum("train crosscoder" in text for text in said) == 1
+    assert sum("train dictionaries" in text for text in said) == 1

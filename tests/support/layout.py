@@ -40,6 +40,7 @@ ALLOWED = {
     "engine.plan": "errors settings sides store engine.corpus engine.models",
     "engine.activations": "errors progress results sides store engine.corpus engine.models",
     "engine.self_checks": "settings sides store engine.models engine.plan engine.activations",
+    "engine.phases": "progress settings sides",
     "engine.isolation": "",
     "engine.beside": "errors progress results store engine.isolation",
     "engine.metrics": "progress results sides store errors engine.beside engine.corpus"
@@ -48,7 +49,7 @@ ALLOWED = {
     " engine.models engine.plan engine.activations",
     "engine.sparse": "",
     "engine.regression": "engine.sparse",
-    "engine.dictionary": "errors progress settings store engine.models engine.plan"
+    "engine.dictionary": "errors progress settings store engine.phases engine.models engine.plan"
     " engine.activations engine.sparse engine.regression",
     "engine.verification": "progress results settings sides engine.models engine.activations"
     " engine.sparse engine.regression engine.dictionary",
@@ -56,20 +57,20 @@ ALLOWED = {
     " engine.models engine.plan engine.activations engine.metrics engine.verification",
     "engine.explanation": "errors progress results settings sides store engine.corpus engine.models"
     " engine.plan engine.activations engine.dictionary engine.verification engine.metrics",
-    "engine.controls": "progress results sides store engine.plan engine.activations"
+    "engine.controls": "progress results sides store engine.phases engine.plan engine.activations"
     " engine.dictionary engine.verification",
     # the computation as a whole
     "engine.tokens": "sides results engine.models engine.plan engine.activations",
     "engine.preflight": "errors settings sides results engine.corpus engine.models engine.plan"
     " engine.activations"
     " engine.dictionary",
-    "engine.estimate": "progress settings sides store engine.corpus engine.models engine.plan"
-    " engine.activations engine.dictionary",
+    "engine.estimate": "progress settings sides store text engine.corpus engine.models"
+    " engine.plan engine.phases engine.activations engine.dictionary",
     "engine.model_reading": "errors progress settings sides store engine.models engine.plan"
     " engine.activations engine.metrics engine.self_checks",
     "engine.compute": "version progress results settings sides engine.models engine.plan"
     " engine.activations engine.dictionary engine.verification engine.explanation"
-    " engine.controls engine.tokens engine.model_reading",
+    " engine.controls engine.tokens engine.model_reading engine.phases",
     "engine.workflow": "progress results settings sides store engine.beside engine.plan"
     " engine.activations engine.metrics engine.dictionary engine.verification engine.explanation"
     " engine.model_reading",

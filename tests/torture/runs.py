@@ -95,7 +95,7 @@ def measure(settings: Settings) -> str:
 
     class Listening(SilentProgress):
         def phase(self, name: str, total: int, unit: str) -> Any:
-            if name == "train crosscoder":
+            if name == "train dictionaries":
                 trained.append(name)
             return super().phase(name, total, unit)
 

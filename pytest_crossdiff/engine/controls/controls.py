@@ -25,6 +25,13 @@ from pytest_crossdiff.engine.dictionary.crosscoders import new_trainers
 from pytest_crossdiff.engine.dictionary.sizing import choose_training_config
 from pytest_crossdiff.engine.dictionary.trained import CHECKPOINT
 from pytest_crossdiff.engine.dictionary.training import train
+from pytest_crossdiff.engine.phases import (
+    CONTROL_TRAIN,
+    CONTROL_VERIFY,
+    NULL_CONTROL,
+    PLANTED_SIGNALS,
+    at_layer,
+)
 from pytest_crossdiff.engine.verification.grouping import groups
 from pytest_crossdiff.engine.verification.signal_strength import FeatureSet, strengths
 from pytest_crossdiff.engine.verification.verify import verify
@@ -48,7 +55,7 @@ if TYPE_CHECKING:
 Metadata: TypeAlias = "dict[str, Any]"
 CONTROLS = SPIKED, NULL = "spiked", "null"
 """The kinds of their entries in the cache."""
-LABELS = {SPIKED: "planted signals", NULL: "null control"}
+LABELS = {SPIKED: PLANTED_SIGNALS, NULL: NULL_CONTROL}
 """What a control is called on the progress display."""
 SHARES = {SPIKED: 2, NULL: 4}
 """The controls' dictionaries are smaller than the run's by these factors, and trained for half as
@@ -121,8 +128,9 @@ def _train_and_verify(
     (trainer,) = new_trainers(
         config, training_config, pairs, [settings.seed], device, known, curved=curved
     )
-    train([trainer], pairs, [entry], device, progress)
-    with progress.phase(LABELS[kind], len(pairs.group_n), "token") as bar:
+    label = at_layer(LABELS[kind], settings)
+    train([trainer], pairs, [entry], device, progress, label + CONTROL_TRAIN)
+    with progress.phase(label + CONTROL_VERIFY, len(pairs.group_n), "token") as bar:
         (found,) = verify([trainer.model], [settings.seed], pairs, settings, device, bar)
     facts = {"features": config.features, "steps": steps, "found": summarise(found)}
     entry.complete(facts, without=(CHECKPOINT,))

@@ -14,6 +14,7 @@ from pytest_crossdiff.engine.dictionary.sizing import (
 )
 from pytest_crossdiff.engine.dictionary.trained import WEIGHTS, TrainedCrosscoder
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, train
+from pytest_crossdiff.engine.phases import TRAIN, at_layer
 from pytest_crossdiff.engine.plan import seeds
 from pytest_crossdiff.store.cache import DamagedEntry
 
@@ -60,7 +61,8 @@ def load_or_train_crosscoders(
                 trainers = new_trainers(
                     config, training_config, pairs, list(missing), device, curved=curved
                 )
-            train(trainers, pairs, list(missing.values()), device, progress)
+            label = at_layer(TRAIN, settings)
+            train(trainers, pairs, list(missing.values()), device, progress, label)
             for trainer, entry in zip(trainers, missing.values(), strict=True):
                 loss = trainer.loss
                 curve = loss[:: max(1, -(-len(loss) // 200))]

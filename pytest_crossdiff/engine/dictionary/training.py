@@ -211,10 +211,11 @@ def train(
     entries: Sequence[Entry],
     device: torch.device,
     progress: Progress,
+    label: str,
 ) -> None:
     """Train crosscoders of one configuration, which differ in their seeds alone, in one pass over
     the data, each on its own entry and going on from the checkpoint there; each ends as if it had
-    been trained alone.
+    been trained alone.  label: what the phase is called.
 
     Raises `ActivationError` when a loss stops being a number.
     """
@@ -224,7 +225,7 @@ def train(
     saved = time.monotonic()
     config, first = trainers[0].config, min(trainer.step for trainer in trainers)
     training_inputs = TrainingInputs(trainers[0].model, pairs, device)
-    with progress.phase("train crosscoder", config.steps, "step") as bar:
+    with progress.phase(label, config.steps, "step") as bar:
         bar.advance(first)
         for step, chosen in enumerate(batches(pairs.training(), config, first), first):
             x = training_inputs(chosen)

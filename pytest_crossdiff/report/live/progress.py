@@ -9,10 +9,11 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.progress import SilentProgress
-from pytest_crossdiff.text import duration, visible
+from pytest_crossdiff.report.live.outlook import Outlook
+from pytest_crossdiff.text import duration, rough_duration, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Any
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
     import pytest
     from typing_extensions import Self
 
-    from pytest_crossdiff.progress import Phase, Progress
+    from pytest_crossdiff.progress import Expected, Phase, Progress
 
 REFRESH = 0.2
 """Seconds between two drawings of a bar: lifting the capture costs more than a training step."""
+
+LEAST_LEFT = 5.0
+"""Seconds; less isn't told."""
 
 PROGRESS_PATH_KEY = "crossdiff_progress"
 """Names the file, in the input of a worker of pytest-xdist, that it writes its progress to."""
@@ -65,6 +69,11 @@ class TerminalProgress:
         self._uncaptured = uncaptured
         self._write = write
         self._bars = bars
+        self.outlook = Outlook()
+
+    def expect(self, phases: Sequence[Expected]) -> None:
+        """Number these phases, and tell how long all of them will take."""
+        self.outlook.expect(phases)
 
     def phase(self, name: str, total: int, unit: str) -> Phase:
         """Begin a phase of `total` units."""
@@ -86,8 +95,8 @@ class _LinePhase:
     """A line at the start and the end; `_open` and `_close` are what a bar does otherwise."""
 
     def __init__(self, progress: TerminalProgress, name: str, total: int, unit: str) -> None:
-        self._progress = progress
-        self._name = name
+        self._progress, self._outlook = progress, progress.outlook
+        self._name, self._title = name, progress.outlook.number(name) + name
         self._total = total
         self._unit = unit
         self._done = 0
@@ -95,6 +104,7 @@ class _LinePhase:
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
+        self._outlook.begin(self._name)
         self._open()
         return self
 
@@ -105,20 +115,27 @@ class _LinePhase:
         trace: TracebackType | None,
     ) -> None:
         self._close()
+        self._outlook.end()
         took = duration(time.monotonic() - self._began)
         if kind is None:
-            self._progress.note(f"{self._name}: done in {took}")
+            self._progress.note(f"{self._title}: done in {took}{self._left()}")
         else:
             done = f"{self._done} of {self._total} {self._unit}s"
             kept = "; what is finished is kept, and the next run goes on from there"
-            stopped = f"{self._name}: stopped after {done} and {took}"
+            stopped = f"{self._title}: stopped after {done} and {took}"
             self._progress.note(stopped + kept * issubclass(kind, KeyboardInterrupt))
 
     def advance(self, units: int = 1, detail: str = "") -> None:  # noqa: ARG002
         self._done += units
+        self._outlook.advance(self._done / max(1, self._total))
 
     def _open(self) -> None:
-        self._progress.note(f"{self._name}: {self._total} {self._unit}s")
+        self._progress.note(f"{self._title}: {self._total} {self._unit}s")
+
+    def _left(self) -> str:
+        """`, about 4 min left`, "" where that isn't known or too little to tell."""
+        left = self._outlook.left()
+        return f", {rough_duration(left)} left" if left is not None and left >= LEAST_LEFT else ""
 
     def _close(self) -> None:
         pass
@@ -138,8 +155,9 @@ class _BarPhase(_LinePhase):
         if now - self._drawn < REFRESH:
             return
         with self._progress.uncaptured():
-            if detail:
-                self._bar.set_postfix_str(detail, refresh=False)
+            left = self._left().removeprefix(", ")
+            told = ", ".join(part for part in (detail, f"{left} in all" * bool(left)) if part)
+            self._bar.set_postfix_str(told, refresh=False)
             self._bar.update(self._waiting)
         self._waiting, self._drawn = 0, now
 
@@ -154,7 +172,8 @@ class _BarPhase(_LinePhase):
             sys.stderr.write("\n")
             self._bar = Bar(
                 total=self._total,
-                desc=f"crossdiff: {self._name}",
+                desc=f"crossdiff: {self._title}",
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}",
                 unit=self._unit,
                 unit_scale=self._total >= 10_000,
                 file=sys.stderr,
