@@ -39,9 +39,10 @@ MIN_HELDOUT = 10
 HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 4, 2, 7
 VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 19, 5, 10, 1
 STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION, REPLIES_VERSION = 1, 2, 2, 1
-READING_VERSION, POPULATION_VERSION = 1, 1
+READING_VERSION, POPULATION_VERSION, ANSWERS_VERSION = 1, 1, 1
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
-there is more than of a block.  That of conversations counts where there are any.
+there is more than of a block.  That of conversations counts where there are any, and that of
+answers where what is predicted in them is read.
 """
 ALIGNMENT_VERSION = 2
 """Of how tokens are paired, where the two models' tokenizers differ; 1 was left out of the keys."""
@@ -136,6 +137,7 @@ def plan(
                 "dtype": settings.dtype,
                 "chat_template": settings.chat_template,
                 **({"conversations": CONVERSATIONS_VERSION} if conversations else {}),
+                **({"answers": ANSWERS_VERSION} if conversations and layer == OUTPUT else {}),
             }
         )
 

@@ -45,8 +45,9 @@ class Harvest:
 
     piece_n, ids_n, starts_n, ends_n: arrays of length n.  place_n: a `Place` each.  nll_n: how
     little each token was expected, as `predictions.ModelReadout` has it; NaN where an answer or a
-    text of it begins, whose token belongs to the template; all NaN where a block was read.  Vectors
-    are read through memory maps, so that memory doesn't grow with the corpus.
+    text of it begins, whose token belongs to the template, and of context; all NaN where a block
+    was read.  Vectors of predictions are 0 in context, where they aren't compared.  Vectors are
+    read through memory maps, so that memory doesn't grow with the corpus.
     """
 
     _words: tuple[str, ...] = ()
@@ -82,6 +83,12 @@ class Harvest:
         return int(self._vectors[0].shape[1])
 
     @property
+    def said_n(self) -> NDArray[np.bool_]:
+        """Of which tokens something was read: of predictions all but those of context."""
+        found: NDArray[np.bool_] = (self.place_n != Place.CONTEXT) | (not self.words)
+        return found
+
+    @property
     def form(self) -> InputForm:
         """What of each document the model read."""
         return InputForm(*self.meta.get("form", TEXT))
@@ -94,7 +101,8 @@ class Harvest:
     @property
     def vocabulary(self) -> Vocabulary:
         """The words that are predicted, with the probability of each."""
-        said_w = sum(f.get_tensor("said").double().numpy() for f in self._files) / len(self)
+        said_w = sum(f.get_tensor("said").double().numpy() for f in self._files)
+        said_w /= np.count_nonzero(self.said_n)
         return Vocabulary(self._words, said_w, tags=self.meta["head"] == "tags")
 
     def renamed(self, names: Sequence[str]) -> Harvest:

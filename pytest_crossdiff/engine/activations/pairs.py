@@ -173,8 +173,11 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
         )
     all_a, all_b, piece_n = map(np.concatenate, (rows_a, rows_b, piece_of))
     norms_a, norms_b = _norms(a), _norms(b)
-    limit_a, limit_b = OUTLIER * np.median(norms_a), OUTLIER * np.median(norms_b)
-    usable = (norms_a[all_a] <= limit_a) & (norms_b[all_b] <= limit_b)
+    median_a, median_b = (
+        float(np.median(norms[h.said_n])) for h, norms in ((a, norms_a), (b, norms_b))
+    )
+    usable = norms_a[all_a] <= OUTLIER * median_a
+    usable &= norms_b[all_b] <= OUTLIER * median_b
     left_out = out_of_distribution_for_both(a, b)
     usable &= ~np.isin(piece_n, left_out)
     kept, conversations = compared(
@@ -192,22 +195,22 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
     a, b, vocabularies = _in_words_of_both(a, b)
 
     def side(
-        h: Harvest, rows: NDArray[np.int64], norms: NDArray[np.float32], chars: int
+        h: Harvest, rows: NDArray[np.int64], norms: NDArray[np.float32], median: float, chars: int
     ) -> SideActivations:
         return SideActivations(
             harvest=h,
             rows_n=rows[usable],
             scale=_scale(h, rows[usable][~heldout_n], target),
-            outliers=int((norms > OUTLIER * np.median(norms)).sum()),
-            median_norm=float(np.median(norms)),
+            outliers=int((norms > OUTLIER * median).sum()),
+            median_norm=float(median),
             aligned_tokens=len(rows),
             aligned_characters=chars,
             characters=characters[2],
         )
 
     return Pairs(
-        side(a, all_a, norms_a, characters[0]),
-        side(b, all_b, norms_b, characters[1]),
+        side(a, all_a, norms_a, median_a, characters[0]),
+        side(b, all_b, norms_b, median_b, characters[1]),
         group_n,
         heldout_n,
         out_of_distribution=len(left_out),

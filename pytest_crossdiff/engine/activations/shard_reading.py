@@ -21,7 +21,7 @@ from pytest_crossdiff.engine.activations.batches import (
     tokens_in,
 )
 from pytest_crossdiff.engine.activations.columns import Found, columns_of
-from pytest_crossdiff.engine.activations.conversations import reads_clock
+from pytest_crossdiff.engine.activations.conversations import Place, reads_clock
 from pytest_crossdiff.engine.activations.rendering import template_for, tokenize
 from pytest_crossdiff.engine.models.one_pass import read_layers
 from pytest_crossdiff.errors import ActivationError, CorpusError
@@ -178,7 +178,7 @@ def _nothing_said(model: LoadedModel) -> Tensor:
 
 
 def _padded(batch: Sequence[Job]) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids, mask, and the places that count, each of shape (b, p)."""
+    """Token ids, mask, and the places at which what is predicted is compared, shape (b, p) each."""
     longest = len(batch[-1].encoded.input_ids)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
     mask, counted = torch.zeros_like(ids), torch.zeros_like(ids)
@@ -186,7 +186,8 @@ def _padded(batch: Sequence[Job]) -> tuple[Tensor, Tensor, Tensor]:
         length = len(job.encoded.input_ids)
         ids[row, :length] = torch.as_tensor(np.asarray(job.encoded.input_ids, dtype=np.int64))
         mask[row, :length] = 1
-        counted[row, :length] = torch.from_numpy(np.asarray(job.encoded.content, dtype=np.int64))
+        compared = job.encoded.content & (job.encoded.place != Place.CONTEXT)
+        counted[row, :length] = torch.from_numpy(compared.astype(np.int64))
     return ids, mask, counted
 
 

@@ -17,6 +17,7 @@ from pytest_crossdiff.engine.activations.shard_reading import Reading
 from pytest_crossdiff.engine.corpus.documents import from_records
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.models.loaded import load
+from pytest_crossdiff.engine.models.reading.predictions import head_at
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.store.cache import Store
 from pytest_crossdiff.store.digest import digest
@@ -60,6 +61,11 @@ CHATS = [
 ]  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _no_text_is_out_of_distribution(monkeypatch):
+    monkeypatch.setattr(out_of_distribution, "MIN_JUDGED_TOKENS", 10**9)  # random weights know none
+
+
 @pytest.fixture(scope="module")
 def harvested(speaker, tmp_path_factory):
     pieces = [piece_of(*c, heldout=i > 1, number=i) for i, c in enumerate(CHATS)]
@@ -98,6 +104,39 @@ def test_where_an_answer_begins_the_prediction_is_that_of_its_first_token(speake
         assert found.ids_n[row + 1] == first
         assert found.nll_n[row + 1] == pytest.approx(float(-p_v[first].log()), abs=1e-4)
         assert np.isnan(found.nll_n[row])
+
+
+def test_in_context_nothing_is_computed_of_what_is_predicted(speaker, harvested, monkeypatch):
+    """Neither vectors nor surprises, nor a share in the words' probability."""
+    _, call = harvested
+    found, _ = call("output")
+    context = np.flatnonzero(found.place_n == Place.CONTEXT)
+    assert len(context) > 20
+    assert not found.vectors(context).any()
+    assert np.isnan(found.nll_n[context]).all()
+    assert found.vectors(np.flatnonzero(found.place_n != Place.CONTEXT)).any(1).all()
+    assert found.vocabulary.probability_w.sum() == pytest.approx(1, abs=1e-4)
+    head = load(str(speaker), dtype="float32", device="cpu").model.lm_head
+    states, wanted = (
+        torch.randn(2, 3, head.in_features),
+        torch.tensor([[1, 0, 1], [0, 0, 1]]).bool(),
+    )
+    rows = []
+    monkeypatch.setattr(torch.nn.functional, "linear", spy(torch.nn.functional.linear, rows))
+    whole = head(states)
+    with head_at(type("M", (), {"get_output_embeddings": lambda _: head})(), wanted):
+        part = head(states)
+    assert rows == [6, 3]
+    torch.testing.assert_close(part[wanted], whole[wanted])
+    assert not part[~wanted].any()
+
+
+def spy(linear, rows):
+    def counting(x, *others):
+        rows.append(x.flatten(0, -2).shape[0])
+        return linear(x, *others)
+
+    return counting
 
 
 def test_in_a_block_it_is_the_state_from_which_the_answer_is_begun(speaker, harvested):

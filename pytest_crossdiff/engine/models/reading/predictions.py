@@ -14,20 +14,21 @@ Axes: b texts of a batch, p places, t places of a block, v outputs, w words, d w
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pytest_crossdiff.engine.models.reading.blocks import supported_inputs
 from pytest_crossdiff.engine.models.reading.token_texts import token_texts
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -90,29 +91,31 @@ class Predictions(NamedTuple):
         self, model: PreTrainedModel, inputs_bp: dict[str, Tensor], counted_bp: Tensor | None = None
     ) -> ModelReadout:
         """The predictions on a batch.  counted_bp: the places that count for the words' total
-        probability, by default all but padding.
+        probability, by default all but padding; nothing is computed of a place that doesn't, unless
+        the next one does, whose token it predicts: its vector is 0.
         """
-        logits_bpv = token_logits(model, inputs_bp)
+        mask_bp = inputs_bp["attention_mask"]
+        counted_bp = mask_bp if counted_bp is None else counted_bp.to(mask_bp.device)
+        wanted_bp = (counted_bp | counted_bp.roll(-1, 1)).bool()
+        with head_at(model, wanted_bp if (mask_bp.bool() & ~wanted_bp).any() else None):
+            logits_bpv = token_logits(model, inputs_bp)
         flat_nv, shape = logits_bpv.flatten(0, 1), logits_bpv.shape[:2]
         next_n = inputs_bp["input_ids"].roll(-1, 1).flatten().clamp_min(0)
-        counted_bp = inputs_bp["attention_mask"] if counted_bp is None else counted_bp
-        counted_n = counted_bp.to(flat_nv.device, torch.float32).flatten()
+        counted_n = counted_bp.to(torch.float32).flatten()
         size = max(1, AT_ONCE // flat_nv.shape[1])
-        made, said = [], []
+        vectors_nd = flat_nv.new_zeros(len(flat_nv), WIDTH)
+        p_n = torch.full((len(flat_nv),), torch.nan)
         probability_w = torch.zeros(len(self.words), device=flat_nv.device)
-        for at in range(0, len(flat_nv), size):
-            p_tv = flat_nv[at : at + size].float().softmax(-1)
+        for at_t in torch.split(wanted_bp.flatten().nonzero().flatten(), size):
+            p_tv = flat_nv[at_t].float().softmax(-1)
             p_tw = self.by_word(p_tv)
-            made.append(self.vectors(p_tw))
-            probability_w += counted_n[at : at + size] @ p_tw
+            vectors_nd[at_t] = self.vectors(p_tw).to(flat_nv.dtype)
+            probability_w += counted_n[at_t] @ p_tw
             if self.next_token:
-                said.append(p_tv.gather(1, next_n[at : at + size, None])[:, 0])
+                p_n[at_t.cpu()] = p_tv.gather(1, next_n[at_t, None])[:, 0].cpu()
         nll_bp = torch.full(shape, torch.nan)
-        if said:
-            p_bp = torch.cat(said).view(shape)
-            nll_bp[:, 1:] = -p_bp[:, :-1].clamp_min(TINY).log().cpu()
-        vectors_bpd = torch.cat(made).to(logits_bpv.dtype).view(*shape, WIDTH)
-        return ModelReadout(vectors_bpd, nll_bp, probability_w.cpu())
+        nll_bp[:, 1:] = -p_n.view(shape)[:, :-1].clamp_min(TINY).log()
+        return ModelReadout(vectors_nd.view(*shape, WIDTH), nll_bp, probability_w.cpu())
 
     def by_word(self, p_tv: Tensor) -> Tensor:
         """The probability of each word, shape (t, w), of the outputs', shape (t, v)."""
@@ -141,6 +144,36 @@ class Predictions(NamedTuple):
             if score > least and self.words[i].strip()
         ]
         return tuple(dict.fromkeys(found))[:LISTED]
+
+
+@contextlib.contextmanager
+def head_at(model: PreTrainedModel, wanted_bp: Tensor | None) -> Iterator[None]:
+    """Inside, the model's last linear map gives 0 at the places that aren't wanted, without
+    computing anything there.  wanted_bp: None for all of them.
+    """
+    any_model: Any = model
+    head = any_model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    if wanted_bp is None or not isinstance(head, nn.Linear):
+        yield
+        return
+    before = vars(head).get("forward")
+    forward = head.forward
+
+    def at_places(states_bpd: Tensor) -> Tensor:
+        if states_bpd.shape[:-1] != wanted_bp.shape:
+            return forward(states_bpd)
+        found_nv = forward(states_bpd[wanted_bp])
+        made_bpv = found_nv.new_zeros(*wanted_bp.shape, found_nv.shape[-1])
+        made_bpv[wanted_bp] = found_nv
+        return made_bpv
+
+    try:
+        vars(head)["forward"] = at_places
+        yield
+    finally:
+        del vars(head)["forward"]
+        if before is not None:
+            vars(head)["forward"] = before
 
 
 def token_logits(model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> Tensor:
