@@ -11,12 +11,12 @@ from pytest_crossdiff.errors import InsufficientData
 if TYPE_CHECKING:
     from pytest_crossdiff.settings import Settings
 
-PAIRS_PER_FEATURE = 10
-"""Training pairs a feature, where the size is ours to choose: a change planted in SmolLM2 was
-missed at 27 and sometimes found at 10 (docs/explanation/how-it-works.md)."""
+PAIRS_PER_FEATURE = 20
+"""Training pairs a feature, where the size is ours to choose: twice as many features and steps find
+no more of what is planted (docs/explanation/how-it-works.md)."""
 MIN_PAIRS_PER_FEATURE = 5
 MIN_FEATURES = 128
-EPOCHS, MIN_STEPS, MAX_STEPS = 15, 1_000, 10_000
+EPOCHS, MIN_STEPS, MAX_STEPS = 8, 500, 10_000
 
 
 def choose_training_config(settings: Settings, count: int) -> TrainingConfig:
