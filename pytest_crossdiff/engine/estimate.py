@@ -60,6 +60,10 @@ COMPARE_SHARE = 0.35
 """Of a forward pass of both models: comparing what they predict."""
 VERIFY_SHARE, CONTROLS_SHARE = 0.2, {NULL_CONTROL: 0.15, PLANTED_SIGNALS: 0.2}
 """Time after training, as a share of training all dictionaries of a run."""
+UNREAD_OUTPUT = (
+    "a block is compared, as no layer is set; both models predict tokens, so differences can be "
+    "found in what they predict, too: crossdiff_layer = 0.5, output"
+)
 LOAD_SECONDS, LOAD_RATE = 1.0, 5e8
 """Of loading a model: seconds, and weights a second."""
 STEP_SECONDS = 0.007
@@ -183,6 +187,8 @@ def announce(plan: Plan, progress: Progress) -> None:
         found = cost(rough, rate(device), itemsize=itemsize(plan.settings))
         progress.note(words(found))
         progress.expect([*expected(found.seconds, plan.settings)])
+        if "layer" not in plan.settings.given and _both_causal(models):
+            progress.note(UNREAD_OUTPUT)
     except Exception:  # noqa: BLE001  whatever is wrong, the run itself says it better
         return
 
