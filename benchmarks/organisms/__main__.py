@@ -55,7 +55,7 @@ CAPACITY = (
 trigger, and two benign ones.
 """
 PAIRS_A_FEATURE = (40, 20, 10, 5)
-"""The product has one feature for every 10 training pairs."""
+"""The product has one feature for every 20 training pairs."""
 OTHER_SEEDS = (10,)
 """First seeds of other dictionaries than the product's default ones."""
 
@@ -141,7 +141,7 @@ def _architectures(family: Family, names: list[str]) -> None:
 
 def _capacity(family: Family, names: list[str]) -> None:
     """The same with smaller and larger dictionaries, without controls."""
-    records, default = Records(family.root / "capacity.jsonl"), PAIRS_A_FEATURE[2]
+    records, default = Records(family.root / "capacity.jsonl"), PAIRS_A_FEATURE[1]
     for organism in _chosen(family, ["development"]):
         if organism.name not in (names or CAPACITY):
             continue
