@@ -57,8 +57,9 @@ CONTROLS = SPIKED, NULL = "spiked", "null"
 """The kinds of their entries in the cache."""
 LABELS = {SPIKED: PLANTED_SIGNALS, NULL: NULL_CONTROL}
 """What a control is called on the progress display."""
-SHARES = {SPIKED: 2, NULL: 4}
-"""The controls' dictionaries are smaller than the run's by these factors, and trained for half as
+MAX_SHARED = 32
+"""Shared features of a control's dictionary at most, where the exclusive ones read and reconstruct
+what no shared one does: signals are found by those, which are as many as the run's and learn for as
 many steps."""
 
 
@@ -118,8 +119,8 @@ def _train_and_verify(
     summarise: Callable[[Verification], Any],
 ) -> None:
     """Fill `entry` with what `summarise` makes of a smaller dictionary of `pairs`."""
-    config = _smaller(like, pairs, SHARES[kind])
-    settings, steps = plan.settings, max(1, like.meta["steps"] // 2)
+    config = _smaller(like, pairs)
+    settings, steps = plan.settings, like.meta["steps"]
     training_config = dataclasses.replace(
         choose_training_config(settings, len(pairs.training())), steps=steps
     )
@@ -171,15 +172,13 @@ def _meta(entry: Entry) -> Metadata:
     return manifest.meta
 
 
-def _smaller(like: TrainedCrosscoder, pairs: Pairs, share: int) -> CrosscoderConfig:
+def _smaller(like: TrainedCrosscoder, pairs: Pairs) -> CrosscoderConfig:
     c = like.model.config
-    own, shared = -(-c.baseline_only // share), max(1, c.shared // share)
+    shared = min(c.shared, MAX_SHARED) if c.architecture == "innovation" else c.shared
     return dataclasses.replace(
         c,
         width_a=pairs.a.harvest.width,
         width_b=pairs.b.harvest.width,
         shared=shared,
-        baseline_only=own,
-        candidate_only=own,
         k=min(c.k, shared),
     )

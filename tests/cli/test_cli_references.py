@@ -1,0 +1,74 @@
+"""`crossdiff references`: which models a pair is judged by, and sets of them without weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from pytest_crossdiff.cli import main
+from pytest_crossdiff.engine.population import measure
+from support import planted
+from support.commands import make_project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = make_project(tmp_path_factory.mktemp("project"), tokens=6_000)
+    for seed in (1, 2):
+        planted.plain(folder / "models" / f"r{seed}", seed=seed)
+    return folder
+
+
+@pytest.fixture
+def run(project, monkeypatch, capsys):
+    """Runs a command in the project; gives its exit code and what it wrote to either stream."""
+    monkeypatch.chdir(project)
+
+    def run(*arguments):
+        code = main(["references", *arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_without_any_the_list_says_so(run):
+    code, out, _ = run("list")
+    assert (code, out) == (0, "crossdiff_references names no model\n")
+
+
+def test_models_are_added_listed_used_without_their_weights_and_removed(project, run, monkeypatch):
+    code, out, _ = run("add", "models/r1", "models/r2", "--to=set")
+    assert code == 0
+    assert "models/r1 is in set" in out
+    assert "set crossdiff_references = set" in out
+    rows = json.loads((project / "set" / "references.json").read_text("utf-8"))["references"]
+    assert [row["name"] for row in rows] == ["models/r1", "models/r2"]
+    texts = (project / "texts.jsonl").read_text("utf-8").splitlines()
+    kept = b"".join(path.read_bytes() for path in (project / "set").iterdir())
+    assert not any(json.loads(line)["text"][:30].encode() in kept for line in texts)
+    assert len(kept) < (project / "models" / "r1" / "model.safetensors").stat().st_size
+
+    shutil.rmtree(project / "models" / "r1")
+    monkeypatch.setattr(measure, "load", lambda *_, **__: pytest.fail("a model was loaded"))
+    code, out, _ = run("list", "--references=set")
+    assert code == 0
+    assert out.count(f"in the set {project / 'set'}") == 2
+    assert "2 models: at most 1 in 3 models that are exchangeable with them would be flagged" in out
+    code, out, _ = run("list", "--references=models/r1,models/r2,models/v2")
+    states = [" ".join(line.split()[2:]) for line in out.splitlines()[1:4]]
+    assert states == ["read; its weights are gone", "read", "not read yet"]
+
+    assert run("remove", "models/r1", "--to=set")[0] == 0
+    code, _, err = run("remove", "models/r1", "--to=set")
+    assert code == 3
+    assert "has no reference 'models/r1'" in err
+    assert "name one of models/r2" in err
+
+
+def test_a_set_of_other_texts_is_refused_by_name(project, run):
+    run("add", "models/r2", "--to=other")
+    code, _, err = run("list", "--references=other", "--tokens=5000")
+    assert code == 2
+    assert "was read on other texts" in err
