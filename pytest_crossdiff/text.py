@@ -134,18 +134,6 @@ def roughly(seconds: float) -> str:
     return plural(max(1, round(seconds / 3600)), "hour")
 
 
-def rough_duration(seconds: float) -> str:
-    """A time with no more digits than an estimate deserves: `about 40 s`, `about 4 min`."""
-    if seconds < 20:
-        return "under 20 s"
-    if seconds < 90:
-        return f"about {round(seconds / 10) * 10} s"
-    minutes = seconds / 60
-    if minutes < 90:
-        return f"about {round(minutes) if minutes < 10 else round(minutes / 5) * 5} min"
-    return f"about {round(minutes / 60)} h"
-
-
 def _escape(ch: str) -> str:
     return ch.encode("unicode_escape").decode("ascii")
 

@@ -43,7 +43,7 @@ from pytest_crossdiff.engine.plan import METRICS_TOKENS
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.entry import MANIFEST
-from pytest_crossdiff.text import rough_duration
+from pytest_crossdiff.text import roughly
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -194,11 +194,9 @@ def announce(plan: Plan, progress: Progress) -> None:
 
 
 def words(found: Cost) -> str:
-    """E.g. `this will take about 4 min (a rough estimate: read baseline 50 s, train 3 min)`."""
-    total = rough_duration(sum(found.seconds.values()))
-    parts = ", ".join(
-        f"{phase} {rough_duration(s)}" for phase, s in found.seconds.items() if s >= 5
-    )
+    """E.g. `this will take about 4 minutes (a rough estimate: read baseline 50 seconds, …)`."""
+    total = f"about {roughly(sum(found.seconds.values()))}"
+    parts = ", ".join(f"{phase} {roughly(s)}" for phase, s in found.seconds.items() if s >= 5)
     return f"this will take {total} (a rough estimate{': ' if parts else ''}{parts})"
 
 

@@ -154,7 +154,6 @@ class _Doctor(Checks):
 
         def words(found: ModelShape) -> str:
             where = layer_name(found.layer, found.layers)
-            where += f" of {found.layers}" if found.layer < found.layers else ""
             return (
                 f"{reference.reference}: {found.architecture}, "
                 f"{found.weights / 1e6:.3g} million weights, {where}, width {found.width}"

@@ -26,6 +26,7 @@ from pytest_crossdiff.engine.dictionary.step import (
 )
 from pytest_crossdiff.engine.dictionary.trained import CHECKPOINT
 from pytest_crossdiff.engine.dictionary.training_inputs import TrainingInputs
+from pytest_crossdiff.engine.phases import TRAIN
 from pytest_crossdiff.engine.sparse.kernels import select
 from pytest_crossdiff.errors import ActivationError
 
@@ -211,7 +212,7 @@ def train(
     entries: Sequence[Entry],
     device: torch.device,
     progress: Progress,
-    label: str,
+    label: str = TRAIN,
 ) -> None:
     """Train crosscoders of one configuration, which differ in their seeds alone, in one pass over
     the data, each on its own entry and going on from the checkpoint there; each ends as if it had

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.report.live.outlook import Outlook
-from pytest_crossdiff.text import duration, rough_duration, visible
+from pytest_crossdiff.text import duration, roughly, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -133,9 +133,9 @@ class _LinePhase:
         self._progress.note(f"{self._title}: {self._total} {self._unit}s")
 
     def _left(self) -> str:
-        """`, about 4 min left`, "" where that isn't known or too little to tell."""
+        """`, about 4 minutes left`, "" where that isn't known or too little to tell."""
         left = self._outlook.left()
-        return f", {rough_duration(left)} left" if left is not None and left >= LEAST_LEFT else ""
+        return f", about {roughly(left)} left" if left is not None and left >= LEAST_LEFT else ""
 
     def _close(self) -> None:
         pass
