@@ -22,8 +22,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
-
 PARTS = ("shared", "baseline_only", "candidate_only")
 HOME = Path(__file__).parents[2]
 ONE_THREAD = {
@@ -60,6 +58,8 @@ def main() -> None:
 
 def compared(given: list[str], commit: str, rounds: int) -> Measured:
     """Both versions in turn, and what this one takes of the other's CPU seconds."""
+    from benchmarks.machine import machine  # the other version, measured by this file, has none
+
     with tempfile.TemporaryDirectory() as folder:
         other = Path(folder) / "other"
         _git("worktree", "add", "--detach", str(other), commit)
