@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_crossdiff.plugin import hookspecs
-from pytest_crossdiff.plugin.collector import SessionCollector
 from pytest_crossdiff.settings import registration
 from pytest_crossdiff.settings.registration import LAYER
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
     from pytest_crossdiff.engine.plan import Texts
     from pytest_crossdiff.engine.replies.recorded_model import RecordedModel
+    from pytest_crossdiff.plugin.collector import SessionCollector
     from pytest_crossdiff.plugin.diff import CrossDiff
     from pytest_crossdiff.plugin.measurements import CrossDiffFactory, Measurements
     from pytest_crossdiff.plugin.recording import Recorder
@@ -64,10 +64,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
             AcceptanceRecord.of(config)  # refuses a request that can't be granted
     config.stash[WIDTH] = _width(config)
-    if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(
-            SessionCollector(config, config.stash[WIDTH]), "crossdiff-teller"
-        )
+    if config.option.crossdiff_accept is not None and not hasattr(config, "workerinput"):
+        _collect(config)
+    elif not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Waiting(config))
+
+
+class _Waiting:
+    """Gives place to the collector at the first report of a test that carries something for it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if any(name.startswith("crossdiff_") for name in vars(report)):
+            self._config.pluginmanager.unregister(self)
+            _collect(self._config).pytest_runtest_logreport(report)
+
+
+def _collect(config: pytest.Config) -> SessionCollector:
+    from pytest_crossdiff.plugin.collector import SessionCollector
+
+    collector = SessionCollector(config, config.stash[WIDTH])
+    config.pluginmanager.register(collector)
+    return collector
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -79,22 +99,18 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  xdist need not be
     told = reporter is not None and config.get_verbosity() >= 0 and node.gateway.spec.popen
     if told and any(registration.session_sources(config)):
         from pytest_crossdiff.report.live.progress import PROGRESS_PATH_KEY
-        from pytest_crossdiff.report.live.xdist_relay import Relay
+        from pytest_crossdiff.report.live.xdist_relay import relay_of
 
-        relay = config.pluginmanager.get_plugin("crossdiff-relay")
-        if relay is None:
-            relay = Relay(reporter.write_line, dots=config.get_verbosity() == 0)
-            config.pluginmanager.register(relay, "crossdiff-relay")
-        node.workerinput[PROGRESS_PATH_KEY] = str(relay.path)
+        node.workerinput[PROGRESS_PATH_KEY] = str(relay_of(config, reporter.write_line).path)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is set and where; nothing when nothing is."""
-    if not any(registration.session_sources(config)):
-        return []
-    from pytest_crossdiff.report.terminal import header
+    if any(registration.session_sources(config)):
+        from pytest_crossdiff.report.terminal import header
 
-    return header(config)
+        return header(config)
+    return []
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -148,8 +164,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     from pytest_crossdiff.plugin.layer_of_test import repeated_runs
 
-    again = repeated_runs(items)
-    if again:
+    if again := repeated_runs(items):
         config.hook.pytest_deselected(items=again)
         items[:] = [item for item in items if item not in again]
 

@@ -1,6 +1,6 @@
 """What the main process does with what the test reports carry, from itself and from workers.
 
-Imported at every pytest start: whatever isn't needed to listen is imported where used.
+Imported at the first report that carries something: a session without is spared it.
 """
 
 from __future__ import annotations

@@ -17,8 +17,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
+
 POLL_SECONDS = 0.3
 _WAITING = "waiting for it to finish"
+
+
+def relay_of(config: pytest.Config, write: Callable[[str], object]) -> Relay:
+    """The relay of this session, which listens from now on."""
+    known: Relay | None = config.pluginmanager.get_plugin("crossdiff-relay")
+    if known is None:
+        known = Relay(write, dots=config.get_verbosity() == 0)
+        config.pluginmanager.register(known, "crossdiff-relay")
+    return known
 
 
 class Relay:
