@@ -21,15 +21,19 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
-from tabulate import tabulate
 
 from benchmarks.machine import machine
 from benchmarks.peers import FILE
 from benchmarks.peers.trainers import BATCH, BOUND, TRAINERS, WIDTH
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
 def child(name: str) -> None:
@@ -68,12 +72,13 @@ def main() -> None:
     torch.set_num_threads(1)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     command = [args.python, "-m", "benchmarks.peers", "--child"]
+    said = {name: tempfile.TemporaryFile("w+") for name in TRAINERS}  # noqa: SIM115  until the end
     running = {
         name: subprocess.Popen(
             [*command, name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=said[name],
             text=True,
             env=environment,
         )
@@ -91,7 +96,8 @@ def main() -> None:
                 process.stdin.flush()
                 found[name].append(json.loads(process.stdout.readline()))
             except (BrokenPipeError, json.JSONDecodeError):
-                print(f"{name}: could not be run", file=sys.stderr)
+                process.wait()
+                print(f"{name}: could not be run: {cause(said[name])}", file=sys.stderr)
                 del running[name], found[name]
     for process in running.values():
         process.communicate()
@@ -101,12 +107,33 @@ def main() -> None:
         cpu, wall, _ = (min(column) for column in zip(*steps[1:], strict=True))
         rows.append([name, cpu * 1e3, wall * 1e3, cpu * rate / BOUND, steps[-1][2]])
     rows.sort(key=lambda row: row[1])
+    from tabulate import tabulate  # not in the peers' environment
+
     head = ["trainer", "CPU ms a step", "wall ms", "x bound", "peak GB"]
     print(f"bound {BOUND:.1f} GFLOP; products {rate:.0f} GFLOP a CPU second; {machine()}")
     print(tabulate(rows, head, tablefmt="github", floatfmt=("", ".0f", ".0f", ".2f", ".2f")))
     result = {"machine": machine(), "gflop_a_second": rate, "bound_gflop": BOUND}
     result["rows"] = [dict(zip(head, row, strict=True)) for row in rows]
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    keep(result, args.out)
+
+
+def cause(said: TextIO) -> str:
+    """The last line of what a process wrote to its standard error: as a rule the exception."""
+    said.seek(0)
+    lines = [line.strip() for line in said if line.strip()]
+    return lines[-1] if lines else "it ended without a word"
+
+
+def keep(result: dict[str, Any], path: Path) -> None:
+    """Write the result, unless a trainer is missing that the file has: then say so and exit."""
+    known = json.loads(path.read_text())["rows"] if path.exists() else []
+    lost = {row["trainer"] for row in known} - {row["trainer"] for row in result["rows"]}
+    if lost or not result["rows"]:
+        sys.exit(
+            f"{path} is left as it is, since it has what could not be run now: "
+            f"{', '.join(sorted(lost)) or 'nothing could'}; write elsewhere with --out FILE.json"
+        )
+    path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
