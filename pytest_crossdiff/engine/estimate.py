@@ -40,6 +40,7 @@ from pytest_crossdiff.engine.phases import (
     replies_phase,
 )
 from pytest_crossdiff.engine.plan import METRICS_TOKENS
+from pytest_crossdiff.engine.population.sources import members, reading_entry
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.entry import MANIFEST
@@ -156,6 +157,37 @@ def total_cost(costs: Iterable[Cost]) -> Cost:
         for phase in phases
     }
     return Cost(seconds, sum(one.disk for one in costs), max(one.memory for one in costs))
+
+
+class ReferencesCost(NamedTuple):
+    """How many references there are, of how many the cache has no reading yet, and the seconds that
+    it takes to read those, which is done once.
+    """
+
+    named: int
+    unread: int
+    seconds: float
+
+
+def references_cost(plan: Plan, rate: float) -> ReferencesCost:
+    """What the references of a run cost.  Raises `ModelError` and `SettingsError` as `members`."""
+    found = members(plan)
+    unread = [
+        member.reference
+        for member in found
+        if member.reference is not None and reading_entry(plan, member.key).read_manifest() is None
+    ]
+    weights = [inspect_model(reference, layer=1.0).weights for reference in unread]
+    seconds = sum(
+        LOAD_SECONDS + of / LOAD_RATE + READ_FACTOR * of * _predicted(plan) / rate for of in weights
+    )
+    return ReferencesCost(len(found), len(unread), seconds)
+
+
+def _predicted(plan: Plan) -> int:
+    """Held-out tokens on which predictions are compared."""
+    heldout = (tokens_of(shared_text(of)) for of in plan.sample.pieces if of.heldout)
+    return min(METRICS_TOKENS, sum(heldout))
 
 
 def rate(device: torch.device) -> float:
@@ -287,10 +319,7 @@ def workload(plan: Plan, models: Mapping[Side, ModelShape], *, tokens: int, pair
         unharvested=frozenset(
             side for side in SIDES if not _complete(plan, "harvest", plan.harvest_keys[side])
         ),
-        predicted=min(
-            METRICS_TOKENS,
-            sum(tokens_of(shared_text(piece)) for piece in plan.sample.pieces if piece.heldout),
-        ),
+        predicted=_predicted(plan),
         unpredicted=_unpredicted(plan, models),
         in_one_pass=in_one_pass,
         replies=plan.settings.replies * len(plan.prompts),

@@ -67,6 +67,13 @@ def test_models_are_added_listed_used_without_their_weights_and_removed(project,
     assert "name one of models/r2" in err
 
 
+def test_the_doctor_says_how_many_are_still_to_be_read_and_for_how_long(project, run, capsys):
+    run("add", "models/r2", "--to=read")
+    assert main(["doctor", "--references=models/r2,models/v2"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "references 2 models, 1 to be read, once: about 10 seconds" in said
+
+
 def test_a_set_of_other_texts_is_refused_by_name(project, run):
     run("add", "models/r2", "--to=other")
     code, _, err = run("list", "--references=other", "--tokens=5000")

@@ -65,7 +65,7 @@ ALLOWED = {
     " engine.activations"
     " engine.dictionary",
     "engine.estimate": "progress settings sides store text engine.corpus engine.models"
-    " engine.plan engine.phases engine.activations engine.dictionary",
+    " engine.plan engine.phases engine.activations engine.dictionary engine.population",
     "engine.model_reading": "errors progress settings sides store engine.models engine.plan"
     " engine.activations engine.metrics engine.self_checks",
     "engine.compute": "version progress results settings sides engine.models engine.plan"

@@ -15,7 +15,7 @@ from pytest_crossdiff.cli.values import check_values
 from pytest_crossdiff.report.tokenizers import token_notes
 from pytest_crossdiff.results.result import layer_name
 from pytest_crossdiff.sides import SIDES
-from pytest_crossdiff.text import percent, plural
+from pytest_crossdiff.text import percent, plural, roughly
 
 if TYPE_CHECKING:
     import argparse
@@ -299,6 +299,15 @@ class _Doctor(Checks):
             )
             for planned, found in missing
         )
+        if settings.references:
+            self.attempt(
+                "references",
+                lambda: estimate.references_cost(first, rate),
+                lambda of: (
+                    f"{plural(of.named, 'model')}, {of.unread} to be read, once"
+                    + (f": about {roughly(of.seconds)}" if of.unread else "")
+                ),
+            )
         free = estimate.available_memory(device)
         needs = f"about {size(cost.memory)} needed"
         if free is None:
