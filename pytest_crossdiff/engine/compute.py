@@ -39,9 +39,12 @@ EXECUTION_SETTINGS = ("cache_dir", "train", "replies", "references", "reference_
 """Settings that say where a result is kept or made, not what it is."""
 
 
-def compute(plan: Plan, progress: Progress) -> Result:
-    """Harvest both models, one resident at a time, train, verify, and gather the result."""
-    seconds: dict[str, float] = {}
+def compute(plan: Plan, progress: Progress, spent: dict[str, float] | None = None) -> Result:
+    """Harvest both models, one resident at a time, train, verify, and gather the result.
+
+    spent: seconds that steps have taken before, by name.
+    """
+    seconds = dict(spent or {})
     pairs = read_pairs(plan, progress, seconds)
     with timed(seconds, "align"):
         tokenizers = token_facts(plan, pairs)

@@ -90,16 +90,18 @@ def run(
             from pytest_crossdiff.engine.compute import compute
             from pytest_crossdiff.engine.estimate import announce
             from pytest_crossdiff.engine.isolation import undisturbed
-            from pytest_crossdiff.engine.model_reading import read_in_one_pass
+            from pytest_crossdiff.engine.model_reading import read_in_one_pass, timed
 
             with undisturbed():
                 announce(planned, progress)
+                seconds: dict[str, float] = {}
                 for side in SIDES:
-                    read_in_one_pass(planned, side, progress)
+                    with timed(seconds, f"read {side}"):
+                        read_in_one_pass(planned, side, progress)
                 metrics = load_or_measure(planned, progress)
                 replies = load_or_answer(planned, progress)
                 population = load_or_judge(planned, progress)
-                result = compute(planned, progress)
+                result = compute(planned, progress, seconds)
             entry.write(RESULT, result.to_json().encode())
             entry.complete({"crosscoders": list(planned.crosscoder_keys)})
             workflow = load_or_split(planned, signed_off, result, progress)
