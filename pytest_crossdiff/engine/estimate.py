@@ -330,7 +330,7 @@ def workload(plan: Plan, models: Mapping[Side, ModelShape], *, tokens: int, pair
 
 def _unanswered(plan: Plan, models: Mapping[Side, ModelShape]) -> frozenset[Side]:
     """The models that are to answer prompts."""
-    if not _both_causal(models):
+    if not plan.prompts or not _both_causal(models):
         return frozenset()
     return frozenset(
         side for side in SIDES if not _complete(plan, "replies", plan.reply_keys[side])

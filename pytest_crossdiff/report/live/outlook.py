@@ -51,11 +51,10 @@ class Outlook:
 
     def left(self) -> float | None:
         """Seconds until the last phase ends; None where nothing is expected any more."""
-        names = [phase.name for phase in self._expected]
-        if self._current in names:
-            behind = self._expected[names.index(self._current) + 1 :]
-        else:
-            behind = [phase for phase in self._expected if phase.name not in self._took]
+        # What comes before a phase that was begun, and wasn't itself, is left out by the run.
+        begun = (*self._took, self._current)
+        done = [i for i, phase in enumerate(self._expected) if phase.name in begun]
+        behind = self._expected[max(done, default=-1) + 1 :]
         left = sum(phase.seconds * self._factor(phase.kind) for phase in behind)
         return left + self._left_of_current() if left or self._current else None
 
