@@ -74,8 +74,15 @@ average by strength, of the six strongest.
 Stability between seeds does not favour a size: from a feature for 40 pairs to one for 5 it is about
 the same, the benign upgrades have no false positive, and of the eight plants 7, 8, 6 and 8 are
 confirmed and the rest possible. So a dictionary may well be smaller, which is cheaper (14.7, 17.2
-and 26.7 CPU seconds a comparison with a feature for 40, 20 and 5 pairs). The default, one for 10,
-stays until a new reporting split says the same."""
+and 26.7 CPU seconds a comparison with a feature for 40, 20 and 5 pairs).
+
+Since 30 November 2026 the default is one for 20, with half the steps (500 at least). It was fixed
+in a commit, and then 34 upgrades of the reporting split, 12 planted and 22 benign, the first of
+either in their order, were compared anew in a block and in the output. In 68 of 68 comparisons the
+verdict is that of the larger dictionaries (block: 10 of 12 planted found, 0 of 22 benign flagged;
+output: 12 and 1, the same one). `benchmarks/organisms/results/smaller-dictionaries.jsonl` has the
+records (`python -m benchmarks.organisms gate reporting`, `output reporting`). The tables of this
+page are those of the larger dictionaries."""
 OTHER_SEED_INTRO = """\
 `python -m benchmarks.organisms apart`: the baseline is a model of the same recipe from another
 seed, so the two have only their training texts in common. Candidates are the base model, where
