@@ -82,9 +82,19 @@ def _work(configuration: Configuration, ranks: Ranks) -> int:
     from pytest_crossdiff.engine.ranks.fill import fill
     from pytest_crossdiff.progress import SilentProgress
 
-    for settings in configuration.settings.by_layer().values():
+    for settings in _layers(configuration, ranks):
         fill(settings, ranks, SilentProgress())
     return WITHIN
+
+
+def _layers(configuration: Configuration, ranks: Ranks | None) -> list[Settings]:
+    """The settings of each layer.  Ranks share the reading of one layer after the other; a single
+    process reads all of them in one pass.
+    """
+    found = [*configuration.settings.by_layer().values()]
+    for settings in found if ranks is not None else ():
+        settings.run_layers = ()
+    return found
 
 
 def _run(
@@ -106,7 +116,7 @@ def _run(
     acceptance_record = AcceptanceRecord.from_paths(configuration.file, configuration.root)
     measurements = Measurements(progress, display, acceptance_record, configuration.add_labels)
     verdicts = []
-    for settings in configuration.settings.by_layer().values():
+    for settings in _layers(configuration, ranks):
         if ranks is not None:
             from pytest_crossdiff.engine.ranks.fill import fill
 

@@ -125,6 +125,16 @@ def test_so_do_four(folder: Path, of_one_process: dict[str, Any]) -> None:
     assert artefacts(folder / "four") == of_one_process
 
 
+@pytest.mark.slow
+@pytest.mark.long
+def test_so_do_two_at_two_layers_which_one_process_reads_in_one_pass(folder: Path) -> None:
+    layers = "--layer=0, 1"
+    assert ended(start(folder, layers, "--cache-dir=one-pass"))[0] == 0
+    for code, said in map(ended, start_ranks(folder, 2, lambda _: [layers, "--cache-dir=shared"])):
+        assert code == 0, said
+    assert artefacts(folder / "shared") == artefacts(folder / "one-pass")
+
+
 def test_ranks_with_different_settings_stop_and_name_the_difference(folder: Path) -> None:
     tokens = ["--tokens=6000", "--tokens=5000"]
     ranks = start_ranks(folder, 2, lambda rank: ["--cache-dir=differ", tokens[rank]])
