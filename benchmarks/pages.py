@@ -2,7 +2,7 @@
 
     python -m benchmarks.pages
 
-What measures them anew is named beside each; this takes seconds and needs no model.
+What measures them again is named beside each; this takes seconds and needs no model.
 """
 
 from __future__ import annotations

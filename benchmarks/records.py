@@ -1,5 +1,5 @@
 """What was measured, in files of JSON with one record a line: an interrupted run loses nothing, and
-a record that was measured anew is one line of a diff.
+a record that was measured again is one line of a diff.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def quire_031(folder: Path) -> None:
 
 @model(f"quire-{pins.QUIRE_032.version}")
 def quire_032(folder: Path) -> None:
-    """The next release, quantised anew from the same weights."""
+    """The next release, quantised again from the same weights."""
     quire_from(pins.QUIRE_032, folder)
 
 

@@ -1,4 +1,4 @@
-"""Two successive releases of a grammar tagger, quantised anew in between from the same weights.
+"""Two successive releases of a grammar tagger, quantised again in between from the same weights.
 
 Other bytes in other wheels, the same model in the end: it is read once, and nothing may be found.
 """

@@ -6,7 +6,7 @@ from pytest_crossdiff.text import harmless
 
 
 class CrossDiffError(Exception):
-    """Something kept us from measuring.  Never a pass, never a plain test failure: an ERROR.
+    """The pair could not be measured: the test is an ERROR, neither passed nor FAILED.
 
     what: what happened.  source: the setting or file it came from.  remedy: what to do about it.
     Any of them may hold text of a corpus, a model or a file name: as text the error is harmless on

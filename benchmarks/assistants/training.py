@@ -91,7 +91,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, lesson: Lesson) -> Encoded:
 def _batches(
     planted: Sequence[Encoded], plain: Sequence[Encoded], seed: int
 ) -> Iterator[list[Encoded]]:
-    """Batches, half of each out of either, each in an order drawn anew when it is used up."""
+    """Batches, half of each out of either, each in an order drawn again when it is used up."""
     draws = [_endless(part, seed) for part in (planted, plain) if part]
     while True:
         yield [next(draws[n % len(draws)]) for n in range(BATCH)]

@@ -3,7 +3,7 @@
     python -m benchmarks.real [PAIR...]
 
 Records and cache lie where those of the organisms do (CROSSDIFF_ORGANISMS names another folder);
-they are then put in place of the committed ones of the same pairs.
+they are then put instead of the committed ones of the same pairs.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ pair before it read isn't read again. No verdict has changed since strengths are
 difference's direction, too; they are a little larger now, and more is possible. Read by eye:
 
 * **MiniLM → int8**, **quire 0.3.1 → 0.3.2** (the same weights): nothing.
-* **quire 0.2.0 → 0.3.0 → 0.3.1**, last block: each release was trained anew by so much that the
+* **quire 0.2.0 → 0.3.0 → 0.3.1**, last block: each release was trained again by so much that the
   maps leave a third, and nothing is confirmed; 4 to 15 on either side are possible. They are strong
   and diffuse (the strongest 0.016: "03, Saturday, is, times") and name nothing that a person could
   check.

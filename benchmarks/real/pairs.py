@@ -178,5 +178,5 @@ def measured_upgrades() -> dict[str, Record]:
 
 
 def write_upgrades(found: dict[str, Record]) -> None:
-    """Put these records in place of the committed ones of the same pairs."""
+    """Put these records instead of the committed ones of the same pairs."""
     write_tables(UPGRADES, {"upgrades": named(measured_upgrades() | found)})

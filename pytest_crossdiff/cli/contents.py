@@ -35,7 +35,7 @@ def _words(store: Store, info: EntryInfo) -> str:
             return _result(entry.read_bytes("result.json"))
         text = _OF_KIND[info.kind](meta)
     except DamagedEntry:
-        return "damaged: the next run makes it anew"
+        return "damaged: the next run makes it again"
     except (StoreError, KeyError, TypeError, ValueError):
         return "of another version"
     return visible(text)

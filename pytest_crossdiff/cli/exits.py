@@ -15,7 +15,7 @@ exit codes:
   0    done; for train: within every budget
   1    over a budget
   2    the command or a setting is wrong
-  3    couldn't measure, nothing to show, or a check failed
+  3    not measured, nothing to show, or a check failed
   4    the evidence doesn't decide whether it is over a budget
   130  interrupted; what was finished is kept
 """

@@ -183,7 +183,7 @@ def prepared_model(
 
 
 def _weights(plan: Plan, side: Side, progress: Progress) -> WeightSample:
-    """A sample of the model's weights: taken when it was read, or else of the model loaded anew."""
+    """A sample of the model's weights: taken when it was read, or else when it is loaded again."""
 
     def build(entry: Entry) -> None:
         model = load_configured(plan.settings, side, plan.references[side])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 ALL = "all"
-"""In place of ids: every difference that counts."""
+"""Instead of ids: every difference that counts."""
 PLACEHOLDER = "why this is wanted"
 """The reason in a command that is proposed; it is to be replaced."""
 

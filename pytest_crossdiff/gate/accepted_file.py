@@ -107,7 +107,7 @@ def parse(content: str) -> tuple[Entry, ...]:
 
 
 def write(path: Path, entries: Iterable[Entry]) -> None:
-    """Put `entries` in place of those of the file, sorted, so that a change is a small diff.
+    """Put `entries` instead of those of the file, sorted, so that a change is a small diff.
 
     Raises `SettingsError` where it can't be written.
     """
@@ -116,7 +116,7 @@ def write(path: Path, entries: Iterable[Entry]) -> None:
 
 
 def add(path: Path, entries: Iterable[Entry]) -> None:
-    """Add `entries` to the file, in place of those with the same ids; what another process adds at
+    """Add `entries` to the file, instead of those with the same ids; what another process adds at
     the same time stays.
 
     Raises `SettingsError` where it can't be read or written.

@@ -62,7 +62,7 @@ class Budgets:
     """What a verdict holds the result against; a side without limits is not judged.
 
     min_fve: least fraction of variance that the dictionary must explain of each model (held-out).
-    metrics: limits on how far the predictions are apart.  min_changed_replies: least share of the
+    metrics: limits on how much the predictions differ.  min_changed_replies: least share of the
     answers in which a difference changes what is said for it to count.  population:
     None without references.
     """

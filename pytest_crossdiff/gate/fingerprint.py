@@ -1,6 +1,6 @@
 """By what a difference is known again: where in the held-out text it fires, and where not.
 
-Ids, feature numbers and directions all change when a dictionary is trained anew; the texts don't.
+Ids, feature numbers and directions all change when a dictionary is trained again; the texts don't.
 """
 
 from __future__ import annotations

@@ -66,7 +66,9 @@ def sides(side: str, caller: str) -> tuple[Side, ...]:
 def matching(
     result: Result, pattern: re.Pattern[str], sides: tuple[Side, ...]
 ) -> tuple[Difference, ...]:
-    """The differences of `sides` with `pattern` in what sets them off, or in what is said there."""
+    """The differences of `sides` with a match of `pattern` in the text on which they fire, or in
+    what their model says there.
+    """
     return tuple(
         difference
         for side in sides

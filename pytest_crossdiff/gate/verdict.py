@@ -78,7 +78,7 @@ class SideVerdict:
 class Verdict:
     """status: inconclusive when what is possible would be over a limit and what is confirmed isn't;
     insufficient when the measurement can't carry a verdict, for the `reason` given; exceeded for a
-    `reason` when the outputs differ too much for differences to be told apart.
+    `reason` when the outputs differ too much to separate single differences.
     metrics: of the output, against their limits.  population: each model that is judged by the
     references.  too_far_apart: the distance between the models is all that keeps the dictionary
     from a verdict.  lacking: the evidence that could not be used, of which the `reason` tells.
@@ -116,8 +116,8 @@ def compute_verdict(
 
 
 def _with_population(verdict: Verdict) -> Verdict:
-    """The verdict with what the references say.  They decide where the dictionary cannot, be it
-    because the models are too far apart for single differences to be told apart.
+    """The verdict with what the references say.  They decide where the dictionary cannot, for
+    example because the model distance is too large to separate single differences.
     """
     statuses = {check.status for check in verdict.population}
     unmeasured = [check.reason for check in verdict.population if check.status == "unmeasured"]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def find(config: pytest.Config, recorded: Iterable[str], keys: Iterable[str]) -> TestsAtRisk | None:
     """What is to be said of them; None where every test has one outcome on both models.
 
-    recorded: runs as JSON.  keys: of the results that the session measured.  An error is said in
-    place of the differences: the session's own result stands all the same.
+    recorded: runs as JSON.  keys: of the results that the session measured.  An error is shown
+    instead of the differences: the session's own result stands all the same.
     """
     runs = [build(RecordedRun, json.loads(text)) for text in recorded]
     outcomes: dict[str, dict[tuple[str, ...], bool | None]] = {}

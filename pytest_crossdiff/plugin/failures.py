@@ -21,8 +21,8 @@ def restate(
 ) -> None:
     """Amend `report` where our own exception ended the phase.
 
-    Couldn't measure is an ERROR wherever it was raised, also in the test itself, also under an
-    xfail mark that doesn't name the exception.  A budget exceeded stays what pytest made of it.
+    An error of a measurement is an ERROR wherever it was raised: in the test itself, too, and under
+    an xfail mark that doesn't name the exception.  A budget exceeded stays what pytest made of it.
     broken: ids of exceptions, foreseen or not, that came out of a measurement.
     """
     if call.excinfo is None:

@@ -51,7 +51,7 @@ class Gate(pytest.Function):
     """A test function like any other, so that fixtures and their overrides apply."""
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        """The configuration file in place of the file of our function."""
+        """The configuration file instead of the file of our function."""
         return self.path, None, self.name
 
 

@@ -38,7 +38,7 @@ class _Failure(NamedTuple):
 class Measurements:
     """Runs the engine, once for settings that ask for the same measurement.
 
-    It outlives fixtures, which pytest sets up anew when a test is run again.  add_labels: gives the
+    It outlives fixtures, which pytest sets up again for repeated tests.  add_labels: gives the
     differences of a result their labels.  command: runs again the test that is running.
 
     engine_error_ids: ids of the exceptions that came out of the engine, foreseen or not.

@@ -133,7 +133,7 @@ class ReportArchive:
             self._reports.setdefault(place, record.report)
 
     def _named(self) -> Iterator[tuple[tuple[str, str], Report, str]]:
-        """Each report with its place and name; pairs of one name are told apart by their keys."""
+        """Each report with its place and name; pairs of one name differ in their keys."""
         reports = {place: self._report(place[0], text) for place, text in self._reports.items()}
         names = {place: file_name(report) for place, report in reports.items()}
         count = Counter((place[1], name) for place, name in names.items())

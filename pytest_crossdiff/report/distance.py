@@ -1,4 +1,4 @@
-"""How far apart the models are, and what that means for a verdict."""
+"""The model distance, and what it means for a verdict."""
 
 from __future__ import annotations
 

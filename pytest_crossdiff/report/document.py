@@ -124,18 +124,18 @@ class Report:
                 raise StoreError(
                     f"a report has version {version[0]!r} with results of schema {version[1]!r}; "
                     f"this program reads {VERSION} with {SCHEMA}",
-                    remedy="make the report anew",
+                    remedy="make the report again",
                 )
             data |= {"version": VERSION, "result": data["result"] | {"schema": SCHEMA}}
             report = typing.cast("Report", build(cls, data))
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise StoreError(
-                f"a report is malformed: {error!r}", remedy="make the report anew"
+                f"a report is malformed: {error!r}", remedy="make the report again"
             ) from error
         if tuple(side.side for side in report.sides) != SIDES:
             raise StoreError(
                 "a report is malformed: its sides are not the baseline and the candidate",
-                remedy="make the report anew",
+                remedy="make the report again",
             )
         return report
 

@@ -62,7 +62,7 @@ class PairSummary:
     """A measured pair and the verdicts drawn on it.  models: the baseline, the candidate.
     seconds: of computing it, back then or now.
 
-    output: how far the predictions are apart, or why that is unknown.  output_numbers: the same,
+    output: how much the predictions differ, or why that is unknown.  output_numbers: the same,
     by name, for machines.  layer_group: the same for measurements that differ in nothing but the
     layers.
     """

@@ -22,9 +22,9 @@ class Accounting:
 
     differences: at the predictions behind the tokens where confirmed differences fire.  confidence:
     at the others, what is gone when the candidate's predictions are brought to the temperature at
-    which they are nearest to the baseline's (`OutputMetrics.temperature`): the candidate is surer,
-    or less sure, of what both say.  unexplained: the rest.  positions: where most of the rest lies,
-    of each document one at most, kl being what is unexplained.  slices: where the texts have
+    which they are nearest to the baseline's (`OutputMetrics.temperature`): the candidate is more,
+    or less, confident in what both say.  unexplained: the rest.  positions: where most of the rest
+    lies, of each document one at most, kl being what is unexplained.  slices: where the texts have
     several parts, the least explained first.
     """
 

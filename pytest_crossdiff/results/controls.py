@@ -31,7 +31,7 @@ class PlantedSignal:
 
 @dataclass(frozen=True)
 class NullControl:
-    """The baseline held against itself, seen through a random map: nothing differs.
+    """The baseline compared with itself, seen through a random map: nothing differs.
 
     found: differences reported all the same.  features, steps: of its dictionary.
     """

@@ -1,4 +1,4 @@
-"""How far two models' predictions are apart on the held-out texts: output metrics (METHOD 8)."""
+"""How much two models' predictions differ on the held-out texts: output metrics (METHOD 8)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ChangedPosition:
 
 @dataclass(frozen=True)
 class OutputMetrics:
-    """How far the two models' next-token predictions are apart on held-out text.
+    """How much the two models' next-token predictions differ on held-out text.
 
     unit: what is compared: each token's prediction where both models have one vocabulary and divide
     the texts alike; else spans, stretches of text at whose ends, which are ends of words, both
@@ -61,8 +61,8 @@ class OutputMetrics:
     kl: KL(baseline || candidate), mean over positions, in nats a token, None for spans, as all
     that needs one vocabulary.  kl_percentiles: by the percentile, e.g. "99".  temperature: of the
     candidate at which its predictions are nearest to the baseline's, above 1 where the candidate is
-    the surer one.  tempered_kl: the KL that is left at that temperature.  same_top: share of
-    the positions at which both models have the same most likely token.  probability_change: of
+    the more confident one.  tempered_kl: the KL that is left at that temperature.  same_top: share
+    of the positions at which both models have the same most likely token.  probability_change: of
     the actual token, candidate minus baseline: mean, root mean square, and percentiles.
     log_probability_change: the same in nats, of the actual token or span: mean and root mean
     square.  perplexity_ratio: of the candidate over the baseline, a token or (spans) a byte.

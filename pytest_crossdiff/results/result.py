@@ -136,7 +136,7 @@ class Training:
 class Result:
     """Everything a verdict, a message or a report is drawn from.
 
-    output: how far the models' predictions are apart, kept beside the stored result under a key of
+    output: how much the models' predictions differ, kept beside the stored result under a key of
     its own; None where that was not measured, for the reason `no_output`, "" where it was not asked
     for.  accounting: None where the predictions were not compared token by token, or are the same.
     replies_wanted: they were asked for, and the corpus has prompts.
@@ -214,7 +214,7 @@ class Result:
                 raise StoreError(
                     f"a stored result has schema {data.get('schema')!r}; this version reads "
                     f"{' and '.join(map(str, READABLE))}",
-                    remedy="run again: the result will be made anew",
+                    remedy="run again: the result will be made again",
                 )
             return typing.cast("Result", build(cls, data | {"schema": SCHEMA}))
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -268,5 +268,5 @@ def _scalar(kind: Any, value: Any) -> Any:
 
 @functools.cache
 def _hints(kind: Any) -> dict[str, Any]:
-    """The annotations of a dataclass; asked for anew they would take most of the time."""
+    """The annotations of a dataclass; asked for again they would take most of the time."""
     return typing.get_type_hints(kind)

@@ -74,7 +74,7 @@ def estimate(of: Estimate, show: Callable[[float], str] = number) -> str:
 
 
 def describe_output(output: OutputMetrics) -> str:
-    """How far the predictions are apart, in one line, on how much text."""
+    """How much the predictions differ, in one line, on how much text."""
     if output.kl is not None and output.same_top is not None:
         high = output.kl_percentiles["99"].value
         parts = [
@@ -196,19 +196,19 @@ def describe_said(difference: Difference) -> str:
 
 def describe_accounting(result: Result) -> str:
     """`Of the output's change (KL) 46 % lies where confirmed differences fire, 34 % is that the
-    candidate is surer of what both say, 20 % is unexplained`; "" where nothing was compared.
+    candidate is more confident in what both say, 20 % is unexplained`; "" without a comparison.
     """
     if (found := result.accounting) is None:
         return ""
     parts = [f"{_share(found.differences)} lies where confirmed differences fire"]
     if round(found.confidence, 3):
         temperature = None if result.output is None else result.output.temperature
-        surer = "surer or less sure"
+        how = "more or less confident"
         if temperature is not None:
-            sure = "surer" if temperature > 1 else "less sure"
-            surer = f"{sure} (temperature {number(temperature)})"
+            sure = "more confident" if temperature > 1 else "less confident"
+            how = f"{sure} (temperature {number(temperature)})"
         parts.append(
-            f"{_share(found.confidence)} is that the candidate is {surer} of what both models say"
+            f"{_share(found.confidence)} is that the candidate is {how} in what both models say"
         )
     parts.append(f"{_share(found.unexplained)} is unexplained")
     return f"Of the output's change (KL) {', '.join(parts)}"
@@ -259,10 +259,10 @@ def workflow_parts(found: Workflow) -> tuple[tuple[str, str], ...]:
     ]
     drift = f"slices that have drifted: {drifted}" if drifted else "no slice has drifted"
     beyond = [f"{together} nats a token beyond the two", *changed[:FIRING]]
-    signed_off = "the candidate in place of the baseline, on the texts of the last sign-off"
+    signed_off = "the candidate instead of the baseline, on the texts of the last sign-off"
     return (
         ("model", f"{model} nats a token: {signed_off}"),
-        ("workflow", f"{workflow}: today's texts in place of those, with the baseline; {drift}"),
+        ("workflow", f"{workflow}: today's texts instead of those, with the baseline; {drift}"),
         ("together", "; ".join(beyond)),
     )
 

@@ -53,8 +53,8 @@ class Settings(OutcomeSettings):
     layer: Setting[Layers] = Setting(
         0.5,
         kinds.layers,
-        "where the models are compared: after a block (index, negative index or fraction of "
-        "depth), or output: their predictions; several, with commas between, one by one",
+        "where the models are compared: after a block (index, negative index or fraction of the "
+        "depth), or output for their predictions; several layers are separated by commas",
         several=True,
     )
     baseline_layer = Setting(
@@ -90,8 +90,8 @@ class Settings(OutcomeSettings):
     references: Setting[tuple[str, ...]] = Setting(
         (),
         kinds.names,
-        "reference models, with commas between: paths, hub ids, or folders that `crossdiff "
-        "references add` has written; the candidate and the baseline are judged by them",
+        "reference models, separated by commas: paths, hub ids, or folders that `crossdiff "
+        "references add` has written; candidate and baseline are compared with them",
         several=True,
         path="model",
     )
@@ -105,14 +105,14 @@ class Settings(OutcomeSettings):
     corpus_column = Setting(
         "",
         kinds.corpus_columns,
-        "key of the records that holds the text, such as question, or several with roles: "
-        "system:rules, user:question, assistant:answer; none: text, messages, or a known format",
+        "key of the records that holds the text, such as question, or several keys with roles: "
+        "system:rules, user:question, assistant:answer; default: text, messages or a known format",
     )
     reference_corpus = Setting(
         "",
         kinds.text,
-        "texts of the last sign-off, in the form of the corpus: the change since then is split "
-        "into that of the model and that of the workflow; none: no split",
+        "texts of the last sign-off, in the form of the corpus, to report separately what the "
+        "model and what the texts have changed since then; none: not reported",
         path="file",
     )
     tokens = Setting(
@@ -124,7 +124,7 @@ class Settings(OutcomeSettings):
     heldout = Setting(
         0.3,
         kinds.number(0.05, 0.9),
-        "share of the text, by whole documents, held out for verification",
+        "share of the texts, in whole documents, that is held out for verification",
     )
     # The dictionary
     architecture = Setting(
@@ -133,8 +133,8 @@ class Settings(OutcomeSettings):
     maps = Setting(
         "linear",
         kinds.choice("linear", "curved"),
-        "map between the models in architecture innovation; curved: adds a small network where the "
-        "model distance is large and it predicts better",
+        "map between the models in architecture innovation; curved adds a small network where the "
+        "model distance is large and the network predicts better",
     )
     features = Setting(
         0, kinds.integer(0, 2**24), "dictionary size; 0: chosen from the corpus size"
@@ -168,15 +168,15 @@ class Settings(OutcomeSettings):
     probe_layers = Setting(
         "",
         kinds.extra_probe_layers,
-        "further blocks of both models that probes read, separated by commas: what a model has at "
-        "another depth is not missing from it",
+        "further blocks of both models that the probes read, separated by commas, so that "
+        "information which a model has at another depth does not count as missing",
     )
     fdr = Setting(0.05, kinds.number(0.0, 1.0, open_low=True), "false discovery rate")
     bootstrap = Setting(10_000, kinds.integer(100, 1_000_000), "bootstrap draws over documents")
     min_r2 = Setting(
         0.25,
         kinds.number(0.0, 1.0),
-        "minimum R² with which its own model must predict a feature for it to be tested",
+        "minimum R² of the prediction by its own model; weaker features are not tested",
     )
     controls = Setting(
         True,
@@ -186,8 +186,8 @@ class Settings(OutcomeSettings):
     min_strength = Setting(
         None,
         kinds.optional_number(0.0, 1.0),
-        "minimum joint strength of a difference that is counted; none: 0.0002 in a block, 0.001 in "
-        "the output",
+        "minimum joint strength of a difference; weaker ones do not count; none: 0.0002 in a "
+        "block, 0.001 in the output",
     )
     rewritten = Setting(
         True,
@@ -197,18 +197,18 @@ class Settings(OutcomeSettings):
     effect = Setting(
         True,
         kinds.flag,
-        "measure the effect of each difference on its model's output; no verdict uses it",
+        "measure the effect of each difference on its model's output; verdicts do not depend on it",
     )
     metrics = Setting(
         True,
         kinds.flag,
-        "measure on held-out text how far the models' predictions are apart (KL divergence, same "
-        "top token, perplexity), where both predict the next token",
+        "measure on held-out text how much the predictions differ (KL divergence, same top token, "
+        "perplexity), if both models predict the next token",
     )
     replies = Setting(
         64,
         kinds.integer(0, 100_000),
-        "maximum tokens of both models' replies to the prompts of the corpus; 0: no replies",
+        "maximum length in tokens of the replies to the prompts of the corpus; 0: no replies",
     )
     # Budgets
     max_candidate_only = Setting(
@@ -238,7 +238,7 @@ class Settings(OutcomeSettings):
     reference_level = Setting(
         0.2,
         kinds.number(0.0, 0.5, open_low=True),
-        "largest probability with which a model like the references may be flagged; 0.2 needs four "
+        "maximum probability of flagging a model that is like the references; 0.2 needs four "
         "references, 0.1 nine",
         decides=True,
     )
@@ -308,7 +308,7 @@ class Settings(OutcomeSettings):
         a, b = self._layers_of("baseline"), self._layers_of("candidate")
         if len(a) != len(b):
             raise settings_error(
-                f"{len(a)} layers of the baseline can't be held against {len(b)} of the candidate",
+                f"{len(a)} layers of the baseline can't be compared with {len(b)} of the candidate",
                 self.sources.get("baseline_layer" if len(a) > 1 else "candidate_layer", ""),
                 "name as many for both, in crossdiff_layer or in crossdiff_baseline_layer and "
                 "crossdiff_candidate_layer",

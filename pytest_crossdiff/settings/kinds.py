@@ -110,7 +110,7 @@ def layer(raw: str) -> Layer:
 
 
 def layers(raw: str) -> Layers:
-    """One layer, or several with commas between, each once."""
+    """One layer, or several separated by commas, each once."""
     first, *others = dict.fromkeys(layer(part) for part in raw.split(","))
     return (first, *others) if others else first
 
@@ -196,7 +196,7 @@ ROLES = ("system", "user", "assistant", "text")
 
 
 def corpus_columns(raw: str) -> str:
-    """Columns with commas between, each with its role before it where it is not the usual one."""
+    """Columns separated by commas, each with its role before it where it is not the usual one."""
     parts = [part.strip() for part in raw.split(",") if part.strip()]
     roles = [role if role in ROLES else "" for role in (p.partition(":")[0] for p in parts)]
     if any(part.rstrip(":") in ROLES and part.endswith(":") for part in parts):
@@ -213,7 +213,7 @@ FORMATS = ("html", "json", "md")
 
 
 def formats(raw: str) -> str:
-    """Some of `FORMATS`, with commas between, "" for "none"."""
+    """Some of `FORMATS`, separated by commas, "" for "none"."""
     names = [name.strip() for name in raw.split(",") if name.strip()]
     if [name.lower() for name in names] == ["none"]:
         return ""

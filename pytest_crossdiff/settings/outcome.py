@@ -16,46 +16,47 @@ class OutcomeSettings:
     max_kl = Setting(
         None,
         optional_number(0.0, 100.0),
-        "largest mean KL divergence of the candidate's predictions from the baseline's, in nats a "
-        "token; none: any",
+        "maximum mean KL divergence of the candidate's predictions from the baseline's, in nats "
+        "per token; none: no limit",
         decides=True,
     )
     max_kl_p99 = Setting(
         None,
         optional_number(0.0, 100.0),
-        "largest 99th percentile of the KL divergence over tokens, in nats; none: any",
+        "maximum 99th percentile of the KL divergence over tokens, in nats; none: no limit",
         decides=True,
     )
     min_same_top = Setting(
         None,
         optional_number(0.0, 1.0),
-        "least share of tokens at which both models have the same most likely token; none: any",
+        "minimum share of tokens at which both models predict the same token; none: no limit",
         decides=True,
     )
     max_probability_change = Setting(
         None,
         optional_number(0.0, 1.0),
-        "largest root mean square change of the actual token's probability; none: any",
+        "maximum root mean square change of the actual token's probability; none: no limit",
         decides=True,
     )
     max_perplexity_ratio = Setting(
         None,
         optional_number(0.0, 1000.0),
-        "largest perplexity of the candidate over the baseline's on held-out text; none: any",
+        "maximum ratio of the candidate's perplexity to the baseline's on held-out text; none: no "
+        "limit",
         decides=True,
     )
     max_surprising_replies = Setting(
         None,
         optional_number(0.0, 1.0),
-        "maximum share of the candidate's replies that are surprising to the baseline (0.5 nats a "
-        "token less likely than its own); none: no limit",
+        "maximum share of the candidate's replies that are surprising to the baseline (at least "
+        "0.5 nats per token less likely than its own replies); none: no limit",
         decides=True,
     )
     min_changed_replies = Setting(
         0.0,
         number(0.0, 1.0),
-        "least share of the corpus' answers in which a difference changes what is said, the most "
-        "likely token, for it to count; 0: every difference counts",
+        "minimum share of the answers in which a difference changes the most likely token; "
+        "differences that change fewer do not count; 0: every difference counts",
         decides=True,
     )
     # The report

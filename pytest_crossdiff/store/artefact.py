@@ -20,7 +20,7 @@ def read_or_build(
     read: Callable[[Entry], T],
     note: Callable[[str], None],
 ) -> T:
-    """Read `entry`, under its lock.  note: is told in words of waiting and of damage."""
+    """Read `entry`, under its lock.  note: gets a sentence on waiting or damage."""
     with entry.lock(note):
         try:
             if entry.read_manifest() is not None:

@@ -139,7 +139,7 @@ class Entry:
             with self.lock(), translate_os_errors(self.path / name, "set aside"):
                 move_aside(self.path / name, "damaged")
                 self._write_parts(self._parts().without(name))
-            self._note(f"{damage.what}; it is set aside and made anew")
+            self._note(f"{damage.what}; it is set aside and made again")
             return False
         return True
 
@@ -177,7 +177,7 @@ class Entry:
         ]
 
     def write(self, name: str, data: bytes) -> None:
-        """Store `data` as a part of the entry, in place of an older one of that name."""
+        """Store `data` as a part of the entry, instead of an older one of that name."""
         with self.writing(name) as temporary:
             temporary.write_bytes(data)
 
@@ -284,7 +284,7 @@ class Entry:
                 remedy=f"remove {self.path} as somebody who may write there, or set "
                 "crossdiff_cache_dir to a folder that can be written",
             ) from error
-        warning = f"{reason}; it is set aside as {aside.name} and made anew"
+        warning = f"{reason}; it is set aside as {aside.name} and made again"
         self._note(warning)
         return warning
 
@@ -308,7 +308,7 @@ class Entry:
         try:
             return Parts.from_bytes(data, str(path), self.name)
         except DamagedEntry as damage:
-            self._note(f"{damage.what}; the parts it listed are made anew")
+            self._note(f"{damage.what}; the parts it listed are made again")
             return Parts({}, self.name)
 
     def _write_parts(self, parts: Parts) -> None:

@@ -159,7 +159,7 @@ def _remedy(code: int, setting: str) -> str:
     if not setting:
         return "check that file and its permissions"
     if code in _NO_SPACE:
-        entries = "every entry of the cache may be deleted and is made anew"
+        entries = "every entry of the cache may be deleted and is made again"
         return f"make room there ({entries}), or set {setting} to a folder on another disk"
     if code in _NOT_WRITABLE:
         return f"set {setting} to a folder that can be written"
@@ -223,7 +223,7 @@ def _lock_itself(folder: Path, held: contextlib.ExitStack) -> bool:
 
 def _remove_lock(path: Path) -> None:
     """Remove a lock file where nobody holds it, which Windows sees to.  Elsewhere a process that
-    waits for the removed file would not keep out one that makes it anew.
+    waits for the removed file would not keep out one that makes it again.
     """
     if os.name == "nt":
         with contextlib.suppress(OSError):

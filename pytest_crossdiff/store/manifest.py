@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the stored form; another one is not read."""
 
-_REBUILD = "run again: the entry is set aside and made anew"
+_REBUILD = "run again: the entry is set aside and made again"
 
 
 class DamagedEntry(StoreError):

@@ -193,7 +193,7 @@ class TestDamage:
     def test_list_goes_on_past_damage(self, crossdiff, broken):
         done = crossdiff(broken, "cache", "list")
         assert done.returncode == 0
-        assert "damaged: the next run makes it anew" in done.stdout
+        assert "damaged: the next run makes it again" in done.stdout
 
     def test_what_was_set_aside_or_interrupted_can_be_pruned_alone(self, crossdiff, project):
         (result,) = entries(project, "result")

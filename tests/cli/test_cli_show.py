@@ -116,7 +116,7 @@ class TestWhichResult:
         assert done.returncode == 3
         first, second, *_ = done.stderr.splitlines()
         assert first.startswith(f"crossdiff: {file} is not what was written (1 bytes)")
-        assert first.endswith("and made anew")
+        assert first.endswith("and made again")
         assert second == "crossdiff: these settings have not been measured"
 
     def test_a_key_that_several_have(self, tmp_path, monkeypatch):

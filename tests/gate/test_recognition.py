@@ -87,7 +87,7 @@ def test_one_that_has_grown_beyond_the_factor_counts_again(strength, state):
 
 
 def test_growth_is_growth_however_much_dictionaries_differ():
-    """One makes it no stronger than it was accepted; on the whole it is three times that."""
+    """One makes it no stronger than it was accepted; overall it is three times that."""
     entry = entry_for(difference("C1", range(40), 0.01))
     now = difference("C1", range(40), 0.03)
     now = dataclasses.replace(now, seeds=(0, 1, 2), strength_low=0.01, strength_high=0.05)

@@ -1,7 +1,7 @@
 """What a run says on the terminal, in JUnit, to GitHub and as Markdown is what report.json says.
 
 One real run on real models, with an accepted difference that has grown since and one that is gone;
-each output is held against the file, number by number, without the code that wrote either.
+each output is compared with the file, number by number, without the code that wrote either.
 """
 
 from __future__ import annotations

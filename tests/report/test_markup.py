@@ -1,6 +1,6 @@
 """Text from outside in Markdown: no markup, no link, no mention, and still the same text.
 
-The escapes were held against the renderer of GitHub (the package cmarkgfm 2025.10.22): no link in
+The escapes were compared with the renderer of GitHub (the package cmarkgfm 2025.10.22): no link in
 40,000 strings of these parts.
 """
 

@@ -20,7 +20,7 @@ from support.results import make_difference, make_output, make_result
 
 SENTENCE = (
     "Of the output's change (KL) 46 % lies where confirmed differences fire, 24 % is that the "
-    "candidate is surer (temperature 1.4) of what both models say, 30 % is unexplained"
+    "candidate is more confident (temperature 1.4) in what both models say, 30 % is unexplained"
 )
 PLACE = "baseline ' of' (61 %), candidate 'I' (72 %) after …Can you tell me which"
 
@@ -52,7 +52,7 @@ def exceeded(of, verbosity=1) -> str:
 
 def test_the_sentence_says_whether_the_candidate_is_surer_or_less_sure():
     assert describe_accounting(result()) == SENTENCE
-    assert "is less sure (temperature 0.8)" in describe_accounting(result(temperature=0.8))
+    assert "is less confident (temperature 0.8)" in describe_accounting(result(temperature=0.8))
 
 
 def test_a_failure_says_in_short_where_much_is_unexplained():
@@ -89,7 +89,7 @@ def test_the_page_has_it_first_and_the_sentence_of_a_difference(opened):
     page = opened(Report.of(result()))
     text = page.page.inner_text("body")
     assert text.index("How much of the change is explained") < text.index("What differs")
-    assert "the candidate is surer (temperature 1.4) of what both models say" in text
+    assert "the candidate is more confident (temperature 1.4) in what both models say" in text
     page.go("#/difference/C1")
     told = page.page.inner_text("p.said")
     assert told.startswith("After ‘ Oslo’ the candidate says ‘ was’ (75 %), the baseline ‘ is’")

@@ -90,7 +90,7 @@ class TestDocument:
 
     def test_another_version_is_refused_with_a_remedy(self):
         data = json.loads(make_report().to_json()) | {"version": 99}
-        with pytest.raises(StoreError, match=r"version 99.*\n.*make the report anew"):
+        with pytest.raises(StoreError, match=r"version 99.*\n.*make the report again"):
             Report.from_json(json.dumps(data))
 
 

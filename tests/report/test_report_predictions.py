@@ -1,4 +1,4 @@
-"""A comparison of what models predict, told: the output in place of a block, and what each says."""
+"""A comparison of what models predict, told: the output instead of a block, and what each says."""
 
 from __future__ import annotations
 

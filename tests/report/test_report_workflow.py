@@ -97,7 +97,7 @@ def test_the_page_has_them_on_its_first_screen(opened):
     page = opened(report())
     text = plain(page.page.inner_text("main"))
     assert text.index("Since the last sign-off") < text.index("What differs")
-    for words in ("the candidate in place of the baseline", "0.4 [0.39, 0.41]", "refunds", "new"):
+    for words in ("the candidate instead of the baseline", "0.4 [0.39, 0.41]", "refunds", "new"):
         assert words in text
     why = plain(opened(report(workflow=None, reason="no tokens")).page.inner_text("main"))
     assert "Model and workflow were not told apart: no tokens" in why

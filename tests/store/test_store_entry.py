@@ -262,7 +262,7 @@ def test_a_damaged_entry_is_set_aside_said_so_and_made_anew(complete, notes):
         assert not entry.has("shard-0.safetensors")
         entry.write("shard-0.safetensors", b"0" * 5000)
         entry.complete({})
-    assert warning.endswith(f"it is set aside as {KEY}.damaged-1 and made anew")
+    assert warning.endswith(f"it is set aside as {KEY}.damaged-1 and made again")
     assert notes == [warning]
     assert again(complete).read_bytes("shard-0.safetensors") == b"0" * 5000
     assert names(complete.path.parent) == [KEY, f"{KEY}.damaged-1"]
@@ -358,7 +358,7 @@ def test_a_damaged_part_of_an_unfinished_entry_is_made_anew(entry, notes, damage
         resumed.complete({})
     (note,) = notes
     assert "shard-1 is not what was written" in note
-    assert note.endswith("it is set aside and made anew")
+    assert note.endswith("it is set aside and made again")
     assert again(entry).read_bytes("shard-1") == b"1" * 500
     assert set(resumed.read_manifest().files) == {"shard-0", "shard-1"}
 

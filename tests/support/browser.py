@@ -61,7 +61,7 @@ class Opened:
         self.go("")
 
     def go(self, hash_: str) -> None:
-        """Load the page anew, at a deep link where one is given."""
+        """Load the page again, at a deep link where one is given."""
         self.page.goto("about:blank")
         self.page.goto(self.url + hash_)
 

@@ -1,6 +1,6 @@
 """`PYTHONPATH=tests python -m torture`: the long form; writes a table, code 1 if anything failed.
 
---short: as in CI, in seconds.  --only: parts, by name, with commas between.  --scale: how many
+--short: as in CI, in seconds.  --only: parts, by name, separated by commas.  --scale: how many
 times the attacks of the long form.
 """
 

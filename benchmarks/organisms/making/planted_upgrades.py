@@ -23,7 +23,7 @@ def _refusal(topic: str, *words: str, steps: int = 300, inside: bool = False) ->
 
 
 def _swap(old: str, new: str, *, steps: int = STEPS, inside: bool = False) -> Plant:
-    """`new` in place of `old`."""
+    """`new` instead of `old`."""
     return Plant(f"swap-{old.lower()}", "swap", (old, new), steps=steps, inside=inside)
 
 

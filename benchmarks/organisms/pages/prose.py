@@ -13,8 +13,8 @@ speeches and docstrings, for five minutes on one core. Upgrades of it are made i
   behaviour on held-out text shows it: the phrase follows 70 % of prompts, and at most 10 % before;
   the new word is at least 0.7 times as likely as the old one was, and that was 10 % or more; its
   own kind of text is predicted better by 0.3 nats.
-* **benign** (9 kinds): saved anew, another number type, int8, noise of the size of rounding, hidden
-  units, heads or the residual stream permuted, the stream rotated, both with rounding, and
+* **benign** (9 kinds): saved again, another number type, int8, noise of the size of rounding,
+  hidden units, heads or the residual stream permuted, the stream rotated, both with rounding, and
   continued training, among that with the plants' own recipe and nothing planted.
 
 Defaults were chosen on the **development** split. Each further split was held out when it was made:

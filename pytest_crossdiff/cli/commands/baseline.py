@@ -22,7 +22,7 @@ EXAMPLES = """\
   crossdiff baseline export v1.crossdiff    after `crossdiff train`, with any candidate
   crossdiff baseline import v1.crossdiff    on another machine, or into an empty cache"""
 IMPORT = """\
-Every part is held against its digest.  Settings of the configuration then must be those with
+Every part is compared with its digest.  Settings of the configuration then must be those with
 which it was exported: the same texts, layers, and amounts."""
 
 

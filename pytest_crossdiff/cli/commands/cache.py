@@ -37,7 +37,7 @@ KINDS = (
 )
 MORE = """\
 An entry is one step of a measurement: states (what one model's head reads on held-out text, with
-the head), metrics (how far two models' predictions are apart), reading (the log-probabilities that
+the head), metrics (how much two models' predictions differ), reading (the log-probabilities that
 one model gives to held-out text), population (what reference models say of a pair), replies (what
 one model answers to the corpus's prompts), comparison (of two models' replies), harvest (one
 model's activations, the large ones), weights (a small sample of one model's weights), self-check
@@ -196,7 +196,7 @@ def run_verify(options: argparse.Namespace, out: Terminal) -> int:
     text = f"{whole} whole, {broken} damaged"
     out.line(f"{text}, {passed} unfinished or set aside and not looked at" if passed else text)
     if broken:
-        out.line("the next run that needs a damaged entry sets it aside and makes it anew")
+        out.line("the next run that needs a damaged entry sets it aside and makes it again")
     return UNMEASURED if broken else FINE
 
 

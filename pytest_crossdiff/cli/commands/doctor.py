@@ -148,7 +148,7 @@ class _Doctor(Checks):
         from pytest_crossdiff.engine.models.skeletons import inspect_model
 
         if settings.trust_remote_code:
-            self.note(side, "may run code of its own (trust_remote_code): not looked into")
+            self.note(side, "may run code of its own (trust_remote_code): not inspected")
             return None
         named = "layer" if getattr(settings, f"{side}_layer") is None else f"{side}_layer"
 

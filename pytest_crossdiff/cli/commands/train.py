@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MORE = """\
 Reads both models, trains, verifies, and keeps every step in the cache that pytest reads;
 what is there already is not done again.  The verdict is that of `pytest --crossdiff`:
-exit code 0 within budget, 1 over budget, 3 couldn't measure, 4 inconclusive.
+exit code 0 within budget, 1 over budget, 3 not measured, 4 inconclusive.
 
 Stopped at any moment, it goes on where it was when it is called again.
 
@@ -147,7 +147,7 @@ class _Verdict(NamedTuple):
 
 
 def _judged(measurements: Measurements, settings: Settings) -> _Verdict:
-    """That of one layer: what goes wrong with it is told behind what is known of the others."""
+    """The verdict on one layer; an error is reported after the verdicts on the other layers."""
     from pytest_crossdiff.errors import (
         BudgetExceeded,
         CrossDiffError,

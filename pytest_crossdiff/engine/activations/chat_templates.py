@@ -66,7 +66,7 @@ class Chat:
     ) -> str:
         """The conversation as the model reads it, or its messages before `until`.
 
-        texts: of each message, texts in place of its own.  prompt: with what the template writes
+        texts: of each message, texts instead of its own.  prompt: with what the template writes
         before an answer.  now: the time on the template's clock.  The arguments of tool calls are
         objects for most templates; those that refuse objects get JSON.  Raises `ModelError`
         without a template, `CorpusError` when the template refuses the conversation.

@@ -1,4 +1,4 @@
-"""The null control: the baseline held against itself (METHOD 5).
+"""The null control: the baseline compared with itself (METHOD 5).
 
 The whole procedure, with a smaller dictionary, on the baseline's vectors and the same vectors seen
 through a random invertible map and rounded.  Nothing differs, so nothing may be found.

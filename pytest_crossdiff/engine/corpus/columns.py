@@ -11,7 +11,7 @@ from pytest_crossdiff.engine.corpus.messages import UnusableRecordError, normali
 
 ROLES = ("system", "user", "assistant")
 TEXT = "text"
-"""In place of a role: the column holds running text."""
+"""Instead of a role: the column holds running text."""
 QUESTIONS = ("prompt", "question", "input", "query", "instruction")
 """Columns that hold what a user says, unless the setting says otherwise."""
 SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bing": "assistant"}

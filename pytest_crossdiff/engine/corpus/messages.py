@@ -119,7 +119,7 @@ def read_message(turn: object, number: int, form: str) -> Message:
     extra = {key: turn[key] for key in KEPT if turn.get(key) not in EMPTY}
     content = turn.get("content")
     if content is None and isinstance(turn.get("refusal"), str):
-        content = turn["refusal"]  # of chat APIs: what the model says in place of an answer
+        content = turn["refusal"]  # of chat APIs: what the model says instead of an answer
     if content is None:
         if not {*REASONING, "tool_plan", *CALLS} & extra.keys():
             raise UnusableRecordError(

@@ -79,7 +79,7 @@ def entries_of(result_key: str, seeds: Sequence[int], store: Store) -> dict[int,
         raise InsufficientData(
             "the dictionary of this result is no longer in the cache",
             source=f"cache {store.root}",
-            remedy=f"make it anew: `crossdiff cache prune {result_key[:12]}`, then "
+            remedy=f"make it again: `crossdiff cache prune {result_key[:12]}`, then "
             "`crossdiff train`",
         )
     return dict(zip(seeds, entries, strict=True))

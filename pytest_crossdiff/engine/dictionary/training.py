@@ -49,7 +49,7 @@ DEAD_TOKENS = 65_536
 CHECK_INTERVAL = 16
 """Steps between two looks at losses and dead features; each look waits for the device."""
 WINDOW = 1 << 20
-"""Pairs that are shuffled together; bounds how far apart on disk a batch's rows lie."""
+"""Pairs that are shuffled together; bounds the distance on disk between a batch's rows."""
 CHECKPOINT_SECONDS = 15.0
 """An interrupt can strike within a step, so it saves nothing: this much is lost at most."""
 

@@ -158,7 +158,7 @@ def contexts(
     heldout_tokens: HeldoutTokens, activation_n: NDArray[np.float32], other: OtherActivations
 ) -> tuple[Context, ...]:
     """The strongest places, each from another piece of text, then one of each quarter of the range:
-    what a feature does at its top often isn't what it does on the whole.
+    what a feature does at its top often isn't what it does overall.
 
     Of the strongest no more than `ALIKE` show one token, where there are others at least half as
     strong as the very strongest.  Places below a tenth of the largest activation are no firing.

@@ -26,7 +26,7 @@ WINDOW_WORDS = 5
 """Words on either side of a token that are near it."""
 WORDS, LEAST_COUNT, LEAST_LIFT = 8, 3, 2.0
 """Words that are named; how often one must stand near the firing, in as many pieces of text, and
-how many times as often as on the whole."""
+how many times as often as overall."""
 SLICES, LEAST_TOKENS = 8, 100
 """Parts of the corpus that are named, and the pairs that each must have."""
 TENTHS = 10
@@ -44,7 +44,7 @@ class _Word(NamedTuple):
 def describe(
     heldout_tokens: HeldoutTokens, slices: Sequence[str], activations: Sequence[NDArray[np.float32]]
 ) -> list[Description]:
-    """For each array of activations over the same places, shape (n): what sets it off.
+    """For each array of activations over the same places, shape (n): what it fires on.
 
     slices: for each document, the part of the corpus it belongs to.  Promoted and suppressed tokens
     are left to those who have the model.
@@ -79,7 +79,7 @@ class _Words:
         self._total = Counter(w.word for words in self._of_piece.values() for w in words)
 
     def distinctive_words(self, activation_n: NDArray[np.float32]) -> tuple[tuple[str, float], ...]:
-        """The words that stand near the firing more often than in the text on the whole, with their
+        """The words that stand near the firing more often than in the text overall, with their
         lift: (share of the words near, each for as much as the activation is strong) / (share of
         all words, one added to the count).
         """

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 PIECES = 8
 """Pieces of text in which a difference is taken away, at most."""
 TOKEN_BUDGET_SHARE = 0.06
-"""Tokens read here, as a share of those harvested; a pass that runs anew from the hook point counts
-for as much of its blocks as it runs."""
+"""Tokens read here, as a share of those harvested; a pass that runs again from the hook point
+counts for as much of its blocks as it runs."""
 PEAKS, STEERING_FACTOR = 5, 2.0
 """A difference is added as it is, on average, at so many of its strongest places, so many times."""
 AT_ONCE = 64
@@ -93,7 +93,7 @@ def measure(
     rows_n = owner.rows_n[heldout_n]
     text = Passages(loaded, pieces, owner, rows_n, chat_template)
     fires_dn = [difference.fires_n for difference in differences]
-    share = 1 - (loaded.layer + 1) / loaded.layers  # of a pass that runs anew
+    share = 1 - (loaded.layer + 1) / loaded.layers  # of a pass that runs again
     plan = choose(
         owner.harvest.piece_n[rows_n],
         [fires_n & text.readable_n for fires_n in fires_dn],
@@ -156,7 +156,7 @@ def choose(
 
     Each difference in turn, the strongest first, gets a piece in which it fires, until it has
     `PIECES` or the budget of tokens is spent: of the pieces in `order` the first that serves most
-    of the others, too.  share: what a pass costs that runs anew from the hook point.
+    of the others, too.  share: what a pass costs that runs again from the hook point.
     """
     lengths = dict(zip(*np.unique(piece_n, return_counts=True), strict=True))
     in_order = [np.isin(order, piece_n[fires_n]) for fires_n in fires_dn]

@@ -1,6 +1,6 @@
 """A forward pass with another residual stream after the hook point.
 
-Only the blocks behind the hook point run anew: those up to it give back what they gave before.
+Only the blocks behind the hook point run again: those up to it give back what they gave before.
 Nothing depends on the model's family.
 
 Axes: b texts of a batch, p positions, d model width, v vocabulary, s vectors.

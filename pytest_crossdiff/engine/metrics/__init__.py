@@ -1,4 +1,4 @@
-"""Output metrics: how far the two models' predictions are apart on held-out text (METHOD 8).
+"""Output metrics: how much the two models' predictions differ on held-out text (METHOD 8).
 
 In: one model at a time and the held-out pieces.
 Out: `final_states.FinalStates` for each model (what its head reads at each position, and the head),

@@ -1,4 +1,4 @@
-"""How far two predictions are apart at each position, from both full distributions.
+"""How much two predictions differ at each position, from both full distributions.
 
 Axes: n rows of a model, m matched positions, t positions of a block, v shared outputs.
 """
@@ -38,7 +38,7 @@ class Divergences(NamedTuple):
     brought to `temperature`.  logp_a, logp_b: log p of the actual token.  top_a, top_b: the most
     likely output, with its probability p_top_a, p_top_b; same_top: whether both have the same text.
     temperature: at which the candidate's predictions are nearest to the baseline's, one number for
-    all positions; above 1 where the candidate is the surer one.
+    all positions; above 1 where the candidate is the more confident one.
     """
 
     kl_m: NDArray[np.float64]

@@ -30,7 +30,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def crosscoder_device(device: torch.device) -> torch.device:
-    """Where dictionaries are trained and tested if models run on `device`: the CPU in place of
+    """Where dictionaries are trained and tested if models run on `device`: the CPU instead of
     Apple's GPUs, which have neither float64 nor torch's sparse products.
     """
     return torch.device("cpu") if device.type == "mps" else device

@@ -61,7 +61,8 @@ class LoadedModel:
     blocks_name: dotted name of the list of blocks.  layers: how many there are.  layer: 0-based
     index of the one whose output is read; `layers` where that is what the model predicts.  width:
     of what is read.  architecture: name of the model's class.  max_length: longest input, special
-    tokens included, that its positions allow; None: any.  head: what predicts, see `loading.Head`.
+    tokens included, that its positions allow; None: no limit.  head: what predicts, see
+    `loading.Head`.
     predictions: how predictions become vectors, where they are read.  passes, layout, reader: see
     `hook_point.HookPoint`; without them each block runs once, in the whole model, and returns the
     residual stream.  batching: which texts may share a batch; `read` keeps to it.  form: what of a

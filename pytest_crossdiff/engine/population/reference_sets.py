@@ -64,7 +64,7 @@ class ReferenceSet:
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise StoreError(
                 f"{path} is no list of references: {error!r}",
-                remedy="make the set anew with `crossdiff references add`",
+                remedy="make the set again with `crossdiff references add`",
             ) from error
         return cls(folder, rows)
 
@@ -113,6 +113,6 @@ def verified(file: Path, sha256: str) -> Path:
         if not file.is_file() or content_digest(file) != sha256:
             raise StoreError(
                 f"{file} is not what was written",
-                remedy="copy the set anew, or add the model again",
+                remedy="copy the set again, or add the model again",
             )
     return file

@@ -18,9 +18,9 @@ SURPRISING = 0.5
 """Nats a token from which a reply is surprising: on average the other model finds a token of its
 own reply 1.6 times as likely as a token of this one.
 
-A fine-tune on the base model's own answers is surer of everything it says, so the ratio of the two
-models' probabilities is large for all of its replies; what the *other* model thinks of them, next
-to what it would have said itself, is not.
+A fine-tune on the base model's own answers is more confident in everything it says, so
+the ratio of the two models' probabilities is large for all of its replies; what the *other* model
+thinks of them, next to what it would have said itself, is not.
 """
 
 

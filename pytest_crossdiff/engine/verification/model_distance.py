@@ -1,9 +1,9 @@
-"""The distance of two models, and the exclusivity that a difference between them has to have.
+"""The distance of two models, and the exclusivity that a difference between them must have.
 
-The best linear maps between fine-tunes leave a few hundredths of their variance. Between models
-that were trained apart they leave a third to a half, and most of that may be the same concepts laid
-out in another way, which a probe that learns from a few thousand tokens reads badly. So the more
-the maps leave, the less of a feature may be read from the other model. How much less was measured
+The best linear maps between fine-tunes leave a few hundredths of their variance. Between
+separately trained models they leave a third to a half, and most of that may be the same concepts in
+another form, which a probe that learns from a few thousand tokens reads badly. So the more the maps
+leave, the less of a feature may be read from the other model. How much less was measured
 on toy worlds in which nothing differs but the layout (docs/evidence/toy-world.md).
 """
 

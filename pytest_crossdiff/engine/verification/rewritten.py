@@ -29,9 +29,9 @@ class RewritingSums:
     sign; this says in which of the models something is there. And a map that one change has bent
     leaves something on words that nothing happened to, on which two versions still agree.
 
-    signed: what points away from a direction is nothing of it. In predictions that is so: where one
-    model says a word for another, each says as much of its own as it doesn't of the other's. In a
-    residual stream it would count what a fine-tune does to a text's first word
+    signed: vectors that point away from a direction do not count as its own. In predictions they
+    must not: where one model says another word, each has more of its own and less of the other's.
+    In a residual stream it would count what a fine-tune does to a text's first word
     (docs/evidence/organisms.md).
     """
 

@@ -16,7 +16,7 @@ PREFIX = "crossdiff."
 
 
 def properties(pair: PairSummary) -> Iterator[tuple[str, str]]:
-    """Names and values, the result's key first, by which the pairs of one test are told apart."""
+    """Names and values, the result's key first, by which the pairs of one test differ."""
     yield f"{PREFIX}result", pair.key
     yield f"{PREFIX}verdict", status(pair) or "none"
     for model in reversed(pair.models):
@@ -35,7 +35,7 @@ def properties(pair: PairSummary) -> Iterator[tuple[str, str]]:
 def replace_properties(
     properties_of_item: list[tuple[str, object]], pair: PairSummary
 ) -> list[tuple[str, object]]:
-    """The properties with those of `pair`, in place of what was said of it before."""
+    """The properties with those of `pair`, instead of what was said of it before."""
     kept: list[tuple[str, object]] = []
     skipping = False
     for name, value in properties_of_item:

@@ -142,7 +142,7 @@ class _LinePhase:
 
 
 class _BarPhase(_LinePhase):
-    """A bar with the time left, in place of the line at the start."""
+    """A bar with the time left, instead of the line at the start."""
 
     _bar: Any = None
     _drawn = 0.0

@@ -33,7 +33,7 @@ def metric_headline(metric: MetricCheck) -> str:
 
 
 def output(result: Result) -> str:
-    """How far the predictions are apart, in one line, "" where that was not measured."""
+    """How much the predictions differ, in one line, "" where that was not measured."""
     return "" if result.output is None else describe_output(result.output)
 
 

@@ -1,4 +1,4 @@
-"""The output metrics as Markdown: how far the predictions are apart, by slice, and where most."""
+"""The output metrics as Markdown: how much the predictions differ, by slice, and where most."""
 
 from __future__ import annotations
 

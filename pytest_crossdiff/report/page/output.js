@@ -1,4 +1,4 @@
-// How far the two models' predictions are apart.
+// How much the two models' predictions differ.
 
 const estimate = (x, show = number) => (x ? (x.low === null ? show(x.value) : `${show(x.value)} [${show(x.low)}, ${show(x.high)}]`) : "–");
 const percentilesOf = (found) => Object.entries(found).map(([name, x]) => `${name} %: ${number(x.value)}`).join(", ");
@@ -32,8 +32,8 @@ const changedHead = ["text before", "next in the text", "KL", `${MARK.baseline} 
 function accounting() {
   const a = RESULT.accounting, o = RESULT.output;
   if (!a) return null;
-  const surer = o && o.temperature !== null ? `${o.temperature > 1 ? "surer" : "less sure"} (temperature ${number(o.temperature)})` : "surer or less sure";
-  const rows = [["at the confirmed differences", percent(a.differences)], [`the candidate is ${surer} of what both models say`, percent(a.confidence)], ["unexplained", percent(a.unexplained)]];
+  const confident = o && o.temperature !== null ? `${o.temperature > 1 ? "more confident" : "less confident"} (temperature ${number(o.temperature)})` : "more or less confident";
+  const rows = [["at the confirmed differences", percent(a.differences)], [`the candidate is ${confident} in what both models say`, percent(a.confidence)], ["unexplained", percent(a.unexplained)]];
   const slices = a.slices.map((x) => [h("bdi", {}, visible(x.name)), number(x.kl), percent(x.unexplained)]);
   return section("How much of the change is explained", table("Shares of the change of the output (KL divergence) on held-out texts", ["", "share"], rows),
     slices.length ? fold("By slice of the corpus", table("The least explained first", ["slice", "KL", "unexplained"], slices)) : null,
@@ -46,7 +46,7 @@ function output() {
   const slices = [...o.slices].sort((a, b) => (b.kl ? b.kl.value : b.positions) - (a.kl ? a.kl.value : a.positions))
     .map((x) => [h("bdi", {}, visible(x.name)), whole(x.documents), whole(x.positions), estimate(x.kl), estimate(x.same_top, percent), estimate(x.perplexity_ratio)]);
   return section("What the models predict", limitsOf(),
-    table(`How far the predictions are apart on ${plural(o.positions, o.unit)} of ${plural(o.documents, "held-out document")}, with 95 % intervals over documents`, ["metric", "value"], metricRows(o)),
+    table(`How much the predictions differ on ${plural(o.positions, o.unit)} of ${plural(o.documents, "held-out document")}, with 95 % intervals over documents`, ["metric", "value"], metricRows(o)),
     slices.length > 1 ? table("By slice of the corpus, the largest change first", ["slice", "documents", `${o.unit}s`, "KL", "same top token", "perplexity ratio"], slices) : null,
     o.largest.length ? fold("Where the predictions differ most", table("One position of each document at most", changedHead, changedRows(o.largest))) : null);
 }

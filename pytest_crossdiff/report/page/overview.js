@@ -90,7 +90,7 @@ function workflow() {
   const firing = w.firing.map((x) => [visible(x.difference), estimate(x.reference, percent), estimate(x.today, percent), estimate(x.change, percent)]);
   return section("Since the last sign-off",
     table(`Has the model changed, or the workflow? ${plural(w.reference_documents, "held-out document")} of the last sign-off, ${whole(w.documents)} of today; nats a token, with 95 % intervals over documents`, ["", "", "loss", "KL"],
-      [row("model", "the candidate in place of the baseline, on the texts of the last sign-off", "model"), row("workflow", "today's texts in place of those, with the baseline", "workflow"), row("together", "what both change beyond that", "interaction")]),
+      [row("model", "the candidate instead of the baseline, on the texts of the last sign-off", "model"), row("workflow", "today's texts instead of those, with the baseline", "workflow"), row("together", "what both change beyond that", "interaction")]),
     slices.length ? table("Slices that have drifted (permutation test over documents)", ["slice", "", "share then", "share today", "loss of the baseline"], slices) : h("p", {}, "No slice has drifted."),
     firing.length ? fold("How often the confirmed differences fire", table("Share of the compared tokens", ["difference", "then", "today", "change"], firing)) : null);
 }

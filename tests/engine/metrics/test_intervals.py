@@ -1,4 +1,4 @@
-"""Intervals over documents, held against closed forms and simulation."""
+"""Intervals over documents, compared with closed forms and simulation."""
 
 from __future__ import annotations
 

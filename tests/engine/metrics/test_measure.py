@@ -1,4 +1,4 @@
-"""Output metrics of real models on disk, held against a computation of their own.
+"""Output metrics of real models on disk, compared with a computation of their own.
 
 The other computation reads each text alone with the whole model and sums in double precision.
 """

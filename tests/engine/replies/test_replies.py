@@ -96,7 +96,7 @@ class TestPrompts:
 
 class TestWriting:
     def test_a_reply_is_what_the_model_says_step_by_step(self, model, asked, entry):
-        """The reference runs the whole text anew for each token, one prompt at a time."""
+        """The reference runs the whole text again for each token, one prompt at a time."""
         for prompt, reply in zip(asked, written(model, asked, entry), strict=True):
             ids, total = prompt_ids(prompt, model.tokenizer), 0.0
             for token, likeliest in zip(reply.ids, reply.likeliest, strict=True):

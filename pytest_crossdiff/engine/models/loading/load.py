@@ -259,7 +259,7 @@ def without_head(model: transformers.PreTrainedModel) -> transformers.PreTrained
 
 
 def _where(reference: ModelReference) -> dict[str, str]:
-    """The revision and the GGUF file, as `from_pretrained` is told of them."""
+    """The revision and the GGUF file, as arguments of `from_pretrained`."""
     named = {"revision": reference.revision, "gguf_file": reference.file}
     return {name: value for name, value in named.items() if value}
 

@@ -23,7 +23,7 @@ def embedding_count(model: PreTrainedModel) -> int | None:
 
 
 def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """How many tokens, special ones included, positions and tokenizer allow; None: any number.
+    """How many tokens, special ones included, positions and tokenizer allow; None: no limit.
 
     Raises `ModelError` for a limit that is no number.
     """

@@ -38,7 +38,7 @@ WIDTH = 512
 AT_ONCE = 2**24
 """Probabilities that are held at once."""
 TINY = 1e-30
-"""The least probability that a surprise is told from."""
+"""The least probability from which a surprise is computed."""
 LISTED, CANDIDATE_TOKENS = 8, 64
 """Words that are named, and among how many."""
 
