@@ -78,7 +78,7 @@ and 26.7 CPU seconds a comparison with a feature for 40, 20 and 5 pairs).
 
 Since 30 November 2026 the default is one for 20, with half the steps (500 at least). It was fixed
 in a commit, and then 34 upgrades of the reporting split, 12 planted and 22 benign, the first of
-either in their order, were compared anew in a block and in the output. In 68 of 68 comparisons the
+either in their order, were compared again in a block and in the output. In 68 of 68 comparisons the
 verdict is that of the larger dictionaries (block: 10 of 12 planted found, 0 of 22 benign flagged;
 output: 12 and 1, the same one). `benchmarks/organisms/results/smaller-dictionaries.jsonl` has the
 records (`python -m benchmarks.organisms gate reporting`, `output reporting`). The tables of this
