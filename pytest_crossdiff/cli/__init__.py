@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from pytest_crossdiff.cli.arguments import as_typed, given
 from pytest_crossdiff.cli.exits import INTERRUPTED, PIPE_CLOSED, UNMEASURED, USAGE
 from pytest_crossdiff.cli.parser import parser
 from pytest_crossdiff.cli.terminal import Terminal
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except CrossDiffError as error:
         sys.stdout.flush()
-        err.failure(error)
+        err.failure(as_typed(error, given(options)))
         return USAGE if isinstance(error, SettingsError) else UNMEASURED
     except KeyboardInterrupt:
         kept = "; what is finished is kept, and the same command goes on from there"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from pytest_crossdiff.cli.arguments import filled, fitted_examples
 from pytest_crossdiff.cli.commands import (
     baseline,
     cache,
@@ -47,8 +48,8 @@ def parser() -> argparse.ArgumentParser:
     """The parser of `crossdiff`; what it parses has `run(options, terminal)`."""
     top = argparse.ArgumentParser(
         prog="crossdiff",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
+        description=filled(DESCRIPTION.rstrip()),
+        epilog=fitted_examples(EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

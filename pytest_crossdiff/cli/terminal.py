@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.text import columns, cut, visible
+from pytest_crossdiff.text import columns, cut, visible, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,10 +70,15 @@ class Terminal:
 
     def failure(self, error: CrossDiffError) -> None:
         """What went wrong, where it came from and what to do."""
-        first, *rest = str(error).splitlines() or [""]
-        self.line(f"{self.paint('crossdiff:', 'bold', 'red')} {visible(first)}")
-        for line in rest:
-            self.line(visible(line))
+        first, *rest = (visible(line) for line in str(error).splitlines() or [""])
+        head, *more = self._fitted(f"crossdiff: {first}")
+        self.line(self.paint("crossdiff:", "bold", "red") + head.removeprefix("crossdiff:"))
+        for part in (*more, *(part for line in rest for part in self._fitted(line))):
+            self.line(part)
+
+    def _fitted(self, line: str) -> list[str]:
+        """On a terminal in lines of its width; a log keeps lines whole, which are searched."""
+        return wrapped(line, self.width, 4) if self._stream.isatty() else [line]
 
 
 def is_interactive() -> bool:

@@ -64,14 +64,19 @@ class SessionCollector:
                 self._reported_keys.add(result.key)
                 self._config.hook.pytest_crossdiff_result(config=self._config, result=result)
 
+    @pytest.hookimpl(tryfirst=True)  # before JUnit's file is written
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Find the tests at risk; write the reports; accept what `--crossdiff-accept` names."""
         if self._recorded and not self._config.option.collectonly:
             from pytest_crossdiff.plugin.at_risk import find
 
             self._at_risk = find(self._config, self._recorded, self._pairs)
+            if self._at_risk:
+                from pytest_crossdiff.report.ci.junit import add_at_risk
+
+                add_at_risk(self._config.pluginmanager, self._at_risk)
         if self._archive:
-            self._archive.close(self._config.rootpath, self._pairs.values())
+            self._archive.close(self._config.rootpath, self._pairs.values(), self._at_risk)
         if self._config.option.crossdiff_accept is None or self._config.option.collectonly:
             return
         from pytest_crossdiff.errors import CrossDiffError

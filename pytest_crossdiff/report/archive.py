@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.gate.check import Check
     from pytest_crossdiff.report.summary import PairSummary
+    from pytest_crossdiff.results.tests import TestsAtRisk
     from pytest_crossdiff.settings import Settings
 
 FOLDER = "crossdiff-report"
@@ -82,6 +83,7 @@ class ReportArchive:
         self._pairs: dict[str, PairSummary] = {}
         self._written: list[Path] = []
         self._problem = ""
+        self._at_risk: TestsAtRisk | None = None
 
     def add(self, text: str) -> None:
         """Take what `ReportRecorder.take` gave out, in this process or another."""
@@ -92,11 +94,15 @@ class ReportArchive:
         """Take a report of this process."""
         self._add(ReportRecord(report.result.key, tuple(formats), folder, report.to_json()))
 
-    def close(self, root: Path, pairs: Iterable[PairSummary]) -> None:
+    def close(
+        self, root: Path, pairs: Iterable[PairSummary], at_risk: TestsAtRisk | None = None
+    ) -> None:
         """Write what was asked for; where that fails, the run's own result stands all the same.
 
         pairs: all that were measured, with their verdicts, whether or not there is a report.
+        at_risk: tests that one model passes and the other fails.
         """
+        self._at_risk = at_risk
         try:
             self._written = self.write(root, pairs)
         except Exception as error:  # noqa: BLE001  told by `lines`
@@ -115,12 +121,15 @@ class ReportArchive:
         `StoreError`.
         """
         self._pairs = {pair.key: pair for pair in pairs}
-        return [
-            path
-            for place, report, name in self._named()
-            if self._formats[place]
-            for path in write(report, self._formats[place], _made(root, place[1]), name)
-        ]
+        written = []
+        pages: dict[str, list[tuple[Path, str, Report]]] = {}
+        for (key, folder), report, name in self._named():
+            formats = self._formats[key, folder]
+            paths = write(report, formats, _made(root, folder), name) if formats else []
+            written += paths
+            found = [(path, file_name(report), report) for path in paths if path.suffix == ".html"]
+            pages.setdefault(folder, []).extend(found)
+        return [*written, *(path for of in pages.values() for path in _write_indexes(of))]
 
     def reports(self) -> Iterator[Report]:
         """Every pair's report, once."""
@@ -147,13 +156,32 @@ class ReportArchive:
                 if beside == folder and "html" in self._formats[of, beside]
             }
             layers = compare_layers(key, self._pairs.values(), pages)
-            yield (key, folder), replace(report, layers=layers), names[key, folder]
+            full = replace(report, layers=layers, at_risk=self._at_risk)
+            yield (key, folder), full, names[key, folder]
 
     def _report(self, key: str, text: str) -> Report:
         """A report as one process sent it, with what all of them know of the pair."""
         pair = self._pairs[key]
         report = Report.from_json(text)
         return replace(report, checks=pair.checks, accepted=pair.accepted, cached=pair.cached)
+
+
+def _write_indexes(pages: list[tuple[Path, str, Report]]) -> Iterator[Path]:
+    """Of several pages in one folder: an index, and where some share a name a list of that name.
+
+    pages: file, the name that a message gives, report.
+    """
+    from pytest_crossdiff.report.page.index_page import NAME, index_page
+
+    shared = {name for path, name, _ in pages if path.stem != name}
+    lists = {name: [page for page in pages if page[1] == name] for name in sorted(shared)}
+    if len(pages) > 1:
+        lists[NAME] = pages
+    for name, listed in lists.items():
+        path = listed[0][0].with_name(f"{name}.html")
+        text = index_page((file.name, report) for file, _, report in listed)
+        replace_file(path, text.encode("utf-8", "backslashreplace"))
+        yield path
 
 
 def page_path(report: Report, settings: Settings) -> str:

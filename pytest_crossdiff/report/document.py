@@ -18,6 +18,7 @@ from pytest_crossdiff.report.acceptance import Acceptance
 from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
 from pytest_crossdiff.report.tokenizers import token_notes
 from pytest_crossdiff.results.result import SCHEMA, Result, build
+from pytest_crossdiff.results.tests import TestsAtRisk
 from pytest_crossdiff.settings import fields
 from pytest_crossdiff.sides import SIDES
 
@@ -55,6 +56,7 @@ class Report:
 
     sides: what counts.  accepted: what doesn't, or did once.  cached: nothing was computed for it.
     layers: the same pair at several layers, this one among them, where the session measured it so.
+    at_risk: ordinary tests that one model passes and the other fails, None for none.
     notes: sentences on what else may have changed the result, such as unequal tokenizers.
     """
 
@@ -68,6 +70,7 @@ class Report:
     cached: bool
     result: Result
     notes: tuple[str, ...] = ()
+    at_risk: TestsAtRisk | None = None
 
     @classmethod
     def of(

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.report.markdown import STATUS
 from pytest_crossdiff.results.difference import Context, Difference
 from pytest_crossdiff.results.result import Result
+from pytest_crossdiff.results.wording import behaviour, reconciled, three_numbers
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from pytest_crossdiff.report.document import Report
@@ -30,7 +32,16 @@ SCRIPTS = tuple(
     f"{name}.js"
     for name in (
         *("dom", "data", "charts", "map", "contexts", "table"),
-        *("feature", "measurement", "output", "population", "replies", "overview", "main"),
+        *(
+            "feature",
+            "measurement",
+            "output",
+            "population",
+            "replies",
+            "strongest",
+            "overview",
+            "main",
+        ),
     )
 )
 _UNSAFE = {ord(ch): f"\\u{ord(ch):04x}" for ch in "<>&\u2028\u2029"}
@@ -38,7 +49,7 @@ _UNSAFE = {ord(ch): f"\\u{ord(ch):04x}" for ch in "<>&\u2028\u2029"}
 
 def page(report: Report) -> str:
     """The page of `report`."""
-    style = "".join(map(_asset, STYLES))
+    style = page_style()
     script = f'"use strict";(() => {{\n{"".join(map(_asset, SCRIPTS))}}})();'
     policy = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
     policy += f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
@@ -53,11 +64,25 @@ def page(report: Report) -> str:
     )
 
 
+def page_style() -> str:
+    """The style sheet of every page."""
+    return "".join(map(_asset, STYLES))
+
+
+def style_policy() -> str:
+    """The policy of a page that has this style and nothing else."""
+    rest = "img-src data:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; {rest}; style-src '{_hash(page_style())}'"
+
+
 def _data(report: Report) -> str:
     """The report as JSON that can stand in a script element: nothing in it ends the element."""
     for most in (None, 6, 4, 3, 2, 1, 0):
         text = json.dumps(
-            _Plain(most)(report), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+            _Plain(most, report.result)(report),
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
         ).translate(_UNSAFE)
         if len(text.encode("utf-8", "backslashreplace")) <= LARGEST:
             break
@@ -70,8 +95,9 @@ class _Plain:
     most: contexts of a difference, None for all.
     """
 
-    def __init__(self, most: int | None) -> None:
+    def __init__(self, most: int | None, result: Result) -> None:
         self.most = most
+        self.result = result
 
     def __call__(self, value: object) -> object:
         if isinstance(value, float):
@@ -90,9 +116,12 @@ class _Plain:
             case Difference():
                 del given["firing"]
                 given["contexts"] = value.contexts[: self.most]
+                given["sentence"] = behaviour(value, self.result)
+                given["numbers"] = three_numbers(value)
                 given["omitted"] = len(value.contexts) - len(given["contexts"])
             case Result():
                 rows = [vars(feature) for feature in value.features]
+                given["reconciled"] = {side: reconciled(value, side) for side in SIDES}
                 given["features"] = {
                     name: [row[name] for row in rows] for name in (rows or [{}])[0]
                 }

@@ -11,6 +11,7 @@ from pytest_crossdiff.report.distance import model_distance
 from pytest_crossdiff.report.markup import escaped
 from pytest_crossdiff.report.message import detection_limits, out_of_distribution
 from pytest_crossdiff.report.output.accounting import accounting_section
+from pytest_crossdiff.report.output.at_risk import at_risk_section
 from pytest_crossdiff.report.output.metrics import metric_headline
 from pytest_crossdiff.report.output.metrics_markdown import output_section
 from pytest_crossdiff.report.output.replies import reply_section
@@ -62,6 +63,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from population_section(report.result)
     yield from output_section(report.result)
     yield from reply_section(report.result)
+    yield from at_risk_section(report.at_risk)
     if report.accepted:
         yield from ("", "Accepted before:", "")
         yield from (f"- {a.state}: {escaped(describe_acceptance(a), 400)}" for a in report.accepted)

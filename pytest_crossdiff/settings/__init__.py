@@ -95,11 +95,11 @@ class Settings(OutcomeSettings):
         several=True,
         path="model",
     )
-    # The corpus
     corpus = Setting(
         "builtin:pydoc",
         kinds.text,
-        "texts: a .txt, .jsonl, .csv, .parquet, .json or .yaml file, or a folder of the first four",
+        "texts: .txt, .jsonl, .csv, .parquet, .json or .yaml, or a folder of the first four; one "
+        'line of .jsonl: {"text": "..."} or {"messages": [{"role": "user", "content": "..."}]}',
         path="file",
     )
     corpus_column = Setting(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import (
     TYPE_CHECKING,
+    Any,
     Final,
     Generic,
     Literal,
@@ -18,7 +19,7 @@ from typing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 PathKind = Literal["", "model", "file"]
 OUTPUT: Final = "output"
@@ -206,6 +207,47 @@ def corpus_columns(raw: str) -> str:
     if len(parts) > 2 and not all(roles):
         raise ValueError("name the role of each of several columns: system:a, user:b, assistant:c")
     return ", ".join(parts)
+
+
+_METAVARS = {
+    "MODEL": "baseline candidate",
+    "MODELS": "references",
+    "LAYERS": "layer baseline_layer candidate_layer probe_layers",
+    "NAME": "baseline_blocks candidate_blocks",
+    "PATH": "corpus reference_corpus",
+    "KEYS": "corpus_column",
+    "DIR": "report_dir cache_dir",
+    "FORMATS": "report report_on_failure",
+    "TYPE": "dtype",
+    "DEVICE": "device",
+    "RATE": "learning_rate",
+    "R2": "min_r2",
+    "STRENGTH": "min_strength max_candidate_only_strength max_baseline_only_strength",
+    "FACTOR": "accepted_growth",
+    "NATS": "max_kl max_kl_p99",
+    "RATIO": "max_perplexity_ratio",
+}
+
+
+def metavar(setting: Setting[Any]) -> str:
+    """What stands for the value in a command's help: `N`, `SHARE`, `LAYERS`, `own|plain`."""
+    for shown, named in _METAVARS.items():
+        if setting.name in named.split():
+            return shown
+    kind = setting.parse.__qualname__.partition(".")[0]
+    if kind == "choice":
+        return "|".join((setting.parse.__closure__ or ())[0].cell_contents)
+    return {"integer": "N", "flag": "true|false"}.get(kind, "SHARE")
+
+
+FIRST = ("baseline", "candidate", "corpus", "layer", "max_candidate_only")
+"""The settings that help begins with: those that one needs first."""
+
+
+def in_order_of_use(settings: Iterable[Setting[Any]]) -> list[Setting[Any]]:
+    """`FIRST`, then the others in their order."""
+    rank = {name: at for at, name in enumerate(FIRST)}
+    return sorted(settings, key=lambda setting: rank.get(setting.name, len(rank)))
 
 
 FORMATS = ("html", "json", "md")

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_crossdiff.settings import fields
+from pytest_crossdiff.settings import fields, kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+    from typing import Any
+
+    from pytest_crossdiff.settings.kinds import Setting
 
 PREFIX = "crossdiff_"
 LAYER: pytest.StashKey[str] = pytest.StashKey()
@@ -50,6 +53,9 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="add a test that fails when the models differ by more than their budget",
     )
+    rows = kinds.in_order_of_use(fields())
+    for field in rows[: len(kinds.FIRST)]:
+        _add_setting(parser, group, field)
     for name, metavar, text in (
         (
             "accept",
@@ -62,18 +68,22 @@ def add_options(parser: pytest.Parser) -> None:
     ):
         flag = f"--crossdiff-{name}"
         group.addoption(flag, dest=PREFIX + name, default=None, metavar=metavar, help=text)
-    for field in fields():
-        default = "none" if field.default in ("", None, ()) else field.default
-        text = f"{field.help} (default: {default})"
-        parser.addini(PREFIX + field.name, text, default=None)
-        if not field.ini_only:
-            group.addoption(
-                f"--{(PREFIX + field.name).replace('_', '-')}",
-                dest=PREFIX + field.name,
-                default=None,
-                metavar=field.name.rpartition("_")[2].upper(),
-                help=text.replace("%", "%%"),
-            )
+    for field in rows[len(kinds.FIRST) :]:
+        _add_setting(parser, group, field)
+
+
+def _add_setting(parser: pytest.Parser, group: pytest.OptionGroup, field: Setting[Any]) -> None:
+    default = "none" if field.default in ("", None, ()) else field.default
+    text = f"{field.help} (default: {default})"
+    parser.addini(PREFIX + field.name, text, default=None)
+    if not field.ini_only:
+        group.addoption(
+            f"--{(PREFIX + field.name).replace('_', '-')}",
+            dest=PREFIX + field.name,
+            default=None,
+            metavar=kinds.metavar(field),
+            help=text.replace("%", "%%"),
+        )
 
 
 def session_sources(config: pytest.Config) -> Iterator[SettingsSource]:

@@ -24,6 +24,20 @@ def test_a_page_without_being_asked_for_a_form(measured, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["v1-to-v2-block-0.html"]
 
 
+def test_it_is_shown_in_the_browser_on_request(measured, tmp_path, monkeypatch):
+    """The browser is a program that writes down what it is to show."""
+    seen = tmp_path / "seen.txt"
+    program = tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\nprintf %s "$1" > {seen}\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("BROWSER", f"{program} %s")
+    done = crossdiff(measured, "report", "--open", f"--to={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert seen.read_text() == (tmp_path / "v1-to-v2-block-0.html").as_uri()
+    nothing = crossdiff(measured, "report", "--open", "--md", f"--to={tmp_path}")
+    assert "there is no page to open" in nothing.stderr
+
+
 def test_one_form_to_the_output(measured):
     done = crossdiff(measured, "report", "--md", "--to=-")
     assert done.returncode == 0

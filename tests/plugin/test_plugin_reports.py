@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
@@ -134,11 +135,45 @@ def test_each_pair_has_its_own_file(project, engine):
     )
     project.runpytest("--crossdiff-report=json").assert_outcomes(failed=1, passed=1)
     names = written(project.path / "crossdiff-report")[1:]
-    ends = ("aaaaaaaa.html", "aaaaaaaa.json", "bbbbbbbb.json")
-    assert names == [f"old-to-new-block-6-{end}" for end in ends]
-    report = read(project.path / "crossdiff-report" / names[-1])
+    ends = ("-aaaaaaaa.html", "-aaaaaaaa.json", "-bbbbbbbb.json", ".html")
+    assert names == [f"old-to-new-block-6{end}" for end in ends]
+    report = read(project.path / "crossdiff-report" / names[-2])
     assert report.result.key == "b" * 64
     assert report.checks == ()
+
+
+def test_several_pages_have_an_index_and_the_page_of_a_message_is_always_there(project, engine):
+    """Where two pairs share the name that messages give, a page of that name lists both."""
+    run = engine.run
+
+    def run_by_candidate(settings, *others):
+        last = settings.candidate.rpartition("/")[2]
+        engine.result = make_result(
+            make_difference(), key=last[0] * 64, candidate=make_model(f"org/{last.strip('2')}<b>")
+        )
+        return run(settings, *others)
+
+    engine.run = run_by_candidate
+    project.makepyfile(
+        test_it="".join(
+            f"def test_{name}(crossdiff_factory):\n"
+            f"    crossdiff_factory(candidate='org/{name}').assert_within_budget()\n"
+            for name in ("new", "2new", "other")
+        ),
+    )
+    run_ = project.runpytest()
+    folder = project.path / "crossdiff-report"
+    named = {line.split(": ")[1] for line in run_.outlines if line.startswith("- the report page")}
+    assert all((project.path / name).is_file() for name in named)
+    listed = (folder / "old-to-new-b-block-6.html").read_text("utf-8")
+    links = re.findall(r'href="(old-to[^"]+)"', listed)
+    assert links == ["old-to-new-b-block-6-nnnnnnnn.html", "old-to-new-b-block-6-22222222.html"]
+    index = (folder / "index.html").read_text("utf-8")
+    assert len(re.findall(r'href="old-to[^"]+"', index)) == 3
+    assert "→ other&lt;b&gt;" in index
+    assert "Over budget" in index
+    assert "1 difference only in the candidate, strength 0.01" in index
+    assert "<script" not in index
 
 
 def test_the_layers_of_one_pair_are_compared_whether_or_not_each_has_a_report(project, engine):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import xml.etree.ElementTree as ET
 
 import pytest
 
 from support import planted
 from support.commands import run_pytest
+from support.markdown import plain
 
 SIDES = """
 import pytest
@@ -54,7 +57,8 @@ WITHOUT = [f"Node {n} restarts, gateway {n} fails." for n in range(8)]
 
 def test_the_planted_difference_is_named_for_the_tests_that_it_breaks(copied):
     write(copied, [*WITH, *WITHOUT], apart=len(WITH) + 1)
-    said = section(run_pytest(copied))
+    written = "--crossdiff-report=json,md", "--crossdiff-report-dir=out", "--junitxml=junit.xml"
+    said = section(run_pytest(copied, *written))
     assert f"{len(WITH) + 1} of {len(WITH) + len(WITHOUT)} tests that ran on both models" in said
     for n in range(len(WITH)):
         assert f"test_evals.py::test_it[*-{n}]: the baseline passes, the candidate fails" in said
@@ -64,6 +68,23 @@ def test_the_planted_difference_is_named_for_the_tests_that_it_breaks(copied):
     last = said.partition(f"test_it[*-{len(WITH)}]")[2]
     assert "no difference explains: 'Next:' → baseline: 'Node 0 restarts" in last
     assert said.count("no difference explains") == 1
+    says_the_same(copied, said)
+
+
+def says_the_same(folder, said):
+    """What the terminal says of each test stands in the files of the same run."""
+    (data,) = (json.loads(path.read_text()) for path in (folder / "out").glob("*.json"))
+    (text,) = (plain(path.read_text()) for path in (folder / "out").glob("*.md"))
+    cases = ET.parse(folder / "junit.xml").iter("property")
+    properties = [p.get("value") for p in cases if p.get("name") == "crossdiff.test_at_risk"]
+    tests = data["at_risk"]["tests"]
+    assert len(tests) == len(properties) == len(WITH) + 1
+    for test, value in zip(tests, properties, strict=True):
+        outcome = f"{test['name']}: the {test['passes']} passes, the candidate fails"
+        assert outcome in said
+        assert outcome in text
+        firing = [f"{d['difference']} ({d['layer']}) fires on " for d in test["differences"]]
+        assert value.startswith(f"{outcome}; {firing[0] if firing else 'no difference explains'}")
 
 
 @pytest.mark.skipif("not config.pluginmanager.hasplugin('xdist')")

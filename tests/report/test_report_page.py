@@ -16,9 +16,12 @@ from pytest_crossdiff.report import html
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
 from pytest_crossdiff.report.write import render
+from pytest_crossdiff.results.difference import Said
 from pytest_crossdiff.results.result import Result
+from pytest_crossdiff.results.tests import FiringShare, RecordedText, TestAtRisk, TestsAtRisk
 from pytest_crossdiff.settings import Settings, fields
 from support.large_results import large
+from support.replies import make_pair, make_replies
 from support.results import (
     make_context,
     make_difference,
@@ -34,6 +37,19 @@ if TYPE_CHECKING:
     from support.browser import Opened
 
 Open = "Callable[..., Opened]"
+AT_RISK = TestsAtRisk(
+    (
+        TestAtRisk(
+            "test_tone[*]",
+            "baseline",
+            (FiringShare("C1", "candidate", "block 6 of 12", 0.12, "on ' is'"),),
+            (RecordedText("candidate", (("user", "Hello?"),), "No."),),
+        ),
+    ),
+    pairs=9,
+    read=8,
+    tested=2,
+)
 HOSTILE = (
     "</script><script>alert(1)</script>",
     "<img src=x onerror=alert(2)>",
@@ -90,23 +106,38 @@ class TestOverview:
         assert page.texts("h1") == ["✗Over budget"]
         candidate, baseline = page.texts(".check tbody tr")
         counts = "and 1 possible · budget"
-        assert candidate.startswith(f"● only in the candidate 4 {counts} 9 · ✓ within --crossdiff")
-        assert baseline.startswith(f"◆ only in the baseline 5 {counts} 0 · ✗ over default of cross")
+        assert candidate.startswith(
+            f"● only in the candidate (learned) 4 {counts} 9 · ✓ within --crossdiff"
+        )
+        assert baseline.startswith(
+            f"◆ only in the baseline (lost) 5 {counts} 0 · ✗ over default of cross"
+        )
         assert candidate.endswith("0.087 · no budget")
         new, lost = (line.partition(";")[0] for line in page.texts(".gist li"))
         rest = "and 1 possible one, and 1 accepted one"
-        assert new == f"● 4 new differences only in the candidate, joint strength 0.087, {rest}"
+        assert (
+            new
+            == f"● 4 new differences only in the candidate (learned), joint strength 0.087, {rest}"
+        )
         assert lost == (
-            "◆ 5 differences only in the baseline, joint strength 0.21, and 1 possible one"
+            "◆ 5 differences only in the baseline (lost), joint strength 0.21, and 1 possible one"
         )
         assert page.page.title() == "old → new"
 
     def test_an_undecided_verdict_says_what_would_decide_it(self, opened):
         side = SideCheck("candidate", 0, 2, 0.0, 0.01, 0, None, "", "", False, False, True)
-        check = Check("", "inconclusive", False, "", (side,), ("crossdiff_seeds = 7", "more text"))
+        advice = "7 would decide it: `pytest --crossdiff-seeds=7`", "more text"
+        check = Check("", "inconclusive", False, "", (side,), advice)
         page = opened(Report.of(make_result(), checks=[check]))
         assert page.texts("h1") == ["?Inconclusive"]
-        assert "What would decide it: crossdiff_seeds = 7; more text." in page.texts(".check p")
+        assert page.texts(".check li") == [
+            "7 would decide it: pytest --crossdiff-seeds=7",
+            "more text",
+        ]
+        assert page.texts(".check .command") == ["pytest --crossdiff-seeds=7"]
+        (row,) = page.texts(".check tbody tr")
+        assert "0 and 2 possible · budget 0 · ? undecided" in row
+        assert "within" not in row
 
     def test_it_says_how_sure_one_can_be(self, opened):
         text = " ".join(opened(full()).texts("main"))
@@ -115,7 +146,9 @@ class TestOverview:
 
     def test_it_shows_the_distance_of_a_model_and_the_exclusivity_it_requires(self, opened):
         model = make_model("org/new", unmapped=0.4, required_exclusivity=0.97)
-        (card,) = opened(Report.of(make_result(candidate=model))).texts(".card.candidate")
+        page = opened(Report.of(make_result(candidate=model)))
+        page.unfold()
+        (card,) = page.texts(".card.candidate")
         assert "required exclusivity 0.97" in card
         assert "variance that a linear map from the other model leaves) 40 %" in card
 
@@ -135,6 +168,7 @@ class TestOverview:
             make_difference(), contexts=(), tokens=(), histogram=(), firing=(), features=()
         )
         page = opened(Report.of(make_result(bare)))
+        page.unfold()
         assert page.texts("h1") == ["·Measured; no verdict was asked for"]
         assert page.texts("main").pop().count("not measured") >= 3
         page.go("#/difference/C1")
@@ -154,11 +188,69 @@ class TestOverview:
 
     def test_every_setting_stands_there_with_its_source(self, opened):
         page = opened(full())
-        page.page.get_by_text("settings at the default").click()
+        page.unfold()
         rows = page.texts(".settings tbody tr")
         assert len(rows) == len(fields())
         assert rows[0].startswith("crossdiff_max_candidate_only 9 --crossdiff-max-candidate-only")
         assert any(row.startswith("crossdiff_k 24 default active features") for row in rows)
+
+
+class TestStrongest:
+    """Below the verdict: the three strongest differences, complete."""
+
+    def test_each_has_a_sentence_a_text_both_replies_and_the_command(self, opened):
+        said = Said(" Oslo", "Res", 0.5, "I'm", 0.75, 3, 4)
+        contexts = make_context(" Rome"), make_context(" Oslo", "I live in")
+        found = [
+            dataclasses.replace(make_difference("C1", contexts=contexts), said=said),
+            make_difference("B1", "baseline", strength=0.02),
+            make_difference("C2", strength=0.001, certainty="possible"),
+            make_difference("C3", strength=0.0001),
+        ]
+        replies = make_replies(make_pair(1, "Rest.", "I'm sorry.", 9.0))
+        check = Check("test_it.py::test_it", "exceeded", False, "", ())
+        report = Report.of(make_result(*found, replies=replies), checks=[check])
+        page = opened(report)
+        page.unfold()
+        cards = page.texts(".strongest .card")
+        assert [card.split(" ")[0] for card in cards] == ["B1", "C1", "C3"]  # confirmed ones first
+        assert "◆ only in the baseline (lost)" in cards[0]
+        assert (
+            "After ' Oslo' the candidate says 'I'm' (75 %), the baseline 'Res' (50 %)." in cards[1]
+        )
+        assert (
+            "Asked: What helps against ailment 1? ◆ baseline replies Rest. ● candidate" in cards[1]
+        )
+        assert page.texts(".strongest .card:nth-child(2) mark") == ["Oslo"]
+        assert "strength 0.01, on 1.2 % of the tokens, in 12 texts" in cards[1]
+        assert page.texts(".strongest .command") == [
+            f"pytest test_it.py::test_it --crossdiff-accept={name} "
+            '--crossdiff-reason="why this is wanted"'
+            for name in ("B1", "C1", "C3")
+        ]
+
+    def test_what_is_accepted_is_not_among_them(self, opened):
+        page = opened(full())
+        names = [card.split(" ")[0] for card in page.texts(".strongest .card")]
+        assert len(names) == 3
+        assert "C1" not in names
+
+    def test_methods_and_features_are_folded_away(self, opened):
+        page = opened(full())
+        for selector in (".browse", ".settings", ".card .facts"):
+            assert not page.page.locator(selector).first.is_visible()
+
+
+class TestAtRisk:
+    def test_each_test_stands_beside_the_differences_and_texts(self, opened):
+        page = opened(
+            dataclasses.replace(Report.of(make_result(make_difference())), at_risk=AT_RISK)
+        )
+        (row,) = page.texts("section:has(h2:text('Tests that one model passes')) tbody tr")
+        assert row == (
+            "test_tone[*] ◆ baseline C1 (block 6 of 12) fires on 12 % of its tokens: on ' is' "
+            "Hello? → candidate: No."
+        )
 
 
 class TestLayers:
@@ -167,13 +259,13 @@ class TestLayers:
         page = opened(report)
         here, other = page.texts("[aria-labelledby=s-layers-compared] tbody tr")
         assert here.startswith(
-            "block 2 → 3 of 12 this report ✗ Over budget 4 and 2 possible strength 0.3"
+            "block 2 → 3 of 9 this report ✗ Over budget 4 and 2 possible strength 0.3"
         )
         assert other == (
-            "block 5 → 6 of 12 ✗ Over budget 4 and 2 possible strength 0.3 "
+            "block 5 → 6 of 9 ✗ Over budget 4 and 2 possible strength 0.3 "
             "1 strength 0.02 90 % → 80 % limit of detection 0.001 → –"
         )
-        link = page.page.get_by_role("link", name="block 5 → 6 of 12")
+        link = page.page.get_by_role("link", name="block 5 → 6 of 9")
         assert link.evaluate("link => link.href") == (tmp_path / "it is #2.html").as_uri()
 
     def test_one_layer_is_no_comparison(self, opened):
@@ -204,13 +296,23 @@ class TestMap:
         assert float(style("confirmed", "fillOpacity")) > 0.5
         assert style("confirmed", "strokeDasharray") == "none"
         assert style("possible", "strokeDasharray") != "none"
+        legend = page.texts(".legend li")
+        assert any(text.startswith("hollow: accepted") for text in legend)
+        assert len(page.page.locator(".points .point").all()) == 12  # differences, not features
+
+    def test_the_legend_has_nothing_that_is_not_on_the_map(self, opened):
+        page = opened(Report.of(make_result(make_difference())))
+        assert page.texts(".legend li") == [
+            "only in the candidate (learned)",
+            "larger: on more tokens",
+        ]
 
     @pytest.mark.parametrize(
         ("weakest", "edge"), [(3e-3, "0.001"), (1e-9, "≤ 1e−6"), (0, "≤ 0.01")]
     )
     def test_what_is_very_weak_stands_at_its_lower_edge(self, opened, weakest, edge):
-        features = make_feature(1, strength=0.02), make_feature(2, strength=weakest)
-        page = opened(Report.of(make_result(features=features)))
+        found = make_difference("C1", strength=0.02), make_difference("C2", strength=weakest)
+        page = opened(Report.of(make_result(*found)))
         ticks = page.page.locator(".map .tick").all_text_contents()
         assert edge in ticks
         assert sum("≤" in tick for tick in ticks) == edge.startswith("≤")
@@ -222,6 +324,7 @@ class TestTable:
 
     def test_it_is_sorted_by_strength_and_by_what_is_pressed(self, opened):
         page = opened(full())
+        page.unfold()
         assert self.numbers(page) == sorted(self.numbers(page), reverse=True)
         button = page.page.get_by_role("button", name="strength")
         button.click()
@@ -233,6 +336,7 @@ class TestTable:
 
     def test_it_is_filtered_by_side_and_state_and_searched(self, opened):
         page = opened(full())
+        page.unfold()
         page.page.get_by_label("Side").select_option("candidate")
         assert page.texts(".count") == ["6 of 12 differences"]
         assert {i[0] for i in page.texts(".browse tbody th")} == {"C"}
@@ -249,6 +353,7 @@ class TestTable:
 
     def test_what_was_chosen_is_there_again_after_a_look_at_a_difference(self, opened):
         page = opened(full())
+        page.unfold()
         page.page.get_by_label("Side").select_option("baseline")
         page.page.locator(".browse").get_by_role("link", name="B2", exact=True).click()
         page.page.go_back()
@@ -257,6 +362,7 @@ class TestTable:
 
     def test_all_tested_features_are_there_with_the_reason_they_were_rejected(self, opened):
         page = opened(full())
+        page.unfold()
         page.page.get_by_role("button", name="All tested features (60)").click()
         assert len(page.texts(".browse tbody tr")) == 25
         page.page.get_by_role("button", name="Show all 60").click()
@@ -299,7 +405,10 @@ class TestDifference:
 
     def test_one_that_counts_says_how_to_accept_it(self, opened):
         page = opened(full(), "#/difference/C3")
-        assert "pytest --crossdiff-accept=C3 --crossdiff-reason" in page.texts("article").pop()
+        assert (
+            "pytest test_it.py::test_it --crossdiff-accept=C3 --crossdiff-reason"
+            in page.texts("article").pop()
+        )
         page.go("#/difference/C1")
         assert "--crossdiff-accept" not in page.texts("article").pop()
 
@@ -334,13 +443,13 @@ class TestKeyboard:
     def test_the_map_is_one_stop_in_which_arrows_lead_and_enter_opens(self, opened):
         page = opened(full())
         points = page.page.get_by_role("listbox")
-        assert points.get_by_role("option").count() == 60
+        assert points.get_by_role("option").count() == 12
         page.page.get_by_role("button", name="Colours").focus()
         stops = []
         while not points.evaluate("node => node === document.activeElement"):
             page.page.keyboard.press("Tab")
             stops.append(page.page.evaluate("document.activeElement.tagName"))
-            assert len(stops) < 10
+            assert len(stops) < 20
         page.page.keyboard.press("ArrowRight")
         page.page.keyboard.press("ArrowLeft")
         name = page.page.locator(".point.active").get_attribute("aria-label")
@@ -351,6 +460,7 @@ class TestKeyboard:
 
     def test_focus_goes_to_the_heading_of_a_page_that_opens(self, opened):
         page = opened(full())
+        page.unfold()
         page.page.locator(".browse").get_by_role("link", name="B2", exact=True).press("Enter")
         page.page.wait_for_function("document.activeElement.tagName === 'H1'")
 
@@ -378,7 +488,7 @@ class TestAccess:
     def test_axe_finds_nothing_serious_in_light_or_dark(self, opened, place):
         report = dataclasses.replace(full(20, 12), layers=layers("key", "other"))
         page = opened(report, place, color_scheme="light")
-        page.page.locator("details").evaluate_all("all => all.forEach(d => d.open = true)")
+        page.unfold()
         assert page.findings() == []
         page.page.emulate_media(color_scheme="dark")
         assert page.findings("color-contrast") == []
@@ -468,6 +578,6 @@ def test_what_a_real_run_measured_is_drawn_and_valid(opened, measured):
 def test_a_thousand_features_are_a_small_file_that_opens_in_a_second(opened, tmp_path):
     report = full(1000, 200)
     page = opened(report)
-    assert page.page.locator(".point").count() > 999
+    assert page.page.locator(".points .point").count() == 200
     (path,) = tmp_path.glob("*.html")
     assert path.stat().st_size < 5_000_000

@@ -65,6 +65,10 @@ class Opened:
         self.page.goto("about:blank")
         self.page.goto(self.url + hash_)
 
+    def unfold(self) -> None:
+        """Open everything that is folded away."""
+        self.page.locator("details").evaluate_all("all => all.forEach(d => d.open = true)")
+
     @property
     def foreign(self) -> list[str]:
         """Requests for anything but the page itself and what is written in it."""

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.cli.arguments import add_settings, command, given
+from pytest_crossdiff.cli.arguments import add_settings, command, filled, fitted_examples, given
 from pytest_crossdiff.cli.exits import FINE
 from pytest_crossdiff.cli.terminal import Terminal, size
 from pytest_crossdiff.text import visible
@@ -31,8 +31,8 @@ def add(commands: Commands) -> None:
     top = commands.add_parser(
         "baseline",
         help="archive the baseline, for when its weights are gone",
-        description=f"Archive the baseline, for when its weights are gone.\n\n{MORE}",
-        epilog=f"examples:\n{EXAMPLES}",
+        description=filled(f"Archive the baseline, for when its weights are gone.\n\n{MORE}"),
+        epilog=fitted_examples(f"examples:\n{EXAMPLES}"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

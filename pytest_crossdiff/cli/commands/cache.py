@@ -7,7 +7,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.cli.arguments import command
+from pytest_crossdiff.cli.arguments import command, filled, fitted_examples
 from pytest_crossdiff.cli.exits import FINE, UNMEASURED
 from pytest_crossdiff.cli.terminal import Terminal, age, size, table
 from pytest_crossdiff.text import plural, visible
@@ -66,8 +66,8 @@ def add(commands: Commands) -> None:
     top = commands.add_parser(
         "cache",
         help="list, measure, prune and verify what is kept",
-        description=f"List, measure, prune and verify what is kept.\n\n{MORE}",
-        epilog=f"examples:\n{EXAMPLES}",
+        description=filled(f"List, measure, prune and verify what is kept.\n\n{MORE}"),
+        epilog=fitted_examples(f"examples:\n{EXAMPLES}"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -82,7 +82,11 @@ def add(commands: Commands) -> None:
         )
     for parser in (listing, prune, verify):
         parser.add_argument(
-            "--kind", action="append", choices=KINDS, help="only these; may be given again"
+            "--kind",
+            action="append",
+            choices=KINDS,
+            metavar="KIND",
+            help="only these; may be given again",
         )
     prune.add_argument("keys", metavar="KEY", nargs="*", help="the first letters of a key")
     prune.add_argument(

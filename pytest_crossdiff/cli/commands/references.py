@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.cli.arguments import add_settings, command, given
+from pytest_crossdiff.cli.arguments import add_settings, command, filled, fitted_examples, given
 from pytest_crossdiff.cli.exits import FINE
 from pytest_crossdiff.cli.terminal import table
 from pytest_crossdiff.text import plural, visible
@@ -34,8 +34,8 @@ def add(commands: Commands) -> None:
     top = commands.add_parser(
         "references",
         help="list, add and remove reference models",
-        description=f"List, add and remove reference models.\n\n{MORE}",
-        epilog=f"examples:\n{EXAMPLES}",
+        description=filled(f"List, add and remove reference models.\n\n{MORE}"),
+        epilog=fitted_examples(f"examples:\n{EXAMPLES}"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

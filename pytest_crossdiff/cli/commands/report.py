@@ -21,6 +21,7 @@ and can be named as RUN again.  Without RUN the verdict by the present budgets i
 several layers has files of its own."""
 EXAMPLES = """\
   crossdiff report                              the page of the result of pytest.ini
+  crossdiff report --open                       the same, shown in the browser
   crossdiff report 3f2a --html --json --to=out  two forms of a result by its key
   crossdiff report --md --to=-                  Markdown to standard output"""
 
@@ -36,6 +37,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--to", metavar="DIR", default=".", help="the folder (default: this one); - is the output"
     )
+    parser.add_argument("--open", action="store_true", help="show the page in the browser")
     add_run(parser)
 
 
@@ -49,6 +51,8 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     from pytest_crossdiff.text import visible
 
     forms = [form for form in FORMS if getattr(options, form)] or ["html"]
+    if options.open and (options.to == "-" or "html" not in forms):
+        raise SettingsError("there is no page to open", source="--open", remedy="add --html")
     if options.to == "-" and len(forms) > 1:
         raise SettingsError("only one form can go to the output", source="--to=-")
     if options.to == "-":
@@ -61,6 +65,15 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     )
     for report in reports:
         archive.add_report(report, forms, options.to)
-    for path in archive.write(Path(), map(PairSummary.of, reports)):
+    paths = archive.write(Path(), map(PairSummary.of, reports))
+    for path in paths:
         out.line(visible(str(path)))
+    if options.open:
+        import webbrowser
+
+        page = next(path for path in reversed(paths) if path.suffix == ".html")  # an index is last
+        if not webbrowser.open(page.absolute().as_uri()):
+            raise SettingsError(
+                "no browser could be started", source="--open", remedy=f"open {page} yourself"
+            )
     return FINE

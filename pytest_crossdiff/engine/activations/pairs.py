@@ -189,7 +189,7 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
     if heldout_n.all() or not heldout_n.any():
         raise ActivationError(
             "no aligned tokens are left on one side of the split into training and held-out texts",
-            remedy="give a larger corpus or raise crossdiff_tokens",
+            remedy="raise crossdiff_tokens, and give a larger corpus where all of it was read",
         )
     target = _target(a, b)
     a, b, vocabularies = _in_words_of_both(a, b)

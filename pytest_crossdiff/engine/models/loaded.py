@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.sides import Side
 
 
-@dataclass
+@dataclass(repr=False)
 class LoadedModel:
     """A model on its device, its tokenizer, and where it is read.
 
@@ -87,6 +87,12 @@ class LoadedModel:
     reader: nn.Module | None = None
     batching: probing.Batching = "padded"
     form: InputForm = TEXT
+
+    def __repr__(self) -> str:
+        block = f"block {self.layer} of {self.layers}"
+        where = OUTPUT if self.layer == self.layers else block
+        name = f"{self.architecture} {self.reference.reference}"
+        return f"<{type(self).__name__} {name}, {where}, {self.dtype} on {self.device}>"
 
     @property
     def blocks(self) -> Sequence[nn.Module]:

@@ -30,7 +30,7 @@ def conversation(question: Question) -> tuple[Message, ...]:
         raise CorpusError(f"the prompt has {error.what}", remedy=error.remedy) from None
 
 
-@dataclass
+@dataclass(repr=False)
 class RecordedModel(LoadedModel):
     """A `LoadedModel` with `reply`.  record: called with each question and its reply."""
 

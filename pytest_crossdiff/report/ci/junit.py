@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_crossdiff.report.output.at_risk import MOST_DIFFERENCES, firing, outcome
 from pytest_crossdiff.report.terminal import status
 from pytest_crossdiff.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pytest
+
     from pytest_crossdiff.report.summary import PairSummary
+    from pytest_crossdiff.results.tests import TestsAtRisk
 
 PREFIX = "crossdiff."
 
@@ -44,3 +48,14 @@ def replace_properties(
         if not (skipping and name.startswith(PREFIX)):
             kept.append((name, value))
     return [*kept, *properties(pair)]
+
+
+def add_at_risk(plugins: pytest.PytestPluginManager, found: TestsAtRisk) -> None:
+    """A property of the suite for each test that one model passes and the other fails."""
+    writers = [p for p in plugins.get_plugins() if hasattr(p, "add_global_property")]
+    for writer in writers:
+        for test in found.tests:
+            fires = "; ".join(map(firing, test.differences[:MOST_DIFFERENCES]))
+            writer.add_global_property(
+                f"{PREFIX}test_at_risk", f"{outcome(test)}; {fires or 'no difference explains it'}"
+            )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.report.live.outlook import Outlook
-from pytest_crossdiff.text import duration, roughly, visible
+from pytest_crossdiff.text import duration, plural, roughly, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,7 +120,7 @@ class _LinePhase:
         if kind is None:
             self._progress.note(f"{self._title}: done in {took}{self._left()}")
         else:
-            done = f"{self._done} of {self._total} {self._unit}s"
+            done = f"{self._done} of {plural(self._total, self._unit)}"
             kept = "; what is finished is kept, and the next run goes on from there"
             stopped = f"{self._title}: stopped after {done} and {took}"
             self._progress.note(stopped + kept * issubclass(kind, KeyboardInterrupt))
@@ -130,7 +130,7 @@ class _LinePhase:
         self._outlook.advance(self._done / max(1, self._total))
 
     def _open(self) -> None:
-        self._progress.note(f"{self._title}: {self._total} {self._unit}s")
+        self._progress.note(f"{self._title}: {plural(self._total, self._unit)}")
 
     def _left(self) -> str:
         """`, about 4 minutes left`, "" where that isn't known or too little to tell."""

@@ -5,6 +5,7 @@ const RESULT = REPORT.result;
 const SIDES = ["candidate", "baseline"];
 const OTHER = { candidate: "baseline", baseline: "candidate" };
 const MARK = { candidate: "●", baseline: "◆" };
+const WHAT = { candidate: "learned", baseline: "lost" };
 
 const DIFFERENCES = RESULT.differences.map((d) => ({
   ...d,

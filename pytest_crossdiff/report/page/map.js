@@ -1,18 +1,10 @@
-// The map: every tested feature by how exclusive and how strong it is.
+// The map: every difference by how exclusive and how strong it is.
 
 const mapSize = () => (innerWidth < 700 ? { W: 400, H: 380, LEFT: 72, RIGHT: 14, TOP: 12, FOOT: 44 } : { W: 960, H: 460, LEFT: 72, RIGHT: 18, TOP: 14, FOOT: 44 });
 
 function mapPoints() {
-  const points = FEATURES.map((f) => ({
-    of: f, id: f.id, d: f.difference, side: f.side, x: f.exclusivity, y: f.strength, density: f.density,
-    state: f.difference ? state(f.difference) : f.state, link: f.difference ? href("difference", f.difference.id) : href("feature", f.id),
-  }));
-  const covered = new Set(points.filter((p) => p.d).map((p) => p.d));
-  for (const d of DIFFERENCES)
-    if (!covered.has(d)) points.push({ of: d, id: d.id, d, side: d.side, x: d.exclusivity, y: d.strength, density: d.density, state: state(d), link: href("difference", d.id) });
-  // Faint points first, so that differences lie on top; the strongest last.
-  const rank = (p) => (p.d ? 1 : 0);
-  return points.sort((a, b) => rank(a) - rank(b) || a.y - b.y);
+  const points = DIFFERENCES.map((d) => ({ id: d.id, d, side: d.side, x: d.exclusivity, y: d.strength, density: d.density, state: state(d), link: href("difference", d.id) }));
+  return points.sort((a, b) => a.y - b.y); // the strongest on top
 }
 
 function shape(side, x, y, r) {
@@ -23,14 +15,11 @@ function shape(side, x, y, r) {
 }
 
 function pointWords(p) {
-  const what = p.d ? `${p.d.id}${p.d.id === p.id ? "" : `, feature ${p.id}`}` : `Feature ${p.id}`;
-  const fires = p.d ? `; fires on ${cut(p.d.fires, 80)}` : `; ${visible(p.of.rejected || "")}`;
-  return `${what}: ${p.side} only, ${p.state}${p.of.kind === "rewritten" ? ", rewritten" : ""}, exclusivity ${number(p.x, 2)}, strength ${number(p.y)}, density ${percent(p.density)}${fires}`;
+  return `${p.d.id}: ${p.side} only, ${p.state}${p.d.kind === "rewritten" ? ", rewritten" : ""}, exclusivity ${number(p.x, 2)}, strength ${number(p.y)}, density ${percent(p.density)}; ${visible(p.d.sentence)}`;
 }
 
 function drawMap() {
   const points = mapPoints();
-  if (!points.length) return h("p", {}, "No feature was tested, so the map is empty.");
   const { W, H, LEFT, RIGHT, TOP, FOOT } = mapSize();
   const xs = points.map((p) => Math.max(-1, Math.min(1, p.x)));
   const x0 = Math.min(0, Math.floor(Math.min(...xs) * 5) / 5);
@@ -51,14 +40,14 @@ function drawMap() {
   }
   const level = Number((REPORT.settings.find((row) => row.name === "exclusivity") || {}).value);
   if (level > x0 && level < 1)
-    grid.push(s("line", { x1: px(level), y1: TOP, x2: px(level), y2: H - FOOT, class: "threshold" }), svgText(px(level) - 6, TOP + 12, "counts as exclusive →", "end"));
+    grid.push(s("line", { x1: px(level), y1: TOP, x2: px(level), y2: H - FOOT, class: "threshold" }), svgText(px(level) - 6, TOP + 12, "exclusive →", "end"));
   const nodes = points.map((p, i) => {
     const r = 3 + 9 * Math.sqrt(p.density / densest);
     p.cx = px(p.x);
     p.cy = py(p.y);
-    return s("path", { d: shape(p.side, p.cx, p.cy, r), class: `point ${p.side} ${p.state}`, role: "option", id: `p${i}`, "aria-selected": "false", "aria-label": pointWords(p), "data-i": i });
+    return s("path", { d: shape(p.side, p.cx, p.cy, r), class: `point ${p.side} ${p.state} ${p.d.kind}`, role: "option", id: `p${i}`, "aria-selected": "false", "aria-label": pointWords(p), "data-i": i });
   });
-  const box = s("g", { role: "listbox", tabindex: "0", class: "points", "aria-label": `Map of ${plural(points.length, "feature")}. Arrow keys go from one to the next, Enter opens it.` }, nodes);
+  const box = s("g", { role: "listbox", tabindex: "0", class: "points", "aria-label": `Map of ${plural(points.length, "difference")}. Arrow keys go from one to the next, Enter opens it.` }, nodes);
   const svg = s("svg", { viewBox: `0 0 ${W} ${H}`, class: "chart map" }, s("g", { "aria-hidden": "true" }, grid,
     svgText((W + LEFT) / 2, H - 6, "exclusivity: how much worse the other model predicts it", "middle", "name"),
     s("text", { transform: `translate(14 ${(H - FOOT) / 2}) rotate(-90)`, "text-anchor": "middle", class: "tick name" }, "strength")), box);
@@ -100,9 +89,9 @@ function steer(box, nodes, points) {
 
 function showTip(node, p) {
   const tip = document.getElementById("tip");
-  tip.replaceChildren(h("strong", {}, p.d ? p.d.id : `feature ${p.id}`), " ", sideChip(p.side), " ", stateChip(p.state),
+  tip.replaceChildren(h("strong", {}, p.d.id), " ", sideChip(p.side), " ", stateChip(p.state),
     h("div", {}, `strength ${number(p.y)}, exclusivity ${number(p.x, 2)}, density ${percent(p.density)}`),
-    h("div", { class: "tiptext" }, p.d ? cut(p.d.label ? `${visible(p.d.label)} · ${p.d.fires}` : p.d.fires, 120) : visible(p.of.rejected || "")));
+    h("div", { class: "tiptext" }, cut(p.d.label ? `${visible(p.d.label)} · ${p.d.fires}` : p.d.fires, 120)));
   tip.hidden = false;
   const box = node.getBoundingClientRect();
   const wide = Math.min(tip.offsetWidth, innerWidth - 16);
@@ -115,12 +104,16 @@ function hideTip() {
   document.getElementById("tip").hidden = true;
 }
 
+// Only what is on the map.
 function mapLegend() {
   const sign = (side, word) => s("svg", { viewBox: "0 0 20 20", class: "sign", "aria-hidden": "true" },
     s("path", { d: shape(side, 10, 10, 6), class: `point ${side} ${word}` }));
-  const item = (side, word, text) => h("li", {}, sign(side, word), text);
+  const item = (test, side, word, text) => DIFFERENCES.some(test) ? h("li", {}, sign(side, word), text) : null;
+  const either = DIFFERENCES[0].side;
   return h("figcaption", {}, h("ul", { class: "legend" },
-    item("candidate", "confirmed", "only in the candidate"), item("baseline", "confirmed", "only in the baseline"),
-    item("candidate", "rejected", "faint: tested and rejected"), item("candidate", "possible", "dashed: possible"),
-    item("candidate", "accepted", "hollow: accepted"), h("li", {}, "larger: fires on more tokens")));
+    SIDES.map((side) => item((d) => d.side === side, side, "confirmed", `only in the ${side} (${WHAT[side]})`)),
+    item((d) => state(d) === "possible", either, "possible", "dashed: possible, not confirmed"),
+    item((d) => state(d) === "accepted", either, "accepted", "hollow: accepted"),
+    item((d) => d.kind === "rewritten", either, "confirmed rewritten", "outlined: the other model represents these tokens, but writes nothing similar there (rewritten)"),
+    h("li", {}, "larger: on more tokens")));
 }

@@ -23,7 +23,7 @@ function modelCard(side) {
       ["weights", h("code", { title: visible(m.digest) }, cut(visible(m.digest), 13))]]));
 }
 
-const models = () => section("The two models", h("div", { class: "columns" }, modelCard("baseline"), modelCard("candidate")));
+const models = () => h("div", { class: "columns" }, modelCard("baseline"), modelCard("candidate"));
 
 function coverage() {
   const sides = ["baseline", "candidate"];
@@ -69,15 +69,17 @@ function settingsTable(caption, rows) {
 function settings() {
   const chosen = (x) => x.value !== x.default || !["", "default"].includes(x.source);
   const [own, rest] = [REPORT.settings.filter(chosen), REPORT.settings.filter((x) => !chosen(x))];
-  return [h("h3", {}, "Settings"), own.length ? settingsTable("What was set, and where", own) : null,
+  return [own.length ? fold("What was set, and where", settingsTable("Settings that were given", own)) : null,
     rest.length ? fold(`${plural(rest.length, "setting")} at the default`, settingsTable("Settings at their defaults", rest)) : null];
 }
 
-const fold = (title, ...children) => h("details", {}, h("summary", {}, title), children);
+// Folded away until asked for; it stays open while one looks at a difference and comes back.
+const OPEN = new Set();
+const fold = (title, ...children) => h("details", { open: OPEN.has(title), ontoggle: (e) => (e.target.open ? OPEN.add(title) : OPEN.delete(title)) }, h("summary", {}, title), children);
 
 function measurement() {
   const seconds = Object.entries(RESULT.seconds).map(([name, v]) => [name, duration(v)]);
-  return section("How it was measured", h("h3", {}, "Texts"), corpus(), h("h3", {}, "Alignment"), coverage(), h("h3", {}, "Training"), training(),
+  return [fold("Texts and alignment", corpus(), coverage()), fold("Training", training()),
     settings(),
-    fold("Versions and time", facts([...Object.entries(RESULT.versions), ...seconds, ["result", h("code", { class: "key" }, visible(RESULT.key))]])));
+    fold("Versions and time", facts([...Object.entries(RESULT.versions), ...seconds, ["result", h("code", { class: "key" }, visible(RESULT.key))]]))];
 }

@@ -9,22 +9,29 @@ const STATUS = {
 };
 const statusOf = (word) => STATUS[word] || ["·", word, "plain"];
 
-function budget(value, limit, over, from) {
+function budget(value, limit, over, from, undecided) {
   if (limit === null) return [value, h("span", { class: "quiet" }, " · no budget")];
-  return [h("span", { class: over ? "over" : "" }, value), ` · budget ${limit} · `, over ? h("strong", { class: "over" }, "✗ over") : "✓ within", from ? h("div", { class: "quiet" }, visible(from)) : null];
+  return [h("span", { class: over ? "over" : "" }, value), ` · budget ${limit} · `, over ? h("strong", { class: "over" }, "✗ over") : undecided ? h("strong", { class: "undecided" }, "? undecided") : "✓ within", from ? h("div", { class: "quiet" }, visible(from)) : null];
+}
+
+// A command, which stands in backticks at the end, is there to be copied.
+function adviceItem(what) {
+  const [words, command] = visible(what).split("`");
+  return h("li", {}, words.trim(), command ? [" ", h("code", { class: "command" }, command)] : null);
 }
 
 function checkTable(check) {
   const rows = check.sides.map((x) => [
-    `${MARK[x.side]} only in the ${x.side}`,
-    budget(x.possible ? `${whole(x.count)} and ${whole(x.possible)} possible` : whole(x.count), x.max_count, x.over_count, x.count_from),
-    budget(number(x.strength), x.max_strength === null ? null : number(x.max_strength), x.over_strength, x.strength_from),
+    `${MARK[x.side]} only in the ${x.side} (${WHAT[x.side]})`,
+    budget(x.possible ? `${whole(x.count)} and ${whole(x.possible)} possible` : whole(x.count), x.max_count, x.over_count, x.count_from, x.undecided && x.count + x.possible > x.max_count),
+    budget(number(x.strength), x.max_strength === null ? null : number(x.max_strength), x.over_strength, x.strength_from, x.undecided && x.max_strength !== null && x.possible_strength > x.max_strength),
   ]);
   const [sign, words] = statusOf(check.status);
   return h("div", { class: "check" },
     REPORT.checks.length > 1 || check.test ? h("p", {}, h("strong", {}, `${sign} ${words}`), check.test ? [" in ", h("code", {}, visible(check.test))] : null) : null,
     check.reason ? h("p", {}, visible(check.reason)) : null,
-    check.advice.length ? h("p", {}, "What would decide it: ", check.advice.map((what, i) => [i ? "; " : "", visible(what)]), ".") : null,
+    (check.metrics || []).filter((m) => m.status === "exceeded" || m.status === "undecided").map((m) => h("p", {}, `${m.name}: ${number(m.value)}, ${m.at_least ? "at least" : "at most"} ${m.limit} allowed · `, h("strong", { class: m.status === "exceeded" ? "over" : "undecided" }, m.status === "exceeded" ? "✗ over" : "? undecided"))),
+    check.advice.length ? [h("p", {}, "What would decide it:"), h("ul", {}, check.advice.map(adviceItem))] : null,
     rows.length ? table("Differences against their budgets", ["", "differences", "joint strength"], rows) : null);
 }
 
@@ -36,7 +43,7 @@ function gist() {
     const old = all.filter((d) => state(d) === "accepted").length;
     const found = all.filter((d) => d.certainty === "confirmed" && state(d) !== "accepted");
     const best = found.reduce((a, b) => (a && a.strength >= b.strength ? a : b), null);
-    return h("li", { class: count ? side : "" }, h("strong", {}, `${MARK[side]} ${count ? plural(count, old ? "new difference" : "difference") : old ? "No new difference" : "No difference"} only in the ${side}`),
+    return h("li", { class: count ? side : "" }, h("strong", {}, `${MARK[side]} ${count ? plural(count, old ? "new difference" : "difference") : old ? "No new difference" : "No difference"} only in the ${side} (${WHAT[side]})`),
       count ? [", joint strength ", number(strength)] : "",
       possible ? `${count ? "," : ""} and ${plural(possible, "possible one")}` : "",
       old ? `${count || possible ? "," : ""} and ${plural(old, "accepted one")}` : "",
@@ -95,6 +102,13 @@ function workflow() {
     firing.length ? fold("How often the confirmed differences fire", table("Share of the compared tokens", ["difference", "then", "today", "change"], firing)) : null);
 }
 
-const overview = () => h("div", {}, banner(), workflow(), accounting(),
-  section("What differs", DIFFERENCES.length + FEATURES.length ? [drawMap(), browser()] : h("p", {}, "No feature of either model was tested as a difference.")),
-  population(), output(), replies(), acceptances(), layers(), controls(), models(), measurement());
+function whatDiffers() {
+  if (!(DIFFERENCES.length + FEATURES.length)) return h("p", {}, "No feature of either model was tested as a difference.");
+  const features = Object.values(RESULT.reconciled).filter(Boolean).map((text) => h("p", { class: "quiet" }, visible(text), "."));
+  return DIFFERENCES.length ? [drawMap(), features, fold("All differences and tested features", browser())] : [h("p", {}, "No tested feature is a difference."), fold("All tested features, each with the reason of rejection", browser())];
+}
+
+const overview = () => h("div", {}, banner(), strongest(), testsAtRisk(), workflow(), accounting(),
+  section("What differs", whatDiffers()),
+  population(), output(), replies(), acceptances(), layers(), controls(),
+  section("How it was measured", fold("The two models", models()), measurement()));

@@ -1,0 +1,1 @@
+"""The page: its script and style, and the list of several pages."""
