@@ -432,7 +432,7 @@ class TestDifference:
     def test_contexts_that_would_make_the_file_too_large_are_left_out_and_said_so(
         self, opened, monkeypatch
     ):
-        monkeypatch.setattr(html, "LARGEST", 60_000)
+        monkeypatch.setattr(html, "LARGEST", 66_000)
         page = opened(full(), "#/difference/C3")
         left = len(page.texts(".context"))
         assert 0 < left < 8
