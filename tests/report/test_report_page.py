@@ -282,7 +282,7 @@ class TestMap:
         assert name[0] in "BC"
         assert " strength 0." in tip
         point.click()
-        page.page.wait_for_function("location.hash.startsWith('#/difference/')")
+        page.page.locator("article h1").wait_for()
         assert page.texts("h1")[0].startswith(f"{name}: ")
 
     def test_accepted_ones_are_hollow_and_possible_ones_dashed(self, opened):
@@ -455,7 +455,7 @@ class TestKeyboard:
         name = page.page.locator(".point.active").get_attribute("aria-label")
         assert page.page.locator("#tip").is_visible()
         page.page.keyboard.press("Enter")
-        page.page.wait_for_function("location.hash.startsWith('#/')")
+        page.page.locator("article h1").wait_for()
         assert name.startswith((page.texts("h1")[0].partition(":")[0], page.texts("h1")[0]))
 
     def test_focus_goes_to_the_heading_of_a_page_that_opens(self, opened):
