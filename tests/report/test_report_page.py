@@ -462,7 +462,7 @@ class TestKeyboard:
         page = opened(full())
         page.unfold()
         page.page.locator(".browse").get_by_role("link", name="B2", exact=True).press("Enter")
-        page.page.wait_for_function("document.activeElement.tagName === 'H1'")
+        page.page.locator("article h1:focus").wait_for()
 
     def test_the_skip_link_leads_to_the_content(self, opened):
         page = opened(full())
