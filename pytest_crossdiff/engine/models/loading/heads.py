@@ -80,7 +80,7 @@ def named_class(
 
 def _contains_headless(model: transformers.PreTrainedModel) -> bool:
     """Whether `AutoModel` would load a part of this model, and not the whole or nothing."""
-    if type(model.config) not in MODEL_MAPPING:  # which yet may give a class for it: Evolla
+    if type(model.config) not in MODEL_MAPPING:  # which may yet give a class: see findings/, Evolla
         return False
     kinds = _kinds(MODEL_MAPPING, type(model.config))
     return any(type(module) in kinds for module in model.modules())
