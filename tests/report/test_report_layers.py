@@ -138,7 +138,7 @@ def test_the_pages_compare_them_and_lead_from_one_to_the_other(reports):
             rows = page.locator("[aria-labelledby=s-layers-compared] tbody tr").all_inner_texts()
             shown = [" ".join(row.split()) for row in rows]
             assert len(shown) == 2
-            assert shown[here].startswith(f"block {here} → {here} this report {verdicts} ")
+            assert shown[here].startswith(f"block {here} → {here} of 3 this report {verdicts} ")
             for layer, row in enumerate(shown):
                 for name in SIDES:
                     result = stored(reports, layer)
