@@ -58,6 +58,7 @@ def test_each_has_a_report_that_leads_to_the_other(both, tmp_path):
     assert done.returncode == 0, done.stderr
     pages = sorted(tmp_path.iterdir())
     assert [str(page) for page in pages] == sorted(done.stdout.splitlines())
+    assert pages.pop(0).name == "index.html"
     assert len(pages) == 2
     for page, other in (pages, pages[::-1]):
         assert other.name in page.read_text("utf-8")
