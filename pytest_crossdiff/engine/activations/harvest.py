@@ -121,23 +121,17 @@ class Harvest:
             found[torch.from_numpy(where)] = self._vectors[i][chosen].float()
         return found if self._renaming_dd is None else found @ self._renaming_dd
 
-    def tokens_by_piece(self) -> dict[int, tuple[NDArray[np.int64], Tokens]]:
-        """For each piece: the rows of its tokens and the tokens, in reading order."""
+    def rows_by_piece(self) -> dict[int, NDArray[np.int64]]:
+        """For each piece the rows of its tokens, in reading order."""
         order = np.argsort(self.piece_n, kind="stable")
         cuts = np.flatnonzero(np.diff(self.piece_n[order])) + 1
-        return {
-            int(self.piece_n[rows[0]]): (
-                rows,
-                Tokens(
-                    self.ids_n[rows],
-                    self.starts_n[rows],
-                    self.ends_n[rows],
-                    np.ones(len(rows), dtype=bool),
-                ),
-            )
-            for rows in np.split(order, cuts)
-            if len(rows)
-        }
+        found = (rows for rows in np.split(order, cuts) if len(rows))
+        return {int(self.piece_n[rows[0]]): rows for rows in found}
+
+    def tokens(self, rows: NDArray[np.int64]) -> Tokens:
+        """The tokens of `rows`."""
+        content = np.ones(len(rows), dtype=bool)
+        return Tokens(self.ids_n[rows], self.starts_n[rows], self.ends_n[rows], content)
 
 
 _INDEX = ("piece", "ids", "starts", "ends")

@@ -151,27 +151,7 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
     Raises `ActivationError` when nothing aligns, `InsufficientData` when most texts are
     out of distribution for both models.  Source: METHOD 1.
     """
-    tokens_a, tokens_b = a.tokens_by_piece(), b.tokens_by_piece()
-    rows_a, rows_b, piece_of = [], [], []
-    characters = [0, 0, 0]
-    for i in sorted(tokens_a.keys() | tokens_b.keys()):
-        if i not in tokens_a or i not in tokens_b:
-            continue
-        (in_a, ta), (in_b, tb) = tokens_a[i], tokens_b[i]
-        found = align_tokens(ta, tb)
-        cover = coverage(found, ta, tb)
-        characters[0] += cover.aligned_characters_a
-        characters[1] += cover.aligned_characters_b
-        rows_a.append(in_a[found[:, 0]])
-        rows_b.append(in_b[found[:, 1]])
-        piece_of.append(np.full(len(found), i))
-    characters[2] = sum(len(piece.shared_text) for piece in pieces)
-    if not rows_a or not sum(map(len, rows_a)):
-        raise ActivationError(
-            "the two tokenizers never end a token at the same character of the corpus",
-            remedy="check that both models read this kind of text",
-        )
-    all_a, all_b, piece_n = map(np.concatenate, (rows_a, rows_b, piece_of))
+    all_a, all_b, piece_n, aligned = _aligned(a, b)
     norms_a, norms_b = _norms(a), _norms(b)
     median_a, median_b = (
         float(np.median(norms[h.said_n])) for h, norms in ((a, norms_a), (b, norms_b))
@@ -205,18 +185,45 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
             median_norm=float(median),
             aligned_tokens=len(rows),
             aligned_characters=chars,
-            characters=characters[2],
+            characters=sum(len(piece.shared_text) for piece in pieces),
         )
 
     return Pairs(
-        side(a, all_a, norms_a, median_a, characters[0]),
-        side(b, all_b, norms_b, median_b, characters[1]),
+        side(a, all_a, norms_a, median_a, aligned[0]),
+        side(b, all_b, norms_b, median_b, aligned[1]),
         group_n,
         heldout_n,
         out_of_distribution=len(left_out),
         vocabularies=vocabularies,
         conversations=conversations,
     )
+
+
+def _aligned(
+    a: Harvest, b: Harvest
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], tuple[int, int]]:
+    """The rows of both models' tokens that are paired, the piece of each pair, and the characters
+    that the pairs speak for in either.  Raises `ActivationError` when nothing aligns.
+    """
+    of_a, of_b = a.rows_by_piece(), b.rows_by_piece()
+    rows_a, rows_b, piece_of = [], [], []
+    characters_a = characters_b = 0
+    for i in sorted(of_a.keys() & of_b.keys()):
+        ta, tb = a.tokens(of_a[i]), b.tokens(of_b[i])
+        found = align_tokens(ta, tb)
+        cover = coverage(found, ta, tb)
+        characters_a += cover.aligned_characters_a
+        characters_b += cover.aligned_characters_b
+        rows_a.append(of_a[i][found[:, 0]])
+        rows_b.append(of_b[i][found[:, 1]])
+        piece_of.append(np.full(len(found), i))
+    if not sum(map(len, rows_a)):
+        raise ActivationError(
+            "the two tokenizers never end a token at the same character of the corpus",
+            remedy="check that both models read this kind of text",
+        )
+    all_a, all_b, piece_n = map(np.concatenate, (rows_a, rows_b, piece_of))
+    return all_a, all_b, piece_n, (characters_a, characters_b)
 
 
 def _in_words_of_both(
