@@ -11,6 +11,7 @@ import random
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -251,11 +252,36 @@ def test_what_two_processes_add_at_the_same_time_is_all_kept(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == [accepted_file.FILE, "one.json"]
 
 
-def test_a_file_too_large_to_be_one_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr(accepted_file, "LARGEST", 100)
+def test_a_file_too_large_to_be_one_is_refused_unread(tmp_path):
+    path = tmp_path / accepted_file.FILE
+    with path.open("wb") as file:
+        file.truncate(64 * 2**20 + 1)
+    with pytest.raises(SettingsError, match="it is larger than 64 MiB"):
+        accepted_file.read(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(OSError(5, "Input/output error"), "Input/output"), (OSError("odd"), "odd")],
+)
+def test_why_it_can_not_be_read_is_told(tmp_path, monkeypatch, error, words):
+    def broken(path, encoding):
+        raise error
+
     accepted_file.write(tmp_path / accepted_file.FILE, [ENTRY])
-    with pytest.raises(SettingsError, match="larger than"):
+    monkeypatch.setattr(Path, "read_text", broken)
+    with pytest.raises(SettingsError, match=f"can't be read: {words}"):
         accepted_file.read(tmp_path / accepted_file.FILE)
+
+
+def test_what_a_killed_process_left_beside_it_is_removed_by_the_next(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = tmp_path / f".tmp-{ended.pid}-0-{accepted_file.FILE}"
+    left.write_text("half")
+    os.utime(left, (0, 0))
+    accepted_file.add(tmp_path / accepted_file.FILE, [ENTRY])
+    assert [path.name for path in tmp_path.iterdir()] == [accepted_file.FILE]
 
 
 def test_where_it_can_not_be_written_the_old_one_stays(tmp_path):

@@ -15,7 +15,7 @@ from pytest_crossdiff.engine.verification.exclusivity import benjamini_hochberg
 from pytest_crossdiff.gate.advice import advice, text_factor
 from pytest_crossdiff.gate.budgets import Budgets, Limits
 from pytest_crossdiff.gate.verdict import compute_verdict
-from support.results import make_difference, make_feature, make_result
+from support.results import make_difference, make_feature, make_model, make_result
 
 
 def feature(seed, index=1, *, low=0.4, p=0.2, **others):
@@ -145,3 +145,27 @@ def test_both_are_advised_where_both_are_missing():
         *rare.differences, *unsure.differences, features=rare.features + unsure.features
     )
     assert [text.split()[0] for text in advised(both)] == ["1", "about"]
+
+
+@pytest.mark.parametrize(
+    ("exclusivity", "kind", "text"),
+    [
+        (0.93, "exclusive", "not more text: at this model distance only differences of higher"),
+        (0.95, "exclusive", "not more text: at this model distance only differences of higher"),
+        (0.96, "exclusive", "hardly more text: the estimate is too close to the threshold"),
+        (0.5, "exclusive", "hardly more text: the estimate is too close to the threshold"),
+        (0.93, "rewritten", "hardly more text: the estimate is too close to the threshold"),
+    ],
+)
+def test_text_does_not_help_where_the_distance_of_the_models_stands_in_the_way(
+    exclusivity, kind, text
+):
+    result = result_of(*(feature(seed) for seed in range(3)))
+    (found,) = result.differences
+    far = dataclasses.replace(
+        result,
+        candidate=make_model(required_exclusivity=0.95),
+        differences=(dataclasses.replace(found, exclusivity=exclusivity, kind=kind),),
+    )
+    (said,) = advised(far)
+    assert said.startswith(text)

@@ -10,12 +10,21 @@ import pytest
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.budgets import Budgets, Limits
 from pytest_crossdiff.gate.check import evaluate_budgets, evaluate_equivalence
-from pytest_crossdiff.gate.metric_budgets import LARGE_KL, MetricLimit, given_limits
+from pytest_crossdiff.gate.metric_budgets import (
+    LARGE_KL,
+    METRICS,
+    SURPRISING,
+    MetricLimit,
+    check_metric,
+    given_limits,
+    large_change,
+)
 from pytest_crossdiff.gate.recognition import NONE_ACCEPTED
 from pytest_crossdiff.gate.verdict import compute_verdict
 from pytest_crossdiff.results.controls import Controls, PlantedSignal
 from pytest_crossdiff.results.output import Estimate
 from pytest_crossdiff.settings import Settings
+from support.replies import make_replies, refusing
 from support.results import make_difference, make_model, make_output, make_result
 
 ANY = Limits(9, None)
@@ -167,3 +176,60 @@ def test_what_can_not_be_a_limit_is_refused(limits, what):
     with pytest.raises(SettingsError) as caught:
         given_limits(limits, "assert_equivalent")
     assert caught.value.what == what
+
+
+def limits_of(**given):
+    return given_limits({name: given.get(name) for name in METRICS}, "assert_equivalent")
+
+
+@pytest.mark.parametrize("name", ["min_same_top", "max_probability_change", SURPRISING])
+def test_a_share_has_a_limit_of_at_most_one(name):
+    assert [one.limit for one in limits_of(**{name: 1.0})] == [1.0]
+    with pytest.raises(SettingsError) as caught:
+        limits_of(**{name: 1.5})
+    assert caught.value.remedy == "give a number from 0 to 1"
+
+
+def test_a_distance_has_no_largest_limit():
+    assert [(one.setting, one.limit) for one in limits_of(max_kl=7.0)] == [("max_kl", 7.0)]
+    with pytest.raises(SettingsError) as caught:
+        limits_of(max_kl=-0.1)
+    assert caught.value.remedy == "give a number, at least 0"
+
+
+@pytest.mark.parametrize(
+    ("replies", "status", "reason"),
+    [
+        (make_result(), "unmeasured", "measured by an earlier version"),
+        (make_result(no_replies="gone"), "unmeasured", "gone"),
+        (make_result(replies=make_replies()), "unmeasured", "measured by an earlier version"),
+        (make_result(replies=refusing(40, 0)), "within", ""),
+        (make_result(replies=refusing(40, 20)), "exceeded", ""),
+    ],
+)
+def test_replies_that_were_not_compared_are_unmeasured(replies, status, reason):
+    check = check_metric(replies, MetricLimit(SURPRISING, 0.2, "pytest.ini"))
+    assert (check.status, check.reason) == (status, reason)
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (make_result(), "crossdiff_metrics = false, or measured by an earlier version"),
+        (make_result(no_output="no head"), "no head"),
+        (
+            make_result(output=dataclasses.replace(make_output(), kl=None)),
+            "the models have different tokenizers",
+        ),
+    ],
+)
+def test_why_a_metric_was_not_measured_is_told(result, reason):
+    assert check_metric(result, MetricLimit("max_kl", 0.2, "")).reason == reason
+
+
+def test_outputs_that_are_not_known_or_alike_have_no_large_change():
+    assert large_change(make_result()) == ""
+    assert large_change(make_result(output=make_output(kl=(0.2, LARGE_KL, 0.3)))) == ""
+    assert large_change(make_result(output=make_output(kl=(0.2, None, None)))) == ""
+    large = large_change(make_result(output=make_output(kl=(0.2, 0.11, 0.3))))
+    assert large == "KL divergence 0.2 nats a token, at least 0.11, where 0.1 is large"

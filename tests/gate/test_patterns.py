@@ -6,9 +6,11 @@ import re
 
 import pytest
 
+from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.gate import patterns
 from pytest_crossdiff.gate.patterns import matching_replies
 from support.replies import REFUSAL, make_pair, make_replies, refusing
-from support.results import make_result
+from support.results import make_context, make_difference, make_result
 
 PATTERN = re.compile("I can't|cannot help")
 
@@ -51,3 +53,43 @@ def test_refusals_that_only_the_baseline_has_are_the_baseline_s():
 
 def test_without_replies_there_is_nothing_to_search():
     assert found(None) == ()
+
+
+@pytest.mark.parametrize(
+    ("side", "named"),
+    [
+        ("both", ("baseline", "candidate")),
+        ("baseline", ("baseline",)),
+        ("candidate", ("candidate",)),
+    ],
+)
+def test_a_side_is_named_by_a_word(side, named):
+    assert patterns.sides(side, "assert_no_feature") == named
+
+
+@pytest.mark.parametrize("side", ["left", "", "Both"])
+def test_any_other_word_is_refused(side):
+    with pytest.raises(SettingsError, match="is not a side") as caught:
+        patterns.sides(side, "assert_no_feature")
+    assert caught.value.source == "assert_no_feature"
+
+
+@pytest.mark.parametrize("pattern", ["(", 3])
+def test_what_is_no_pattern_is_refused(pattern):
+    with pytest.raises(SettingsError, match="is not a regular expression"):
+        patterns.compile_pattern(pattern, "assert_no_feature")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [("pods", ["C1"]), ("nodes run", ["C2"]), ("tok", ["C1", "B1"]), ("nothing", [])],
+)
+def test_a_difference_matches_by_a_token_and_by_a_text_around_it(pattern, names):
+    around = make_context("nodes", "the ", " run")
+    result = make_result(
+        make_difference("C1", tokens=(" pods",)),
+        make_difference("C2", tokens=("x",), contexts=(around,)),
+        make_difference("B1", "baseline", tokens=("y",)),
+    )
+    found = patterns.matching(result, re.compile(pattern), ("candidate", "baseline"))
+    assert [difference.id for difference in found] == names

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from pytest_crossdiff.gate.budgets import Budgets, Limits
+from pytest_crossdiff.gate.metric_budgets import MetricLimit
 from pytest_crossdiff.gate.population import PopulationLimit, check_population, references_needed
 from pytest_crossdiff.gate.verdict import compute_verdict
 from pytest_crossdiff.results.controls import Controls, PlantedSignal
@@ -154,3 +155,44 @@ def test_without_references_in_the_settings_there_is_no_limit():
     assert Budgets.configured(Settings()).population is None
     asked = Budgets.configured(Settings(references=("a", "b"), reference_level=0.1))
     assert asked.population == PopulationLimit(0.1, "default of crossdiff_reference_level")
+
+
+def test_what_has_no_verdict_says_at_best_which_probability_it_could_give():
+    few = population(judged(references=3), judged("baseline", references=3), references=3)
+    check = check_population(result(few), "candidate", PopulationLimit(0.1))
+    assert (check.references, check.bound, check.largest) == (3, 1 / 4, 0.0)
+
+
+def test_a_sentence_names_the_three_largest_features_and_what_it_assumes():
+    features = [feature(f"on '{n}'") for n in range(4)]
+    found = population(judged(largest=6.1, features=features), judged("baseline"))
+    exceeded = check_population(result(found), "candidate", PopulationLimit(0.2))
+    assert "on '2'" in exceeded.sentence
+    assert "on '3'" not in exceeded.sentence
+    assert "probability 0.11" in exceeded.sentence
+    undecided = dataclasses.replace(exceeded, status="undecided").sentence
+    assert "single features differ: on '0' 1.3 nats less probable (z = -6.1)" in undecided
+    within = dataclasses.replace(exceeded, status="within", side="baseline").sentence
+    assert within.startswith("the baseline deviates no more than one of the 8 references")
+    unmeasured = dataclasses.replace(exceeded, status="unmeasured", reason="gone").sentence
+    assert unmeasured == "the candidate was not judged by the references: gone"
+
+
+def test_what_the_dictionary_exceeds_stays_so_without_references():
+    few = population(judged(references=3), judged("baseline", references=3), references=3)
+    verdict = compute_verdict(result(few, make_difference("C1")), budgets(0.1))
+    assert (verdict.status, verdict.lacking) == ("exceeded", ())
+
+
+def test_a_verdict_lists_the_evidence_that_it_lacks():
+    few = population(judged(references=3), judged("baseline", references=3), references=3)
+    poor = result(few, baseline=make_model(fve=0.1))
+    metric = (MetricLimit("max_kl", 0.1, "pytest.ini"),)
+    for metrics, found, lacking in (
+        ((), poor, ("dictionary", "references")),
+        (metric, poor, ("dictionary", "metrics", "references")),
+        (metric, result(few), ("metrics", "references")),
+        ((), result(few), ("references",)),
+    ):
+        asked = dataclasses.replace(budgets(0.1), metrics=metrics)
+        assert compute_verdict(found, asked).lacking == lacking

@@ -163,3 +163,8 @@ def test_where_each_is_most_like_its_own_matching_finds_the_largest_sum(order, d
     chosen = one_to_one((v, f"{i}", f"{j}") for (i, j), v in value.items())
     best = max(sum(value[i, p[i]] for i in range(4)) for p in itertools.permutations(range(4)))
     assert sum(v for v, _, _ in chosen) == pytest.approx(best)
+
+
+def test_pairs_that_are_as_alike_are_taken_by_name():
+    ties = [(0.9, "c-2", "C1"), (0.9, "c-1", "C2"), (0.9, "c-1", "C1"), (0.9, "c-2", "C2")]
+    assert one_to_one(ties) == [(0.9, "c-1", "C1"), (0.9, "c-2", "C2")]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.budgets import Budgets, Limits
-from pytest_crossdiff.gate.verdict import compute_verdict
+from pytest_crossdiff.gate.check import Check
+from pytest_crossdiff.gate.verdict import Verdict, compute_verdict
 from pytest_crossdiff.results.controls import Controls, NullControl, PlantedSignal
 from pytest_crossdiff.results.replies import Share
 from pytest_crossdiff.settings import Settings
@@ -206,3 +207,36 @@ def test_possible_differences_that_change_too_few_answers_leave_nothing_undecide
 
 def test_where_no_answers_were_compared_every_difference_counts():
     assert compute_verdict(make_result(*TWO), least(1.0)).status == "exceeded"
+
+
+def test_every_difference_of_a_side_is_counted_possible_or_small():
+    """Of four: one confirmed, two possible, one that changes too few answers to count."""
+    few = dataclasses.replace(TWO[1], changed_replies=Share(0, 900))
+    possible = [make_difference(f"C{n}", certainty="possible") for n in (3, 4)]
+    result = make_result(TWO[0], few, *possible, make_difference("B1", "baseline"))
+    asked = dataclasses.replace(budgets(9), min_changed_replies=0.05)
+    side = compute_verdict(result, asked).sides[0]
+    assert (side.count, side.possible, side.small) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("side", ["baseline", "candidate"])
+def test_limits_of_one_side_leave_the_other_free(side):
+    limits = Limits(0, None)
+    asked = Budgets.of_side(Settings(), side, limits)
+    other = "candidate" if side == "baseline" else "baseline"
+    assert asked.limits(side) == limits
+    assert asked.limits(other) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "strict", "lenient"),
+    [
+        ("within", True, True),
+        ("inconclusive", False, True),
+        ("exceeded", False, False),
+        ("insufficient", False, False),
+    ],
+)
+def test_only_what_is_inconclusive_passes_leniently(status, strict, lenient):
+    assert Check.of(Verdict(status, ())).passed is strict
+    assert Check.of(Verdict(status, ()), lenient=True).passed is lenient
