@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.settings import Settings, fields
+from pytest_crossdiff.settings import (
+    MIN_STRENGTH_BLOCK,
+    MIN_STRENGTH_OUTPUT,
+    Settings,
+    fields,
+)
 from pytest_crossdiff.settings.parsing import closest_match, parse
 
 
@@ -116,3 +121,48 @@ def test_the_near_name_is_found_and_none_is_made_up():
     assert closest_match("leyer", names) == "layer"
     assert closest_match("max_candidates_only", names) == "max_candidate_only"
     assert closest_match("zzz", names) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "least"),
+    [
+        ({}, MIN_STRENGTH_BLOCK),
+        ({"layer": "output"}, MIN_STRENGTH_OUTPUT),
+        ({"candidate_layer": "output"}, MIN_STRENGTH_OUTPUT),
+        ({"layer": "output", "min_strength": 0.5}, 0.5),
+    ],
+)
+def test_the_least_strength_that_counts_depends_on_the_layer(given, least):
+    assert Settings(**given).least_strength == least
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "value"),
+    [
+        ("corpus_column", " system:a,user:b, ", "system:a, user:b"),
+        ("report", "none", ""),
+        ("report", "md,html,md", "md,html"),
+    ],
+)
+def test_lists_are_written_with_commas(name, raw, value):
+    assert parse(name, raw, "") == value
+
+
+def test_layers_for_probes_are_numbers_and_fractions():
+    assert Settings(probe_layers="1,0.5").extra_probe_layers() == (1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "words"),
+    [
+        ("corpus_column", "system:,b", "a column's name is missing"),
+        ("corpus_column", "text:a,b", "text: is for a column that is read alone"),
+        ("corpus_column", "a,b,c", "name the role of each of several columns"),
+        ("report", "pdf", "expected some of"),
+        ("seeds", "x", "expected a whole number"),
+        ("seeds", "0", "must be at least"),
+    ],
+)
+def test_what_no_setting_can_be_is_refused(name, raw, words):
+    with pytest.raises(SettingsError, match=words):
+        parse(name, raw, "")
