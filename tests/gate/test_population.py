@@ -7,8 +7,15 @@ import dataclasses
 import pytest
 
 from pytest_crossdiff.gate.budgets import Budgets, Limits
+from pytest_crossdiff.gate.check import evaluate_budgets
 from pytest_crossdiff.gate.metric_budgets import MetricLimit
-from pytest_crossdiff.gate.population import PopulationLimit, check_population, references_needed
+from pytest_crossdiff.gate.population import (
+    MORE_REFERENCES,
+    PopulationLimit,
+    check_population,
+    references_needed,
+)
+from pytest_crossdiff.gate.recognition import NONE_ACCEPTED
 from pytest_crossdiff.gate.verdict import compute_verdict
 from pytest_crossdiff.results.controls import Controls, PlantedSignal
 from pytest_crossdiff.results.population import (
@@ -196,3 +203,10 @@ def test_a_verdict_lists_the_evidence_that_it_lacks():
     ):
         asked = dataclasses.replace(budgets(0.1), metrics=metrics)
         assert compute_verdict(found, asked).lacking == lacking
+
+
+@pytest.mark.parametrize(("largest", "advised"), [(2.0, True), (6.1, False)])
+def test_more_references_decide_what_single_features_leave_open(largest, advised):
+    found = population(judged(largest=largest, features=[feature()]), judged("baseline"))
+    check = evaluate_budgets(result(found), NONE_ACCEPTED, budgets())
+    assert (MORE_REFERENCES in check.advice) is advised

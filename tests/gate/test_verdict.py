@@ -240,3 +240,13 @@ def test_limits_of_one_side_leave_the_other_free(side):
 def test_only_what_is_inconclusive_passes_leniently(status, strict, lenient):
     assert Check.of(Verdict(status, ())).passed is strict
     assert Check.of(Verdict(status, ()), lenient=True).passed is lenient
+
+
+@pytest.mark.parametrize(
+    ("count", "strength", "exceeded"), [(9, 1.0, False), (1, 1.0, True), (9, 0.01, True)]
+)
+def test_either_limit_alone_is_exceeded(count, strength, exceeded):
+    limits = Limits(count, strength)
+    check = Check.of(compute_verdict(make_result(*TWO), Budgets(limits, None, 0.3)))
+    assert [side.exceeded for side in check.sides] == [exceeded]
+    assert [side.small for side in check.sides] == [0]
