@@ -25,7 +25,7 @@ from pytest_crossdiff.results.population import (
     ReferenceModel,
 )
 from pytest_crossdiff.settings import Settings
-from support.results import make_difference, make_model, make_result
+from support.results import make_difference, make_model, make_output, make_result
 
 LIMITS = Limits(0, None)
 
@@ -127,6 +127,14 @@ class TestModelsThatAreFarApart:
         verdict = compute_verdict(self.unseen(population()), budgets())
         assert verdict.status == "within"
         assert verdict.reason.startswith("judged by the references alone: planted signals")
+
+    def test_are_judged_by_the_references_where_the_outputs_differ_by_themselves(self):
+        output = make_output(kl=(0.5, 0.4, 0.6))
+        without = dataclasses.replace(budgets(), population=None)
+        alone = dataclasses.replace(self.unseen(None), output=output)
+        assert compute_verdict(alone, without).status == "exceeded"
+        judged_by_them = dataclasses.replace(self.unseen(population()), output=output)
+        assert compute_verdict(judged_by_them, budgets()).status == "within"
 
     def test_possible_differences_at_a_large_distance_do_not_leave_it_open(self):
         far = make_model(required_exclusivity=0.99)

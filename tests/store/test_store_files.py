@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import subprocess
 import sys
@@ -104,6 +105,7 @@ def test_a_locked_folder_lets_one_process_in_at_a_time(tmp_path, system, left):
 
 
 def test_a_missing_folder_is_not_made_by_a_lock(tmp_path, monkeypatch):
+    importlib.import_module("filelock")  # which takes fcntl where it finds it
     for fcntl in (sys.modules.get("fcntl"), None):
         monkeypatch.setitem(sys.modules, "fcntl", fcntl)
         with pytest.raises(FileNotFoundError), locked_folder(tmp_path / "missing"):

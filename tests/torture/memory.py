@@ -19,8 +19,9 @@ TOKENS = 4_000, 32_000, 256_000
 ALLOWED_GROWTH = 1.15
 """Of the peak, whatever the text."""
 BYTES_A_TOKEN = 512
-"""What longer texts may need beyond that: places of tokens, their pairs, and the activations that are not 0.  The vectors
-themselves take 384 bytes a token in these models and some kilobytes in real ones.
+"""What longer texts may need beyond that: the places of tokens, their pairs, and the activations
+that are not 0.  The vectors themselves take 384 bytes a token in these models, and kilobytes in
+real ones.
 """
 
 

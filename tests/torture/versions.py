@@ -79,7 +79,7 @@ def made(case: Case, folder: Path, *, torch: bool) -> str:
     install = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet"]
     if case.python == HERE:
         (site / "shared.pth").write_text(sysconfig.get_path("purelib"))
-        wanted = [*([] if torch else ["--no-deps"]), *case.packages]
+        wanted = [*case.packages]
     else:
         wanted = ["-e", f"{PROJECT}[test]"] if torch else [*LIGHT]
     if case.packages or case.python != HERE:
