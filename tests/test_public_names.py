@@ -74,7 +74,7 @@ def test_the_names_are_listed():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_is_documented(name):
-    assert f"`{name}`" in (ROOT / "docs" / "fixtures.md").read_text("utf-8")
+    assert f"`{name}`" in (ROOT / "docs" / "reference" / "fixtures.md").read_text("utf-8")
 
 
 @pytest.mark.slow

@@ -64,11 +64,11 @@ def test_list_says_what_each_entry_is(project):
     kinds = [line.split()[0] for line in lines[2:]]
     assert Counter(kinds) == ENTRIES
     (result,) = (line for line in lines if line.startswith("result "))
-    assert "models/v1 -> models/v2 block 0: 0 candid" in result
+    assert "models/v1 -> models/v2 block 0 of 3: 0 cand" in result
     assert "512 features, widths 48 and 48" in done.stdout
     said = {line.split("complete  ")[1] for line in lines[2:]}
     for model in ("models/v1", "models/v2"):
-        assert f"{model} block 0: {tokens} tokens, float32" in said
+        assert f"{model} block 0 of 3: {tokens} tokens, float32" in said
         assert f"a sample of the weights of {model}" in said
         assert f"self-check of {model}: equals the next bl…" in said
     assert all(len(line) <= 100 for line in lines[1:])
@@ -221,4 +221,4 @@ def test_hostile_names_are_spelt_out(project):
             | {"tokens": 3, "dtype": "float32"}
         )
     (text,) = describe(store, [i for i in store.list() if i.key == "abcdef"])
-    assert text == r"\x1b[2J\u202eX block 1: 3 tokens, float32"
+    assert text == r"\x1b[2J\u202eX block 1 of 3: 3 tokens, float32"
