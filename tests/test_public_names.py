@@ -78,6 +78,7 @@ def test_each_is_documented(name):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_mypy_knows_their_types_and_refuses_others(tmp_path):
     (tmp_path / "uses.py").write_text(
         "from pytest_crossdiff import CrossDiff, Result\n"

@@ -271,7 +271,7 @@ def test_a_pipe_gets_the_list_as_it_always_was(opened, tmp_path):
 
 
 def test_the_docs_name_what_can_be_typed():
-    docs = Path(__file__).parents[2] / "docs" / "cli.md"
+    docs = Path(__file__).parents[2] / "docs" / "reference" / "command.md"
     rows = docs.read_text("utf-8").partition("| typed |")[2].partition("\n\n")[0]
     typed = re.findall(r"`(\S+)`", "\n".join(row.split("|")[1] for row in rows.splitlines()[2:]))
     known = [name for line in HELP.splitlines() for name in line[2:9].replace(",", " ").split()]

@@ -338,9 +338,9 @@ def uninterrupted(models: dict[str, Path], tmp_path_factory: pytest.TempPathFact
 @pytest.mark.parametrize(
     ("phase", "how"),
     [
-        ("read candidate", signal.SIGKILL),
+        pytest.param("read candidate", signal.SIGKILL, marks=pytest.mark.long),
         ("train dictionaries", signal.SIGKILL),
-        ("train dictionaries", signal.SIGINT),
+        pytest.param("train dictionaries", signal.SIGINT, marks=pytest.mark.long),
         ("verify features", signal.SIGINT),
     ],
 )

@@ -82,6 +82,7 @@ def test_a_changed_vocabulary_hides_no_word_that_is_said_for_another(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_vocabulary_alone_is_no_difference(speakers, cache, tmp_path, change):
     old, _ = speakers

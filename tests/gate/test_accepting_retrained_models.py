@@ -23,6 +23,8 @@ from support.tokenizers import tokenizer
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 OTHERS = ("for", "that", "at", "on", "one", "was")
 """A little less frequent than `planted.MERGED`, and a token each."""
 

@@ -96,7 +96,7 @@ class TestTimeLeft:
         assert lines == [
             "crossdiff: [1/2] read: 10 tokens",
             "crossdiff: [1/2] read: done in 1 min 0 s, about 10 minutes left",
-            "crossdiff: a surprise: 1 tokens",
+            "crossdiff: a surprise: 1 token",
             "crossdiff: a surprise: done in 1.0 s, about 10 minutes left",
             "crossdiff: [2/2] train: 10 steps",
             "crossdiff: [2/2] train: done in 10 min 0 s",

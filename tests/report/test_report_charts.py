@@ -17,6 +17,7 @@ def test_each_dictionary_has_its_curve_which_falls_as_its_loss_did(opened):
     result = make_result()
     training = dataclasses.replace(result.training, seeds=(0, 1), loss=losses)
     page = opened(Report.of(dataclasses.replace(result, training=training)))
+    page.unfold()
     chart = page.page.get_by_role("img", name="Training loss over 500 steps")
     assert "at the end 0.25, 0.1" in (chart.get_attribute("aria-label") or "")
     curves = chart.locator("polyline").all()
@@ -41,6 +42,7 @@ def test_the_coverage_of_either_model_is_a_bar_with_its_number(opened):
         candidate=make_model("org/new", coverage=0.413),
     )
     page = opened(Report.of(result))
+    page.unfold()
     rows = page.texts("[aria-label^='Tokens and characters that are aligned'] tbody tr")
     assert rows[:3] == [
         "tokens aligned 97 % 41.3 %",

@@ -59,7 +59,7 @@ def test_they_are_told_at_the_end_of_a_run(project, engine):
     facts = dataclasses.replace(PLAIN, context_pairs=1200, dated=("baseline", "candidate"))
     engine.result = result_of(facts)
     project.makepyfile(test_it="def test_it(crossdiff): pass")
-    project.runpytest().stdout.fnmatch_lines(
+    project.runpytest("-v").stdout.fnmatch_lines(
         [
             "  chats           1200 token pairs of system and user turns not compared: *",
             "  chats           the baseline's chat template writes today's date: *",
@@ -76,7 +76,9 @@ def test_results_without_them_are_read():
 
 def test_the_page_has_them(opened):
     facts = dataclasses.replace(PLAIN, **{field: value for field, (value, _) in NOTES.items()})
-    (text,) = opened(Report.of(result_of(facts))).texts("main")
+    page = opened(Report.of(result_of(facts)))
+    page.unfold()
+    (text,) = page.texts("main")
     assert "200, 200 token pairs where an answer begins" in text
     for words in ("1 token pair of system and user turns", "30 token pairs in beginnings",
                   "7 conversations without an assistant's turn",
