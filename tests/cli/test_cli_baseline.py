@@ -25,6 +25,7 @@ def project(measured, tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_the_next_candidate_is_judged_by_the_archive(project, tmp_path):
     folder = shutil.copytree(project, tmp_path / "project")
     gone = crossdiff(folder, "train")
@@ -41,6 +42,7 @@ def test_the_next_candidate_is_judged_by_the_archive(project, tmp_path):
     assert "its weights are not read; what an archive keeps of it is used" in trained.stderr
 
 
+@pytest.mark.long
 def test_an_archive_of_another_corpus_is_kept_and_refused(project, tmp_path):
     folder = shutil.copytree(project, tmp_path / "project")
     (folder / "other.txt").write_text("\n\n".join(f"Paragraph {n} of many." for n in range(400)))

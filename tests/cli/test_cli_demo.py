@@ -40,6 +40,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder / "crossdiff-demo", " ".join(done.stdout.split())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 class TestItsVerdict:
     def test_it_fails_for_what_was_changed(self, ran):

@@ -208,6 +208,7 @@ def test_without_a_measurement_the_gate_is_red_and_says_what_to_do(service):
     assert uploaded == ["junit.xml"]
 
 
+@pytest.mark.long
 def test_the_night_fills_the_cache_and_is_green_whatever_differs(service, measured_at_night):
     assert {code for code, _ in measured_at_night.output.values()} == {0}
     assert "OVER BUDGET" in measured_at_night.said("crossdiff train")

@@ -127,6 +127,7 @@ class TestExamples:
                 arguments = shlex.split(line)[1:]
                 assert pytester.run(sys.executable, "-m", "pytest_crossdiff", *arguments).ret == 0
 
+    @pytest.mark.long
     def test_commands_run_on_a_real_pair(self, measured, tmp_path):
         folder = tmp_path / "project"
         shutil.copytree(measured, folder)

@@ -97,6 +97,7 @@ def test_nothing_is_found_in_the_same_model_twice_or_a_noisy_copy(
     assert found.result.baseline.fve > 0.5
 
 
+@pytest.mark.long
 def test_curved_maps_belong_to_a_dictionary_between_models_trained_apart(
     models: dict[str, Path], cache: Path
 ) -> None:

@@ -40,6 +40,7 @@ def pairs() -> list[dict[str, str]]:
     return [{"input": text, "target": target} for text, target in both]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_another_word_that_a_decoder_says_is_found_in_the_targets_and_nowhere_else(
     models: dict[str, Path], tmp_path: Path

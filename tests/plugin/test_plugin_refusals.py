@@ -41,7 +41,7 @@ def test_help_shows_each_setting_with_its_default(pytester):
     text = pytester.runpytest("--help").stdout.str()
     words = " ".join(text.split())
     assert "--crossdiff-layer=LAYERS where the models are compared: after a block" in words
-    assert "one by one (default: 0.5)" in words
+    assert "(default: 0.5)" in words
     assert "the model in use: path or hub id@revision (default: none)" in words
     assert "crossdiff_trust_remote_code (string)" in words
     assert "--crossdiff-trust-remote-code" not in words

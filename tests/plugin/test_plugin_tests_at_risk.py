@@ -87,6 +87,7 @@ def says_the_same(folder, said):
         assert value.startswith(f"{outcome}; {firing[0] if firing else 'no difference explains'}")
 
 
+@pytest.mark.long
 @pytest.mark.skipif("not config.pluginmanager.hasplugin('xdist')")
 def test_under_xdist_and_from_the_result_of_an_earlier_run(copied):
     write(copied, [*WITH, *WITHOUT], apart=len(WITH), measure="")
@@ -103,6 +104,7 @@ def test_tests_that_agree_need_no_models(copied):
     assert section(done) == ""
 
 
+@pytest.mark.long
 def test_what_keeps_us_from_explaining_is_said_and_the_tests_are_listed(copied):
     write(copied, WITH, apart=1, measure="")
     said = section(run_pytest(copied, "--crossdiff-layer=1"))

@@ -135,6 +135,7 @@ def test_so_do_two_at_two_layers_which_one_process_reads_in_one_pass(folder: Pat
     assert artefacts(folder / "shared") == artefacts(folder / "one-pass")
 
 
+@pytest.mark.long
 def test_ranks_with_different_settings_stop_and_name_the_difference(folder: Path) -> None:
     tokens = ["--tokens=6000", "--tokens=5000"]
     ranks = start_ranks(folder, 2, lambda rank: ["--cache-dir=differ", tokens[rank]])
