@@ -95,6 +95,7 @@ def test_readme_the_start_page_and_the_tutorial_begin_with_the_same_commands() -
     assert commands(INDEX) == ["pip install .", *own_models]
 
 
+@pytest.mark.long
 def test_it_leads_from_two_models_to_a_failing_and_then_to_an_accepted_difference(
     followed: tuple[Path, list[Step]],
 ) -> None:
