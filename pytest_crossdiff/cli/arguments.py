@@ -26,16 +26,22 @@ def command(
     commands: Commands, name: str, what: str, run: Run, *, more: str = "", examples: str = ""
 ) -> argparse.ArgumentParser:
     """Add the command `name`.  what: one line.  more, examples: for its own help."""
-    parser = commands.add_parser(
-        name,
-        help=what,
-        description=filled(f"{what[0].upper()}{what[1:]}.\n\n{more}".rstrip()),
-        epilog=fitted_examples(f"examples:\n{examples}") if examples else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = commands.add_parser(name, **described(what, more, examples))
     parser.set_defaults(run=run)
     return parser
+
+
+def described(what: str, more: str = "", examples: str = "") -> dict[str, Any]:
+    """What a parser is given to say of its command: `what` in the list of commands, and with
+    `more` and `examples` in its own help.
+    """
+    return {
+        "help": what,
+        "description": filled(f"{what[0].upper()}{what[1:]}.\n\n{more}".rstrip()),
+        "epilog": fitted_examples(f"examples:\n{examples}") if examples else None,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
 
 
 def filled(text: str) -> str:

@@ -111,22 +111,19 @@ def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
     widths = sum(model.width for model in workload.models.values())
     product = workload.batch * workload.features * widths
     training = workload.steps * (STEP_SECONDS + TRAIN_FACTOR * product / rate)  # of one dictionary
-    loading = {side: LOAD_SECONDS + of.weights / LOAD_RATE for side, of in workload.models.items()}
     seconds: dict[str, float] = {}
     for side, model in workload.models.items():
         if side in workload.unharvested:
-            seconds[read_phase(side)] = (
-                loading[side] + READ_FACTOR * model.read * workload.tokens / rate
-            )
+            work = READ_FACTOR * model.read * workload.tokens
+            seconds[read_phase(side)] = _loading(model.weights) + work / rate
         if side in workload.unpredicted:
-            forward = READ_FACTOR * model.weights * workload.predicted / rate
+            work = READ_FACTOR * model.weights * workload.predicted
             if not workload.in_one_pass:
-                seconds[predictions_phase(side)] = loading[side] + forward
-            seconds[COMPARE] = seconds.get(COMPARE, 0.0) + COMPARE_SHARE * forward
+                seconds[predictions_phase(side)] = _loading(model.weights) + work / rate
+            seconds[COMPARE] = seconds.get(COMPARE, 0.0) + COMPARE_SHARE * work / rate
         if side in workload.unanswered:
-            seconds[replies_phase(side)] = (
-                loading[side] + REPLY_FACTOR * model.weights * workload.replies / rate
-            )
+            work = REPLY_FACTOR * model.weights * workload.replies
+            seconds[replies_phase(side)] = _loading(model.weights) + work / rate
     if workload.missing:
         seconds[TRAIN] = training * workload.missing
     seconds[VERIFY] = VERIFY_SHARE * training * workload.dictionaries
@@ -136,9 +133,8 @@ def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
     parameters = 2 * workload.features * widths
     vectors = workload.layers * workload.tokens * itemsize
     harvests = sum(workload.models[side].width * vectors for side in workload.unharvested)
-    trained = (
-        4 * 4 * parameters * workload.missing
-    )  # in training with gradients and Adam's two means
+    # in training with gradients and Adam's two means
+    trained = 4 * 4 * parameters * workload.missing
     largest = max(model.weights for model in workload.models.values())
     training_memory = trained + 4 * 6 * workload.batch * workload.features
     return Cost(
@@ -146,6 +142,11 @@ def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
         harvests + trained,
         max(int(largest * itemsize * 1.3), training_memory) + 500_000_000,
     )
+
+
+def _loading(weights: int) -> float:
+    """Seconds until a model is in memory."""
+    return LOAD_SECONDS + weights / LOAD_RATE
 
 
 def total_cost(costs: Iterable[Cost]) -> Cost:
@@ -178,9 +179,8 @@ def references_cost(plan: Plan, rate: float) -> ReferencesCost:
         if member.reference is not None and reading_entry(plan, member.key).read_manifest() is None
     ]
     weights = [inspect_model(reference, layer=1.0).weights for reference in unread]
-    seconds = sum(
-        LOAD_SECONDS + of / LOAD_RATE + READ_FACTOR * of * _predicted(plan) / rate for of in weights
-    )
+    tokens = _predicted(plan)
+    seconds = sum(_loading(of) + READ_FACTOR * of * tokens / rate for of in weights)
     return ReferencesCost(len(found), len(unread), seconds)
 
 
@@ -205,6 +205,11 @@ def _complete(plan: Plan, kind: str, key: str) -> bool:
     return (plan.store.entry(kind, key).path / MANIFEST).exists()
 
 
+def _lacking(plan: Plan, kind: str, keys: Mapping[Side, str]) -> frozenset[Side]:
+    """The models of which the cache has no such entry."""
+    return frozenset(side for side in SIDES if not _complete(plan, kind, keys[side]))
+
+
 def announce(plan: Plan, progress: Progress) -> None:
     """Say what the chat templates add to the texts, and how long it will roughly take; nothing
     where that can't be told.
@@ -227,9 +232,9 @@ def announce(plan: Plan, progress: Progress) -> None:
 
 def words(found: Cost) -> str:
     """E.g. `this will take about 4 minutes (a rough estimate: read baseline 50 seconds, …)`."""
-    total = f"about {roughly(sum(found.seconds.values()))}"
+    total = roughly(sum(found.seconds.values()))
     parts = ", ".join(f"{phase} {roughly(s)}" for phase, s in found.seconds.items() if s >= 5)
-    return f"this will take {total} (a rough estimate{': ' if parts else ''}{parts})"
+    return f"this will take about {total} (a rough estimate{': ' if parts else ''}{parts})"
 
 
 def available_memory(device: torch.device) -> int | None:
@@ -316,9 +321,7 @@ def workload(plan: Plan, models: Mapping[Side, ModelShape], *, tokens: int, pair
         batch=training.batch_size,
         dictionaries=len(plan.crosscoder_keys),
         missing=missing,
-        unharvested=frozenset(
-            side for side in SIDES if not _complete(plan, "harvest", plan.harvest_keys[side])
-        ),
+        unharvested=_lacking(plan, "harvest", plan.harvest_keys),
         predicted=_predicted(plan),
         unpredicted=_unpredicted(plan, models),
         in_one_pass=in_one_pass,
@@ -332,9 +335,7 @@ def _unanswered(plan: Plan, models: Mapping[Side, ModelShape]) -> frozenset[Side
     """The models that are to answer prompts."""
     if not plan.prompts or not _both_causal(models):
         return frozenset()
-    return frozenset(
-        side for side in SIDES if not _complete(plan, "replies", plan.reply_keys[side])
-    )
+    return _lacking(plan, "replies", plan.reply_keys)
 
 
 def _both_causal(models: Mapping[Side, ModelShape]) -> bool:
@@ -343,8 +344,7 @@ def _both_causal(models: Mapping[Side, ModelShape]) -> bool:
 
 def _unpredicted(plan: Plan, models: Mapping[Side, ModelShape]) -> frozenset[Side]:
     """The models that are to be read for the output metrics."""
-    if not (plan.settings.metrics and _both_causal(models)) or _complete(
-        plan, "metrics", plan.metrics_key
-    ):
+    wanted = plan.settings.metrics and _both_causal(models)
+    if not wanted or _complete(plan, "metrics", plan.metrics_key):
         return frozenset()
-    return frozenset(side for side in SIDES if not _complete(plan, "states", plan.state_keys[side]))
+    return _lacking(plan, "states", plan.state_keys)

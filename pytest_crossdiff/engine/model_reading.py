@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
 from pytest_crossdiff.engine.activations.pairs import pair, with_extra_layers
@@ -58,6 +58,7 @@ def read_pairs(plan: Plan, progress: Progress, seconds: dict[str, float] | None 
 def read_models(plan: Plan, progress: Progress) -> None:
     """Have both models' activations on the plan's texts in the cache, and nothing more."""
     for side in SIDES:
+        read_in_one_pass(plan, side, progress)
         for harvested in _harvests(plan, side, progress):
             del harvested
 
@@ -72,7 +73,6 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 def _harvests(plan: Plan, side: Side, progress: Progress) -> Iterator[Harvest]:
     """A model at its layer, and at those that probes may read besides."""
-    read_in_one_pass(plan, side, progress)
     for key in (plan.harvest_keys[side], *plan.probe_keys[side]):
         yield _harvest(plan, plan.layers_by_key[side][key], key, side, progress)
 
@@ -81,9 +81,7 @@ def _harvest(plan: Plan, layer: Layer, key: str, side: Side, progress: Progress)
     def build(entry: Entry) -> None:
         model = prepared_model(plan, layer, side, progress)
         try:
-            reading = Reading([model], plan.sample.pieces, plan.settings.chat_template, side)
-            with entry.checked_by(model.reference.must_be_unchanged):
-                harvest(reading, [entry], label=side, progress=progress)
+            _fill(plan, side, [model], [entry], progress)
         finally:
             model.unload()
 
@@ -115,7 +113,8 @@ def read_in_one_pass(plan: Plan, side: Side, progress: Progress) -> None:
             try:
                 views = [model, *(_also_at(plan, at, side, model, progress) for at in wanted[1:])]
                 if len(views) == 1 or agree_in_one_pass(views, checked_texts(plan, model)):
-                    _fill(plan, side, views, [*missing.values()], progress, with_states and states)
+                    taken = states if with_states else None
+                    _fill(plan, side, views, [*missing.values()], progress, taken)
             finally:
                 model.unload()
 
@@ -126,20 +125,21 @@ def _fill(
     views: Sequence[LoadedModel],
     entries: Sequence[Entry],
     progress: Progress,
-    states: Entry | Literal[False],
+    states: Entry | None = None,
 ) -> None:
+    """Read `views` in one pass into their entries.  states: gets what the head reads."""
     listener = None
-    if states:
+    if states is not None:
         with contextlib.suppress(UncomparableError):  # the output metrics will say so
             listener = StatesListener(views[0], chosen_pieces(plan), side)
     pieces, template = plan.sample.pieces, plan.settings.chat_template
     reading = Reading(views, pieces, template, side, listener)
     with contextlib.ExitStack() as checks:
-        for entry in (*entries, *([states] if states else [])):
+        for entry in (*entries, states) if states is not None else entries:
             checks.enter_context(entry.checked_by(views[0].reference.must_be_unchanged))
         began = time.perf_counter()
         harvest(reading, entries, label=side, progress=progress)
-        if states and listener:
+        if states is not None and listener is not None:
             listener.save(states, reading.jobs, time.perf_counter() - began)
 
 

@@ -48,7 +48,8 @@ def expected(seconds: Mapping[str, float], settings: Settings) -> Iterator[Expec
     """The phases of a run in their order.  seconds: by name; of those that it has some are given
     another layer's, too, where the run has several.
     """
-    together = any(OUTPUT in pair for pair in settings.run_layers or [_layers(settings)])
+    pairs = settings.run_layers or [_layers(settings)]
+    together = any(OUTPUT in pair for pair in pairs)
     layers = [read_phase(side) for side in SIDES]
     others = [
         *(predictions_phase(side) for side in SIDES),
@@ -58,7 +59,7 @@ def expected(seconds: Mapping[str, float], settings: Settings) -> Iterator[Expec
     for name in (*layers, *others) if together else (*others, *layers):
         if name in seconds:
             yield Expected(name, seconds[name], READING)
-    for pair in settings.run_layers or [_layers(settings)]:
+    for pair in pairs:
         for name in LEARNED:
             for part, share in PARTS.get(name, {"": 1.0}).items():
                 if name in seconds:

@@ -76,6 +76,7 @@ class _Waiting:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
+    @pytest.hookimpl(tryfirst=True)  # as the collector's
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if any(name.startswith("crossdiff_") for name in vars(report)):
             self._config.pluginmanager.unregister(self)

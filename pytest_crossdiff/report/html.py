@@ -32,16 +32,8 @@ SCRIPTS = tuple(
     f"{name}.js"
     for name in (
         *("dom", "data", "charts", "map", "contexts", "table"),
-        *(
-            "feature",
-            "measurement",
-            "output",
-            "population",
-            "replies",
-            "strongest",
-            "overview",
-            "main",
-        ),
+        *("feature", "measurement", "output", "population", "replies"),
+        *("strongest", "overview", "main"),
     )
 )
 _UNSAFE = {ord(ch): f"\\u{ord(ch):04x}" for ch in "<>&\u2028\u2029"}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.cli.arguments import add_settings, command, filled, fitted_examples, given
+from pytest_crossdiff.cli.arguments import add_settings, command, described, given
 from pytest_crossdiff.cli.exits import FINE
 from pytest_crossdiff.cli.terminal import Terminal, size
 from pytest_crossdiff.text import visible
 
 if TYPE_CHECKING:
+    import argparse
+
     from pytest_crossdiff.cli.arguments import Commands
 
 MORE = """\
@@ -30,11 +31,7 @@ def add(commands: Commands) -> None:
     """Add the command and its own commands."""
     top = commands.add_parser(
         "baseline",
-        help="archive the baseline, for when its weights are gone",
-        description=filled(f"Archive the baseline, for when its weights are gone.\n\n{MORE}"),
-        epilog=fitted_examples(f"examples:\n{EXAMPLES}"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        **described("archive the baseline, for when its weights are gone", MORE, EXAMPLES),
     )
     inner = top.add_subparsers(dest="baseline_command", metavar="COMMAND", required=True)
     exporting = command(inner, "export", "write the archive of the baseline", run_export)

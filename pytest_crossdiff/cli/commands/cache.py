@@ -7,7 +7,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.cli.arguments import command, filled, fitted_examples
+from pytest_crossdiff.cli.arguments import command, described
 from pytest_crossdiff.cli.exits import FINE, UNMEASURED
 from pytest_crossdiff.cli.terminal import Terminal, age, size, table
 from pytest_crossdiff.text import plural, visible
@@ -64,12 +64,7 @@ _BYTES = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 def add(commands: Commands) -> None:
     """Add the command and its own commands."""
     top = commands.add_parser(
-        "cache",
-        help="list, measure, prune and verify what is kept",
-        description=filled(f"List, measure, prune and verify what is kept.\n\n{MORE}"),
-        epilog=fitted_examples(f"examples:\n{EXAMPLES}"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        "cache", **described("list, measure, prune and verify what is kept", MORE, EXAMPLES)
     )
     inner = top.add_subparsers(dest="cache_command", metavar="COMMAND", required=True)
     listing = command(inner, "list", "every entry, the largest first", run_list)

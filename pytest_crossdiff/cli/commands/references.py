@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.cli.arguments import add_settings, command, filled, fitted_examples, given
+from pytest_crossdiff.cli.arguments import add_settings, command, described, given
 from pytest_crossdiff.cli.exits import FINE
 from pytest_crossdiff.cli.terminal import table
 from pytest_crossdiff.text import plural, visible
 
 if TYPE_CHECKING:
+    import argparse
+
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.cli.terminal import Terminal
     from pytest_crossdiff.engine.plan import Plan
@@ -32,12 +33,7 @@ EXAMPLES = """\
 def add(commands: Commands) -> None:
     """Add the command and its own commands."""
     top = commands.add_parser(
-        "references",
-        help="list, add and remove reference models",
-        description=filled(f"List, add and remove reference models.\n\n{MORE}"),
-        epilog=fitted_examples(f"examples:\n{EXAMPLES}"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        "references", **described("list, add and remove reference models", MORE, EXAMPLES)
     )
     inner = top.add_subparsers(dest="references_command", metavar="COMMAND", required=True)
     listing = command(inner, "list", "the references of the settings", run_list)

@@ -61,9 +61,8 @@ class Reading:
     """What is to be read, and how.
 
     views: one model at one or several layers, which `agree_in_one_pass`.  shards: the jobs of each
-    shard by the name of its part.  jobs: all, the shortest
-    first.  tokens: of all.  Raises `CorpusError` when no token is left or a
-    chat template doesn't take the conversations.
+    shard by the name of its part.  jobs: all, the shortest first.  tokens: of all.  Raises
+    `CorpusError` when no token is left or a chat template doesn't take the conversations.
     """
 
     def __init__(
@@ -123,7 +122,7 @@ class Reading:
         ]
 
     def _run(self, batch: Sequence[Job]) -> list[ModelReadout]:
-        ids_bp, mask_bp, counted_bp = _padded(batch)
+        ids_bp, mask_bp, counted_bp = padded(batch)
         device, listener = self.views[0].device, self._listener
         with listener.listening() if listener else contextlib.nullcontext():
             found = read_layers(self.views, ids_bp.to(device), mask_bp.to(device), counted_bp)
@@ -177,8 +176,10 @@ def _nothing_said(model: LoadedModel) -> Tensor:
     return torch.zeros(0 if model.predictions is None else len(model.predictions.words))
 
 
-def _padded(batch: Sequence[Job]) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids, mask, and the places at which what is predicted is compared, shape (b, p) each."""
+def padded(batch: Sequence[Job]) -> tuple[Tensor, Tensor, Tensor]:
+    """Token ids, mask, and the places at which what is predicted is compared, shape (b, p) each; of
+    jobs of which the last is the longest.
+    """
     longest = len(batch[-1].encoded.input_ids)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
     mask, counted = torch.zeros_like(ids), torch.zeros_like(ids)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from pytest_crossdiff.engine.activations.batches import Job
 from pytest_crossdiff.engine.activations.conversations import Place
 from pytest_crossdiff.engine.activations.rendering import tokenize
-from pytest_crossdiff.engine.activations.shard_reading import token_limit
+from pytest_crossdiff.engine.activations.shard_reading import padded, token_limit
 from pytest_crossdiff.engine.metrics.entry_names import WORDS
 from pytest_crossdiff.engine.metrics.heads import (
     Head,
@@ -279,12 +279,7 @@ def _batches(jobs: Sequence[Job], budget: int, batching: Batching) -> Iterator[l
 
 def _run(model: LoadedModel, batch: Sequence[Job], label: str) -> dict[int, Tensor]:
     """The states of each piece in `batch` at the positions before its predicted tokens."""
-    ids_bp = torch.zeros(len(batch), len(batch[-1].encoded.input_ids), dtype=torch.long)
-    mask_bp = torch.zeros_like(ids_bp)
-    for row, job in enumerate(batch):
-        ids = np.asarray(job.encoded.input_ids, dtype=np.int64)
-        ids_bp[row, : len(ids)] = torch.from_numpy(ids)
-        mask_bp[row, : len(ids)] = 1
+    ids_bp, mask_bp, _ = padded(batch)
     inputs = {"input_ids": ids_bp, "attention_mask": mask_bp}
     read_bpd = head_inputs(model.model, {k: x.to(model.device) for k, x in inputs.items()}).cpu()
     return _states_of(read_bpd, dict(enumerate(batch)), label)

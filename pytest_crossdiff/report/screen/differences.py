@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.difference import Context, Difference
     from pytest_crossdiff.results.result import Result
 
-SENTENCES = 3, 3, 0
-"""Differences with a sentence, on each side, with -q and without; with -v there is a table."""
+SENTENCES = 3
+"""Differences with a sentence, on each side; with -v there is a table."""
 ROWS = 0, 0, 30
 """Differences in a table with -q, without, with -v; with -vv all, as below."""
 DIFFERENCES_WITH_CONTEXTS = 0, 0, 10
@@ -63,7 +63,7 @@ def section(
 
 
 def _in_words(differences: list[Difference], result: Result, display: Display) -> Iterator[str]:
-    shown = differences[: display.of(*SENTENCES)]
+    shown = differences[:SENTENCES]
     for d in shown:
         name = f"  {visible(d.id):<3} "
         label = f"{visible(d.label)} (a label, unverified): " if d.label else ""

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_crossdiff.engine.models.reading.blocks import supported_inputs
+from pytest_crossdiff.engine.models.reading.passes import intercepted
 from pytest_crossdiff.engine.models.reading.token_texts import token_texts
 from pytest_crossdiff.errors import ModelError
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pytest_crossdiff.engine.models.loading.heads import Head
+    from pytest_crossdiff.engine.models.reading.passes import Compute
 
 WIDTH = 512
 AT_ONCE = 2**24
@@ -156,24 +158,18 @@ def head_at(model: PreTrainedModel, wanted_bp: Tensor | None) -> Iterator[None]:
     if wanted_bp is None or not isinstance(head, nn.Linear):
         yield
         return
-    before = vars(head).get("forward")
-    forward = head.forward
 
-    def at_places(states_bpd: Tensor) -> Tensor:
+    def at_places(_: int, compute: Compute) -> object:
+        states_bpd, run = compute.args[0], compute.func
         if states_bpd.shape[:-1] != wanted_bp.shape:
-            return forward(states_bpd)
-        found_nv = forward(states_bpd[wanted_bp])
+            return compute()
+        found_nv: Any = run(states_bpd[wanted_bp])
         made_bpv = found_nv.new_zeros(*wanted_bp.shape, found_nv.shape[-1])
         made_bpv[wanted_bp] = found_nv
         return made_bpv
 
-    try:
-        vars(head)["forward"] = at_places
+    with intercepted([head], at_places):
         yield
-    finally:
-        del vars(head)["forward"]
-        if before is not None:
-            vars(head)["forward"] = before
 
 
 def token_logits(model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> Tensor:
