@@ -41,7 +41,8 @@ def restate(
     if ours and not item.config.option.fulltrace:
         short = call.excinfo.getrepr(style="value", chain=False)
         if short.reprcrash is not None:
-            short.reprcrash.message = str(error)
+            # the session's summary has this as it is under CI, and it is below in full
+            short.reprcrash.message = str(error).partition("\n")[0]
         report.longrepr = short
 
 

@@ -147,7 +147,11 @@ class TestOverrides:
         assert engine.asked[0][1] is None
 
 
-def test_a_verdict_that_a_test_has_explained_is_not_explained_again(project, engine):
+@pytest.mark.parametrize("runner", ["", "true"])
+def test_a_verdict_that_a_test_has_explained_is_not_explained_again(
+    project, engine, monkeypatch, runner
+):
+    monkeypatch.setenv("CI", runner)  # pytest's summary then holds whole messages
     engine.result = make_result(make_difference())
     project.makepyfile(test_it="def test_it(crossdiff): crossdiff.assert_within_budget()")
     result = project.runpytest("--crossdiff")
