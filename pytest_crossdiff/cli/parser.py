@@ -11,6 +11,7 @@ from pytest_crossdiff.cli.commands import (
     completion,
     demo,
     doctor,
+    history,
     init,
     references,
     report,
@@ -35,6 +36,7 @@ examples:
   crossdiff show                what differs, by the settings of pytest.ini
   crossdiff show --id C1        one difference with the texts it fires on
   crossdiff show --on "a text"  which of its tokens a difference fires on
+  crossdiff history             the candidates so far, and what is new in the last one
   crossdiff report              the same as a page to pass on
   crossdiff references list     the models by which a pair is judged
   crossdiff baseline export v1.crossdiff  for when the baseline's weights are gone
@@ -61,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
         doctor,
         train,
         show,
+        history,
         report,
         references,
         baseline,

@@ -153,20 +153,10 @@ def plan(
         if reference.archived and not all(_complete(store, "harvest", key) for key in keys):
             known = archived_facts(reference, store)
             raise _unfit(settings, reference, known, _archive_facts(settings, corpus, side))
-    state_keys = {side: states_key(settings, drawn, references[side].digest) for side in SIDES}
+    models: dict[Side, str] = {side: references[side].digest for side in SIDES}
+    state_keys = {side: states_key(settings, drawn, models[side]) for side in SIDES}
     asked = prompts(corpus) if settings.replies else []
-    reply_keys = {
-        side: digest(
-            {
-                "version": REPLIES_VERSION,
-                "model": references[side].digest,
-                "prompts": digest_of(asked),
-                "tokens": settings.replies,
-                "dtype": settings.dtype,
-            }
-        )
-        for side in SIDES
-    }
+    reply_keys = {side: _replies_key(settings, asked, models[side]) for side in SIDES}
     chosen = ("architecture", "maps", "features", "exclusive_share", "k", "steps", "batch_size")
     training = {
         "version": CROSSCODER_VERSION,
@@ -212,10 +202,10 @@ def plan(
             }
         ),
         state_keys,
-        digest({"version": METRICS_VERSION, "states": [state_keys[side] for side in SIDES]}),
+        metrics_key(settings, drawn, models),
         tuple(asked),
         reply_keys,
-        digest({"replies": [reply_keys[side] for side in SIDES]}),
+        comparison_key(settings, asked, models),
     )
 
 
@@ -229,6 +219,29 @@ def states_key(settings: Settings, drawn: Sample, model: str) -> str:
             "dtype": settings.dtype,
             "chat_template": settings.chat_template,
             **({"conversations": CONVERSATIONS_VERSION} if _has_conversations(drawn) else {}),
+        }
+    )
+
+
+def metrics_key(settings: Settings, drawn: Sample, models: Mapping[Side, str]) -> str:
+    """The key of how much the predictions of two models, given by their digests, differ."""
+    states = [states_key(settings, drawn, models[side]) for side in SIDES]
+    return digest({"version": METRICS_VERSION, "states": states})
+
+
+def comparison_key(settings: Settings, asked: list[Prompt], models: Mapping[Side, str]) -> str:
+    """The key of the replies of two models, given by their digests, side by side."""
+    return digest({"replies": [_replies_key(settings, asked, models[side]) for side in SIDES]})
+
+
+def _replies_key(settings: Settings, asked: list[Prompt], model: str) -> str:
+    return digest(
+        {
+            "version": REPLIES_VERSION,
+            "model": model,
+            "prompts": digest_of(asked),
+            "tokens": settings.replies,
+            "dtype": settings.dtype,
         }
     )
 

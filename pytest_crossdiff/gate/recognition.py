@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.sides import SIDES
@@ -102,6 +102,37 @@ def recognise(
     return Recognition(
         tuple(found[d.id] for d in result.differences if d.id in found),
         tuple(entry for entry in entries if entry.id not in taken),
+    )
+
+
+class Comparison(NamedTuple):
+    """The differences of two results on the same texts, one to one, by where they fire.
+
+    kept: those of both, as they were and as they are.
+    """
+
+    new: tuple[Difference, ...]
+    gone: tuple[Difference, ...]
+    kept: tuple[tuple[Difference, Difference], ...]
+
+
+def compare(before: Result, after: Result) -> Comparison:
+    """Which differences of `after` are those of `before`."""
+    of = {(at, d.id): d for at in (0, 1) for d in (before, after)[at].differences}
+    pairs = before.corpus.heldout_pairs, after.corpus.heldout_pairs
+    prints = {key: Fingerprint.of(d, pairs[key[0]]) for key, d in of.items()}
+    alike = [
+        (correlation, old.id, new.id)
+        for old in before.differences
+        for new in after.differences
+        if old.side == new.side
+        and (correlation := prints[0, old.id].correlation(prints[1, new.id])) >= MIN_CORRELATION
+    ]
+    found = {new: old for _, old, new in one_to_one(alike)}
+    return Comparison(
+        tuple(d for d in after.differences if d.id not in found),
+        tuple(d for d in before.differences if d.id not in found.values()),
+        tuple((of[0, found[d.id]], d) for d in after.differences if d.id in found),
     )
 
 

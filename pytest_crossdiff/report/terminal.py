@@ -34,13 +34,14 @@ if TYPE_CHECKING:
 
 STRONGEST = 0, 3, 10
 """Differences of each side that are named with -q, without, with -v; with -vv all."""
-_WORDS = {
+WORDS = {
     "exceeded": "OVER BUDGET",
     "insufficient": "NO VERDICT",
     "inconclusive": "INCONCLUSIVE",
     "within": "within budget",
     "": "measured",
 }
+"""What each status of a verdict is called on the terminal."""
 _COLOURS = {
     "exceeded": "red",
     "insufficient": "red",
@@ -109,7 +110,7 @@ def brief(pair: PairSummary, root: Path) -> str:
         f"{has.side}-only {has.count}" + (f" and {has.possible} possible" if has.possible else "")
         for has in (model.has for model in reversed(pair.models))
     )
-    return visible(f"crossdiff: {_WORDS[status(pair)]}: {_names(pair, root)}: {counts}")
+    return visible(f"crossdiff: {WORDS[status(pair)]}: {_names(pair, root)}: {counts}")
 
 
 def block(
@@ -120,7 +121,7 @@ def block(
     A line that is too long goes on below; one that names a difference or models is cut.  explained:
     a message has said what was found.
     """
-    yield cut(visible(f"{_WORDS[status(pair)]}: {_names(pair, root)}"), display.width)
+    yield cut(visible(f"{WORDS[status(pair)]}: {_names(pair, root)}"), display.width)
     for name, text in _measured(pair, root, display, explained=explained):
         yield from wrapped(_line(name, text), display.width, len(_line("", "")))
     if display.verbosity > 0 or not explained:
@@ -150,7 +151,7 @@ def _measured(
     yield from _counts(pair)
     yield from pair.workflow
     if display.verbosity < 1:
-        yield from _in_short(pair, explained=explained)
+        yield from _inshort(pair, explained=explained)
     else:
         yield from _in_full(pair, root)
     took = duration(pair.seconds)
@@ -159,7 +160,7 @@ def _measured(
         yield "result", pair.key
 
 
-def _in_short(pair: PairSummary, *, explained: bool) -> Iterator[tuple[str, str]]:
+def _inshort(pair: PairSummary, *, explained: bool) -> Iterator[tuple[str, str]]:
     """What a verdict rests on, in one sentence, and what one wants to know of a pass."""
     if pair.controls:
         yield "would find", would_find(pair)
@@ -206,7 +207,7 @@ def _in_full(pair: PairSummary, root: Path) -> Iterator[tuple[str, str]]:
     coverage = percent(before.coverage), percent(after.coverage)
     yield "aligned", _both(*coverage, "tokens")
     texts = f"{pair.train_pairs} training token pairs, {pair.heldout_pairs} held out"
-    yield "texts", f"{visible(_short(pair.corpus, root))}: {texts}"
+    yield "texts", f"{visible(short(pair.corpus, root))}: {texts}"
 
 
 def _counts(pair: PairSummary) -> Iterator[tuple[str, str]]:
@@ -242,11 +243,12 @@ def _line(name: str, text: str) -> str:
 
 def _names(pair: PairSummary, root: Path) -> str:
     return " -> ".join(
-        f"{visible(_short(model.reference, root))} {model.has.layer_name}" for model in pair.models
+        f"{visible(short(model.reference, root))} {model.has.layer_name}" for model in pair.models
     )
 
 
-def _short(reference: str, root: Path) -> str:
+def short(reference: str, root: Path) -> str:
+    """A path as seen from `root`, or its end; a hub id as it is."""
     path = Path(reference)
     if path.is_relative_to(root):
         return str(path.relative_to(root))

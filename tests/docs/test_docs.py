@@ -26,7 +26,10 @@ from support.results import make_difference, make_result
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ANEW = "run: PYTHONPATH=tests:. python -m support.reference"
-ON_A_PAIR = [ROOT / "docs" / name for name in ("reference/command.md", "how-to/lost-baseline.md")]
+ON_A_PAIR = [
+    ROOT / "docs" / name
+    for name in ("reference/command.md", "how-to/lost-baseline.md", "how-to/history.md")
+]
 """Documents whose commands are run on a real pair."""
 TUTORIAL = ROOT / "docs" / "tutorial" / "first-verdict.md"
 """Its commands are run by test_tutorial.py."""

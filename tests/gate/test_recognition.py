@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_crossdiff.gate.fingerprint import Fingerprint
-from pytest_crossdiff.gate.recognition import one_to_one, recognise, without_accepted
+from pytest_crossdiff.gate.recognition import compare, one_to_one, recognise, without_accepted
 from pytest_crossdiff.gate.slot import Slot
 from pytest_crossdiff.results.difference import Firing
 from support.results import make_difference, make_entry, make_result
@@ -53,6 +53,15 @@ def test_one_that_fires_elsewhere_is_new_and_the_entry_is_missing():
     assert recognition.found == ()
     assert recognition.missing == (entry,)
     assert not recognition.accepts("C1")
+
+
+def test_of_two_results_it_is_known_what_is_new_gone_and_kept_whatever_the_ids():
+    was = difference("C2", range(40)), difference("C1", range(100, 140))
+    now = difference("C1", range(4, 44), 0.02), difference("B1", range(100, 140))
+    change = compare(make_result(*was), make_result(*now))
+    assert change.kept == ((was[0], now[0]),)
+    assert change.gone == (was[1],)  # the baseline's fires at its places, but is another
+    assert change.new == (now[1],)
 
 
 def test_an_entry_of_the_other_side_does_not_count():

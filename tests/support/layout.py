@@ -77,6 +77,8 @@ ALLOWED = {
     "engine.pipeline": "errors progress results settings sides store engine.plan engine.metrics"
     " engine.replies engine.workflow engine.model_reading"
     " engine.population engine.dictionary engine.isolation engine.estimate engine.compute",
+    "engine.past_results": "errors results settings sides store engine.corpus engine.models"
+    " engine.plan engine.metrics engine.replies",
     "engine.baseline_archive": "errors settings sides store version engine.models engine.plan",
     "engine.tests_at_risk": "errors progress results settings sides store engine.models"
     " engine.dictionary engine.explanation engine.isolation",
@@ -93,8 +95,8 @@ ALLOWED = {
     "cli": "version errors sides text progress settings store results engine.corpus"
     " engine.population engine.ranks"
     " engine.models engine.plan engine.dictionary engine.explanation engine.preflight"
-    " engine.self_checks engine.estimate engine.pipeline engine.baseline_archive gate report"
-    " plugin demo",
+    " engine.self_checks engine.estimate engine.pipeline engine.past_results"
+    " engine.baseline_archive gate report plugin demo",
     "__main__": "cli",
 }
 """The parts in the order of the work, and for each the parts that it may import: earlier ones."""

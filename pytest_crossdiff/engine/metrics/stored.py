@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.store.cache import Store
 
 
 class StoredMetrics(NamedTuple):
@@ -34,11 +35,12 @@ NOT_MEASURED = StoredMetrics()
 
 def stored_metrics(plan: Plan) -> StoredMetrics | None:
     """What the cache holds, None where it holds nothing that is whole."""
-    if not plan.settings.metrics:
-        return NOT_MEASURED
-    found = stored(
-        plan.store.entry("metrics", plan.metrics_key), OutputMetrics, METRICS, UNCOMPARABLE
-    )
+    return metrics_at(plan.store, plan.metrics_key) if plan.settings.metrics else NOT_MEASURED
+
+
+def metrics_at(store: Store, key: str) -> StoredMetrics | None:
+    """What the cache holds under `key`, None where it holds nothing that is whole."""
+    found = stored(store.entry("metrics", key), OutputMetrics, METRICS, UNCOMPARABLE)
     return None if found is None else StoredMetrics(*found)
 
 

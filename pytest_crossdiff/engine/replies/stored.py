@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.results.result import Result
+    from pytest_crossdiff.store.cache import Store
 
 
 class StoredReplies(NamedTuple):
@@ -44,9 +45,12 @@ def stored_replies(plan: Plan) -> StoredReplies | None:
         return StoredReplies(reason="crossdiff_replies = 0", wanted=False)
     if not plan.prompts:
         return StoredReplies(reason=NO_PROMPTS, wanted=False)
-    found = stored(
-        plan.store.entry("comparison", plan.comparison_key), Replies, REPLIES, NO_REPLIES
-    )
+    return replies_at(plan.store, plan.comparison_key)
+
+
+def replies_at(store: Store, key: str) -> StoredReplies | None:
+    """What the cache holds under `key`, None where it holds nothing that is whole."""
+    found = stored(store.entry("comparison", key), Replies, REPLIES, NO_REPLIES)
     return None if found is None else StoredReplies(*found)
 
 
