@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
 from pytest_crossdiff.engine.activations.pairs import pair, with_extra_layers
@@ -15,11 +15,13 @@ from pytest_crossdiff.engine.activations.shard_reading import Reading
 from pytest_crossdiff.engine.metrics.final_states import StatesListener
 from pytest_crossdiff.engine.metrics.heads import UncomparableError
 from pytest_crossdiff.engine.metrics.measure import chosen_pieces
+from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
 from pytest_crossdiff.engine.models.lineage import WeightSample, related
 from pytest_crossdiff.engine.models.loaded import also_at, load_configured
 from pytest_crossdiff.engine.models.one_pass import agree_in_one_pass
+from pytest_crossdiff.engine.models.parts import load_block, part_up_to
 from pytest_crossdiff.engine.self_checks import checked, checked_texts
-from pytest_crossdiff.errors import CrossDiffError
+from pytest_crossdiff.errors import CrossDiffError, ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.artefact import is_whole, read_or_build
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.activations.pairs import Pairs
     from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.engine.models.loading.partial import Part
+    from pytest_crossdiff.engine.models.sources.references import ModelReference
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.settings import Settings
@@ -109,7 +113,7 @@ def read_in_one_pass(plan: Plan, side: Side, progress: Progress) -> None:
         if len(wanted) + with_states < 2:
             return
         with contextlib.suppress(CrossDiffError):
-            model = prepared_model(plan, wanted[0], side, progress, with_head=OUTPUT in wanted)
+            model = prepared_model(plan, wanted[0], side, progress, also=wanted[1:])
             try:
                 views = [model, *(_also_at(plan, at, side, model, progress) for at in wanted[1:])]
                 if len(views) == 1 or agree_in_one_pass(views, checked_texts(plan, model)):
@@ -164,22 +168,45 @@ def prepared_model(
     progress: Progress,
     *,
     sampled: bool = True,
-    with_head: bool = False,
+    also: Sequence[Layer] = (),
 ) -> LoadedModel:
-    """The model of `side` at `layer`, checked on texts of the run.  sampled: whether its weights
-    are, too.  with_head: as in `load`.
+    """The model of `side` at `layer`, checked on texts of the run; of its weights no more is loaded
+    than is read there and at the layers of `also`.  sampled: whether its weights are, too.
     """
-    progress.note(f"loading the {side}: {plan.references[side].reference}")
+    reference = plan.references[side]
+    progress.note(f"loading the {side}: {reference.reference}")
     settings = _at(plan, layer, side)
-    model = load_configured(settings, side, plan.references[side], with_head=with_head)
+    blocks, source = getattr(settings, f"{side}_blocks"), reference.source
+    part = part_up_to(reference, (layer, *also), blocks, source)
+    if part is not None and sampled:
+        with contextlib.suppress(ModelError):  # the whole model will be sampled
+            _sample_weights(plan, side, _BlocksInFiles(part, reference, settings), progress)
+    model = load_configured(settings, side, reference, with_head=OUTPUT in also, part=part)
     try:
         checked(plan, settings, side, progress.note, model)
-        if sampled:
+        if sampled and model.part is None:
             _sample_weights(plan, side, model, progress)
     except BaseException:
         model.unload()
         raise
     return model
+
+
+class _BlocksInFiles(NamedTuple):
+    """A model whose blocks are loaded one at a time."""
+
+    part: Part
+    reference: ModelReference
+    settings: Settings
+
+    def sample(self) -> WeightSample:
+        """Of its weights, as they would be in memory."""
+        device = choose_device(self.settings.device)
+        load = functools.partial(load_block, self.part, self.reference)
+        dtype, source = choose_dtype(self.settings.dtype, device), self.reference.source
+        return WeightSample.of_blocks(
+            self.reference.reference, self.part.layers, lambda i: load(i, dtype, source)
+        )
 
 
 def _weights(plan: Plan, side: Side, progress: Progress) -> WeightSample:
@@ -196,13 +223,16 @@ def _weights(plan: Plan, side: Side, progress: Progress) -> WeightSample:
     return read_or_build(entry, build, WeightSample.load, progress.note)
 
 
-def _sample_weights(plan: Plan, side: Side, model: LoadedModel, progress: Progress) -> None:
-    """The same of the model that is loaded."""
+def _sample_weights(
+    plan: Plan, side: Side, model: LoadedModel | _BlocksInFiles, progress: Progress
+) -> None:
+    """The same of a model that is loaded, or of its files."""
     entry = plan.store.entry("weights", plan.weights_keys[side])
     keep = functools.partial(_keep_weights, model)
     read_or_build(entry, keep, WeightSample.load, progress.note)
 
 
-def _keep_weights(model: LoadedModel, entry: Entry) -> None:
+def _keep_weights(model: LoadedModel | _BlocksInFiles, entry: Entry) -> None:
     with entry.checked_by(model.reference.must_be_unchanged):
-        WeightSample.of(model).save(entry)
+        found = model.sample() if isinstance(model, _BlocksInFiles) else WeightSample.of(model)
+        found.save(entry)

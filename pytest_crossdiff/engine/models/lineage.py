@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
@@ -48,14 +48,20 @@ class WeightSample(NamedTuple):
     @classmethod
     def of(cls, model: LoadedModel) -> WeightSample:
         """The sample of a loaded model."""
-        numbers = sorted({round(i * (model.layers - 1) / (BLOCKS - 1)) for i in range(BLOCKS)})
-        blocks = {str(i): _matrices(model.blocks[i]) for i in numbers}
-        return cls(
-            model.reference.reference,
-            model.layers,
-            {i: _signature(matrices) for i, matrices in blocks.items()},
-            {i: _sampled(list(matrices.values())) for i, matrices in blocks.items()},
-        )
+        return cls.of_blocks(model.reference.reference, model.layers, model.blocks.__getitem__)
+
+    @classmethod
+    def of_blocks(cls, model: str, layers: int, block: Callable[[int], nn.Module]) -> WeightSample:
+        """The sample of a model with so many `layers`.  block: gives one of them by its number; no
+        more than one is held.
+        """
+        signatures, weights = {}, {}
+        for i in sorted({round(i * (layers - 1) / (BLOCKS - 1)) for i in range(BLOCKS)}):
+            matrices = _matrices(block(i))
+            signatures[str(i)] = _signature(matrices)
+            weights[str(i)] = _sampled(list(matrices.values()))
+            del matrices
+        return cls(model, layers, signatures, weights)
 
     def correlation(self, other: WeightSample) -> float | None:
         """The mean correlation over the blocks that have the same matrices, or None without any."""

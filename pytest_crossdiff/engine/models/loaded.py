@@ -6,22 +6,22 @@ Axes: b texts of a batch, p positions, d model width.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype, release
+from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
+from pytest_crossdiff.engine.models.loaded_model import LoadedModel as LoadedModel
 from pytest_crossdiff.engine.models.loading.load import (
     load_model_and_tokenizer,
     silence_transformers,
 )
+from pytest_crossdiff.engine.models.loading.partial import load_part, put_back
 from pytest_crossdiff.engine.models.reading import probing
 from pytest_crossdiff.engine.models.reading.batching import groups_of, read_groups
 from pytest_crossdiff.engine.models.reading.blocks import (
     block_output,
-    blocks_at,
     resolve_blocks_name,
 )
 from pytest_crossdiff.engine.models.reading.forward_pass import forward_errors
@@ -34,80 +34,20 @@ from pytest_crossdiff.engine.models.reading.predictions import (
     token_logits,
 )
 from pytest_crossdiff.engine.models.reading.source_and_target import (
-    TEXT,
-    InputForm,
     choose_form,
 )
-from pytest_crossdiff.engine.models.reading.streams import PLAIN, StreamLayout
 from pytest_crossdiff.engine.models.sources.references import ModelReference, resolve
 from pytest_crossdiff.errors import ActivationError, ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pytest_crossdiff.engine.models.loading.heads import Head
+    from pytest_crossdiff.engine.models.loading.partial import Part
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.settings.kinds import Layer
     from pytest_crossdiff.sides import Side
-
-
-@dataclass(repr=False)
-class LoadedModel:
-    """A model on its device, its tokenizer, and where it is read.
-
-    blocks_name: dotted name of the list of blocks.  layers: how many there are.  layer: 0-based
-    index of the one whose output is read; `layers` where that is what the model predicts.  width:
-    of what is read.  architecture: name of the model's class.  max_length: longest input, special
-    tokens included, that its positions allow; None: no limit.  head: what predicts, see
-    `loading.Head`.
-    predictions: how predictions become vectors, where they are read.  passes, layout, reader: see
-    `hook_point.HookPoint`; without them each block runs once, in the whole model, and returns the
-    residual stream.  batching: which texts may share a batch; `read` keeps to it.  form: what of a
-    document it reads.
-    """
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    reference: ModelReference
-    blocks_name: str
-    layers: int
-    layer: int
-    width: int
-    architecture: str
-    dtype: torch.dtype
-    device: torch.device
-    max_length: int | None
-    head: Head
-    predictions: Predictions | None = None
-    passes: Sequence[nn.Module] | None = None
-    layout: StreamLayout = PLAIN
-    reader: nn.Module | None = None
-    batching: probing.Batching = "padded"
-    form: InputForm = TEXT
-
-    def __repr__(self) -> str:
-        block = f"block {self.layer} of {self.layers}"
-        where = OUTPUT if self.layer == self.layers else block
-        name = f"{self.architecture} {self.reference.reference}"
-        return f"<{type(self).__name__} {name}, {where}, {self.dtype} on {self.device}>"
-
-    @property
-    def blocks(self) -> Sequence[nn.Module]:
-        """The blocks, a shared one as often as it runs."""
-        return self.passes or blocks_at(self.model, self.blocks_name)
-
-    @property
-    def runner(self) -> PreTrainedModel:
-        """What is run to read it."""
-        return cast("PreTrainedModel", self.reader or self.model)
-
-    def unload(self) -> None:
-        """Free the memory of the weights, whoever else holds on to the model."""
-        nn.Module.to(self.model, "meta")
-        release(self.device)
 
 
 def load(
@@ -120,18 +60,24 @@ def load(
     trust_remote_code: bool = False,
     source: str = "",
     with_head: bool = False,
+    part: Part | None = None,
 ) -> LoadedModel:
     """Load a model and find what to read; three tokens are run to see that it can be read.
 
     layer: see `layer_index`.  blocks: dotted name of the list of blocks, where it can't be found.
     source: the setting the reference came from, for messages.  with_head: see
-    `load_model_and_tokenizer`. Raises `ModelError`.
+    `load_model_and_tokenizer`.  part: all that is loaded, where that gives what is read.
+    Raises `ModelError`.
     """
     if isinstance(reference, str):
         reference = resolve(reference, source=source)
     source = source or reference.source
     where = choose_device(device)
     number = choose_dtype(dtype, where)
+    if part is not None:
+        found = _load_part(reference, part, number, where, layer, blocks, source)
+        if found is not None:
+            return found
     model, tokenizer, head = load_model_and_tokenizer(
         reference,
         number,
@@ -146,10 +92,35 @@ def load(
     )
 
 
+def _load_part(
+    reference: ModelReference,
+    part: Part,
+    number: torch.dtype,
+    where: torch.device,
+    layer: Layer,
+    blocks: str,
+    source: str,
+) -> LoadedModel | None:
+    """The part of the model; None where it doesn't run by itself."""
+    loaded = load_part(reference, part, number, source)
+    if loaded is None:
+        return None
+    model, tokenizer, head = loaded
+    nn.Module.to(model, where)
+    put_back(model)
+    weights = _Weights(model, tokenizer, reference, head, number, where, part)
+    try:
+        return _placed(weights, layer, blocks, source)
+    except (ModelError, RuntimeError):  # the whole model says what is wrong
+        nn.Module.to(model, "meta")
+        return None
+
+
 def also_at(loaded: LoadedModel, layer: Layer, blocks: str = "", source: str = "") -> LoadedModel:
     """The same weights, which aren't loaded again, read at another layer.  Raises `ModelError`."""
     of = (loaded.model, loaded.tokenizer, loaded.reference, loaded.head, loaded.dtype)
-    return _placed(_Weights(*of, loaded.device), layer, blocks, source or loaded.reference.source)
+    weights = _Weights(*of, loaded.device, loaded.part)
+    return _placed(weights, layer, blocks, source or loaded.reference.source)
 
 
 class _Weights(NamedTuple):
@@ -161,6 +132,7 @@ class _Weights(NamedTuple):
     head: Head
     dtype: torch.dtype
     device: torch.device
+    part: Part | None = None
 
 
 def _placed(weights: _Weights, layer: Layer, blocks: str, source: str) -> LoadedModel:
@@ -188,6 +160,7 @@ def _placed(weights: _Weights, layer: Layer, blocks: str, source: str) -> Loaded
         passes=at.passes,
         layout=at.layout,
         reader=at.reader,
+        part=weights.part,
     )
     with silence_transformers(), forward_errors(model, reference.reference, source):
         _measure(loaded, tokens, source, output=layer == OUTPUT)
@@ -204,7 +177,11 @@ def _measure(loaded: LoadedModel, tokens: list[Tensor], source: str, *, output: 
     if loaded.head in ("causal", "masked"):
         try:
             later = probing.sees_later_tokens(
-                lambda *inputs: _logits(loaded, loaded.runner if output else loaded.model, *inputs),
+                lambda *inputs: (
+                    _logits(loaded, loaded.runner if output else loaded.model, *inputs)
+                    if loaded.part is None
+                    else read_batch(loaded, *inputs).vectors_bpd
+                ),
                 tokens[0],
                 probing.LATER[loaded.dtype],
             )
@@ -250,9 +227,16 @@ def _logits(loaded: LoadedModel, model: PreTrainedModel, ids_bp: Tensor, mask_bp
 
 
 def load_configured(
-    settings: Settings, side: Side, reference: ModelReference | str, *, with_head: bool = False
+    settings: Settings,
+    side: Side,
+    reference: ModelReference | str,
+    *,
+    with_head: bool = False,
+    part: Part | None = None,
 ) -> LoadedModel:
-    """Load the model of `side` as the settings ask for it.  Raises `ModelError`."""
+    """Load the model of `side` as the settings ask for it.  part: see `load`.  Raises
+    `ModelError`.
+    """
     return load(
         reference,
         layer=settings.layer_of(side),
@@ -262,6 +246,7 @@ def load_configured(
         trust_remote_code=settings.trust_remote_code,
         source=settings.sources.get(side, f"crossdiff_{side}"),
         with_head=with_head,
+        part=part,
     )
 
 

@@ -62,7 +62,7 @@ def inspect_model(
 
     Code that a model ships is never run here.  Raises `ModelError`.
     """
-    model, head = _empty(reference, layer, source)
+    model, head = build_empty(reference, layer, source)
     name = resolve_blocks_name(model, blocks)
     text: Any = model.config.get_text_config()
     ids_1p = torch.zeros(1, LAYOUT_TOKENS, dtype=torch.long, device="meta")
@@ -87,9 +87,12 @@ def inspect_model(
     )
 
 
-def _empty(
+def build_empty(
     reference: ModelReference, layer: Layer, source: str
 ) -> tuple[transformers.PreTrainedModel, Head]:
+    """The model of `reference` without weights, as it is loaded to be read at `layer`, and its
+    head.  Raises `ModelError`.
+    """
     root = reference.root
     if root.kind == "gguf":
         require_extra("gguf", root, source)

@@ -137,7 +137,7 @@ def _load_model(
     device: torch.device | None,
 ) -> tuple[transformers.PreTrainedModel, Head]:
     root = reference.root
-    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust, **_where(root)}
+    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust, **where_it_lies(root)}
     config: dict[str, Any] = {}
     if root.kind == "gguf":
         require_extra("gguf", root, source)
@@ -165,11 +165,11 @@ def _load_model(
         quantisation_errors(config, root, source),
     ):
         options |= {**dequantising(config, device), **chosen.options}
-        model, info = _from_pretrained(chosen, root, options)
+        model, info = from_pretrained(chosen, root, options)
         named = named_class(architectures, known) if reference.base is None else None
         if named not in (None, type(model)) and lost_in_backbone(model, info):
             # The weights may fit the class that saved them, with other names than without its head.
-            again, its_info = _from_pretrained(AdaptedClass(named), root, options)
+            again, its_info = from_pretrained(AdaptedClass(named), root, options)
             if not lost_in_backbone(again, its_info):
                 model, info = again, its_info
     if getattr(model, "_hf_peft_config_loaded", False):
@@ -193,7 +193,7 @@ def _load_model(
     return model if head else without_head(model), "" if info["missing_keys"] else head
 
 
-def _from_pretrained(
+def from_pretrained(
     chosen: AdaptedClass, root: ModelReference, options: dict[str, Any]
 ) -> tuple[transformers.PreTrainedModel, dict[str, Any]]:
     """The model, and what its files lack that no adapter provides; of missing weights only those
@@ -246,7 +246,7 @@ def load_config(
     if root.file:
         return gguf_config(root, source)
     found: transformers.PretrainedConfig = transformers.AutoConfig.from_pretrained(
-        root.location, trust_remote_code=trust_remote_code, **_where(root)
+        root.location, trust_remote_code=trust_remote_code, **where_it_lies(root)
     )
     return found
 
@@ -258,7 +258,7 @@ def without_head(model: transformers.PreTrainedModel) -> transformers.PreTrained
     return below
 
 
-def _where(reference: ModelReference) -> dict[str, str]:
+def where_it_lies(reference: ModelReference) -> dict[str, str]:
     """The revision and the GGUF file, as arguments of `from_pretrained`."""
     named = {"revision": reference.revision, "gguf_file": reference.file}
     return {name: value for name, value in named.items() if value}
@@ -273,7 +273,7 @@ def _load_tokenizer(
         must_run_only_own_code(reference, {})
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
-            reference.location, use_fast=True, trust_remote_code=trust, **_where(reference)
+            reference.location, use_fast=True, trust_remote_code=trust, **where_it_lies(reference)
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pytest_crossdiff.engine.models.not_loaded import NotLoadedError
 from pytest_crossdiff.engine.models.reading.blocks import (
     blocks_at,
     candidate_lists,
@@ -216,6 +217,8 @@ def independent_values(
             out = runs_of(model, ids_bp, output_hidden_states=True)()
         except TypeError:  # a forward pass without this option
             out = run()
+        except NotLoadedError:  # a part of a model reports nothing
+            return Independent(after, [])
     names = ["hidden_states", "encoder_hidden_states", "text_hidden_states"]
     if getattr(out, "decoder_hidden_states", None) is not None:
         names = ["decoder_hidden_states"]
