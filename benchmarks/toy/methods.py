@@ -143,7 +143,7 @@ def _untrained(pairs: Pairs, method: Method, seed: int) -> Crosscoder:
     if method.architecture == "layered":
         return Layered(config, pairs, seed)
     curved = method.architecture == "curved"
-    (model,) = new_models(config, pairs, [seed], curved=curved)
+    (model,) = new_models({seed: config}, pairs, curved=curved)
     return model
 
 

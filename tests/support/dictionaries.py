@@ -40,7 +40,7 @@ def learnt(
     trainer = (
         Trainer(model, training_config)
         if model
-        else new_trainers(config, training_config, pairs, [0], CPU)[0]
+        else new_trainers({0: config}, training_config, pairs, CPU)[0]
     )
     entry = Store(folder).entry("test", "one")
     with entry.lock():

@@ -1,4 +1,5 @@
-"""Both controls of a run: smaller dictionaries on two other pairs (METHOD 5).
+"""Both controls of a run: dictionaries on two other pairs (METHOD 5), without shared features where
+the exclusive ones read and reconstruct what no shared one does.
 
 The null pair is the baseline twice, so whatever is found there is false. The spiked pair is the
 run's own with signals planted into either model, and what is found of them says how weak a
@@ -57,10 +58,6 @@ CONTROLS = SPIKED, NULL = "spiked", "null"
 """The kinds of their entries in the cache."""
 LABELS = {SPIKED: PLANTED_SIGNALS, NULL: NULL_CONTROL}
 """What a control is called on the progress display."""
-MAX_SHARED = 32
-"""Shared features of a control's dictionary at most, where the exclusive ones read and reconstruct
-what no shared one does: signals are found by those, which are as many as the run's and learn for as
-many steps."""
 
 
 def controls(
@@ -126,9 +123,8 @@ def _train_and_verify(
     )
     known = like.model if kind == SPIKED else None  # the pairs are the run's own, and so the maps
     curved = settings.maps == "curved"
-    (trainer,) = new_trainers(
-        config, training_config, pairs, [settings.seed], device, known, curved=curved
-    )
+    configs = {settings.seed: config}
+    (trainer,) = new_trainers(configs, training_config, pairs, device, known, curved=curved)
     label = at_layer(LABELS[kind], settings)
     train([trainer], pairs, [entry], device, progress, label + CONTROL_TRAIN)
     with progress.phase(label + CONTROL_VERIFY, len(pairs.group_n), "token") as bar:
@@ -173,12 +169,6 @@ def _meta(entry: Entry) -> Metadata:
 
 
 def _smaller(like: TrainedCrosscoder, pairs: Pairs) -> CrosscoderConfig:
-    c = like.model.config
-    shared = min(c.shared, MAX_SHARED) if c.architecture == "innovation" else c.shared
-    return dataclasses.replace(
-        c,
-        width_a=pairs.a.harvest.width,
-        width_b=pairs.b.harvest.width,
-        shared=shared,
-        k=min(c.k, shared),
-    )
+    config = like.model.config.exclusive_only()
+    width_a, width_b = pairs.a.harvest.width, pairs.b.harvest.width
+    return dataclasses.replace(config, width_a=width_a, width_b=width_b)

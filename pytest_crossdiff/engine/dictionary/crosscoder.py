@@ -9,6 +9,7 @@ arXiv 2602.11729 (`dfc`).  An exclusive feature has rows in its own model's matr
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,8 +26,9 @@ class CrosscoderConfig:
 
     standard: every feature may use both models.  dfc: exclusive features are encoded from and
     decoded to their own model.  innovation: exclusive features are encoded from, and reconstruct,
-    the part of their model that the other doesn't predict, with a budget of their own, `k_own`.
-    map_units: hidden units of what predicts it, 0 for linear maps.
+    the part of their model that the other doesn't predict, with a budget of their own, `k_own`; as
+    nothing ties these to the shared features, there may be none of those.  map_units: hidden units
+    of what predicts it, 0 for linear maps.
     """
 
     architecture: str
@@ -55,7 +57,17 @@ class CrosscoderConfig:
             return ((slice(0, self.features), self.k),)
         s = self.shared_slice
         own_a, own_b = slice(0, s.start), slice(s.stop, self.features)
-        return ((s, self.k), (own_a, self.k_own), (own_b, self.k_own))
+        of_shared = ((s, self.k),) if self.shared else ()
+        return (*of_shared, (own_a, self.k_own), (own_b, self.k_own))
+
+    @property
+    def reconstructs_models(self) -> bool:
+        """Whether it reconstructs the models, and not their innovations alone."""
+        return self.architecture != "innovation" or self.shared > 0
+
+    def exclusive_only(self) -> CrosscoderConfig:
+        """The same without shared features; `innovation` alone can do without them."""
+        return dataclasses.replace(self, shared=0) if self.architecture == "innovation" else self
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -66,9 +78,9 @@ class CrosscoderConfig:
                 View(0, False, slice(0, s.stop), slice(0, s.stop)),
                 View(1, True, slice(s.start, m), slice(0, m - s.start)),
             )
+        of_shared = (View(0, False, s, s), View(1, True, s, slice(0, self.shared)))
         return (
-            View(0, False, s, s),
-            View(1, True, s, slice(0, self.shared)),
+            *(of_shared if self.shared else ()),
             View(2, False, slice(0, s.start), slice(0, s.start)),
             View(3, True, slice(s.stop, m), slice(self.shared, m - s.start)),
         )
@@ -95,13 +107,18 @@ class Inputs(NamedTuple):
     innovation_a_ta: Tensor | None = None
     innovation_b_tb: Tensor | None = None
 
+
+class Outputs(NamedTuple):
+    """Reconstructions, or errors, of each input that a crosscoder reconstructs."""
+
+    a_ta: Tensor | None
+    b_tb: Tensor | None
+    innovation_a_ta: Tensor | None = None
+    innovation_b_tb: Tensor | None = None
+
     def squared(self) -> Tensor:
         """Summed squares of each token, shape (t,)."""
         return torch.stack([x.square().sum(-1) for x in self if x is not None]).sum(0)
-
-
-Outputs = Inputs
-"""Reconstructions, or errors, of each input."""
 
 
 class Crosscoder(nn.Module):
@@ -171,7 +188,7 @@ class Crosscoder(nn.Module):
         innovations (in units of `innovation_scale`).
         """
         made = [f_tm[:, view.features] @ self.rows(view, "dec") for view in self.config.views]
-        return self.with_bias(made) if bias else Outputs(*made)
+        return self.with_bias(made) if bias else self._outputs(made)
 
     def errors(self, f_tm: Tensor, x: Inputs, *, bias: bool = True) -> Outputs:
         """Target minus reconstruction."""
@@ -229,10 +246,15 @@ class Crosscoder(nn.Module):
 
     def with_bias(self, made: list[Tensor]) -> Outputs:
         """Reconstructions of each view, with what the decoder adds to every token."""
+        if not self.config.reconstructs_models:
+            return self._outputs(made)
         return Outputs(made[0] + self.dec_bias_a, made[1] + self.dec_bias_b, *made[2:])
+
+    def _outputs(self, made: list[Tensor]) -> Outputs:
+        return Outputs(*made) if self.config.reconstructs_models else Outputs(None, None, *made)
 
 
 def residuals(x: Inputs, made: Outputs) -> Outputs:
     """Target minus reconstruction, of each view."""
     both = zip(x, made, strict=True)
-    return Outputs(*(t - m for t, m in both if t is not None and m is not None))
+    return Outputs(*(None if t is None or m is None else t - m for t, m in both))

@@ -19,7 +19,7 @@ from pytest_crossdiff.engine.plan import seeds
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping
 
     import torch
 
@@ -38,6 +38,9 @@ def load_or_train_crosscoders(
 ) -> list[TrainedCrosscoder]:
     """One a seed, of all or of the `chosen` ones; those that aren't in the cache are trained
     together.
+
+    In `innovation` the first of a run has the shared features and the others have none: what these
+    learn says nothing of the exclusive ones, and from seed to seed it comes to the same.
     """
     settings, count = plan.settings, len(pairs.training())
     keys = {
@@ -56,11 +59,11 @@ def load_or_train_crosscoders(
             if not _is_there(entry):
                 missing[seed] = entry
         if missing:
+            whole = seeds(settings)[0]
+            configs = {s: config if s == whole else config.exclusive_only() for s in missing}
             curved = settings.maps == "curved"
             with progress.phase("fit maps", 1, "pair") if curved else contextlib.nullcontext():
-                trainers = new_trainers(
-                    config, training_config, pairs, list(missing), device, curved=curved
-                )
+                trainers = new_trainers(configs, training_config, pairs, device, curved=curved)
             label = at_layer(TRAIN, settings)
             train(trainers, pairs, list(missing.values()), device, progress, label)
             for trainer, entry in zip(trainers, missing.values(), strict=True):
@@ -74,46 +77,43 @@ def load_or_train_crosscoders(
 
 
 def new_trainers(
-    config: CrosscoderConfig,
+    configs: Mapping[int, CrosscoderConfig],
     training_config: TrainingConfig,
     pairs: Pairs,
-    chosen: Sequence[int],
     device: torch.device,
     maps_from: Crosscoder | None = None,
     *,
     curved: bool = False,
 ) -> list[Trainer]:
-    """Trainers of new dictionaries for `pairs`, one for each of the `chosen` seeds.
+    """Trainers of new dictionaries for `pairs`, one a seed, of one architecture.
 
-    like: a dictionary of these pairs, planted signals or not, where there is one.  curved: whether
-    the maps may be, where there is none.
+    maps_from: a dictionary of these pairs, planted signals or not, where there is one.  curved:
+    whether the maps may be, where there is none.
     """
-    models = new_models(config, pairs, chosen, maps_from, curved=curved)
+    models = new_models(configs, pairs, maps_from, curved=curved)
     return [Trainer(model.to(device), training_config) for model in models]
 
 
 def new_models(
-    config: CrosscoderConfig,
+    configs: Mapping[int, CrosscoderConfig],
     pairs: Pairs,
-    chosen: Sequence[int],
     maps_from: Crosscoder | None = None,
     *,
     curved: bool = False,
 ) -> list[Crosscoder]:
     """New dictionaries with the maps of their pairs, as `new_trainers` says."""
+    seed, config = next(iter(configs.items()))
     if config.architecture != "innovation":
-        return [Crosscoder(config, seed) for seed in chosen]
-    models = []
+        return [Crosscoder(of, seed) for seed, of in configs.items()]
     if maps_from is None:
         # Without the planted signals: as noise in what a map reads, they would keep it from
         # telling that two models are the same.
         maps = fit_maps(pairs._replace(planted_signals=None), curved=curved)
-        maps_from = Crosscoder(dataclasses.replace(config, map_units=maps.units), chosen[0])
+        maps_from = Crosscoder(dataclasses.replace(config, map_units=maps.units), seed)
         set_maps(maps_from, maps)
-        models.append(maps_from)
-    config = dataclasses.replace(config, map_units=maps_from.config.map_units)
-    for seed in chosen[len(models) :]:
-        models.append(Crosscoder(config, seed))
+    models, units = [], maps_from.config.map_units
+    for seed, of in configs.items():
+        models.append(Crosscoder(dataclasses.replace(of, map_units=units), seed))
         copy_maps(models[-1], maps_from)
     return models
 

@@ -67,7 +67,10 @@ def set_gradients(
         read_td = model.read(x, view)
         products.outer(active, grad_n, read_td, view.features, _gradient(model, view, "enc"))
     model.enc_bias_m.grad = torch.segment_reduce(grad_n, "sum", offsets=active.starts)
-    model.dec_bias_a.grad, model.dec_bias_b.grad = (g.sum(0) for g in grads[:2])
+    biases = (model.dec_bias_a, model.dec_bias_b)
+    for i, bias in enumerate(biases):
+        of_models = model.config.reconstructs_models
+        bias.grad = grads[i].sum(0) if of_models else torch.zeros_like(bias)
 
 
 class DeadFeatures(NamedTuple):

@@ -10,6 +10,7 @@ Axes: t tokens, p tested features.
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ class Ablation:
                 (directions @ directions.T).double().cpu()
             )
         self._variance = [_Variance(), _Variance()]
-        self._error = [0.0, 0.0]
+        self._error = [0.0 if model.config.reconstructs_models else math.nan] * 2
 
     def add(self, active: ActiveFeatures, x: Inputs, errors: Outputs) -> None:
         """Count tokens with the tested features' activations, the inputs and the residues."""
@@ -65,10 +66,13 @@ class Ablation:
         self._activation_products_pp += (f_tp.T @ f_tp).double().cpu()
         for i, (vectors, error) in enumerate(((x.a_ta, errors.a_ta), (x.b_tb, errors.b_tb))):
             self._variance[i].add(vectors)
-            self._error[i] += float(error.double().square().sum())
+            if error is not None:
+                self._error[i] += float(error.double().square().sum())
 
     def fve(self) -> tuple[float, float]:
-        """Fraction of variance explained of the baseline and the candidate."""
+        """Fraction of variance explained of the baseline and the candidate; NaN of a dictionary
+        that doesn't reconstruct them.
+        """
         a, b = (1.0 - e / v.total() for e, v in zip(self._error, self._variance, strict=True))
         return a, b
 

@@ -47,7 +47,8 @@ class Candidates:
     that fire with it.  exclusive_p: whether ridge probes find it in one model alone, on training
     text. duplicate_p: of these, the place of one of the other model that fires with it, or -1.
     rewritten_candidate_p: whether it may be rewritten (`rewriting.py`).  testable_p: whether
-    nothing but the probes can rule it out.  scaling: None where the widths differ.
+    nothing but the probes can rule it out.  scaling: None where the widths differ or the dictionary
+    doesn't reconstruct the models.
     """
 
     index_p: NDArray[np.int64]
@@ -123,7 +124,7 @@ def measure_heldout(
     has_maps = models[0].config.architecture == "innovation"
     rewritten = settings.rewritten and distance.related and has_maps
     found = [
-        _candidates(*of, pairs, settings, device, rewritten=rewritten)
+        _candidates(*of, models[0], pairs, settings, device, rewritten=rewritten)
         for of in zip(models, screens, strict=True)
     ]
     probes = _probes(found, screens, pairs, device, network=settings.probe == "mlp")
@@ -152,12 +153,14 @@ def measure_heldout(
 def _candidates(
     model: Crosscoder,
     screened: ScreeningResult,
+    whole: Crosscoder,
     pairs: Pairs,
     settings: Settings,
     device: torch.device,
     *,
     rewritten: bool,
 ) -> Candidates:
+    """whole: has the shared features, which are in the first dictionary of a run."""
     own_is_b_m = model.owner_is_candidate().cpu().numpy()
     exclusive_m = screened.exclusivity(own_is_b_m) > settings.exclusivity
     in_exclusive_part_m = np.full(len(exclusive_m), fill_value=rewritten)
@@ -170,13 +173,17 @@ def _candidates(
         RewritingSums(model, signed=pairs.same_vocabulary),
     )
     alike = model.config.width_a == model.config.width_b
-    scaling = LatentScalingBuilder(model, chosen, owner_p) if alike else None
+    scaled = alike and whole.config.reconstructs_models
+    scaling = LatentScalingBuilder(model, chosen, owner_p) if scaled else None
     firing, group_n = SparseActivations(len(index_p)), pairs.group_n[pairs.heldout()]
     fires_gp = np.zeros((group_n.max() + 1, len(index_p)), dtype=bool)
     for _, x_a, x_b in pairs.blocks(pairs.heldout(), device):
         x = model.inputs(x_a, x_b)
         active = model.active(x)
         tested, errors = active.select_features(chosen), reconstruction_errors(model, x, active)
+        if not model.config.reconstructs_models and whole.config.reconstructs_models:
+            of_models = reconstruction_errors(whole, x, whole.active(x))
+            errors = errors._replace(a_ta=of_models.a_ta, b_tb=of_models.b_tb)
         ablation.add(tested, x, errors)
         if scaling is not None:
             scaling.add(tested, x, errors)

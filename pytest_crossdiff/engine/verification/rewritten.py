@@ -36,7 +36,7 @@ class RewritingSums:
     """
 
     def __init__(self, model: Crosscoder, *, signed: bool) -> None:
-        self._model, self._views, self._signed = model, model.config.views[2:], signed
+        self._model, self._views, self._signed = model, model.config.views[-2:], signed
         size = model.config.features
         self._own_energy_m, self._mapped_m, self._other_energy_m = (
             torch.zeros(size, dtype=torch.float64) for _ in range(3)

@@ -47,8 +47,7 @@ if TYPE_CHECKING:
 class Verification(NamedTuple):
     """What the held-out documents say of one dictionary.
 
-    scaling: latent scaling of each feature, None where the widths differ.  distance: of the two
-    models.
+    scaling: latent scaling of each feature, see `Candidates`.  distance: of the two models.
     """
 
     held: Heldout

@@ -37,7 +37,7 @@ def trained(
     own = 0 if architecture == "standard" else 8
     a, b = t.pairs.a.harvest.width, t.pairs.b.harvest.width
     config = CrosscoderConfig(architecture, a, b, features - 2 * own, own, own, 4)
-    (model,) = new_models(config, t.pairs, [seed])
+    (model,) = new_models({seed: config}, t.pairs)
     trainer = Trainer(model, TrainingConfig(400, 512, 2e-3))
     entry = store.entry("crosscoder", f"{architecture}{seed}")
     with entry.lock():

@@ -28,7 +28,7 @@ def test_kept_inputs_are_those_of_each_batch(
         TrainingConfig(9, 300, 1e-3),
         CrosscoderConfig(architecture, a, b, 40, 4, 4, 4),
     )
-    (trainer,) = new_trainers(config, training_config, pairs, [0], CPU)
+    (trainer,) = new_trainers({0: config}, training_config, pairs, CPU)
     kept = TrainingInputs(trainer.model, pairs, CPU)
     monkeypatch.setattr(training_inputs, "MAX_CACHED_BYTES", 0)
     made = TrainingInputs(trainer.model, pairs, CPU)
@@ -47,9 +47,8 @@ def test_a_dictionary_may_take_the_maps_of_another_of_its_pairs_and_nothing_else
 
     def made(features: int, seed: int, maps_from: Crosscoder | None) -> Trainer:
         config = CrosscoderConfig("innovation", a, b, features, 4, 4, 4)
-        (trainer,) = new_trainers(
-            config, training_config, plant_signals(pairs), [seed], CPU, maps_from, curved=True
-        )
+        configs, planted = {seed: config}, plant_signals(pairs)
+        (trainer,) = new_trainers(configs, training_config, planted, CPU, maps_from, curved=True)
         return trainer
 
     first = made(40, 0, None).model

@@ -54,7 +54,7 @@ def test_where_concepts_lie_in_another_layout_curved_maps_leave_less_of_unseen_t
         left, was = (float((y - of[i].map(x)).square().mean()) for of in (made, linear))
         assert left < 0.6 * was
         assert made[i].mean_square == pytest.approx(left, rel=0.1)
-    (model,) = new_models(INNOVATION, pairs, [0], curved=True)
+    (model,) = new_models({0: INNOVATION}, pairs, curved=True)
     own = model.inputs(x_a, x_b)[2:]
     for residual_td, of, x, y in zip(own, made[:2], (x_b, x_a), (x_a, x_b), strict=True):
         assert residual_td is not None
@@ -100,7 +100,7 @@ def test_between_unrelated_layouts_what_is_planted_is_found_and_nothing_else(
 ) -> None:
     t = toy(width_a=32, width_b=32, bend=float("inf"), seed=1)
     config = CrosscoderConfig("innovation", 32, 32, 48, 12, 12, 4, 0.5)
-    (model,) = new_models(config, t.pairs, [0], curved=True)
+    (model,) = new_models({0: config}, t.pairs, curved=True)
     assert model.config.map_units
     found = judged(learnt(t.pairs, config, tmp_path, model=model), t.pairs)
     truth_nc = t.activation_nc[torch.from_numpy(t.pairs.heldout())].numpy()

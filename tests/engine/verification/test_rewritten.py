@@ -85,7 +85,7 @@ def test_where_nothing_is_written_nothing_is_found(world: Toy, tmp_path: Path) -
 @pytest.mark.parametrize(("bend", "expected"), [(0.0, True), (0.2, True), (1.0, False)])
 def test_models_are_related_when_the_maps_leave_little(bend: float, *, expected: bool) -> None:
     pairs = toy(own=0, bend=bend, width_a=48, width_b=48, tokens=6_000).pairs
-    (model,) = new_models(CrosscoderConfig("innovation", 48, 48, 16, 4, 4, 4), pairs, [0])
+    (model,) = new_models({0: CrosscoderConfig("innovation", 48, 48, 16, 4, 4, 4)}, pairs)
     assert model_distance(model, pairs, Settings()).related is expected
     dfc = Crosscoder(CrosscoderConfig("dfc", 48, 48, 16, 4, 4, 4), 0)
     own_maps, fitted = (model_distance(m, pairs, Settings()).unmapped for m in (model, dfc))

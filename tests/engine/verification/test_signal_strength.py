@@ -31,7 +31,7 @@ class World:
         self.unexplained = 0.0
         self.pairs = plant_signals(toy(tokens=40_000, bend=0.0, own=0).pairs)
         config = CrosscoderConfig("innovation", 32, 48, 16, 4, 4, 4)
-        (self.model,) = new_models(config, self.pairs, [0])
+        (self.model,) = new_models({0: config}, self.pairs)
         heldout = self.pairs.heldout()
         x_nd = self.pairs.batch(heldout)[1].double()
         self.variance = float((x_nd - x_nd.mean(0)).square().sum())
