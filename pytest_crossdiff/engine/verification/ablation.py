@@ -52,7 +52,7 @@ class Ablation:
                 (directions @ directions.T).double().cpu()
             )
         self._variance = [_Variance(), _Variance()]
-        self._error = [0.0 if model.config.reconstructs_models else math.nan] * 2
+        self._error = [0.0, 0.0]
 
     def add(self, active: ActiveFeatures, x: Inputs, errors: Outputs) -> None:
         """Count tokens with the tested features' activations, the inputs and the residues."""
@@ -66,12 +66,11 @@ class Ablation:
         self._activation_products_pp += (f_tp.T @ f_tp).double().cpu()
         for i, (vectors, error) in enumerate(((x.a_ta, errors.a_ta), (x.b_tb, errors.b_tb))):
             self._variance[i].add(vectors)
-            if error is not None:
-                self._error[i] += float(error.double().square().sum())
+            self._error[i] += math.nan if error is None else float(error.double().square().sum())
 
     def fve(self) -> tuple[float, float]:
-        """Fraction of variance explained of the baseline and the candidate; NaN of a dictionary
-        that doesn't reconstruct them.
+        """Fraction of variance explained of the baseline and the candidate; NaN where nothing
+        reconstructs them.
         """
         a, b = (1.0 - e / v.total() for e, v in zip(self._error, self._variance, strict=True))
         return a, b
