@@ -38,7 +38,7 @@ MIN_HELDOUT = 10
 
 HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 4, 2, 9
 VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 19, 5, 10, 1
-STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION, REPLIES_VERSION = 1, 2, 2, 1
+STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION, REPLIES_VERSION = 1, 2, 3, 1
 READING_VERSION, POPULATION_VERSION, ANSWERS_VERSION = 1, 1, 1
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
 there is more than of a block.  That of conversations counts where there are any, and that of
@@ -164,7 +164,12 @@ def plan(
         "harvests": [harvest_keys[side] for side in SIDES],
         **{name: getattr(settings, name) for name in (*chosen, "learning_rate")},
     }
-    crosscoder_keys = tuple(digest({**training, "seed": seed}) for seed in seeds(settings))
+    first, *others = seeds(settings)
+    exclusive = {"exclusive": True} if settings.architecture == "innovation" else {}
+    crosscoder_keys = (
+        digest({**training, "seed": first}),
+        *(digest({**training, "seed": seed, **exclusive}) for seed in others),
+    )
     tests = ("exclusivity", "probe", "fdr", "bootstrap", "min_r2", "least_strength", "rewritten")
     testing = {
         "version": [RESULT_VERSION, VERIFICATION_VERSION],

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from pytest_crossdiff.engine import pipeline
+from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
 from pytest_crossdiff.engine.plan import plan
 from pytest_crossdiff.errors import (
     ActivationError,
@@ -163,6 +164,38 @@ def test_dictionaries_that_are_there_are_used_when_more_are_asked_for(
         return [(f.index, f.side, f.strength, f.density, f.peak, f.documents) for f in second]
 
     assert dictionary(alone) == dictionary(more)
+
+
+def test_the_first_of_several_dictionaries_reconstructs_the_models_for_the_others(
+    models: dict[str, Path], cache: Path
+) -> None:
+    settings = planted.quick(
+        models["plain"], models["merged"], cache, architecture="innovation", seeds=2
+    )
+    both = pipeline.run(settings)
+    whole, other = (
+        TrainedCrosscoder.load(both.plan.store.entry("crosscoder", key)).model
+        for key in both.plan.crosscoder_keys
+    )
+    assert whole.config.shared > 0
+    assert other.config == whole.config.exclusive_only()
+    alone = pipeline.run(settings.with_values(seeds=1))
+    assert alone.plan.crosscoder_keys == both.plan.crosscoder_keys[:1]
+    for side in ("baseline", "candidate"):
+        assert both.result.model(side).fve == pytest.approx(alone.result.model(side).fve)
+    found = [f for f in both.result.features if f.verified and f.side == "baseline"]
+    assert {f.seed for f in found} == {0, 1}
+    (difference, *_) = both.result.differences
+    assert difference.seeds == (0, 1)
+    assert len(difference.latent_scaling) == 2
+
+
+def test_what_is_trained_as_the_second_is_not_taken_for_the_first(
+    models: dict[str, Path], cache: Path
+) -> None:
+    settings = planted.quick(models["plain"], models["merged"], cache, architecture="innovation")
+    second = plan(settings.with_values(seeds=2)).crosscoder_keys[1]
+    assert plan(settings.with_values(seed=1)).crosscoder_keys[0] != second
 
 
 @pytest.mark.parametrize("architecture", ["standard", "innovation"])

@@ -8,6 +8,7 @@ Axes: t content tokens of a piece, w words.
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ from pytest_crossdiff.engine.activations.columns import Found, columns_of
 from pytest_crossdiff.engine.activations.conversations import Place, reads_clock
 from pytest_crossdiff.engine.activations.rendering import template_for, tokenize
 from pytest_crossdiff.engine.models.one_pass import read_layers
+from pytest_crossdiff.engine.models.shared_prefix import SharedPrefix, read_prefix
 from pytest_crossdiff.errors import ActivationError, CorpusError
 from pytest_crossdiff.results.result import layer_name
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from pytest_crossdiff.engine.corpus.sampling import Piece
@@ -124,11 +127,25 @@ class Reading:
     def _run(self, batch: Sequence[Job]) -> list[ModelReadout]:
         ids_bp, mask_bp, counted_bp = padded(batch)
         device, listener = self.views[0].device, self._listener
+        prefix = self._prefix
         with listener.listening() if listener else contextlib.nullcontext():
-            found = read_layers(self.views, ids_bp.to(device), mask_bp.to(device), counted_bp)
+            of_batch = self.views, ids_bp.to(device), mask_bp.to(device), counted_bp
+            found = prefix.read(*of_batch) if prefix else read_layers(*of_batch)
         if listener:
             listener.take(batch)
         return found
+
+    @functools.cached_property
+    def _prefix(self) -> SharedPrefix | None:
+        """What all jobs begin with, where it is worth reading once."""
+        length = min(_shared(job, self.jobs[0].encoded.input_ids) for job in self.jobs)
+        device = self.views[0].device
+        short, longer = (
+            torch.from_numpy(np.asarray(self.jobs[at].encoded.input_ids, dtype=np.int64)[None])
+            for at in (0, len(self.jobs) // 2)
+        )
+        short, longer = short.to(device), longer.to(device)
+        return read_prefix(self.views, short[:, :length], [short, longer])
 
     @property
     def _budget(self) -> int:
@@ -156,6 +173,22 @@ class Reading:
             "form": model.form,
             "unplaced": sum(job.encoded.unplaced_characters for job in jobs),
         }
+
+
+def _shared(job: Job, ids: NDArray[np.int32]) -> int:
+    """How many tokens of `ids` a job begins with, short of those at which something is predicted
+    that is compared.
+    """
+    own = np.asarray(job.encoded.input_ids)
+    compared = np.flatnonzero(_compared(job))
+    end = min(len(own) - 1, len(ids), *(compared[:1] - 1).clip(0).tolist())
+    differs = np.flatnonzero(own[:end] != ids[:end])
+    return int(differs[0]) if len(differs) else end
+
+
+def _compared(job: Job) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = job.encoded.content & (job.encoded.place != Place.CONTEXT)
+    return found
 
 
 def _budget(model: LoadedModel) -> int:
@@ -187,8 +220,7 @@ def padded(batch: Sequence[Job]) -> tuple[Tensor, Tensor, Tensor]:
         length = len(job.encoded.input_ids)
         ids[row, :length] = torch.as_tensor(np.asarray(job.encoded.input_ids, dtype=np.int64))
         mask[row, :length] = 1
-        compared = job.encoded.content & (job.encoded.place != Place.CONTEXT)
-        counted[row, :length] = torch.from_numpy(compared.astype(np.int64))
+        counted[row, :length] = torch.from_numpy(_compared(job).astype(np.int64))
     return ids, mask, counted
 
 

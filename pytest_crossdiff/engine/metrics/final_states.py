@@ -165,6 +165,9 @@ class StatesListener:
     def take(self, batch: Sequence[Job]) -> None:
         """Keep the states of those pieces of the batch that are wanted."""
         longest = max(len(job.encoded.input_ids) for job in batch)
+        if self._heard is not None:  # of a prefix that was read before, it hears nothing
+            unheard = max(0, longest - self._heard.shape[1])
+            self._heard = torch.nn.functional.pad(self._heard, (0, 0, unheard, 0))
         if self._heard is None or self._heard.shape[:-1] != (len(batch), longest):
             return  # `save` finds them missing
         read_bpd, self._heard = self._heard.cpu(), None

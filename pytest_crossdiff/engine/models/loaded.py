@@ -6,7 +6,7 @@ Axes: b texts of a batch, p positions, d model width.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -260,12 +260,14 @@ def read(
     input_ids: Tensor,
     attention_mask: Tensor,
     counted_bp: Tensor | None = None,
+    cache: object = None,
 ) -> ModelReadout:
     """The residual stream after the loaded layer, or the predictions, in the model's number type;
     surprises only with predictions.
 
     Later blocks don't run.  input_ids, attention_mask: shape (b, p), on any device.  counted_bp:
-    places that count for the words' total probability, by default all.  Raises `ModelError`.
+    places that count for the words' total probability, by default all.  cache: of what precedes
+    these tokens, which the mask has, too; it gets theirs.  Raises `ModelError`.
     """
     size = embedding_count(loaded.model)
     largest = int(torch.maximum(input_ids, ~input_ids).max()) if input_ids.numel() else 0
@@ -277,9 +279,9 @@ def read(
             remedy="use the tokenizer that belongs to the model",
         )
     with silence_transformers():
-        groups = groups_of(loaded.batching, input_ids, attention_mask)
-        if len(groups) == 1:
-            return read_batch(loaded, input_ids, attention_mask, counted_bp)
+        groups = [] if cache is not None else groups_of(loaded.batching, input_ids, attention_mask)
+        if len(groups) <= 1:
+            return read_batch(loaded, input_ids, attention_mask, counted_bp, cache)
         return read_groups(
             lambda *part: read_batch(loaded, *part), input_ids, attention_mask, counted_bp, groups
         )
@@ -290,12 +292,15 @@ def read_batch(
     input_ids: Tensor,
     attention_mask: Tensor,
     counted_bp: Tensor | None = None,
+    cache: object = None,
 ) -> ModelReadout:
     """As `read`, in one batch, whatever the model's batching."""
-    inputs_bp = {
+    inputs_bp: dict[str, Any] = {
         "input_ids": input_ids.to(loaded.device),
         "attention_mask": attention_mask.to(loaded.device),
     }
+    if cache is not None:
+        inputs_bp["past_key_values"] = cache
     reference = loaded.reference
     with (
         silence_transformers(),

@@ -29,11 +29,12 @@ def read_layers(
     input_ids: Tensor,
     attention_mask: Tensor,
     counted_bp: Tensor | None = None,
+    cache: object = None,
 ) -> list[ModelReadout]:
     """As `read`, of each of `views`: one model at layers that `agree_in_one_pass`."""
     last = max(views, key=lambda view: view.layer)
     if len(views) == 1:
-        return [read(last, input_ids, attention_mask, counted_bp)]
+        return [read(last, input_ids, attention_mask, counted_bp, cache)]
     caught: dict[int, Tensor] = {}
 
     def keep(number: int, compute: Compute) -> object:
@@ -45,7 +46,7 @@ def read_layers(
         return output
 
     with torch.inference_mode(), intercepted(views[0].blocks, keep):
-        of_last = read(last, input_ids, attention_mask, counted_bp)
+        of_last = read(last, input_ids, attention_mask, counted_bp, cache)
     unsaid_bp = torch.full(input_ids.shape, torch.nan)
     return [
         of_last if view is last else ModelReadout(caught[view.layer], unsaid_bp) for view in views

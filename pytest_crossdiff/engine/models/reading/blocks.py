@@ -159,11 +159,14 @@ def no_stream_error(kind: str, output: object, texts: int, positions: int) -> Mo
 
 
 def supported_inputs(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Those inputs that the forward pass of this family takes, without a cache for generation."""
+    """Those inputs that the forward pass of this family takes, without a cache for generation where
+    none is among them.
+    """
     parameters = inspect.signature(model.forward).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     taken = {name: value for name, value in inputs.items() if open_ended or name in parameters}
-    return {**taken, "use_cache": False} if "use_cache" in parameters else taken
+    cached = "past_key_values" in taken
+    return {**taken, "use_cache": cached} if "use_cache" in parameters else taken
 
 
 def _checked(model: nn.Module, named: str, source: str) -> str:

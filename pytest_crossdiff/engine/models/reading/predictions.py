@@ -96,7 +96,7 @@ class Predictions(NamedTuple):
         probability, by default all but padding; nothing is computed of a place that doesn't, unless
         the next one does, whose token it predicts: its vector is 0.
         """
-        mask_bp = inputs_bp["attention_mask"]
+        mask_bp = inputs_bp["attention_mask"][:, -inputs_bp["input_ids"].shape[1] :]
         counted_bp = mask_bp if counted_bp is None else counted_bp.to(mask_bp.device)
         wanted_bp = (counted_bp | counted_bp.roll(-1, 1)).bool()
         with head_at(model, wanted_bp if (mask_bp.bool() & ~wanted_bp).any() else None):
