@@ -7,9 +7,7 @@ or double of it.
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -59,8 +57,10 @@ READ_FACTOR, TRAIN_FACTOR, REPLY_FACTOR = 1.6, 1.6, 6.0
 """Time over the bare products of a forward pass, of a training step, and of a token of a reply."""
 COMPARE_SHARE = 0.35
 """Of a forward pass of both models: comparing what they predict."""
-VERIFY_SHARE, CONTROLS_SHARE = 0.2, {NULL_CONTROL: 0.15, PLANTED_SIGNALS: 0.2}
-"""Time after training, as a share of training all dictionaries of a run."""
+EXCLUSIVE_SHARE, VERIFY_SHARE = 0.35, 0.6
+CONTROLS_SHARE = {NULL_CONTROL: 0.3, PLANTED_SIGNALS: 0.5}
+"""Of the time of training: a dictionary without shared features, as a share of one with them; and
+what comes after, as shares of training all dictionaries of a run."""
 UNREAD_OUTPUT = (
     "a block is compared, as no layer is set; both models predict tokens, so differences can be "
     "found in what they predict, too: crossdiff_layer = 0.5, output"
@@ -74,8 +74,8 @@ STEP_SECONDS = 0.007
 class Workload(NamedTuple):
     """What is to be done.  unread: the models that the cache has no harvest of yet.
 
-    layers: at which a model is read.  features, steps, batch: of a dictionary.  dictionaries: all
-    of the run, missing: of these those that are still to be trained.  predicted: held-out tokens on
+    layers: at which a model is read.  features, steps, batch: of the first dictionary, in whose
+    cost dictionaries counts all of the run and missing those to be trained.  predicted: tokens on
     which predictions are compared, unpredicted: the models that the cache has none of yet.
     in_one_pass: whether those are read in the pass that reads the layers.  replies: tokens that
     each model may write, unanswered: the models that haven't.  controls: whether there are any.
@@ -87,8 +87,8 @@ class Workload(NamedTuple):
     features: int
     steps: int
     batch: int
-    dictionaries: int
-    missing: int
+    dictionaries: float
+    missing: float
     unharvested: frozenset[Side]
     predicted: int = 0
     unpredicted: frozenset[Side] = frozenset()
@@ -110,7 +110,7 @@ def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
     """The cost of `work` at `rate` multiply-adds a second and so many bytes a weight."""
     widths = sum(model.width for model in workload.models.values())
     product = workload.batch * workload.features * widths
-    training = workload.steps * (STEP_SECONDS + TRAIN_FACTOR * product / rate)  # of one dictionary
+    training = workload.steps * (STEP_SECONDS + TRAIN_FACTOR * product / rate)  # of the first
     seconds: dict[str, float] = {}
     for side, model in workload.models.items():
         if side in workload.unharvested:
@@ -134,7 +134,7 @@ def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
     vectors = workload.layers * workload.tokens * itemsize
     harvests = sum(workload.models[side].width * vectors for side in workload.unharvested)
     # in training with gradients and Adam's two means
-    trained = 4 * 4 * parameters * workload.missing
+    trained = int(4 * 4 * parameters * workload.missing)
     largest = max(model.weights for model in workload.models.values())
     training_memory = trained + 4 * 6 * workload.batch * workload.features
     return Cost(
@@ -237,24 +237,6 @@ def words(found: Cost) -> str:
     return f"this will take about {total} (a rough estimate{': ' if parts else ''}{parts})"
 
 
-def available_memory(device: torch.device) -> int | None:
-    """Bytes that are free for us, None where that can't be told."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    if device.type != "cpu":
-        return None
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        (free,) = (line.split()[1] for line in lines if line.startswith("MemAvailable"))
-        return int(free) * 1024
-    except (OSError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
 def itemsize(settings: Settings) -> int:
     """Bytes of a weight and of a stored activation."""
     return choose_dtype(settings.dtype, choose_device(settings.device)).itemsize
@@ -307,7 +289,9 @@ def skeleton(plan: Plan, side: Side) -> ModelShape:
 def workload(plan: Plan, models: Mapping[Side, ModelShape], *, tokens: int, pairs: int) -> Workload:
     """What the settings make of so many tokens."""
     training = choose_training_config(plan.settings, pairs)
-    missing = sum(not _complete(plan, "crosscoder", key) for key in plan.crosscoder_keys)
+    innovation = plan.settings.architecture == "innovation"
+    costs = dict.fromkeys(plan.crosscoder_keys, EXCLUSIVE_SHARE if innovation else 1.0)
+    costs[plan.crosscoder_keys[0]] = 1.0
     in_one_pass = any(OUTPUT in of.values() for of in plan.layers_by_key.values())
     return Workload(
         models={
@@ -319,8 +303,8 @@ def workload(plan: Plan, models: Mapping[Side, ModelShape], *, tokens: int, pair
         features=features(plan.settings, pairs),
         steps=training.steps,
         batch=training.batch_size,
-        dictionaries=len(plan.crosscoder_keys),
-        missing=missing,
+        dictionaries=sum(costs.values()),
+        missing=sum(of for key, of in costs.items() if not _complete(plan, "crosscoder", key)),
         unharvested=_lacking(plan, "harvest", plan.harvest_keys),
         predicted=_predicted(plan),
         unpredicted=_unpredicted(plan, models),

@@ -13,6 +13,7 @@ from pytest_crossdiff.cli.commands import doctor
 from pytest_crossdiff.cli.configuration import Configuration
 from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.engine import estimate, pipeline
+from pytest_crossdiff.engine.models import devices
 from pytest_crossdiff.engine.models.loading import weight_grid
 from pytest_crossdiff.engine.models.loading.weight_grid import WeightGrid
 from pytest_crossdiff.engine.plan import plan
@@ -223,7 +224,7 @@ def test_a_model_without_its_tokenizer(examine, models, tmp_path):
 
 def test_too_little_memory_and_disk(examine, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
-    monkeypatch.setattr(estimate, "available_memory", lambda device: 10_000)
+    monkeypatch.setattr(devices, "available_memory", lambda device: 10_000)
     memory, disk = failed(examine())
     assert memory.startswith("✗ memory about 5")
     assert memory.endswith("needed, 10 kB free")

@@ -277,7 +277,7 @@ class _Doctor(Checks):
         each layer.
         """
         from pytest_crossdiff.engine import estimate
-        from pytest_crossdiff.engine.models.devices import choose_device
+        from pytest_crossdiff.engine.models.devices import available_memory, choose_device
         from pytest_crossdiff.engine.plan import plan
 
         settings = first.settings
@@ -308,7 +308,7 @@ class _Doctor(Checks):
                     + (f": about {roughly(of.seconds)}" if of.unread else "")
                 ),
             )
-        free = estimate.available_memory(device)
+        free = available_memory(device)
         needs = f"about {size(cost.memory)} needed"
         if free is None:
             self.note("memory", f"{needs}; the free memory is unknown")
