@@ -13,6 +13,7 @@ from pytest_crossdiff.cli.commands import (
     doctor,
     history,
     init,
+    plan,
     references,
     report,
     show,
@@ -32,6 +33,7 @@ examples:
   crossdiff demo                try it on two small models, without any download
   crossdiff init                write a configuration, a test and texts to start from
   crossdiff doctor              would a measurement work here, and how long would it take?
+  crossdiff plan models/v2      what a measurement would take on other devices
   crossdiff train               measure the configured pair; what was measured is kept
   crossdiff show                what differs, by the settings of pytest.ini
   crossdiff show --id C1        one difference with the texts it fires on
@@ -61,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
         demo,
         init,
         doctor,
+        plan,
         train,
         show,
         history,

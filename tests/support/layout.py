@@ -66,6 +66,8 @@ ALLOWED = {
     " engine.dictionary",
     "engine.estimate": "progress settings sides store text engine.corpus engine.models"
     " engine.plan engine.phases engine.activations engine.dictionary engine.population",
+    "engine.capacity": "errors settings sides engine.models engine.plan engine.phases"
+    " engine.dictionary",
     "engine.model_reading": "errors progress settings sides store engine.models engine.plan"
     " engine.activations engine.metrics engine.self_checks",
     "engine.compute": "version progress results settings sides engine.models engine.plan"
@@ -95,7 +97,7 @@ ALLOWED = {
     "cli": "version errors sides text progress settings store results engine.corpus"
     " engine.population engine.ranks"
     " engine.models engine.plan engine.dictionary engine.explanation engine.preflight"
-    " engine.self_checks engine.estimate engine.pipeline engine.past_results"
+    " engine.self_checks engine.estimate engine.capacity engine.pipeline engine.past_results"
     " engine.baseline_archive gate report plugin demo",
     "__main__": "cli",
 }
