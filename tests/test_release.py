@@ -37,7 +37,9 @@ class TestMetadata:
         assert metadata.core.requires_python == f">={PYTHONS[0]}"
 
     def test_only_what_changes_the_product_is_a_published_extra(self, metadata):
-        assert sorted(metadata.core.optional_dependencies) == ["gguf", "parquet", "peft"]
+        assert sorted(metadata.core.optional_dependencies) == [
+            "gguf", "mlflow", "parquet", "peft", "trackio", "wandb",
+        ]  # fmt: skip
 
     def test_all_but_an_address_of_the_authors_is_there(self, metadata):
         core = metadata.core

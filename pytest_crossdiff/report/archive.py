@@ -33,7 +33,8 @@ FOLDER = "crossdiff-report"
 class ReportRecord:
     """That somebody wants the report of the result `key`.
 
-    formats: forms in which a test wants it, in `folder`, "" for the default one.
+    formats: forms in which a test wants it, in `folder`, "" for the default one.  loggers: trackers
+    that it is logged to.
     report: the report itself, as JSON, the first time that a process wants it.
     """
 
@@ -41,6 +42,7 @@ class ReportRecord:
     formats: tuple[str, ...]
     folder: str
     report: str
+    loggers: tuple[str, ...] = ()
 
 
 class ReportRecorder:
@@ -53,8 +55,8 @@ class ReportRecorder:
 
     def record_measurement(self, report: Report, settings: Settings) -> None:
         """A test asked for the differences of a pair."""
-        if settings.report or self._always:
-            self._note(report, settings.report_dir, settings.report)
+        if settings.report or settings.loggers or self._always:
+            self._note(report, settings.report_dir, settings.report, settings.loggers)
 
     def record_verdict(self, report: Report, settings: Settings, check: Check) -> None:
         """A test asked for a verdict."""
@@ -66,12 +68,13 @@ class ReportRecorder:
         new_records, self._new_records = self._new_records, []
         return json.dumps(new_records, default=vars) if new_records else ""
 
-    def _note(self, report: Report, folder: str, wanted: str) -> None:
+    def _note(self, report: Report, folder: str, wanted: str, loggers: str = "") -> None:
         place = report.result.key, folder
         text = "" if place in self._sent else report.to_json()
         self._sent.add(place)
-        formats = tuple(wanted.split(",")) if wanted else ()
-        self._new_records.append(ReportRecord(report.result.key, formats, folder, text))
+        lists = (tuple(names.split(",")) if names else () for names in (wanted, loggers))
+        formats, trackers = lists
+        self._new_records.append(ReportRecord(report.result.key, formats, folder, text, trackers))
 
 
 class ReportArchive:
@@ -81,7 +84,9 @@ class ReportArchive:
         self._reports: dict[tuple[str, str], str] = {}
         self._formats: dict[tuple[str, str], dict[str, None]] = {}
         self._pairs: dict[str, PairSummary] = {}
+        self._loggers: dict[str, dict[str, None]] = {}
         self._written: list[Path] = []
+        self._logged: list[str] = []
         self._problem = ""
         self._at_risk: TestsAtRisk | None = None
 
@@ -97,7 +102,8 @@ class ReportArchive:
     def close(
         self, root: Path, pairs: Iterable[PairSummary], at_risk: TestsAtRisk | None = None
     ) -> None:
-        """Write what was asked for; where that fails, the run's own result stands all the same.
+        """Write and log what was asked for; where that fails, the run's own result stands all the
+        same.
 
         pairs: all that were measured, with their verdicts, whether or not there is a report.
         at_risk: tests that one model passes and the other fails.
@@ -107,6 +113,13 @@ class ReportArchive:
             self._written = self.write(root, pairs)
         except Exception as error:  # noqa: BLE001  told by `lines`
             self._problem = visible(str(error) or repr(error))
+        if self._loggers:
+            from pytest_crossdiff.report.loggers import log
+
+            for (key, _), report, name in self._named():
+                files = [path for path in self._written if path.stem == name]
+                trackers = self._loggers.pop(key, ())
+                self._logged += [log(report, files, tracker) for tracker in trackers]
 
     def lines(self, root: Path) -> Iterator[str]:
         """What the terminal says of it: the files, as seen from `root`, or what went wrong."""
@@ -115,6 +128,7 @@ class ReportArchive:
             yield f"crossdiff report: {visible(str(seen))}"
         if self._problem:
             yield f"crossdiff: no report: {self._problem}"
+        yield from self._logged
 
     def write(self, root: Path, pairs: Iterable[PairSummary]) -> list[Path]:
         """Write what was asked for, as `close`; the default folder is made in `root`.  Raises
@@ -138,6 +152,8 @@ class ReportArchive:
     def _add(self, record: ReportRecord) -> None:
         place = record.key, record.folder
         self._formats.setdefault(place, {}).update(dict.fromkeys(record.formats))
+        if record.loggers:
+            self._loggers.setdefault(record.key, {}).update(dict.fromkeys(record.loggers))
         if record.report:
             self._reports.setdefault(place, record.report)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate.check import Check
+from pytest_crossdiff.gate.metric_budgets import METRICS, SURPRISING
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.acceptance import Acceptance
 from pytest_crossdiff.report.conversations import conversation_notes
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.results.difference import Difference
+    from pytest_crossdiff.results.output import Estimate, OutputMetrics
     from pytest_crossdiff.results.result import Result
 
 
@@ -138,10 +140,21 @@ class PairSummary:
 
 
 def _output_numbers(result: Result) -> dict[str, str]:
-    output = result.output
-    if output is None:
-        return {}
-    found = {
+    output, said = result.output, METRICS[SURPRISING].of(result)
+    found: dict[str, Estimate | None] = {"surprising_replies": said} if said is not None else {}
+    if output is not None:
+        found |= _of_output(output)
+    return {
+        f"{name}{end}": f"{value:.6g}"
+        for name, of in found.items()
+        if of is not None
+        for end, value in (("", of.value), ("_low", of.low), ("_high", of.high))
+        if value is not None
+    }
+
+
+def _of_output(output: OutputMetrics) -> dict[str, Estimate | None]:
+    return {
         "kl": output.kl,
         "kl_p99": output.kl_percentiles.get("99"),
         "same_top": output.same_top,
@@ -149,13 +162,6 @@ def _output_numbers(result: Result) -> dict[str, str]:
         "perplexity_ratio": output.perplexity_ratio,
         "baseline_loss": output.baseline_loss,
         "candidate_loss": output.candidate_loss,
-    }
-    return {
-        f"{name}{end}": f"{value:.6g}"
-        for name, of in found.items()
-        if of is not None
-        for end, value in (("", of.value), ("_low", of.low), ("_high", of.high))
-        if value is not None
     }
 
 

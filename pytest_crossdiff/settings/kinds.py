@@ -218,6 +218,7 @@ _METAVARS = {
     "KEYS": "corpus_column",
     "DIR": "report_dir cache_dir",
     "FORMATS": "report report_on_failure",
+    "TRACKERS": "loggers",
     "TYPE": "dtype",
     "DEVICE": "device",
     "RATE": "learning_rate",
@@ -252,13 +253,24 @@ def in_order_of_use(settings: Iterable[Setting[Any]]) -> list[Setting[Any]]:
 
 FORMATS = ("html", "json", "md")
 """The forms of a report."""
+TRACKERS = ("mlflow", "wandb", "trackio")
+"""Experiment trackers that a measurement can be logged to."""
 
 
 def formats(raw: str) -> str:
     """Some of `FORMATS`, separated by commas, "" for "none"."""
+    return _some_of(FORMATS, raw)
+
+
+def trackers(raw: str) -> str:
+    """Some of `TRACKERS`, in the same way."""
+    return _some_of(TRACKERS, raw)
+
+
+def _some_of(known: tuple[str, ...], raw: str) -> str:
     names = [name.strip() for name in raw.split(",") if name.strip()]
     if [name.lower() for name in names] == ["none"]:
         return ""
-    if any(name not in FORMATS for name in names):
-        raise ValueError(f"expected some of {', '.join(FORMATS)}, or none")
+    if any(name not in known for name in names):
+        raise ValueError(f"expected some of {', '.join(known)}, or none")
     return ",".join(dict.fromkeys(names))

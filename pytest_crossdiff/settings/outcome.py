@@ -6,7 +6,15 @@ Imported at every pytest start, like the table.
 
 from __future__ import annotations
 
-from pytest_crossdiff.settings.kinds import Setting, choice, formats, number, optional_number, text
+from pytest_crossdiff.settings.kinds import (
+    Setting,
+    choice,
+    formats,
+    number,
+    optional_number,
+    text,
+    trackers,
+)
 
 
 class OutcomeSettings:
@@ -75,6 +83,13 @@ class OutcomeSettings:
         "folder of the reports; none: crossdiff-report in pytest's rootdir",
         decides=True,
         path="file",
+    )
+    loggers = Setting(
+        "",
+        trackers,
+        "experiment trackers that every measured pair is logged to, separated by commas: mlflow, "
+        "wandb, trackio",
+        decides=True,
     )
     inconclusive = Setting(
         "fail",

@@ -16,6 +16,7 @@ from pytest_crossdiff.report.ci import junit
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.summary import PairSummary
 from support.fake_engine import install_for_subprocess
+from support.replies import refusing
 from support.results import make_output, make_result
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +120,7 @@ def test_what_they_run_runs(line, pytester, monkeypatch):
 
 
 def test_every_property_of_the_junit_file_is_listed():
-    result = make_result(output=make_output())
+    result = make_result(output=make_output(), replies=refusing(100, 16))
     given = {name for name, _ in junit.properties(PairSummary.of(Report.of(result)))}
     given = {name for name in given if not name.endswith(("_low", "_high"))}
     rows = re.findall(r"^\| (`crossdiff\..*?) \|", CI.read_text("utf-8"), re.MULTILINE)

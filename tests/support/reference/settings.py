@@ -18,6 +18,7 @@ UNBOUNDED = {
     "optional_layers": "layers, or nothing",
     "extra_probe_layers": "layers separated by commas, or nothing",
     "corpus_columns": "keys separated by commas, each with or without a role before it",
+    "trackers": "`mlflow`, `wandb`, `trackio`, separated by commas, or `none`",
     "formats": "`html`, `json`, `md`, separated by commas, or `none`",
 }
 """In words, what those parsers of settings/kinds.py take that have no bounds."""
