@@ -114,7 +114,7 @@ class ReportArchive:
         except Exception as error:  # noqa: BLE001  told by `lines`
             self._problem = visible(str(error) or repr(error))
         if self._loggers:
-            from pytest_crossdiff.report.loggers import log
+            from pytest_crossdiff.report.trackers.clients import log
 
             for (key, _), report, name in self._named():
                 files = [path for path in self._written if path.stem == name]

@@ -479,6 +479,8 @@ class TestKeyboard:
         button.press("Enter")
         page.page.get_by_role("button", name="Colours: light").press("Enter")
         assert page.page.evaluate(background) != light
+        page.go("")  # another process may have stored the choice a moment later
+        page.page.wait_for_function("localStorage.getItem('crossdiff-theme') === 'dark'")
         page.go("")
         page.page.get_by_role("button", name="Colours: dark").wait_for()
 

@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests:. python -m support.reference
 
-writes the generated blocks of `docs/reference/` and the JSON Schema of the settings.
+writes the generated blocks of `docs/reference/`, the inputs of the GitHub Action, and the JSON Schema of the settings.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.documents import DOCS
-from support.reference import command, fixtures, report_schema, settings, settings_schema
+from support.reference import action, command, fixtures, report_schema, settings, settings_schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,7 @@ def blocks() -> dict[tuple[Path, str], str]:
         (REFERENCE / "fixtures.md", "fixtures"): fixtures.table(),
         (REFERENCE / "command.md", "options"): command.options(),
         (REFERENCE / "report-schema.md", "report-schema"): report_schema.tables(),
+        (DOCS / "how-to" / "ci.md", "inputs"): action.inputs(),
     }
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pytest_crossdiff.report.document import Report
-from pytest_crossdiff.report.loggers import log
+from pytest_crossdiff.report.trackers.clients import log
 from support.replies import refusing
 from support.results import (
     make_difference,
@@ -139,7 +139,7 @@ def finder(folder):
 
 
 def test_accepted_differences_are_counted_apart(tmp_path, monkeypatch):
-    from pytest_crossdiff.report.loggers import LoggedPair
+    from pytest_crossdiff.report.trackers.clients import LoggedPair
 
     accepted = make_recognition(make_recognised("C1"))
     numbers = LoggedPair.of(

@@ -1,0 +1,1 @@
+"""Experiment trackers: MLflow, W&B, trackio."""
