@@ -2,7 +2,8 @@
 
     PYTHONPATH=tests:. python -m support.reference
 
-writes the generated blocks of `docs/reference/`, the inputs of the GitHub Action, and the JSON Schema of the settings.
+writes the generated blocks of `docs/reference/`, the inputs of the GitHub Action, and the JSON
+Schema of the settings.
 """
 
 from __future__ import annotations
