@@ -94,6 +94,11 @@ def _by_kind(rows: Rows) -> str:
     return tabulate(table, ["planted change", "found"], tablefmt="github", disable_numparse=True)
 
 
+def planted(read: str = "either") -> Rate:
+    """Of the planted upgrades, those that are found by what is compared."""
+    return _rate(collected.read()["organisms"], planted=True, read=read)
+
+
 def _rate(rows: Rows, *, planted: bool, read: str = "either") -> Rate:
     return rate([any_of(r, read, alarm) for r in measured(rows, SPLIT, planted=planted, read=read)])
 

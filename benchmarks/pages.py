@@ -1,4 +1,4 @@
-"""Every generated table and plot of the documents, drawn again from the committed results.
+"""Every generated table, plot and number of the documents, drawn again from the committed results.
 
     python -m benchmarks.pages
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import glance, meaning
+from benchmarks import glance, meaning, values
 from benchmarks.assistants import page as assistants
 from benchmarks.documents import IMAGES, write_blocks
 from benchmarks.organisms import page as organisms
@@ -31,6 +31,8 @@ def blocks() -> dict[tuple[Path, str], str]:
 def main() -> None:
     """Write the blocks and draw the plots."""
     write_blocks(blocks())
+    for page, text in values.pages().items():
+        page.write_text(text, "utf-8")
     IMAGES.mkdir(parents=True, exist_ok=True)
     toy.draw()
     organisms.draw()

@@ -44,9 +44,9 @@ def test_upgrade(crossdiff):
 FIRST = 20
 """Records by which a corpus is known to be conversations."""
 REPLY_BUDGETS = {"max_surprising_replies": "0.1", "min_changed_replies": "0.3"}
-"""Proposed for conversations.  SmolLM2 fine-tuned on its own answers, which begins 23 % of its
-replies with another word, has 1 % surprising ones, and no difference in more than 19 % of the
-answers; with refusals of medical questions 18 % are surprising (docs/evidence/assistants.md).
+"""Proposed for conversations.  For comparison: SmolLM2 fine-tuned on its own answers begins 23 of
+100 replies with another word, and no difference changes more than 19 of 99 answers
+(docs/explanation/how-it-works.md).
 """
 _NOTES = {
     "baseline": "The model in use: a folder, a .gguf file or a hub id with a commit.",
