@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.report.screen.todo import command_of_test
 from pytest_crossdiff.settings.registration import LAYER
 from pytest_crossdiff.settings.resolution import resolve
 
@@ -88,14 +88,14 @@ def requested_gate(config: pytest.Config, argument: str) -> str:
 def command_of(item: pytest.Item | None) -> str:
     """The command that runs `item` again; of all gates together `pytest --crossdiff`."""
     if item is None or (isinstance(item, Gate) and item.name == NAME):
-        return "pytest --crossdiff"
+        return command_of_test("")
     path, colons, name = str(item.nodeid).partition("::")
     here = item.config.invocation_params.dir
     try:
         path = Path(os.path.relpath(item.config.rootpath / path, here)).as_posix()
     except ValueError:  # on another Windows drive
         path = str(item.config.rootpath / path)
-    return shlex.join(["pytest", path + colons + name])
+    return command_of_test(path + colons + name)
 
 
 def common_folder(config: pytest.Config) -> Path:

@@ -17,10 +17,13 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.markdown import STATUS
+from pytest_crossdiff.report.screen.differences import telling_context
+from pytest_crossdiff.report.screen.todo import accept_command, command_of_test
 from pytest_crossdiff.results.difference import Context, Difference
 from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.results.wording import behaviour, reconciled, three_numbers
 from pytest_crossdiff.sides import SIDES
+from pytest_crossdiff.text import visible
 
 if TYPE_CHECKING:
     from pytest_crossdiff.report.document import Report
@@ -71,7 +74,7 @@ def _data(report: Report) -> str:
     """The report as JSON that can stand in a script element: nothing in it ends the element."""
     for most in (None, 6, 4, 3, 2, 1, 0):
         text = json.dumps(
-            _Plain(most, report.result)(report),
+            _Plain(most, report)(report),
             ensure_ascii=False,
             allow_nan=False,
             separators=(",", ":"),
@@ -87,9 +90,11 @@ class _Plain:
     most: contexts of a difference, None for all.
     """
 
-    def __init__(self, most: int | None, result: Result) -> None:
+    def __init__(self, most: int | None, report: Report) -> None:
         self.most = most
-        self.result = result
+        self.result = report.result
+        failed = next((check.test for check in report.checks if not check.passed), "")
+        self.command = command_of_test(failed)
 
     def __call__(self, value: object) -> object:
         if isinstance(value, float):
@@ -108,6 +113,9 @@ class _Plain:
             case Difference():
                 del given["firing"]
                 given["contexts"] = value.contexts[: self.most]
+                telling = telling_context(value) if value.contexts else None
+                given["telling"] = value.contexts.index(telling) if telling else 0
+                given["accept"] = accept_command(self.command, visible(value.id))
                 given["sentence"] = behaviour(value, self.result)
                 given["numbers"] = three_numbers(value)
                 given["omitted"] = len(value.contexts) - len(given["contexts"])

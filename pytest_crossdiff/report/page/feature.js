@@ -89,7 +89,7 @@ function differencePage(d) {
       d.latent_scaling.length ? ["latent scaling ε, r", d.latent_scaling.map((v) => number(v)).join(", ")] : null]),
     section("Contexts", contextList(d)),
     h("div", { class: "flow" }, section("Tokens", tokenTable(d)), section("Activation", histogram(d)), section("Effect on the output", effectFacts(d)), section("Description", descriptionParts(d))),
-    state(d) === "accepted" ? null : h("p", { class: "quiet" }, "Wanted? ", h("code", {}, acceptCommand(d.id)), " records the acceptance beside the tests."),
+    state(d) === "accepted" ? null : h("p", { class: "quiet" }, "Wanted? ", h("code", {}, d.accept), " records the acceptance beside the tests."),
     section("Its features", h("ul", { class: "inline" }, d.features.map((id) => h("li", {}, FEATURE_BY_ID.has(id) ? h("a", { href: href("feature", id) }, id) : id)))));
 }
 

@@ -2,22 +2,6 @@
 
 const SHOWN = 3;
 
-// The command that runs the test of a verdict again.
-function commandOf(test) {
-  const quoted = /^[\w@%+=:,./-]+$/.test(test) ? test : `'${test.replace(/'/g, "'\"'\"'")}'`;
-  return !test || test.endsWith("::crossdiff") ? "pytest --crossdiff" : `pytest ${quoted}`;
-}
-
-function acceptCommand(id) {
-  const failed = REPORT.checks.find((check) => !check.passed);
-  return `${commandOf(failed ? failed.test : "")} --crossdiff-accept=${visible(id)} --crossdiff-reason="why this is wanted"`;
-}
-
-// The context in which the sentence can be seen, else the strongest.
-function tellingContext(d) {
-  return d.contexts.find((c) => d.said && c.token === d.said.after) || d.contexts[0] || null;
-}
-
 // Replies to a prompt in whose text it fires, else ones that part with the words of the sentence.
 function repliesOf(d) {
   const pairs = ((RESULT.replies || {}).pairs || []).filter((p) => p.baseline.text !== p.candidate.text);
@@ -28,7 +12,7 @@ function repliesOf(d) {
 }
 
 function strongestCard(d) {
-  const context = tellingContext(d);
+  const context = d.contexts[d.telling] || d.contexts[0] || null; // some are left out of a large report
   const pair = repliesOf(d);
   const most = context ? Math.max(context.activation, 1e-9) : 1;
   return h("li", { class: `card ${d.side}` },
@@ -39,7 +23,7 @@ function strongestCard(d) {
     pair ? h("div", { class: "twin" }, h("p", { class: "quiet asked" }, "Asked: ", h("bdi", {}, cut(visible(pair.question), 300))), ["baseline", "candidate"].map((side) =>
       h("div", {}, h("div", { class: "who" }, `${MARK[side]} ${side} replies`), h("bdi", {}, cut(visible(pair[side].text), 400) || "–")))) : null,
     d.certainty === "confirmed" ? null : h("p", { class: "note" }, "Possible, not confirmed: ", visible(d.doubt), "."),
-    h("details", {}, h("summary", {}, `Wanted? How to accept ${visible(d.id)}`), h("p", {}, h("code", { class: "command" }, acceptCommand(d.id)))));
+    h("details", {}, h("summary", {}, `Wanted? How to accept ${visible(d.id)}`), h("p", {}, h("code", { class: "command" }, d.accept))));
 }
 
 function strongest() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate.accept_request import ALL, PLACEHOLDER
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.difference import Difference
     from pytest_crossdiff.results.result import Result
 
+GATE = "crossdiff"
+"""The name of the test that `pytest --crossdiff` adds."""
 NAMED = 3
 """Ids in a command; where there are more and no others, the command says `all`."""
 
@@ -39,10 +42,20 @@ def accept(
         ids = [visible(d.id) for d in differences]
         every = {visible(d.id) for d in result.differences if d.confirmed}
         named = ALL if len(ids) > NAMED and {*ids} == every else ",".join(ids)
-        yield (
-            f"{lead}, accept {'it' if len(ids) == 1 else 'them'} and say why: "
-            f'`{pointers.command} --crossdiff-accept={named} --crossdiff-reason="{PLACEHOLDER}"`'
-        )
+        it = "it" if len(ids) == 1 else "them"
+        yield f"{lead}, accept {it} and say why: `{accept_command(pointers.command, named)}`"
+
+
+def accept_command(command: str, named: str) -> str:
+    """command: runs the test again.  named: ids of differences."""
+    return f'{command} --crossdiff-accept={named} --crossdiff-reason="{PLACEHOLDER}"'
+
+
+def command_of_test(test: str) -> str:
+    """The command that runs the test of this id again, "" and the gate's being the gate."""
+    if not test or test.endswith(f"::{GATE}"):
+        return "pytest --crossdiff"
+    return shlex.join(["pytest", test])
 
 
 def raise_budget(side: SideCheck) -> Iterator[str]:
