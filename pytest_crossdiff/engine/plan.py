@@ -163,6 +163,7 @@ def plan(
         **({} if same_tokenizer(*references.values()) else {"alignment": ALIGNMENT_VERSION}),
         "harvests": [harvest_keys[side] for side in SIDES],
         **{name: getattr(settings, name) for name in (*chosen, "learning_rate")},
+        **({"shards": settings.dictionary_shards} if settings.dictionary_shards > 1 else {}),
     }
     first, *others = seeds(settings)
     exclusive = {"exclusive": True} if settings.architecture == "innovation" else {}

@@ -37,19 +37,13 @@ class Settings(OutcomeSettings):
 
     # The pair
     baseline = Setting(
-        "",
-        kinds.text,
-        "the model in use: path or hub id@revision",
-        env="CROSSDIFF_BASELINE",
-        path="model",
-    )
+        "", kinds.text, "the model in use: path or hub id@revision",
+        env="CROSSDIFF_BASELINE", path="model",
+    )  # fmt: skip
     candidate = Setting(
-        "",
-        kinds.text,
-        "the model to replace it: path or hub id@revision",
-        env="CROSSDIFF_CANDIDATE",
-        path="model",
-    )
+        "", kinds.text, "the model to replace it: path or hub id@revision",
+        env="CROSSDIFF_CANDIDATE", path="model",
+    )  # fmt: skip
     layer: Setting[Layers] = Setting(
         0.5,
         kinds.layers,
@@ -64,14 +58,12 @@ class Settings(OutcomeSettings):
         None, kinds.optional_layers, "layer of the candidate, if it is another one", several=True
     )
     baseline_blocks = Setting(
-        "",
-        kinds.text,
-        "dotted name of the baseline's list of blocks, if it is not found automatically",
+        "", kinds.text, "dotted name of the baseline's list of blocks, if it is not found by itself"
     )
     candidate_blocks = Setting(
         "",
         kinds.text,
-        "dotted name of the candidate's list of blocks, if it is not found automatically",
+        "dotted name of the candidate's list of blocks, if it is not found by itself",
     )
     dtype = Setting(
         "auto",
@@ -79,6 +71,12 @@ class Settings(OutcomeSettings):
         "number type of the forward pass; auto: bfloat16 on a GPU that has it, else float32",
     )
     device = Setting("auto", kinds.text, "auto, cpu, cuda, cuda:1, mps")
+    dictionary_shards = Setting(
+        1,
+        kinds.integer(1, 1024),
+        "parts in which a dictionary is trained that doesn't fit one device; under torchrun as "
+        "many processes train it together",
+    )
     trust_remote_code = Setting(
         False, kinds.flag, "run Python code shipped with a pinned model revision", ini_only=True
     )

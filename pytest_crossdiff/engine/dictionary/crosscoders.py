@@ -6,26 +6,30 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
+import torch
+
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.dictionary.innovation import copy_maps, fit_maps, set_maps
+from pytest_crossdiff.engine.dictionary.sharded.exchange import Exchange
+from pytest_crossdiff.engine.dictionary.sharded.shards import must_have_features
+from pytest_crossdiff.engine.dictionary.sharded.training import discard, train_in_shards
 from pytest_crossdiff.engine.dictionary.sizing import (
     choose_crosscoder_config,
     choose_training_config,
 )
-from pytest_crossdiff.engine.dictionary.trained import WEIGHTS, TrainedCrosscoder
+from pytest_crossdiff.engine.dictionary.trained import SHARDS, WEIGHTS, TrainedCrosscoder
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig, train
 from pytest_crossdiff.engine.phases import TRAIN, at_layer
 from pytest_crossdiff.engine.plan import seeds
 from pytest_crossdiff.store.cache import DamagedEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    import torch
+    from collections.abc import Collection, Mapping, Sequence
 
     from pytest_crossdiff.engine.activations.pairs import Pairs
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.store.cache import Entry
 
 
@@ -35,9 +39,10 @@ def load_or_train_crosscoders(
     device: torch.device,
     progress: Progress,
     chosen: Collection[int] = (),
+    exchange: Exchange | None = None,
 ) -> list[TrainedCrosscoder]:
     """One a seed, of all or of the `chosen` ones; those that aren't in the cache are trained
-    together.
+    together.  exchange: the processes that train dictionaries in shards, None: this one alone.
 
     In `innovation` the first of a run has the shared features and the others have none: what these
     learn says nothing of the exclusive ones, and from seed to seed it comes to the same.
@@ -50,6 +55,15 @@ def load_or_train_crosscoders(
     }
     config = choose_crosscoder_config(settings, count, pairs.a.harvest.width, pairs.b.harvest.width)
     training_config = choose_training_config(settings, count)
+    whole = seeds(settings)[0]
+    configs = {seed: config if seed == whole else config.exclusive_only() for seed in keys}
+    if settings.dictionary_shards > 1:
+        entries = {seed: plan.store.entry("crosscoder", key) for seed, key in keys.items()}
+        exchange = exchange or Exchange(settings.dictionary_shards)
+        _train_in_shards(
+            entries, configs, training_config, pairs, device, progress, exchange, settings
+        )
+        return [TrainedCrosscoder.load(entry) for entry in entries.values()]
     with contextlib.ExitStack() as locks:
         missing = {}
         for seed, key in keys.items():
@@ -59,21 +73,58 @@ def load_or_train_crosscoders(
             if not _is_there(entry):
                 missing[seed] = entry
         if missing:
-            whole = seeds(settings)[0]
-            configs = {s: config if s == whole else config.exclusive_only() for s in missing}
+            configs = {seed: configs[seed] for seed in missing}
             curved = settings.maps == "curved"
             with progress.phase("fit maps", 1, "pair") if curved else contextlib.nullcontext():
                 trainers = new_trainers(configs, training_config, pairs, device, curved=curved)
             label = at_layer(TRAIN, settings)
             train(trainers, pairs, list(missing.values()), device, progress, label)
             for trainer, entry in zip(trainers, missing.values(), strict=True):
-                loss = trainer.loss
-                curve = loss[:: max(1, -(-len(loss) // 200))]
-                meta = {"steps": training_config.steps, "dead": trainer.dead, "loss": curve}
-                model = trainer.model.cpu()
-                TrainedCrosscoder(model, pairs.a.scale, pairs.b.scale, meta).save(entry)
-        entries = (plan.store.entry("crosscoder", key) for key in keys.values())
-        return [TrainedCrosscoder.load(entry) for entry in entries]
+                _save(trainer.model.cpu(), trainer.dead, trainer.loss, pairs, entry)
+        return [
+            TrainedCrosscoder.load(plan.store.entry("crosscoder", key)) for key in keys.values()
+        ]
+
+
+def _train_in_shards(
+    entries: Mapping[int, Entry],
+    configs: Mapping[int, CrosscoderConfig],
+    training_config: TrainingConfig,
+    pairs: Pairs,
+    device: torch.device,
+    progress: Progress,
+    exchange: Exchange,
+    settings: Settings,
+) -> None:
+    """Train the dictionaries of `entries`, by seed, that aren't there, one after the other; the
+    first process of `exchange` keeps the entries.  Raises `SettingsError` where there are more
+    shards than features.
+    """
+    must_have_features(configs.values(), exchange.shards, settings.sources)
+    maps_from = None
+    for seed, entry in entries.items():
+        first = exchange.rank == 0
+        with entry.lock(progress.note) if first else contextlib.nullcontext():
+            if int(exchange.count(torch.tensor([first and _is_there(entry)]).int())):
+                continue
+            curved = settings.maps == "curved"
+            (model,) = new_models({seed: configs[seed]}, pairs, maps_from, curved=curved)
+            trainer, whole = train_in_shards(
+                model, training_config, pairs, entry.path / SHARDS, exchange, device, progress,
+                at_layer(TRAIN, settings),
+            )  # fmt: skip
+            dead = trainer.dead
+            if whole is not None:
+                _save(whole, dead, trainer.loss, pairs, entry)
+                discard(entry.path / SHARDS)
+            maps_from = trainer.any_shard.cpu()
+    exchange.wait()
+
+
+def _save(model: Crosscoder, dead: int, loss: Sequence[float], pairs: Pairs, entry: Entry) -> None:
+    curve = loss[:: max(1, -(-len(loss) // 200))]
+    meta = {"steps": len(loss), "dead": dead, "loss": curve}
+    TrainedCrosscoder(model, pairs.a.scale, pairs.b.scale, meta).save(entry)
 
 
 def new_trainers(

@@ -22,9 +22,15 @@ from pytest_crossdiff.engine.dictionary.crosscoder import Outputs, residuals
 from pytest_crossdiff.engine.sparse import kernels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import ModuleType
 
-    from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Inputs, View
+    from pytest_crossdiff.engine.dictionary.crosscoder import (
+        Crosscoder,
+        CrosscoderConfig,
+        Inputs,
+        View,
+    )
     from pytest_crossdiff.engine.sparse.kernels import ActiveFeatures
 
 AUX_WEIGHT = 1 / 32
@@ -45,11 +51,15 @@ def squared_error(errors: Outputs) -> Tensor:
     return torch.stack([torch.linalg.vector_norm(e) ** 2 for e in errors if e is not None]).sum()
 
 
+def decoded(model: Crosscoder, active: ActiveFeatures) -> list[Tensor]:
+    """What the active features make of each view, without what the decoder adds to every token."""
+    decode = _products(active.value.device).decode
+    return [decode(active, model.rows(view, "dec"), view.features) for view in model.config.views]
+
+
 def reconstruction_errors(model: Crosscoder, x: Inputs, active: ActiveFeatures) -> Outputs:
     """Target minus what the active features make of it."""
-    views, decode = model.config.views, _products(active.value.device).decode
-    made = [decode(active, model.rows(view, "dec"), view.features) for view in views]
-    return residuals(x, model.with_bias(made))
+    return residuals(x, model.with_bias(decoded(model, active)))
 
 
 def set_gradients(
@@ -100,18 +110,50 @@ def add_auxiliary(
     whose pre-activation is negative everywhere.
     """
     pre_tv = pre_mt[dead.indices].T.contiguous()
-    k = min(max(1, model.config.width_a // 2), len(dead.indices))
+    k = auxiliary_count(model.config, len(dead.indices))
     kept_tv = torch.zeros_like(pre_tv)
     kept_tv.scatter_(1, pre_tv.topk(k, dim=1, sorted=False).indices, 1.0)
-    f_tv, grad_tv = pre_tv * kept_tv, torch.zeros_like(pre_tv)
-    places = []
-    for view, at in zip(model.config.views, dead.within, strict=True):
-        places.append((view, at, dead.indices[at] + (view.rows.start - view.features.start)))
-    for view, at, rows in places:
-        dec, error_td = model.weights(view, "dec"), errors[view.target]
+    f_tv = pre_tv * kept_tv
+    left = auxiliary_errors(model, errors, auxiliary_decoded(model, f_tv, dead))
+    add_auxiliary_gradients(model, x, left, f_tv, kept_tv, dead, size)
+
+
+def auxiliary_count(config: CrosscoderConfig, dead: int) -> int:
+    """How many of so many dead features a token has."""
+    return min(max(1, config.width_a // 2), dead)
+
+
+def auxiliary_decoded(model: Crosscoder, f_tv: Tensor, dead: DeadFeatures) -> list[Tensor]:
+    """What activations of the dead features make of each view."""
+    return [
+        f_tv[:, at] @ model.weights(view, "dec")[rows] for view, at, rows in _places(model, dead)
+    ]
+
+
+def auxiliary_errors(model: Crosscoder, errors: Outputs, made: Sequence[Tensor]) -> list[Tensor]:
+    """What the dead features leave of each view's error."""
+    left = []
+    for view, made_td in zip(model.config.views, made, strict=True):
+        error_td = errors[view.target]
         assert error_td is not None
-        residual_td = error_td - f_tv[:, at] @ dec[rows]
-        grad_td = residual_td * (-2 * AUX_WEIGHT / size)
+        left.append(error_td - made_td)
+    return left
+
+
+def add_auxiliary_gradients(
+    model: Crosscoder,
+    x: Inputs,
+    left: Sequence[Tensor],
+    f_tv: Tensor,
+    kept_tv: Tensor,
+    dead: DeadFeatures,
+    size: int,
+) -> None:
+    """Add those of the auxiliary loss.  left: by view; kept_tv: 1 where f_tv is not 0 by choice."""
+    grad_tv = torch.zeros_like(f_tv)
+    places = _places(model, dead)
+    for (view, at, rows), left_td in zip(places, left, strict=True):
+        dec, grad_td = model.weights(view, "dec"), left_td * (-2 * AUX_WEIGHT / size)
         _add_rows(dec, rows, f_tv[:, at].T @ grad_td)
         grad_tv[:, at] += grad_td @ dec[rows].T
     grad_tv *= kept_tv
@@ -119,6 +161,14 @@ def add_auxiliary(
         enc = model.weights(view, "enc")
         _add_rows(enc, rows, grad_tv[:, at].T @ model.read(x, view))
     _add_rows(model.enc_bias_m, dead.indices, grad_tv.sum(0))
+
+
+def _places(model: Crosscoder, dead: DeadFeatures) -> list[tuple[View, slice, Tensor]]:
+    """For each view its dead features: their places among the dead, and in its matrices."""
+    return [
+        (view, at, dead.indices[at] + (view.rows.start - view.features.start))
+        for view, at in zip(model.config.views, dead.within, strict=True)
+    ]
 
 
 def _add_rows(parameter: Tensor, rows: Tensor, gradient: Tensor) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
+SHARDS = "shards"
+"""The folder of checkpoints of a dictionary that is trained in shards."""
 
 
 @dataclass(frozen=True)

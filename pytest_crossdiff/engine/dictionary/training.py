@@ -31,7 +31,7 @@ from pytest_crossdiff.engine.sparse.kernels import select
 from pytest_crossdiff.errors import ActivationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations.pairs import Pairs
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Inputs
     from pytest_crossdiff.engine.dictionary.step import DeadFeatures
+    from pytest_crossdiff.engine.sparse.kernels import ActiveFeatures
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
@@ -50,6 +51,9 @@ CHECK_INTERVAL = 16
 """Steps between two looks at losses and dead features; each look waits for the device."""
 WINDOW = 1 << 20
 """Pairs that are shuffled together; bounds the distance on disk between a batch's rows."""
+MAX_NORM = 1.0
+"""Of the gradients of a step, which are scaled down to it."""
+_MEANS = "exp_avg", "exp_avg_sq"
 CHECKPOINT_SECONDS = 15.0
 """An interrupt can strike within a step, so it saves nothing: this much is lost at most."""
 
@@ -80,7 +84,7 @@ class Trainer:
         self.idle_m = torch.zeros(model.config.features, dtype=torch.long, device=device)
         """Steps since each feature last fired."""
         self._dead: DeadFeatures | None = None
-        self._thresholds: Tensor | None = None
+        self.thresholds: Tensor | None = None
         self._pre_mt = torch.empty(model.config.features, 0, device=device)
 
     def train_step(self, x_ta: Tensor, x_tb: Tensor) -> None:
@@ -91,20 +95,40 @@ class Trainer:
     @torch.no_grad()
     def step_on_inputs(self, x: Inputs) -> None:
         """The same on what the model reads."""
-        model, done = self.model, self.step / self.config.steps
-        tokens, size = len(x.a_ta), x.a_ta.numel() + x.b_tb.numel()
-        if self._pre_mt.shape[1] != tokens:
-            self._pre_mt = self._pre_mt.new_empty(len(self._pre_mt), tokens)
-        pre_mt = model.pre_activations(x, self._pre_mt)
-        counts = [(group, int(k * _anneal(done) * tokens)) for group, k in model.config.budgets]
-        active, thresholds = select(pre_mt, model.decoder_norms(), counts, self._thresholds)
+        model, tokens, size = self.model, len(x.a_ta), x.a_ta.numel() + x.b_tb.numel()
+        pre_mt = self.pre_activations(x)
+        norm_m, counts = model.decoder_norms(), self.counts(tokens)
+        active, thresholds = select(pre_mt, norm_m, counts, self.thresholds)
         errors = reconstruction_errors(model, x, active)
         set_gradients(model, x, errors, active, size)
+        dead = self.look_for_dead(tokens)
+        if dead is not None:
+            add_auxiliary(model, x, errors, pre_mt, dead, size)
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), MAX_NORM)
+        self.apply(active, thresholds, squared_error(errors) / size)
+
+    def pre_activations(self, x: Inputs) -> Tensor:
+        """Those of the model, shape (m, t), in memory that the next step uses again."""
+        if self._pre_mt.shape[1] != len(x.a_ta):
+            self._pre_mt = self._pre_mt.new_empty(len(self._pre_mt), len(x.a_ta))
+        return self.model.pre_activations(x, self._pre_mt)
+
+    def counts(self, tokens: int) -> list[tuple[slice, int]]:
+        """How many pairs of a batch are active at this step, in each group of features."""
+        factor = _anneal(self.step / self.config.steps)
+        return [(group, int(k * factor * tokens)) for group, k in self.model.config.budgets]
+
+    def look_for_dead(self, tokens: int) -> DeadFeatures | None:
+        """The dead features as of the last look, which is now every CHECK_INTERVAL steps."""
         if self.step % CHECK_INTERVAL == 0:
-            self._dead = dead_features(model, self.idle_m * tokens >= DEAD_TOKENS)
-        if self._dead is not None:
-            add_auxiliary(model, x, errors, pre_mt, self._dead, size)
-        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+            self._dead = dead_features(self.model, self.idle_m * tokens >= DEAD_TOKENS)
+        return self._dead
+
+    def apply(self, active: ActiveFeatures, thresholds: Tensor, loss: Tensor) -> None:
+        """Let the gradients change the model, and count the step.  thresholds: the least kept score
+        of each group of features.
+        """
+        model, done = self.model, self.step / self.config.steps
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * _rate(done)
         self.optimiser.step()
@@ -115,9 +139,9 @@ class Trainer:
                 model.threshold.any(), 0.99 * model.threshold + 0.01 * thresholds, thresholds
             )
             model.threshold.copy_(mean)
-        self._thresholds = thresholds
+        self.thresholds = thresholds
         self.step += 1
-        self._unread.append(squared_error(errors) / size)
+        self._unread.append(loss)
 
     def read_losses(self) -> None:
         """Bring `loss` up to the present step.
@@ -142,11 +166,7 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Everything: weights, buffers, optimiser, counters, loss curve."""
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        for name, parameter in self.parameters.items():
-            for key, value in self.optimiser.state[parameter].items():
-                tensors[f"adam.{key}.{name}"] = value
-        tensors["idle"] = self.idle_m
+        tensors = self.state()
         if self._dead is not None:
             tensors["dead"] = self._dead.indices
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
@@ -158,23 +178,35 @@ class Trainer:
         with safe_open(path, "pt") as file:
             state = json.loads(file.metadata()["trainer"])
             tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+        self.restore(tensors, state["step"], state["loss"])
+        if "dead" in tensors:
+            dead_m = torch.zeros_like(self.idle_m, dtype=torch.bool)
+            dead_m[tensors["dead"].to(dead_m.device)] = True
+            self._dead = dead_features(self.model, dead_m)
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, buffers, optimiser and counters, but for the steps that were made."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        for name, parameter in self.parameters.items():
+            for key in _MEANS:
+                mean = self.optimiser.state.get(parameter, {}).get(key)
+                tensors[f"adam.{key}.{name}"] = (
+                    torch.zeros_like(parameter) if mean is None else mean
+                )
+        return {**tensors, "idle": self.idle_m}
+
+    def restore(self, tensors: Mapping[str, Tensor], step: int, loss: list[float]) -> None:
+        """Be as a trainer was that gave this `state` after so many steps."""
         prefix = "model."
         self.model.load_state_dict(
             {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         )
         for name, parameter in self.parameters.items():
-            self.optimiser.state[parameter] = {
-                key: tensors[f"adam.{key}.{name}"].to(
-                    "cpu" if key == "step" and parameter.device.type == "cpu" else parameter.device
-                )
-                for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+            steps = torch.tensor(float(step), device=parameter.device)
+            means = {key: tensors[f"adam.{key}.{name}"].to(parameter.device) for key in _MEANS}
+            self.optimiser.state[parameter] = {"step": steps, **means}
         self.idle_m = tensors["idle"].to(self.idle_m.device)
-        if "dead" in tensors:
-            dead_m = torch.zeros_like(self.idle_m, dtype=torch.bool)
-            dead_m[tensors["dead"].to(dead_m.device)] = True
-            self._dead = dead_features(self.model, dead_m)
-        self.step, self.loss = state["step"], state["loss"]
+        self.step, self.loss = step, loss
 
 
 def _anneal(done: float) -> float:

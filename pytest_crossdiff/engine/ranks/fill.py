@@ -56,7 +56,11 @@ def _train(planned: Plan, ranks: Ranks, progress: Progress) -> None:
     device = crosscoder_device(choose_device(settings.device))
     pairs = read_pairs(planned, SilentProgress())  # from the cache, one rank after the other
     own = seeds(settings)[ranks.rank :: ranks.count]
-    if own:
+    if settings.dictionary_shards > 1:
+        with ranks.sharing(settings.dictionary_shards) as exchange:
+            if exchange is not None:
+                load_or_train_crosscoders(planned, pairs, device, progress, exchange=exchange)
+    elif own:
         load_or_train_crosscoders(planned, pairs, device, progress, own)
     ranks.wait()
     if ranks.is_first or not settings.controls:

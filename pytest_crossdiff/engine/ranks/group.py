@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 import torch.distributed as dist
 
+from pytest_crossdiff.engine.dictionary.sharded.exchange import Exchange
 from pytest_crossdiff.errors import CrossDiffError
 
 if TYPE_CHECKING:
@@ -57,6 +58,17 @@ class Ranks:
             dist.broadcast_object_list(found, src=0)
         shared: T = found[0]
         return shared
+
+    @contextlib.contextmanager
+    def sharing(self, shards: int) -> Iterator[Exchange | None]:
+        """What the ranks that share so many shards tell each other; None on ranks without any.
+
+        Raises `RankError` where one of them ends.
+        """
+        together = min(self.count, shards)
+        with _lost():
+            group = dist.new_group(list(range(together)), timeout=_PATIENCE)
+            yield Exchange(shards, self.rank, together, group) if self.rank < together else None
 
     def wait(self) -> None:
         """Until all ranks are here.  Raises `RankError`."""

@@ -135,6 +135,18 @@ def test_so_do_two_at_two_layers_which_one_process_reads_in_one_pass(folder: Pat
     assert artefacts(folder / "shared") == artefacts(folder / "one-pass")
 
 
+@pytest.mark.slow
+@pytest.mark.long
+def test_three_train_a_dictionary_in_two_shards_to_the_bits_of_one_process(folder: Path) -> None:
+    shards = "--dictionary-shards=2"
+    assert ended(start(folder, shards, "--cache-dir=whole"))[0] == 0
+    for code, said in map(ended, start_ranks(folder, 3, lambda _: [shards, "--cache-dir=parts"])):
+        assert code == 0, said
+    made = artefacts(folder / "parts")
+    assert made == artefacts(folder / "whole")
+    assert not list((folder / "parts").rglob("shards"))  # checkpoints
+
+
 @pytest.mark.long
 def test_ranks_with_different_settings_stop_and_name_the_difference(folder: Path) -> None:
     tokens = ["--tokens=6000", "--tokens=5000"]
