@@ -58,12 +58,12 @@ class Settings(OutcomeSettings):
         None, kinds.optional_layers, "layer of the candidate, if it is another one", several=True
     )
     baseline_blocks = Setting(
-        "", kinds.text, "dotted name of the baseline's list of blocks, if it is not found by itself"
+        "", kinds.text, "dotted name of the baseline's list of blocks, where it is not found"
     )
     candidate_blocks = Setting(
         "",
         kinds.text,
-        "dotted name of the candidate's list of blocks, if it is not found by itself",
+        "dotted name of the candidate's list of blocks, where it is not found",
     )
     dtype = Setting(
         "auto",
