@@ -71,12 +71,13 @@ class Settings(OutcomeSettings):
         "number type of the forward pass; auto: bfloat16 on a GPU that has it, else float32",
     )
     device = Setting("auto", kinds.text, "auto, cpu, cuda, cuda:1, mps")
-    dictionary_shards = Setting(
-        1,
-        kinds.integer(1, 1024),
-        "parts in which a dictionary is trained that doesn't fit one device; under torchrun as "
-        "many processes train it together",
+    device_map = Setting(
+        "", kinds.text, "deals a model out to devices and disk: auto, or auto, 0=70GB, cpu=200GB"
     )
+    dictionary_shards = Setting(
+        1, kinds.integer(1, 1024), "parts in which a dictionary is trained that doesn't fit one "
+        "device; under torchrun as many processes train it together",
+    )  # fmt: skip
     trust_remote_code = Setting(
         False, kinds.flag, "run Python code shipped with a pinned model revision", ini_only=True
     )

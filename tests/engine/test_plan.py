@@ -103,6 +103,7 @@ OTHERS: dict[str, object] = {
     "k": 8,
     "steps": 500,
     "batch_size": 128,
+    "dictionary_shards": 2,
     "learning_rate": 1e-4,
     "seeds": 1,
     "seed": 1,
@@ -120,7 +121,8 @@ OTHERS: dict[str, object] = {
 }
 """Of each setting that changes what is measured a value that is not the default."""
 
-IN_NO_KEY = {"baseline", "candidate", "corpus", "device", "trust_remote_code", "cache_dir", "train"}
+IN_NO_KEY = {"baseline", "candidate", "corpus", "device", "device_map", "trust_remote_code"}
+IN_NO_KEY |= {"cache_dir", "train"}
 """Settings that say where something is or how it is run; models and texts count by contents."""
 
 

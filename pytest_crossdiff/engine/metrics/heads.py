@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pytest_crossdiff.engine.models.placement import weight_values
 from pytest_crossdiff.engine.models.reading.blocks import supported_inputs
 from pytest_crossdiff.errors import ActivationError, ModelError
 
@@ -94,8 +95,8 @@ def read_head(model: PreTrainedModel, inputs_bp: dict[str, Tensor]) -> Head:
     states_nd = head_inputs(model, inputs_bp).flatten(0, 1)
     if not torch.isfinite(states_nd).all():
         raise ActivationError(f"what the head of {type(model).__name__} reads is NaN or infinite")
-    weight_vd, bias_v = module.weight.detach(), getattr(module, "bias", None)
-    plain = Head(weight_vd, None if bias_v is None else bias_v.detach())
+    weights = {name: of.to(states_nd.device) for name, of in weight_values(module).items()}
+    plain = Head(weights["weight"], weights.get("bias"))
     made_nv = plain.logits(states_nd)
     scale = float((made_nv * wanted_nv.float()).sum() / made_nv.square().sum().clamp_min(1e-30))
     config: Any = model.config.get_text_config()

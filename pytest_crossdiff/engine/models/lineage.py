@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pytest_crossdiff.engine.models.placement import weight_values
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -93,8 +95,8 @@ class WeightSample(NamedTuple):
 def _matrices(block: nn.Module) -> dict[str, Tensor]:
     """The block's own matrices by name; of an adapter that is not merged, the base's."""
     found = {
-        name.replace(".base_layer", ""): parameter.detach()
-        for name, parameter in block.named_parameters()
+        name.replace(".base_layer", ""): parameter
+        for name, parameter in weight_values(block).items()
         if parameter.ndim >= 2 and parameter.is_floating_point() and ".lora_" not in name
     }
     return dict(sorted(found.items()))

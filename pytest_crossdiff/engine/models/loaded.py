@@ -18,6 +18,7 @@ from pytest_crossdiff.engine.models.loading.load import (
     silence_transformers,
 )
 from pytest_crossdiff.engine.models.loading.partial import load_part, put_back
+from pytest_crossdiff.engine.models.placement import keep_with, offload_folder, parse
 from pytest_crossdiff.engine.models.reading import probing
 from pytest_crossdiff.engine.models.reading.batching import groups_of, read_groups
 from pytest_crossdiff.engine.models.reading.blocks import (
@@ -61,23 +62,26 @@ def load(
     source: str = "",
     with_head: bool = False,
     part: Part | None = None,
+    device_map: str = "",
 ) -> LoadedModel:
     """Load a model and find what to read; three tokens are run to see that it can be read.
 
     layer: see `layer_index`.  blocks: dotted name of the list of blocks, where it can't be found.
     source: the setting the reference came from, for messages.  with_head: see
     `load_model_and_tokenizer`.  part: all that is loaded, where that gives what is read.
-    Raises `ModelError`.
+    device_map: see `placement.parse`; an adapter is never dealt out.  Raises `ModelError`.
     """
     if isinstance(reference, str):
         reference = resolve(reference, source=source)
     source = source or reference.source
     where = choose_device(device)
     number = choose_dtype(dtype, where)
-    if part is not None:
+    if part is not None and not device_map:
         found = _load_part(reference, part, number, where, layer, blocks, source)
         if found is not None:
             return found
+    placement = parse(device_map) if reference.base is None else None
+    folder = None if placement is None else offload_folder()
     model, tokenizer, head = load_model_and_tokenizer(
         reference,
         number,
@@ -85,8 +89,12 @@ def load(
         source=source,
         with_head=with_head or layer == OUTPUT,
         device=where,
+        placement=placement.options(folder) if placement and folder else None,
     )
-    nn.Module.to(model, where)
+    if folder is None:
+        nn.Module.to(model, where)
+    else:
+        keep_with(model, folder)
     return _placed(
         _Weights(model, tokenizer, reference, head, number, where), layer, blocks, source
     )
@@ -247,6 +255,7 @@ def load_configured(
         source=settings.sources.get(side, f"crossdiff_{side}"),
         with_head=with_head,
         part=part,
+        device_map=settings.device_map,
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from pytest_crossdiff.engine.models.devices import release
+from pytest_crossdiff.engine.models.placement import take_back
 from pytest_crossdiff.engine.models.reading.blocks import blocks_at
 from pytest_crossdiff.engine.models.reading.source_and_target import TEXT, InputForm
 from pytest_crossdiff.engine.models.reading.streams import PLAIN, StreamLayout
@@ -79,5 +80,6 @@ class LoadedModel:
 
     def unload(self) -> None:
         """Free the memory of the weights, whoever else holds on to the model."""
+        take_back(self.model)
         nn.Module.to(self.model, "meta")
         release(self.device)

@@ -43,7 +43,7 @@ from pytest_crossdiff.engine.models.sources.files import tokenizer_files
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_crossdiff.engine.models.sources.references import ModelReference
 
@@ -84,11 +84,13 @@ def load_model_and_tokenizer(
     source: str,
     with_head: bool = False,
     device: torch.device | None = None,
+    placement: Mapping[str, Any] | None = None,
 ) -> ModelAndTokenizer:
     """Load the model, on the CPU, and its tokenizer.
 
     with_head: a masked language model or a tagger comes with its head, too; a causal one always
-    does.  device: where an adapter is merged.  Raises `ModelError`.
+    does.  device: where an adapter is merged.  placement: options that deal it out to devices, if
+    it isn't an adapter.  Raises `ModelError`.
     """
     if reference.archived:
         raise ModelError(
@@ -103,7 +105,9 @@ def load_model_and_tokenizer(
             remedy=f"pin the revision: {reference.location}@{reference.revision}",
         )
     with silence_transformers(), model_errors(reference, source):
-        model, head = _load_model(reference, dtype, trust_remote_code, source, with_head, device)
+        model, head = _load_model(
+            reference, dtype, trust_remote_code, source, with_head, device, placement or {}
+        )
     tokenizer = load_tokenizer(reference, trust_remote_code=trust_remote_code, source=source)
     reference.must_be_unchanged(none_new=True)
     model.train(mode=False)
@@ -135,9 +139,11 @@ def _load_model(
     source: str,
     with_head: bool,
     device: torch.device | None,
+    placement: Mapping[str, Any],
 ) -> tuple[transformers.PreTrainedModel, Head]:
     root = reference.root
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust, **where_it_lies(root)}
+    options |= placement
     config: dict[str, Any] = {}
     if root.kind == "gguf":
         require_extra("gguf", root, source)
