@@ -83,6 +83,8 @@ def run(
             remedy="run once with crossdiff_train = auto where there is time for it, and share the "
             "cache folder",
         )
+    planned = answered(planned, texts, progress)
+    signed_off = signed_off and answered(signed_off, None, progress)
     entry = planned.store.entry("result", planned.result_key)
     with entry.lock(progress.note):
         found = _stored(planned, signed_off)  # another process may have been faster
@@ -108,6 +110,22 @@ def run(
             result = _with(result, metrics, replies, population, workflow)
             found = Outcome(result, False, entry.path, planned)
     return found
+
+
+def answered(planned: Plan, texts: Texts | None, progress: Progress) -> Plan:
+    """The plan with both models' replies among its texts where that is asked for; they are written
+    first where they are missing.  Raises `InsufficientData` where they can't be.
+    """
+    if not planned.settings.compare_replies:
+        return planned
+    found = load_or_answer(planned, progress)
+    if found.replies is None:
+        raise InsufficientData(
+            f"there are no replies to compare: {found.reason}",
+            source="crossdiff_compare_replies = true",
+            remedy="set crossdiff_compare_replies = false",
+        )
+    return plan(planned.settings, texts, progress.note)
 
 
 def load_crosscoder(outcome: Outcome, progress: Progress | None = None) -> TrainedCrosscoder:

@@ -13,6 +13,7 @@ from pytest_crossdiff.engine.corpus.prompts import digest_of, prompts
 from pytest_crossdiff.engine.corpus.sampling import sample
 from pytest_crossdiff.engine.models.sources.archived import archived_facts, resolve_or_archived
 from pytest_crossdiff.engine.models.sources.references import same_tokenizer
+from pytest_crossdiff.engine.reply_texts import answered_corpus
 from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.settings.resolution import require
@@ -111,6 +112,11 @@ def plan(
         if texts is None
         else documents.from_records(texts, column=column)
     )
+    models: dict[Side, str] = {side: references[side].digest for side in SIDES}
+    asked = prompts(corpus) if settings.replies else []
+    reply_keys = {side: _replies_key(settings, asked, models[side]) for side in SIDES}
+    if settings.compare_replies:
+        corpus = answered_corpus(settings, store, references, corpus, asked, reply_keys)
     drawn = sample(
         corpus, tokens=settings.tokens, context=settings.context, heldout=settings.heldout, seed=0
     )
@@ -153,10 +159,7 @@ def plan(
         if reference.archived and not all(_complete(store, "harvest", key) for key in keys):
             known = archived_facts(reference, store)
             raise _unfit(settings, reference, known, _archive_facts(settings, corpus, side))
-    models: dict[Side, str] = {side: references[side].digest for side in SIDES}
     state_keys = {side: states_key(settings, drawn, models[side]) for side in SIDES}
-    asked = prompts(corpus) if settings.replies else []
-    reply_keys = {side: _replies_key(settings, asked, models[side]) for side in SIDES}
     chosen = ("architecture", "maps", "features", "exclusive_share", "k", "steps", "batch_size")
     training = {
         "version": CROSSCODER_VERSION,
@@ -205,6 +208,7 @@ def plan(
                     settings.effect,
                     *([] if settings.metrics else ["without metrics"]),
                 ],
+                **({"replies": True} if settings.compare_replies else {}),
             }
         ),
         state_keys,

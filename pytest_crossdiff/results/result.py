@@ -24,8 +24,7 @@ from pytest_crossdiff.results.renamed import Renamed, is_stored, stored
 from pytest_crossdiff.results.replies import Replies
 from pytest_crossdiff.results.tokenizers import TokenComparison
 from pytest_crossdiff.results.workflow import Workflow
-from pytest_crossdiff.settings import MIN_STRENGTH_BLOCK, MIN_STRENGTH_OUTPUT
-from pytest_crossdiff.settings.kinds import OUTPUT
+from pytest_crossdiff.settings.kinds import MIN_STRENGTH_BLOCK, MIN_STRENGTH_OUTPUT, OUTPUT
 from pytest_crossdiff.sides import Side
 
 SCHEMA, READABLE = 6, (5, 6)

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.settings.kinds import Layer, Layers
     from pytest_crossdiff.sides import Side
 
-MIN_STRENGTH_BLOCK, MIN_STRENGTH_OUTPUT = 0.0002, 0.001
-"""Training continued without a plant leaves a strength of 0.0001 at most in a block and of 0.0004
-in the output, plants 0.0003 and 0.004 (docs/evidence/organisms.md).
-"""
-
 
 class Settings(OutcomeSettings):
     """All settings of one comparison, parsed.
@@ -209,6 +204,11 @@ class Settings(OutcomeSettings):
         kinds.integer(0, 100_000),
         "maximum length in tokens of the replies to the prompts of the corpus; 0: no replies",
     )
+    compare_replies = Setting(
+        False,
+        kinds.flag,
+        "also look for differences in both models' replies, as texts beside the corpus",
+    )
     # Budgets
     max_candidate_only = Setting(
         0,
@@ -329,7 +329,7 @@ class Settings(OutcomeSettings):
         if self.min_strength is not None:
             return self.min_strength
         output = kinds.OUTPUT in (self.layer_of("baseline"), self.layer_of("candidate"))
-        return MIN_STRENGTH_OUTPUT if output else MIN_STRENGTH_BLOCK
+        return kinds.MIN_STRENGTH_OUTPUT if output else kinds.MIN_STRENGTH_BLOCK
 
     def extra_probe_layers(self) -> tuple[Layer, ...]:
         """Further layers that probes read."""

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 PathKind = Literal["", "model", "file"]
 OUTPUT: Final = "output"
+MIN_STRENGTH_BLOCK, MIN_STRENGTH_OUTPUT = 0.0002, 0.001
+"""Training continued without a plant leaves a strength of 0.0001 at most in a block and of 0.0004
+in the output, plants 0.0003 and 0.004 (docs/evidence/organisms.md).
+"""
 Layer: TypeAlias = "int | float | Literal['output']"
 """Where a model is read: after a block, or what it predicts in the end."""
 Layers: TypeAlias = "Layer | tuple[Layer, ...]"

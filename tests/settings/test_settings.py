@@ -9,12 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_crossdiff.errors import SettingsError
-from pytest_crossdiff.settings import (
-    MIN_STRENGTH_BLOCK,
-    MIN_STRENGTH_OUTPUT,
-    Settings,
-    fields,
-)
+from pytest_crossdiff.settings import Settings, fields
+from pytest_crossdiff.settings.kinds import MIN_STRENGTH_BLOCK, MIN_STRENGTH_OUTPUT
 from pytest_crossdiff.settings.parsing import closest_match, parse
 
 

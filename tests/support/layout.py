@@ -37,7 +37,8 @@ ALLOWED = {
     # the computation: first the inputs of a run, then its stages in the order of the work
     "engine.corpus": "errors",
     "engine.models": "errors settings sides store",
-    "engine.plan": "errors settings sides store engine.corpus engine.models",
+    "engine.reply_texts": "errors settings sides store engine.corpus engine.models",
+    "engine.plan": "errors settings sides store engine.corpus engine.models engine.reply_texts",
     "engine.activations": "errors progress results sides store engine.corpus engine.models",
     "engine.self_checks": "settings sides store engine.models engine.plan engine.activations",
     "engine.phases": "progress settings sides",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_crossdiff.engine.corpus.documents import canonical
+from pytest_crossdiff.engine.corpus.documents import Document, canonical
+from pytest_crossdiff.engine.corpus.messages import Message
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.engine.corpus.documents import Corpus, Document
-    from pytest_crossdiff.engine.corpus.messages import Message
+    from collections.abc import Iterable, Sequence
 
+    from pytest_crossdiff.engine.corpus.documents import Corpus
+
+ANSWERING = "assistant"
 MOST = 100
 """Prompts that are answered: enough to tell a share of replies to 10 % (95 %)."""
 
@@ -47,6 +51,30 @@ def prompts(corpus: Corpus, most: int = MOST) -> list[Prompt]:
             prompt = Prompt(document.id, document.group, messages, document.tools)
             found.setdefault(prompt.key, prompt)
     return [found[key] for key in sorted(found)[:most]]
+
+
+def with_replies(
+    corpus: Corpus, asked: Sequence[Prompt], replies: Iterable[tuple[str, Sequence[str]]]
+) -> Corpus:
+    """The corpus with each prompt as it was answered: of one group with its record, in a part of
+    its own; what is there already is left out.
+
+    replies: who wrote them, and to each prompt in order a text.
+    """
+    seen = {canonical(of.text, of.messages, of.tools) for of in corpus.documents}
+    digest, made = hashlib.sha256(corpus.digest.encode()), []
+    for writer, texts in replies:
+        for prompt, text in zip(asked, texts, strict=True):
+            messages = (*prompt.messages, Message(ANSWERING, text))
+            content = canonical(None, messages, prompt.tools)
+            if not text.strip() or content in seen:
+                continue
+            seen.add(content)
+            name, part = f"{prompt.document}, answered by the {writer}", f"replies of the {writer}"
+            made.append(Document(name, prompt.group, name, None, messages, part, prompt.tools))
+            digest.update(hashlib.sha256(prompt.group.encode()).digest() + content)
+    documents = (*corpus.documents, *made)
+    return replace(corpus, documents=documents, digest=digest.hexdigest())
 
 
 def digest_of(chosen: list[Prompt]) -> str:

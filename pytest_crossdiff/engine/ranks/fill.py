@@ -40,6 +40,11 @@ def fill(settings: Settings, ranks: Ranks, progress: Progress) -> None:
     if ranks.share(ranks.is_first and cached(settings) is not None):
         return
     with undisturbed():
+        if settings.compare_replies:
+            if ranks.is_first:
+                load_or_answer(planned, progress)
+            ranks.wait()
+            planned = plan(settings, None, progress.note)
         for number, measure in enumerate((load_or_measure, load_or_answer)):
             if number % ranks.count == ranks.rank:
                 measure(planned, progress)
