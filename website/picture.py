@@ -14,7 +14,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 PICTURE = Path(__file__).parents[1] / "docs" / "img" / "verdict.png"
-SIZE = {"width": 1100, "height": 760}
+SIZE = {"width": 1100, "height": 980}
 
 
 def main(page: Path) -> None:
