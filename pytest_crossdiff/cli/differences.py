@@ -119,6 +119,27 @@ def write_tested(out: Terminal, result: Result, side: Side | None, limit: int) -
         out.line(f"… and {len(features) - len(shown)} more (--limit 0 shows all)")
 
 
+def with_ids(several: Sequence[LoadedReport], ids: Sequence[str]) -> list[LoadedReport]:
+    """The results that have one of `ids`.  Raises `SettingsError` for one that none of them has."""
+    having = {name: [one for one in several if _has(one.result, name)] for name in ids}
+    for name, ones in having.items():
+        if not ones:
+            select_differences(several[0].result, [name], None, None)  # says what there is
+    return [one for one in several if any(one in ones for ones in having.values())]
+
+
+def _has(result: Result, name: str) -> bool:
+    return any(d.id.upper() == name.upper() for d in result.differences)
+
+
+def write_differences(out: Terminal, differences: Sequence[Difference], report: Report) -> None:
+    """Everything about each."""
+    for at, difference in enumerate(differences):
+        if at:
+            out.line()
+        write_difference(out, difference, report)
+
+
 def write_difference(out: Terminal, d: Difference, report: Report) -> None:
     """Everything about one difference."""
     label = f": {visible(d.label)} (a label, unverified)" if d.label else ""

@@ -98,19 +98,29 @@ def measured_settings(result: Result, flags: Mapping[str, str]) -> Settings:
 
 
 def _of_settings(configuration: Configuration, store: Store) -> list[LoadedReport]:
+    """That of each layer; one that was not measured is named, and left out where another was."""
+    from pytest_crossdiff.cli.progress import on_stderr
+
     layers = configuration.settings.by_layer().items()
-    return [_of_layer(layer, settings, configuration, store) for layer, settings in layers]
+    each = [_of_layer(layer, settings, configuration, store) for layer, settings in layers]
+    found = [one for one in each if isinstance(one, LoadedReport)]
+    missing = [one for one in each if isinstance(one, InsufficientData)]
+    if not found:
+        raise missing[0]
+    for error in missing:
+        on_stderr().note(error.what)
+    return found
 
 
 def _of_layer(
     layer: str, settings: Settings, configuration: Configuration, store: Store
-) -> LoadedReport:
+) -> LoadedReport | InsufficientData:
     from pytest_crossdiff.cli.progress import on_stderr
     from pytest_crossdiff.engine import pipeline
 
     found = pipeline.cached(settings, note=on_stderr().note)
     if found is None:
-        raise InsufficientData(
+        return InsufficientData(
             "these settings have not been measured" + (f" at layer {layer}" if layer else ""),
             source=f"cache {store.root}",
             remedy="run `crossdiff train`, or name a result of `crossdiff cache list`",

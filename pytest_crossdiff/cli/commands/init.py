@@ -119,7 +119,7 @@ def _start(configuration: Configuration, flags: Mapping[str, str], out: Terminal
         names = " and ".join(f"crossdiff_{name}" for name in missing)
         out.line(f"Next: set {names} in pytest.ini, then `crossdiff doctor` and `crossdiff train`.")
     else:
-        out.line("Next: `crossdiff doctor`, then `crossdiff train`.")
+        out.line("Next: `crossdiff doctor`, then `pytest --crossdiff`.")
 
 
 def _values(flags: Mapping[str, str], folder: Path) -> tuple[dict[str, str], str]:

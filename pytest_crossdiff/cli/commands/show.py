@@ -9,8 +9,10 @@ from pytest_crossdiff.cli.exits import FINE
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from pytest_crossdiff.cli.arguments import Commands
+    from pytest_crossdiff.cli.results import LoadedReport
     from pytest_crossdiff.cli.terminal import Terminal
 
 MORE = """\
@@ -19,7 +21,7 @@ what else there is; --list only lists); with it, it shows all that is known of
 one: numbers, words, and the places in the held-out text where it fires, from its strongest
 down.  --on reads a text of yours with both models (that takes seconds to minutes) and marks
 the tokens on which a difference fires.  Where the settings name several layers, each is listed;
---id and --on need one of them, by --layer or as RUN."""
+--on needs one of them, by --layer or as RUN."""
 EXAMPLES = """\
   crossdiff show                                the result of pytest.ini, to browse
   crossdiff show 3f2a --id B1 --id C1           of a result by the first letters of its key
@@ -50,26 +52,18 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace, out: Terminal) -> int:
     """Find the result and write what was asked for."""
     from pytest_crossdiff.cli.differences import (
-        heading,
         select_differences,
-        write_difference,
+        write_differences,
         write_list,
-        write_tested,
     )
     from pytest_crossdiff.cli.results import find, find_each
     from pytest_crossdiff.cli.terminal import is_interactive
 
     flags = given(options)
-    single = (options.id or options.on is not None) and not options.tested
+    single = options.on is not None and not options.tested
     several = [find(options.result, flags)] if single else find_each(options.result, flags)
     if options.tested or len(several) > 1:
-        for at, found in enumerate(several):
-            heading(out, found, first=not at)
-            if options.tested:
-                write_tested(out, found.result, options.side, options.limit)
-            else:
-                differences = select_differences(found.result, [], options.side, options.matching)
-                write_list(out, found, differences, options.limit)
+        _write_each(options, out, several)
         return FINE
     (found,) = several
     differences = select_differences(found.result, options.id, options.side, options.matching)
@@ -80,10 +74,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
         write_reading(out, found, text_of(options.on), differences, flags, on_stderr())
         return FINE
     if options.id:
-        for at, difference in enumerate(differences):
-            if at:
-                out.line()
-            write_difference(out, difference, found.report)
+        write_differences(out, differences, found.report)
         return FINE
     if differences and not options.list and is_interactive():
         from pytest_crossdiff.cli.browse import browse
@@ -92,3 +83,23 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
         return FINE
     write_list(out, found, differences, options.limit)
     return FINE
+
+
+def _write_each(
+    options: argparse.Namespace, out: Terminal, several: Sequence[LoadedReport]
+) -> None:
+    """What was asked for, of each layer that has it."""
+    from pytest_crossdiff.cli import differences
+
+    ids = [] if options.tested else options.id
+    chosen = differences.with_ids(several, ids) if ids else several
+    for at, found in enumerate(chosen):
+        differences.heading(out, found, first=not at)
+        if options.tested:
+            differences.write_tested(out, found.result, options.side, options.limit)
+        elif ids:
+            shown = [d for d in found.result.differences if d.id.upper() in map(str.upper, ids)]
+            differences.write_differences(out, shown, found.report)
+        else:
+            shown = differences.select_differences(found.result, [], options.side, options.matching)
+            differences.write_list(out, found, shown, options.limit)
