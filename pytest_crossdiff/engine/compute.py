@@ -14,7 +14,11 @@ from pytest_crossdiff.engine.dictionary.crosscoders import load_or_train_crossco
 from pytest_crossdiff.engine.explanation.differences import find
 from pytest_crossdiff.engine.explanation.explain import explain
 from pytest_crossdiff.engine.model_reading import read_pairs, timed
-from pytest_crossdiff.engine.models.devices import choose_device, crosscoder_device
+from pytest_crossdiff.engine.models.devices import (
+    choose_device,
+    crosscoder_device,
+    give_back_free_memory,
+)
 from pytest_crossdiff.engine.phases import VERIFY, at_layer
 from pytest_crossdiff.engine.plan import seeds
 from pytest_crossdiff.engine.tokens import token_facts
@@ -48,10 +52,12 @@ def compute(plan: Plan, progress: Progress, spent: dict[str, float] | None = Non
     pairs = read_pairs(plan, progress, seconds)
     with timed(seconds, "align"):
         tokenizers = token_facts(plan, pairs)
+    give_back_free_memory()
     device = crosscoder_device(choose_device(plan.settings.device))
     chosen = seeds(plan.settings)
     with timed(seconds, "train crosscoder"):
         trained = load_or_train_crosscoders(plan, pairs, device, progress)
+    give_back_free_memory()
     with timed(seconds, "verify features"):
         rows = len(chosen) * len(pairs.group_n)
         with progress.phase(at_layer(VERIFY, plan.settings), rows, "token") as bar:
@@ -59,6 +65,7 @@ def compute(plan: Plan, progress: Progress, spent: dict[str, float] | None = Non
             verified = verify(models, chosen, pairs, plan.settings, device, bar)
         grouped = {side: groups(verified, side, plan.settings.least_strength) for side in SIDES}
         found = find(grouped, verified, pairs, plan.sample.pieces, plan.corpus.documents)
+    give_back_free_memory()
     controlled = Controls()
     if plan.settings.controls:
         with timed(seconds, "controls"):

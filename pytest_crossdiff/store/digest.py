@@ -22,6 +22,8 @@ REMEMBER_ABOVE = 1_000_000
 
 SETTLED_NS = 2_000_000_000
 """The coarsest clock of a common file system (FAT) ticks every 2 s."""
+TICK_NS = 100_000_000
+"""Ten ticks of the slowest clock by which a system notes changes; FAT notes none of them."""
 _CHUNK = 1 << 20
 
 
@@ -67,8 +69,9 @@ def file_digest(path: str | os.PathLike[str], memo: Path | None = None) -> str:
     """The sha256 of a file's bytes; large files are not read again while they look untouched.
 
     memo: folder with one small JSON file for each path.  A digest is believed while the resolved
-    path, size, mtime and inode are the same.  A memo that is damaged is ignored, and one that can't
-    be written is done without.  Raises `OSError` when `path` can't be read.
+    path, size, mtime, ctime and inode are the same: a copy may keep the mtime of what it is copied
+    from, and a removed file's inode is given to the next one.  A memo that is damaged is ignored,
+    and one that can't be written is done without.  Raises `OSError` when `path` can't be read.
     """
     resolved = Path(path).resolve()
     before = _Identity.of(resolved)
@@ -80,8 +83,7 @@ def file_digest(path: str | os.PathLike[str], memo: Path | None = None) -> str:
         return known
     started = time.time_ns()
     found = content_digest(resolved)
-    # A file changed within one tick of the file system's clock can keep its mtime.
-    if before.mtime_ns < started - SETTLED_NS and _Identity.of(resolved) == before:
+    if before.settled(started) and _Identity.of(resolved) == before:
         _remember(note, before, found)
     return found
 
@@ -92,12 +94,20 @@ class _Identity(NamedTuple):
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int
     inode: int
 
     @classmethod
     def of(cls, path: Path) -> _Identity:
         status = path.stat()
-        return cls(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+        times = status.st_mtime_ns, status.st_ctime_ns
+        return cls(str(path), status.st_size, *times, status.st_ino)
+
+    def settled(self, now_ns: int) -> bool:
+        """Whether a later change is sure to give other times: within one tick of the file system's
+        clock it may not.
+        """
+        return self.mtime_ns < now_ns - SETTLED_NS and self.ctime_ns < now_ns - TICK_NS
 
     def sealed(self, sha256: str) -> dict[str, str | int]:
         """The record that remembers `sha256`, with a digest of its own against bit rot."""

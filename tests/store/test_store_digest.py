@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import shutil
 import time
 
 import pytest
@@ -98,6 +99,7 @@ def large(tmp_path):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"x" * LARGE)
     os.utime(path, ns=(LONG_AGO, LONG_AGO))
+    time.sleep(2 * digest_module.TICK_NS / 1e9)  # until the change is settled
     return path
 
 
@@ -141,6 +143,20 @@ def test_a_small_file_is_read_each_time_and_leaves_no_memo(tmp_path, readings):
     assert file_digest(path, tmp_path / "memo") == file_digest(path, tmp_path / "memo")
     assert len(readings) == 2
     assert not (tmp_path / "memo").exists()
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_copy_with_the_same_size_and_modification_time_is_another_file(large, tmp_path, removed):
+    """As `cp -p` and archives with fixed times write them; a new file often gets the old inode."""
+    memo, other = tmp_path / "memo", tmp_path / "other"
+    file_digest(large, memo)
+    other.write_bytes(b"y" * LARGE)
+    os.utime(other, ns=(LONG_AGO, LONG_AGO))
+    if removed:
+        large.unlink()
+    shutil.copy2(other, large)
+    assert large.stat().st_mtime_ns == LONG_AGO
+    assert file_digest(large, memo) == hashlib.sha256(b"y" * LARGE).hexdigest()
 
 
 def test_another_mtime_size_or_inode_is_another_file(large, tmp_path, readings):

@@ -32,7 +32,7 @@ class ConversationPairs(NamedTuple):
 
 def compared(
     pieces: Sequence[Piece],
-    piece_n: NDArray[np.int64],
+    piece_n: NDArray[np.integer],
     place_n: NDArray[np.int8],
     ends_n: NDArray[np.int32],
     *,

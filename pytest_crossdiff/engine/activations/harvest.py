@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 
 from pytest_crossdiff.engine.activations.alignment import Tokens
 from pytest_crossdiff.engine.activations.batches import tokens_in
+from pytest_crossdiff.engine.activations.columns import StoredColumn, by_shard
 from pytest_crossdiff.engine.activations.conversations import Place
 from pytest_crossdiff.engine.activations.vocabularies import Vocabulary
 from pytest_crossdiff.engine.models.reading.predictions import renaming
@@ -43,11 +44,9 @@ WORDS = "words.json"
 class Harvest:
     """A finished harvest on disk: where each content token lies, and its residual vector.
 
-    piece_n, ids_n, starts_n, ends_n: arrays of length n.  place_n: a `Place` each.  nll_n: how
-    little each token was expected, as `predictions.ModelReadout` has it; NaN where an answer or a
-    text of it begins, whose token belongs to the template, and of context; all NaN where a block
-    was read.  Vectors of predictions are 0 in context, where they aren't compared.  Vectors are
-    read through memory maps, so that memory doesn't grow with the corpus.
+    piece_n, ids_n, starts_n, ends_n: columns of length n.  place_n: a `Place` each.  Vectors of
+    predictions are 0 in context, where they aren't compared.  Columns and vectors are read through
+    memory maps, so that memory doesn't grow with the corpus.
     """
 
     _words: tuple[str, ...] = ()
@@ -59,19 +58,14 @@ class Harvest:
         self.meta = manifest.meta
         names = sorted(name for name in manifest.files if name.startswith("shard-"))
         self._files: list[Any] = [safe_open(entry.verified_path(name), "pt") for name in names]
-        index = [{k: f.get_tensor(k).numpy() for k in _INDEX} for f in self._files]
-        columns = {k: np.concatenate([shard[k] for shard in index]) for k in _INDEX}
-        self.piece_n, self.ids_n = columns["piece"], columns["ids"]
-        self.starts_n, self.ends_n = columns["starts"], columns["ends"]
-        self.place_n = np.full(len(self.ids_n), Place.TEXT, dtype=np.int8)
+        self.piece_n, self.ids_n, self.starts_n, self.ends_n = map(self._column, _INDEX)
+        self.place_n: StoredColumn | NDArray[np.int8]
         if self.meta.get("conversations"):
-            self.place_n = np.concatenate([f.get_tensor("place").numpy() for f in self._files])
-        self.nll_n = np.full(len(self.ids_n), np.nan, dtype=np.float32)
+            self.place_n = self._column("place")
+        else:
+            self.place_n = _the_same(np.int8(Place.TEXT), len(self))
         if self.words:
-            nlls = [f.get_tensor("surprise").numpy() for f in self._files]
-            self.nll_n = np.concatenate(nlls)
             self._words = tuple(json.loads(entry.read_bytes(WORDS)))
-            self.nll_n[self.place_n >= Place.ANSWER_START] = np.nan
         self._vectors = [f.get_tensor("activations") for f in self._files]  # mapped, not read
         self._starts = np.cumsum([0, *(v.shape[0] for v in self._vectors)])
 
@@ -85,8 +79,23 @@ class Harvest:
     @property
     def said_n(self) -> NDArray[np.bool_]:
         """Of which tokens something was read: of predictions all but those of context."""
-        found: NDArray[np.bool_] = (self.place_n != Place.CONTEXT) | (not self.words)
+        found: NDArray[np.bool_] = (np.asarray(self.place_n) != Place.CONTEXT) | (not self.words)
         return found
+
+    @property
+    def nll_n(self) -> NDArray[np.float32]:
+        """How little each token was expected, as `predictions.ModelReadout` has it; NaN where an
+        answer or a text of it begins, whose token belongs to the template, and of context; all NaN
+        where a block was read.
+        """
+        if not self.words:
+            return _the_same(np.float32(np.nan), len(self))
+        nll_n = np.asarray(self._column("surprise"))
+        nll_n[np.asarray(self.place_n) >= Place.ANSWER_START] = np.nan
+        return nll_n
+
+    def _column(self, name: str) -> StoredColumn:
+        return StoredColumn([file.get_tensor(name).numpy() for file in self._files])
 
     @property
     def form(self) -> InputForm:
@@ -111,30 +120,44 @@ class Harvest:
         made._words, made._renaming_dd = tuple(names), renaming(self._words, names)
         return made
 
-    def vectors(self, rows: NDArray[np.int64]) -> Tensor:
-        """The residual vectors of `rows` (indices into n), fp32, shape (len(rows), d)."""
+    def vectors(self, rows: NDArray[np.integer]) -> Tensor:
+        """The residual vectors of `rows` (indices into n), fp32, shape (len(rows), d), in memory of
+        their own.
+        """
         found = torch.empty(len(rows), self.width)
-        shard = np.searchsorted(self._starts, rows, side="right") - 1
-        for i in np.unique(shard):
-            where = np.flatnonzero(shard == i)
-            chosen = torch.from_numpy(rows[where] - self._starts[i])
-            found[torch.from_numpy(where)] = self._vectors[i][chosen].float()
+        for i, inside, chosen in by_shard(self._starts, rows):
+            stored, at = self._vectors[i], torch.from_numpy(chosen)
+            if isinstance(inside, slice) and stored.dtype == found.dtype:
+                torch.index_select(stored, 0, at, out=found[inside])
+            else:
+                found[inside] = stored[at].float()
         return found if self._renaming_dd is None else found @ self._renaming_dd
 
-    def rows_by_piece(self) -> dict[int, NDArray[np.int64]]:
+    def rows_by_piece(self) -> dict[int, NDArray[np.integer]]:
         """For each piece the rows of its tokens, in reading order."""
-        order = np.argsort(self.piece_n, kind="stable")
-        cuts = np.flatnonzero(np.diff(self.piece_n[order])) + 1
+        order = np.argsort(np.asarray(self.piece_n), kind="stable").astype(row_kind(len(self)))
+        piece_n = self.piece_n[order]
+        cuts = np.flatnonzero(np.diff(piece_n)) + 1
         found = (rows for rows in np.split(order, cuts) if len(rows))
-        return {int(self.piece_n[rows[0]]): rows for rows in found}
+        return dict(zip(piece_n[[0, *cuts]].tolist(), found, strict=True))
 
-    def tokens(self, rows: NDArray[np.int64]) -> Tokens:
+    def tokens(self, rows: NDArray[np.integer]) -> Tokens:
         """The tokens of `rows`."""
         content = np.ones(len(rows), dtype=bool)
         return Tokens(self.ids_n[rows], self.starts_n[rows], self.ends_n[rows], content)
 
 
 _INDEX = ("piece", "ids", "starts", "ends")
+
+
+def row_kind(count: int) -> type[np.integer]:
+    """The smallest type of numbers that hold so many rows."""
+    return np.int32 if count < 1 << 31 else np.int64
+
+
+def _the_same(value: np.generic, count: int) -> NDArray[Any]:
+    """`value` so many times, in the memory of one."""
+    return np.broadcast_to(value, count)
 
 
 def harvest(reading: Reading, entries: Sequence[Entry], *, label: str, progress: Progress) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from pytest_crossdiff.engine.activations.alignment import align_tokens, coverage
 from pytest_crossdiff.engine.activations.compared import compared
+from pytest_crossdiff.engine.activations.harvest import row_kind
 from pytest_crossdiff.engine.activations.out_of_distribution import out_of_distribution
 from pytest_crossdiff.engine.activations.vocabularies import ComparedVocabularies, named_by_position
 from pytest_crossdiff.errors import ActivationError, InsufficientData
@@ -47,7 +48,7 @@ class SideActivations(NamedTuple):
     """One model's share of the pairs."""
 
     harvest: Harvest
-    rows_n: NDArray[np.int64]
+    rows_n: NDArray[np.integer]
     scale: Scale
     outliers: int
     median_norm: float
@@ -58,7 +59,7 @@ class SideActivations(NamedTuple):
     def vectors(self, chosen: NDArray[np.int64]) -> Tensor:
         """Normalised vectors of the `chosen` pairs, fp32."""
         x_td = self.harvest.vectors(self.rows_n[chosen])
-        return (x_td - self.scale.mean_d) * self.scale.factor
+        return x_td.sub_(self.scale.mean_d).mul_(self.scale.factor)
 
 
 class Planted(Protocol):
@@ -99,6 +100,10 @@ class Pairs(NamedTuple):
             x_a = self.planted_signals.add_signals("baseline", x_a, chosen)
             x_b = self.planted_signals.add_signals("candidate", x_b, chosen)
         return x_a, x_b
+
+    def _on(self, device: torch.device | str, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        x_ta, x_tb = self.batch(chosen)
+        return x_ta.to(device), x_tb.to(device)
 
     def probe_vectors(
         self, chosen: NDArray[np.int64], x_ta: Tensor, x_tb: Tensor
@@ -141,8 +146,8 @@ class Pairs(NamedTuple):
         """One pass over `chosen`: the pairs of each block with their vectors."""
         for start in range(0, len(chosen), PAIRS_PER_BLOCK):
             block = chosen[start : start + PAIRS_PER_BLOCK]
-            x_ta, x_tb = self.batch(block)
-            yield block, x_ta.to(device), x_tb.to(device)
+            # Nothing of a block is held here while the next is read.
+            yield (block, *self._on(device, block))
 
 
 def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int]) -> Pairs:
@@ -152,7 +157,7 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
     out of distribution for both models.  Source: METHOD 1.
     """
     all_a, all_b, piece_n, aligned = _aligned(a, b)
-    norms_a, norms_b = _norms(a), _norms(b)
+    norms_a, norms_b = (_norms(h, np.arange(len(h), dtype=row_kind(len(h)))) for h in (a, b))
     median_a, median_b = (
         float(np.median(norms[h.said_n])) for h, norms in ((a, norms_a), (b, norms_b))
     )
@@ -175,7 +180,7 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
     a, b, vocabularies = _in_words_of_both(a, b)
 
     def side(
-        h: Harvest, rows: NDArray[np.int64], norms: NDArray[np.float32], median: float, chars: int
+        h: Harvest, rows: NDArray[np.integer], norms: NDArray[np.float32], median: float, chars: int
     ) -> SideActivations:
         return SideActivations(
             harvest=h,
@@ -201,12 +206,12 @@ def pair(a: Harvest, b: Harvest, pieces: Sequence[Piece], groups: Sequence[int])
 
 def _aligned(
     a: Harvest, b: Harvest
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], tuple[int, int]]:
+) -> tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer], tuple[int, int]]:
     """The rows of both models' tokens that are paired, the piece of each pair, and the characters
     that the pairs speak for in either.  Raises `ActivationError` when nothing aligns.
     """
     of_a, of_b = a.rows_by_piece(), b.rows_by_piece()
-    rows_a, rows_b, piece_of = [], [], []
+    rows_a, rows_b, piece_of, counts = [], [], [], []
     characters_a = characters_b = 0
     for i in sorted(of_a.keys() & of_b.keys()):
         ta, tb = a.tokens(of_a[i]), b.tokens(of_b[i])
@@ -216,14 +221,20 @@ def _aligned(
         characters_b += cover.aligned_characters_b
         rows_a.append(of_a[i][found[:, 0]])
         rows_b.append(of_b[i][found[:, 1]])
-        piece_of.append(np.full(len(found), i))
-    if not sum(map(len, rows_a)):
+        piece_of.append(i)
+        counts.append(len(found))
+    if not sum(counts):
         raise ActivationError(
             "the two tokenizers never end a token at the same character of the corpus",
             remedy="check that both models read this kind of text",
         )
-    all_a, all_b, piece_n = map(np.concatenate, (rows_a, rows_b, piece_of))
-    return all_a, all_b, piece_n, (characters_a, characters_b)
+    piece_n = np.repeat(np.array(piece_of, dtype=np.int32), counts)
+    return (
+        np.concatenate(rows_a),
+        np.concatenate(rows_b),
+        piece_n,
+        (characters_a, characters_b),
+    )
 
 
 def _in_words_of_both(
@@ -243,9 +254,13 @@ def _in_words_of_both(
 
 def out_of_distribution_for_both(a: Harvest, b: Harvest) -> NDArray[np.int64]:
     """The pieces that are out of distribution for both models, where predictions are compared."""
-    of_a, of_b = (set(out_of_distribution(h.piece_n, h.ids_n, h.nll_n).tolist()) for h in (a, b))
+    of_a, of_b = (
+        set(out_of_distribution(*map(np.asarray, (h.piece_n, h.ids_n, h.nll_n))).tolist())
+        for h in (a, b)
+    )
     found = np.array(sorted(of_a & of_b), dtype=np.int64)
-    if len(found) and 2 * len(found) > (pieces := len(np.union1d(a.piece_n, b.piece_n))):
+    pieces = len(np.union1d(*(np.asarray(h.piece_n) for h in (a, b))))
+    if len(found) and 2 * len(found) > pieces:
         raise InsufficientData(
             f"{len(found)} of {pieces} texts are out of distribution for both models: token "
             "frequencies predict them better, so a change of the predictions means nothing there",
@@ -272,27 +287,26 @@ def _target(a: Harvest, b: Harvest) -> float:
     return float(np.sqrt((a.width + b.width) / 2))
 
 
-def _norms(h: Harvest) -> NDArray[np.float32]:
-    """Euclidean norm of every raw vector, shape (n,)."""
-    rows = np.arange(len(h))
-    blocks = [
-        h.vectors(rows[i : i + PAIRS_PER_BLOCK]).norm(dim=1).numpy()
-        for i in range(0, len(h), PAIRS_PER_BLOCK)
-    ]
-    return np.concatenate(blocks)
+def _norms(
+    h: Harvest, rows: NDArray[np.integer], mean_d: Tensor | None = None
+) -> NDArray[np.float32]:
+    """Euclidean norm of the vectors of `rows`, raw or less `mean_d`, shape (len(rows),)."""
+    # Made at once: small arrays kept between the large ones of the blocks leave holes in memory.
+    norms = np.empty(len(rows), dtype=np.float32)
+    for i in range(0, len(rows), PAIRS_PER_BLOCK):
+        x_td = h.vectors(rows[i : i + PAIRS_PER_BLOCK])
+        x_td = x_td if mean_d is None else x_td.sub_(mean_d)
+        norms[i : i + PAIRS_PER_BLOCK] = x_td.norm(dim=1).numpy()
+    return norms
 
 
-def _scale(h: Harvest, rows: NDArray[np.int64], target: float) -> Scale:
+def _scale(h: Harvest, rows: NDArray[np.integer], target: float) -> Scale:
     """Mean and factor such that the median norm of the centred vectors is `target` (fp64 sums)."""
     mean = torch.zeros(h.width, dtype=torch.float64)
     for i in range(0, len(rows), PAIRS_PER_BLOCK):
         mean += h.vectors(rows[i : i + PAIRS_PER_BLOCK]).sum(0, dtype=torch.float64)
     mean_d = (mean / len(rows)).float()
-    norms = [
-        (h.vectors(rows[i : i + PAIRS_PER_BLOCK]) - mean_d).norm(dim=1)
-        for i in range(0, len(rows), PAIRS_PER_BLOCK)
-    ]
-    median = float(torch.cat(norms).median())
+    median = float(torch.from_numpy(_norms(h, rows, mean_d)).median())
     if median == 0.0:
         raise ActivationError(
             "all activations of a model are the same vector",

@@ -52,12 +52,12 @@ class Passages:
         loaded: LoadedModel,
         pieces: Sequence[Piece],
         owner: SideActivations,
-        rows_n: NDArray[np.int64],
+        rows_n: NDArray[np.integer],
         chat_template: str,
     ) -> None:
         self._loaded, self._pieces, self._template = loaded, pieces, chat_template
         self._piece_n = owner.harvest.piece_n[rows_n]
-        self._place_n = _place_in_piece(owner.harvest.piece_n)[rows_n]
+        self._place_n = _place_in_piece(np.asarray(owner.harvest.piece_n))[rows_n]
         self.readable_n = self._place_n < MAX_READ_TOKENS
         self.order = np.random.default_rng(0).permutation(np.unique(self._piece_n))
 

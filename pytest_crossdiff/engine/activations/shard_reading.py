@@ -16,6 +16,7 @@ import torch
 
 from pytest_crossdiff.engine.activations.batches import (
     Job,
+    Packing,
     batches,
     padded_tokens,
     shards,
@@ -82,13 +83,13 @@ class Reading:
         self._dated = reads_clock(pieces, model.tokenizer, template)
         self._conversations = any(piece.text is None for piece in pieces)
         limit = token_limit(model)
-        jobs = []
+        jobs, packing = [], Packing()
         for i, piece in enumerate(pieces):
             encoded = tokenize(
                 piece, model.tokenizer, chat_template=chat_template, limit=limit, form=model.form
             )
             if encoded.content.any():
-                jobs.append(Job(i, encoded))
+                jobs.append(Job(i, packing.packed(encoded)))
         if not jobs:
             raise CorpusError(
                 f"the {label}'s tokenizer leaves no token of the corpus", remedy="check the corpus"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from pytest_crossdiff.engine.dictionary.crosscoder import Outputs, residuals
+from pytest_crossdiff.engine.dictionary.crosscoder import Outputs
 from pytest_crossdiff.engine.sparse import kernels
 
 if TYPE_CHECKING:
@@ -57,9 +57,15 @@ def decoded(model: Crosscoder, active: ActiveFeatures) -> list[Tensor]:
     return [decode(active, model.rows(view, "dec"), view.features) for view in model.config.views]
 
 
+@torch.no_grad()
 def reconstruction_errors(model: Crosscoder, x: Inputs, active: ActiveFeatures) -> Outputs:
     """Target minus what the active features make of it."""
-    return residuals(x, model.with_bias(decoded(model, active)))
+    errors: list[Tensor | None] = [None] * len(Outputs._fields)
+    for view, made in zip(model.config.views, decoded(model, active), strict=True):
+        if view.target < 2:
+            made += model.dec_bias_b if view.candidate else model.dec_bias_a
+        errors[view.target] = torch.sub(model.read(x, view), made, out=made)
+    return Outputs(*errors)
 
 
 def set_gradients(

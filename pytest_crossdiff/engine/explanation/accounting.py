@@ -87,7 +87,7 @@ class Positions(NamedTuple):
             columns["p_top_candidate"][order_m],
         )
 
-    def behind(self, of: SideActivations, rows_n: NDArray[np.int64]) -> NDArray[np.int64]:
+    def behind(self, of: SideActivations, rows_n: NDArray[np.integer]) -> NDArray[np.int64]:
         """The position that each pair predicts, or -1: that of the next token of its piece."""
         piece_n = of.harvest.piece_n[rows_n].astype(np.int64)
         keys_n = piece_n * _PIECE + of.harvest.ends_n[rows_n]
@@ -102,7 +102,7 @@ def account(
     differences: Sequence[Difference],
     activations: Sequence[NDArray[np.float32]],
     of: SideActivations,
-    rows_n: NDArray[np.int64],
+    rows_n: NDArray[np.integer],
     heldout_tokens: HeldoutTokens,
     positions: Positions,
     group_m: NDArray[np.int64],

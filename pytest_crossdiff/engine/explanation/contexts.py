@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -75,7 +76,7 @@ class HeldoutTokens:
     def of(
         cls,
         harvest: Harvest,
-        rows_n: NDArray[np.int64],
+        rows_n: NDArray[np.integer],
         pieces: Sequence[Piece],
         documents: Sequence[Document],
     ) -> HeldoutTokens:
@@ -87,10 +88,10 @@ class HeldoutTokens:
     @functools.cached_property
     def names(self) -> list[str]:
         """The token texts, as a reader tells them apart: "pod" and " pod" are one."""
-        texts = [self.token(i) for i in range(len(self.piece_n))]
-        names = [text.strip() or text for text in texts]
+        texts = (self.token(i) for i in range(len(self.piece_n)))
+        names = (sys.intern(text.strip() or text) for text in texts)
         if self.place_n is None:
-            return names
+            return list(names)
         return [STARTS.get(Place(p), n) for p, n in zip(self.place_n, names, strict=True)]
 
     @functools.cached_property

@@ -6,6 +6,8 @@ Axes: n held-out pairs.
 from __future__ import annotations
 
 import re
+import sys
+from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,10 +37,21 @@ _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # written without space
 _WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]+(?:['\u2019-][^\W_{_IDEOGRAPHS}]+)*")
 
 
-class _Word(NamedTuple):
-    word: str
-    start: int
-    end: int
+class _PieceWords(NamedTuple):
+    """The words of a piece, each with the characters [start, end) that it takes."""
+
+    words: list[str]
+    starts: array[int]
+    ends: array[int]
+
+    @classmethod
+    def of(cls, text: str) -> _PieceWords:
+        words, starts, ends = [], array("i"), array("i")
+        for found in _WORD.finditer(text):
+            words.append(sys.intern(found[0].casefold()))
+            starts.append(found.start())
+            ends.append(found.end())
+        return cls(words, starts, ends)
 
 
 def describe(
@@ -52,17 +65,14 @@ def describe(
     if not activations:
         return []
     texts = _Words(heldout_tokens)
-    slice_n = np.array(
-        [slices[heldout_tokens.pieces[i].document] for i in heldout_tokens.piece_n.tolist()]
-    )
-    clear = [clear_firing(activation_n) for activation_n in activations]
+    parts = _Parts.of(heldout_tokens, slices)
     return [
         Description(
             words=texts.distinctive_words(activation_n),
             positions=_positions(heldout_tokens, activation_n > 0),
-            slices=_slices(slice_n, activation_n > 0),
+            slices=parts.shares(activation_n > 0),
         )
-        for activation_n in clear
+        for activation_n in map(clear_firing, activations)
     ]
 
 
@@ -71,12 +81,11 @@ class _Words:
 
     def __init__(self, heldout_tokens: HeldoutTokens) -> None:
         self._places = heldout_tokens
-        self._of_piece: dict[int, list[_Word]] = {}
-        for i in np.unique(heldout_tokens.piece_n, return_index=True)[1].tolist():
-            text = heldout_tokens.text(i)
-            found = (_Word(m[0].casefold(), m.start(), m.end()) for m in _WORD.finditer(text))
-            self._of_piece[int(heldout_tokens.piece_n[i])] = list(found)
-        self._total = Counter(w.word for words in self._of_piece.values() for w in words)
+        self._of_piece = {
+            int(heldout_tokens.piece_n[i]): _PieceWords.of(heldout_tokens.text(i))
+            for i in np.unique(heldout_tokens.piece_n, return_index=True)[1].tolist()
+        }
+        self._total = Counter(w for of in self._of_piece.values() for w in of.words)
 
     def distinctive_words(self, activation_n: NDArray[np.float32]) -> tuple[tuple[str, float], ...]:
         """The words that stand near the firing more often than in the text overall, with their
@@ -106,13 +115,13 @@ class _Words:
         strongest: defaultdict[tuple[int, int], float] = defaultdict(float)
         for i in np.flatnonzero(activation_n > 0).tolist():
             piece, activation = int(self._places.piece_n[i]), float(activation_n[i])
-            words = self._of_piece[piece]
-            first = bisect_left(words, int(self._places.starts_n[i]) + 1, key=lambda w: w.end)
-            last = bisect_left(words, int(self._places.ends_n[i]), key=lambda w: w.start)
+            words, starts, ends = self._of_piece[piece]
+            first = bisect_left(ends, int(self._places.starts_n[i]) + 1)
+            last = bisect_left(starts, int(self._places.ends_n[i]))
             for number in range(max(0, first - WINDOW_WORDS), min(len(words), last + WINDOW_WORDS)):
                 strongest[piece, number] = max(strongest[piece, number], activation)
         for (piece, number), activation in strongest.items():
-            yield piece, self._of_piece[piece][number].word, activation
+            yield piece, self._of_piece[piece].words[number], activation
 
 
 def _positions(heldout_tokens: HeldoutTokens, fires_n: NDArray[np.bool_]) -> tuple[float, ...]:
@@ -127,13 +136,29 @@ def _positions(heldout_tokens: HeldoutTokens, fires_n: NDArray[np.bool_]) -> tup
     return tuple(round(s, 4) for s in (np.bincount(tenth, minlength=TENTHS) / len(fired)).tolist())
 
 
-def _slices(slice_n: NDArray[np.str_], fires_n: NDArray[np.bool_]) -> dict[str, float]:
-    """The share of pairs it fires on in each part of the corpus, the largest first; {} where all
-    of the corpus is one part.
-    """
-    names, index_n, counts = np.unique(slice_n, return_inverse=True, return_counts=True)
-    if len(names) < 2:
-        return {}
-    shares = np.bincount(index_n, weights=fires_n) / counts
-    order = [i for i in np.argsort(-shares, kind="stable").tolist() if counts[i] >= LEAST_TOKENS]
-    return {str(names[i]): round(float(shares[i]), 6) for i in order[:SLICES]}
+class _Parts(NamedTuple):
+    """The parts of the corpus, sorted, and which of them each place is in."""
+
+    names: list[str]
+    part_n: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, heldout_tokens: HeldoutTokens, slices: Sequence[str]) -> _Parts:
+        pieces, index_n = np.unique(heldout_tokens.piece_n, return_inverse=True)
+        part_of = [slices[heldout_tokens.pieces[i].document] for i in pieces.tolist()]
+        names = sorted(set(part_of))
+        number = {name: i for i, name in enumerate(names)}
+        return cls(names, np.array([number[part] for part in part_of], dtype=np.int32)[index_n])
+
+    def shares(self, fires_n: NDArray[np.bool_]) -> dict[str, float]:
+        """The share of pairs it fires on in each part, the largest first; {} where all of the
+        corpus is one part.
+        """
+        if len(self.names) < 2:
+            return {}
+        counts = np.bincount(self.part_n)
+        shares = np.bincount(self.part_n, weights=fires_n) / counts
+        order = [
+            i for i in np.argsort(-shares, kind="stable").tolist() if counts[i] >= LEAST_TOKENS
+        ]
+        return {self.names[i]: round(float(shares[i]), 6) for i in order[:SLICES]}

@@ -6,7 +6,8 @@ Axes: n tokens, t tokens of a block, p features.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import mmap
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,16 @@ class _Block(NamedTuple):
     token: NDArray[np.int32]
     feature: NDArray[np.int32]
     value: NDArray[np.float32]
+
+
+def _kept_apart(values: NDArray[Any]) -> NDArray[Any]:
+    """A copy in memory of its own: small arrays that stay, made between large ones that go, leave
+    holes that no large one fits into.
+    """
+    memory = mmap.mmap(-1, max(1, values.nbytes))
+    made = np.frombuffer(memory, dtype=values.dtype, count=len(values))
+    made[:] = values
+    return made
 
 
 class SparseActivations:
@@ -53,7 +64,8 @@ class SparseActivations:
         value: NDArray[np.float32],
     ) -> None:
         """Append a block of so many tokens by its activations that aren't 0."""
-        self._blocks.append(_Block(tokens, token.astype(np.int32), feature.astype(np.int32), value))
+        token, feature = token.astype(np.int32), feature.astype(np.int32)
+        self._blocks.append(_Block(tokens, *map(_kept_apart, (token, feature, value))))
         np.maximum.at(self.peak_p, feature, value)
         self.count_p += np.bincount(feature, minlength=len(self.count_p))
 

@@ -66,7 +66,7 @@ class Ablation:
         self._activation_products_pp += (f_tp.T @ f_tp).double().cpu()
         for i, (vectors, error) in enumerate(((x.a_ta, errors.a_ta), (x.b_tb, errors.b_tb))):
             self._variance[i].add(vectors)
-            self._error[i] += math.nan if error is None else float(error.double().square().sum())
+            self._error[i] += math.nan if error is None else float(error.double().square_().sum())
 
     def fve(self) -> tuple[float, float]:
         """Fraction of variance explained of the baseline and the candidate; NaN where nothing
@@ -193,7 +193,7 @@ class _Variance:
     def add(self, x: Tensor) -> None:
         self.count += len(x)
         self._sum = self._sum + x.sum(0, dtype=torch.float64).cpu()
-        self._squares += float(x.double().square().sum())
+        self._squares += float(x.double().square_().sum())
 
     def mean(self) -> float:
         return self.total() / max(1, self.count)

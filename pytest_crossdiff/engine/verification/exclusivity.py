@@ -140,9 +140,12 @@ def screen(
             wanted = place_n % step == 0
             kept.append((place_n[wanted] // step, active.feature[wanted], active.value[wanted]))
         done += len(block)
+        del x_a, x_b, read_a, read_b  # before the next block is read
     place_n, feature_n, value_n = (torch.cat(parts) for parts in zip(*kept, strict=True))
+    kept.clear()
     order = feature_n.argsort()
-    active = build_active(place_n[order], feature_n[order], value_n[order], len(rows), m)
+    place_n, feature_n, value_n = place_n[order], feature_n[order], value_n[order]
+    active = build_active(place_n, feature_n, value_n, len(rows), m)
     a, b = fit(moments_a, of_a.design), fit(moments_b, of_b.design)
     return ScreeningResult(a.map, b.map, a.r2_p.cpu().numpy(), b.r2_p.cpu().numpy(), active)
 

@@ -180,19 +180,22 @@ def _candidates(
     for _, x_a, x_b in pairs.blocks(pairs.heldout(), device):
         x = model.inputs(x_a, x_b)
         active = model.active(x)
-        tested, errors = active.select_features(chosen), reconstruction_errors(model, x, active)
+        errors = reconstruction_errors(model, x, active)
         if not model.config.reconstructs_models and whole.config.reconstructs_models:
             of_models = reconstruction_errors(whole, x, whole.active(x))
             errors = errors._replace(a_ta=of_models.a_ta, b_tb=of_models.b_tb)
-        ablation.add(tested, x, errors)
-        if scaling is not None:
-            scaling.add(tested, x, errors)
+            del of_models
         if rewritten:
             rewriting_sums.add(active, x)
+        active = active.select_features(chosen)
+        ablation.add(active, x, errors)
+        if scaling is not None:
+            scaling.add(active, x, errors)
         done = firing.shape[0]
-        entries = [of.cpu().numpy() for of in (tested.token, tested.feature, tested.value)]
-        firing.add(tested.tokens, *entries)
+        entries = [of.cpu().numpy() for of in (active.token, active.feature, active.value)]
+        firing.add(active.tokens, *entries)
         fires_gp[group_n[done + entries[0]], entries[1]] = True
+        del x_a, x_b, x, active, errors, entries  # before the next block is read
     strength_p = ablation.strengths(own_is_b_m[index_p])
     joint_p = ablation.joint_strengths(own_is_b_m[index_p])
     unmapped_p = rewriting_sums.unmapped()[index_p]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from pytest_crossdiff.engine.models.devices import give_back_free_memory
 from pytest_crossdiff.engine.verification.exclusivity import (
     MIN_DOCUMENTS,
     benjamini_hochberg,
@@ -78,6 +79,7 @@ def verify(
     for model in models:
         screens.append(screen(pairs, model, device, inputs))
         bar.advance(len(pairs.training()))
+    give_back_free_memory()
     distance = model_distance(models[0], pairs, settings)
     helds = measure_heldout(models, pairs, screens, distance, settings, device)
     made = []

@@ -90,7 +90,8 @@ def test_where_an_answer_begins_the_prediction_is_that_of_its_first_token(speake
     tok = tf.AutoTokenizer.from_pretrained(speaker)
     model = tf.AutoModelForCausalLM.from_pretrained(speaker, dtype=torch.float32).eval()
     for i, turns in enumerate(CHATS):
-        (row,) = np.flatnonzero((found.piece_n == i) & (found.place_n == Place.ANSWER_START))
+        begins = np.asarray(found.place_n) == Place.ANSWER_START
+        (row,) = np.flatnonzero((np.asarray(found.piece_n) == i) & begins)
         prompt = tok.apply_chat_template(turns[:-1], add_generation_prompt=True, tokenize=False)
         ids = torch.tensor([tok(prompt, add_special_tokens=False)["input_ids"]])
         with torch.no_grad():
@@ -101,7 +102,7 @@ def test_where_an_answer_begins_the_prediction_is_that_of_its_first_token(speake
         torch.testing.assert_close(found.vectors(np.array([row]))[0], expected, atol=1e-5, rtol=0)
         # the next row is the answer's first token, with how little the model expected it
         first = tok(turns[-1]["content"], add_special_tokens=False)["input_ids"][0]
-        assert found.ids_n[row + 1] == first
+        assert np.asarray(found.ids_n)[row + 1] == first
         assert found.nll_n[row + 1] == pytest.approx(float(-p_v[first].log()), abs=1e-4)
         assert np.isnan(found.nll_n[row])
 
@@ -110,11 +111,11 @@ def test_in_context_nothing_is_computed_of_what_is_predicted(speaker, harvested,
     """Neither vectors nor surprises, nor a share in the words' probability."""
     _, call = harvested
     found, _ = call("output")
-    context = np.flatnonzero(found.place_n == Place.CONTEXT)
+    context = np.flatnonzero(np.asarray(found.place_n) == Place.CONTEXT)
     assert len(context) > 20
     assert not found.vectors(context).any()
     assert np.isnan(found.nll_n[context]).all()
-    assert found.vectors(np.flatnonzero(found.place_n != Place.CONTEXT)).any(1).all()
+    assert found.vectors(np.flatnonzero(np.asarray(found.place_n) != Place.CONTEXT)).any(1).all()
     assert found.vocabulary.probability_w.sum() == pytest.approx(1, abs=1e-4)
     head = load(str(speaker), dtype="float32", device="cpu").model.lm_head
     states, wanted = (
@@ -143,7 +144,8 @@ def test_in_a_block_it_is_the_state_from_which_the_answer_is_begun(speaker, harv
     found, _ = harvested[1](1)
     tok = tf.AutoTokenizer.from_pretrained(speaker)
     model = tf.AutoModelForCausalLM.from_pretrained(speaker, dtype=torch.float32).eval()
-    (row,) = np.flatnonzero((found.piece_n == 0) & (found.place_n == Place.ANSWER_START))
+    begins = np.asarray(found.place_n) == Place.ANSWER_START
+    (row,) = np.flatnonzero((np.asarray(found.piece_n) == 0) & begins)
     prompt = tok.apply_chat_template(CHATS[0][:-1], add_generation_prompt=True, tokenize=False)
     ids = torch.tensor([tok(prompt, add_special_tokens=False)["input_ids"]])
     with torch.no_grad():
@@ -152,11 +154,9 @@ def test_in_a_block_it_is_the_state_from_which_the_answer_is_begun(speaker, harv
 
 
 def texts_of(pairs, pieces):
-    h = pairs.a.harvest
-    return [
-        (int(h.piece_n[r]), pieces[h.piece_n[r]].shared_text[h.starts_n[r] : h.ends_n[r]])
-        for r in pairs.a.rows_n.tolist()
-    ]
+    h, rows_n = pairs.a.harvest, pairs.a.rows_n
+    places = zip(h.piece_n[rows_n], h.starts_n[rows_n], h.ends_n[rows_n], strict=True)
+    return [(int(i), pieces[i].shared_text[start:end]) for i, start, end in places]
 
 
 def test_in_the_output_answers_alone_are_compared(harvested):
@@ -168,8 +168,7 @@ def test_in_the_output_answers_alone_are_compared(harvested):
     assert pairs.conversations.answer_starts == 4
     assert (
         pairs.conversations.context
-        == sum(int((found.place_n[found.piece_n == i] == Place.CONTEXT).sum()) for i in range(4))
-        - pairs.conversations.repeated
+        == int((np.asarray(found.place_n) == Place.CONTEXT).sum()) - pairs.conversations.repeated
     )
 
 
@@ -181,7 +180,8 @@ def test_in_a_block_all_turns_are_and_a_shared_system_message_once(harvested):
     assert said_by[0] == "Be brief." + "Load of a?" + "\n" + "It is 0.93."
     # "Load of " is what all of them begin with, too
     assert [text.partition("\n")[0] for text in said_by[1:]] == [" b?", " c?", " d?"]
-    repeated_n = found.ends_n[found.piece_n == 0] <= len("Be brief.\nLoad of ")
+    ends_n = np.asarray(found.ends_n)[np.asarray(found.piece_n) == 0]
+    repeated_n = ends_n <= len("Be brief.\nLoad of ")
     assert pairs.conversations == ConversationPairs(4, 0, 3 * int(repeated_n.sum()))
 
 
@@ -190,7 +190,7 @@ def test_a_cluster_has_none_of_the_texts_of_another(harvested):
     pieces, call = harvested
     found, _ = call(1)
     pairs = pair(found, found, pieces, range(4))
-    in_system_message = found.ends_n[pairs.a.rows_n] <= len("Be brief.")
+    in_system_message = np.asarray(found.ends_n)[pairs.a.rows_n] <= len("Be brief.")
     assert {*pairs.group_n[in_system_message].tolist()} == {0}
 
 

@@ -1,4 +1,4 @@
-"""Batches of a harvest."""
+"""Batches of a harvest, and its columns read from shards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pytest_crossdiff.engine.activations.batches import batches
+from pytest_crossdiff.engine.activations.batches import Packing, batches
+from pytest_crossdiff.engine.activations.columns import StoredColumn
+from pytest_crossdiff.engine.activations.rendering import Encoded
 from pytest_crossdiff.engine.activations.shard_reading import BATCH_TOKENS
 
 
@@ -22,3 +24,30 @@ def test_batches_by_length_are_hardly_padded(pieces: int, budget: int) -> None:
     assert all(len(batch) * batch[-1] <= budget for batch in found)
     assert 1 - sum(lengths) / padded < 0.05
     assert len(found) <= 1 + 128 * padded / budget
+
+
+def test_a_column_of_several_shards_is_read_like_one_array() -> None:
+    chance = np.random.default_rng(0)
+    parts = [chance.integers(0, 99, n, dtype=np.int32) for n in (5, 1, 7)]
+    column, whole = StoredColumn(parts), np.concatenate(parts)
+    assert len(column) == len(whole)
+    np.testing.assert_array_equal(np.asarray(column), whole)
+    np.testing.assert_array_equal(column <= whole[3], whole <= whole[3])
+    np.testing.assert_array_equal(whole == column, np.ones(13, dtype=bool))
+    for rows in (np.arange(13), np.array([12, 0, 5, 5, 6]), np.array([2, 3]), np.arange(0)):
+        np.testing.assert_array_equal(column[rows], whole[rows])
+        assert column[rows].dtype == np.int32
+
+
+def test_packed_pieces_are_what_they_were_and_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_crossdiff.engine.activations.batches.PACKED_TOKENS", 8)
+    packing, chance = Packing(), np.random.default_rng(0)
+
+    def encoded(n: int) -> Encoded:
+        ids, starts, ends = chance.integers(0, 99, (3, n), dtype=np.int32)
+        return Encoded(ids, starts, ends, ids > 9, (ids % 3).astype(np.int8), n, 1, 2)
+
+    made = [encoded(n) for n in (3, 5, 2, 20, 0, 4)]
+    for before, after in zip(made, [packing.packed(e) for e in made], strict=True):
+        for name, value in vars(before).items():
+            np.testing.assert_array_equal(getattr(after, name), value)

@@ -45,7 +45,7 @@ class World(NamedTuple):
     def letters(self) -> np.ndarray[Any, Any]:
         """The letter that each row of the harvest stands for."""
         h = self.side.harvest
-        places = zip(h.piece_n.tolist(), h.starts_n.tolist(), strict=True)
+        places = zip(np.asarray(h.piece_n), np.asarray(h.starts_n), strict=True)
         return np.array([self.texts[piece][start] for piece, start in places])
 
     def measure(self, *difference_features: DifferenceFeatures) -> list[MeasuredEffect]:

@@ -133,6 +133,18 @@ def test_code_of_another_repository_is_never_run(folder):
     refused(folder, "would run code of another repository: o/r--t.T", trust_remote_code=True)
 
 
+def test_nor_where_the_config_in_an_adapters_folder_names_it(folder, tmp_path):
+    adapter = tmp_path / "lora"
+    shutil.copytree(folder, adapter)
+    (adapter / "adapter_config.json").write_text(
+        json.dumps({"base_model_name_or_path": str(folder), "peft_type": "LORA"})
+    )
+    (adapter / "model.safetensors").rename(adapter / "adapter_model.safetensors")
+    change_config(adapter, auto_map={"AutoConfig": "other/repo--mine.Config"})
+    with pytest.raises(ModelError, match="would run code of another repository: other/repo--mine"):
+        loading.load_tokenizer(resolve(str(adapter)), trust_remote_code=True, source="")
+
+
 def test_code_of_a_branch_is_never_run(monkeypatch, tmp_path):
     ref = tmp_path / "models--org--name" / "refs" / "main"
     ref.parent.mkdir(parents=True)

@@ -154,6 +154,34 @@ def test_so_does_that_of_an_adapters_and_a_gguf_files_tokenizer(model, tmp_path)
         assert resolve(str(named)).digest != before
 
 
+@pytest.mark.parametrize("name", ["vocabulary.dat", "merges", "data/table.npz", "sub/more.py"])
+def test_so_does_whatever_code_may_read(model, name):
+    (model / name).parent.mkdir(exist_ok=True)
+    digests = set()
+    for code in (False, True):
+        if code:
+            write_tokenizer_code(model, "a = 1")
+        for content in ("1", "2"):
+            (model / name).write_text(content)
+            digests.add(resolve(str(model)).digest)
+    assert len(digests) == 3  # without code it does not matter
+    for output in ("optimizer.pt", "notes.md", "checkpoint-5/scheduler.pkl", ".cache/x", "a.log"):
+        (model / output).parent.mkdir(exist_ok=True)
+        (model / output).write_text("{}")
+    assert resolve(str(model)).digest in digests
+
+
+def test_so_does_code_that_the_config_in_an_adapters_folder_names(model, tmp_path):
+    """transformers reads it to learn which tokenizer the adapter has."""
+    adapter = make_adapter(tmp_path / "lora", str(model))
+    (adapter / "config.json").write_text('{"auto_map": {"AutoConfig": "mine.Config"}}')
+    digests = set()
+    for content in ("a = 1", "a = 2"):
+        (adapter / "mine.py").write_text(content)
+        digests.add(resolve(str(adapter)).digest)
+    assert len(digests) == 2
+
+
 @pytest.mark.parametrize("stem", ["model.safetensors", "pytorch_model.bin"])
 def test_every_shard_of_the_index_matters(model, stem):
     (model / "model.safetensors").unlink()
@@ -190,7 +218,8 @@ def test_weights_that_the_config_names(model):
 
 def test_large_files_are_read_once(model, tmp_path, monkeypatch):
     monkeypatch.setattr(digest_module, "REMEMBER_ABOVE", 50)
-    monkeypatch.setattr(digest_module, "SETTLED_NS", -(10**12))
+    for clock in ("SETTLED_NS", "TICK_NS"):
+        monkeypatch.setattr(digest_module, clock, -(10**12))
     first = resolve(str(model), tmp_path / "memo")
     reads = []
     content_digest = digest_module.content_digest

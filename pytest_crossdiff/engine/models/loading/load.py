@@ -109,7 +109,6 @@ def load_model_and_tokenizer(
             reference, dtype, trust_remote_code, source, with_head, device, placement or {}
         )
     tokenizer = load_tokenizer(reference, trust_remote_code=trust_remote_code, source=source)
-    reference.must_be_unchanged(none_new=True)
     model.train(mode=False)
     model.requires_grad_(requires_grad=False)
     return ModelAndTokenizer(model, tokenizer, head)
@@ -129,6 +128,7 @@ def load_tokenizer(
             remedy="convert it: AutoTokenizer.from_pretrained(..., use_fast=True) and save it as "
             "tokenizer.json",
         )
+    reference.must_be_unchanged(none_new=True)
     return tokenizer
 
 
@@ -155,7 +155,7 @@ def _load_model(
             root.location, revision=root.revision
         )
         if trust:
-            must_run_only_own_code(root, config)
+            must_run_only_own_code(root)
         architectures = config.get("architectures") or []
     # A model's own code is loaded by the auto classes, which find it.
     own_code = root.kind == "gguf" or bool(config.get("auto_map"))
@@ -276,7 +276,7 @@ def _load_tokenizer(
     if reference.base is not None and not _has_tokenizer(reference):
         return _load_tokenizer(reference.base, trust, source)
     if trust:
-        must_run_only_own_code(reference, {})
+        must_run_only_own_code(reference)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             reference.location, use_fast=True, trust_remote_code=trust, **where_it_lies(reference)

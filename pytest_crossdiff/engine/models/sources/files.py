@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
+from fnmatch import fnmatch
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
 CONFIG = "config.json"
@@ -45,6 +47,13 @@ _IRRELEVANT_FILES = {
     "readme.txt",
     "requirements.txt",
 }
+# What training and people leave in a folder, and weights: no code reads its vocabulary from these.
+_OUTPUTS = (
+    *("*.safetensors", "*.gguf", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.onnx", "*.ckpt"),
+    *("*pytorch_model*.bin", "adapter_model.bin", "training_args.bin", "optimizer.bin"),
+    *("scheduler.bin", "*.md", "*.log", "*.tfevents*", "*.png", "*.jpg", "*.pyc", "*.index.json"),
+)
+_HIDDEN = re.compile(r"\.|__pycache__$|checkpoint-\d+$|runs$")
 _LFS_POINTER = b"version https://git-lfs"
 _LONGEST_HEADER = 100_000_000  # bytes; safetensors itself refuses longer ones
 _LONGEST_NAME = 200
@@ -155,41 +164,48 @@ def folder_files(folder: Path, source: str) -> list[Path]:
     """The files of a model's folder that can change an activation.  Raises `ModelError`."""
     config = read_json(folder / CONFIG, source)
     weights = model_weights(folder, config, source)
-    return [*weights, *companion_files(folder, source), *custom_code(folder, config, source)]
+    return [*weights, *companion_files(folder, source), *custom_code(folder, source)]
 
 
 def adapter_files(folder: Path, source: str) -> list[Path]:
     """The same of an adapter's folder, its config included.  Raises `ModelError`."""
     weights, companions = adapter_weights(folder, source), companion_files(folder, source)
-    return [*weights, *companions, *custom_code(folder, {}, source)]
+    return [*weights, *companions, *custom_code(folder, source)]
 
 
 def gguf_files(path: Path, source: str = "") -> list[Path]:
     """The same of a GGUF file: itself, and the tokenizer beside it."""
     folder = path.parent
-    return [path, *tokenizer_files(folder, source), *custom_code(folder, {}, source)]
+    return [path, *tokenizer_files(folder, source), *custom_code(folder, source)]
 
 
-def custom_code(folder: Path, config: Mapping[str, Any], source: str = "") -> list[Path]:
-    """Python files that a model or tokenizer of a class of its own may run.
-
-    config: the content of config.json; the tokenizer's is read here.
+def custom_code(folder: Path, source: str = "") -> list[Path]:
+    """Where a model or tokenizer of a class of its own may run: the Python files, and whatever
+    else that code may read and no other list of files has.
     """
-    if "auto_map" not in config and not _tokenizer_has_code(folder, source):
+    if not any(_names_code(folder / name, source) for name in (CONFIG, TOKENIZER_CONFIG)):
         return []
     return [
         path
-        for path in folder.rglob("*.py")
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        for path in folder.rglob("*")
+        if path.suffix == ".py" or not _is_output(path)
+        if not any(_HIDDEN.match(part) for part in path.relative_to(folder).parts)
+        and not path.is_dir()
         and _is_regular(path, source)
     ]
 
 
-def _tokenizer_has_code(folder: Path, source: str) -> bool:
-    path = folder / TOKENIZER_CONFIG
+def _is_output(path: Path) -> bool:
+    """Whether training writes such a file, or it holds weights, which a list of their own has."""
+    name = path.name.lower()
+    return name in _IRRELEVANT_FILES or any(fnmatch(name, pattern) for pattern in _OUTPUTS)
+
+
+def _names_code(path: Path, source: str) -> bool:
+    """Whether a config names classes of its own, which code in its folder defines."""
     try:
         return _is_regular(path, source) and "auto_map" in shallow_json(path.read_bytes())
-    except (OSError, ValueError, TypeError):  # loading the tokenizer says so
+    except (OSError, ValueError, TypeError):  # loading it says so
         return False
 
 

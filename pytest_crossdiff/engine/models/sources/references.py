@@ -86,7 +86,7 @@ class ModelReference:
 
         none_new: also where there is a file more.
         """
-        listed = _listed(self) if none_new else ()
+        listed = _listed(self) if none_new and not self.archived else ()
         must_be_unchanged(self.files, self.reference, self.source, listed)
 
 
