@@ -19,7 +19,7 @@ from pytest_crossdiff.store.files import (
     temporary_beside,
     translate_os_errors,
 )
-from pytest_crossdiff.store.manifest import DamagedEntry, Manifest, Parts
+from pytest_crossdiff.store.manifest import DamagedEntry, Manifest, Parts, must_be_file
 
 if TYPE_CHECKING:
     import os
@@ -117,6 +117,7 @@ class Entry:
         before, sha256 = self._verified.get(path, (None, ""))
         if before != seen:
             with translate_os_errors(path, "read"):
+                must_be_file(path)
                 sha256 = content_digest(path)
             self._verified[path] = (seen, sha256)
         if sha256 not in known:
@@ -163,10 +164,10 @@ class Entry:
         such as a checkpoint.
         """
         temporary = [*self.path.glob(f"{TEMPORARY}*")]
-        data = self._read_if_there(self.path / MANIFEST)
-        if data is None:
-            return temporary
         try:
+            data = self._read_if_there(self.path / MANIFEST)
+            if data is None:
+                return temporary
             complete = Manifest.from_bytes(data, str(self.path), self.name)
         except DamagedEntry:  # whoever reads the entry says so
             return temporary
@@ -330,6 +331,7 @@ class Entry:
     def _read_if_there(self, path: Path) -> bytes | None:
         with translate_os_errors(path, "read"):
             try:
+                must_be_file(path)
                 return path.read_bytes()
             except FileNotFoundError:
                 return None

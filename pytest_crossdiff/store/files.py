@@ -9,13 +9,13 @@ import os
 import re
 import shutil
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 TEMPORARY = ".tmp"
 """How every temporary name begins, those of safetensors' own writer included."""
@@ -142,8 +142,11 @@ def translate_os_errors(
         if code is None or (only and code not in only):
             raise
         reason = os.strerror(code) if code else str(error)
+        if action == "list" and isinstance(error, OSError) and error.filename:
+            path = Path(error.filename)  # the folder inside of it that is the matter
+        remedy = _remedy(code, setting, reading=action in ("read", "list"))
         raise StoreError(
-            f"can't {action} {path}: {reason}", source=source, remedy=_remedy(code, setting)
+            f"can't {action} {path}: {reason}", source=source, remedy=remedy
         ) from error
 
 
@@ -155,12 +158,14 @@ def _errno(error: Exception) -> int | None:
     return int(found[1]) if found else None
 
 
-def _remedy(code: int, setting: str) -> str:
+def _remedy(code: int, setting: str, *, reading: bool) -> str:
     if not setting:
         return "check that file and its permissions"
     if code in _NO_SPACE:
         entries = "every entry of the cache may be deleted and is made again"
         return f"make room there ({entries}), or set {setting} to a folder on another disk"
+    if code in _NOT_WRITABLE and reading:
+        return f"have its owner let you read it, or set {setting} to another folder"
     if code in _NOT_WRITABLE:
         return f"set {setting} to a folder that can be written"
     return f"check that folder, or set {setting} to another one"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from pytest_crossdiff.store.digest import canonical, digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pytest_crossdiff.store.digest import Json
 
@@ -103,3 +105,9 @@ def _unseal(data: bytes, where: str, of: str) -> dict[str, Any]:
     if of and content.get("of", "") not in ("", of):
         raise DamagedEntry(f"{where} belongs to the entry {content['of']}, not to {of}")
     return content
+
+
+def must_be_file(path: Path) -> None:
+    """Raise `DamagedEntry` for a folder, and for a pipe, which would be waited for."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise DamagedEntry(f"{path} is no file")

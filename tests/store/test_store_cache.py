@@ -122,8 +122,9 @@ def test_a_kind_that_can_not_be_read_is_an_error_not_an_empty_list(store, monkey
         return allowed(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(StoreError, match=r"can't list .*: Permission denied"):
+    with pytest.raises(StoreError, match=r"can't list .*results: Permission denied") as caught:
         store.list()
+    assert caught.value.remedy.startswith("have its owner let you read it, or set crossdiff_cache")
 
 
 @pytest.mark.parametrize("kind", ["locks", "digests"])

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from pytest_crossdiff.store import entry as entry_module
 from pytest_crossdiff.store import files
 from pytest_crossdiff.store.cache import DamagedEntry, Store
 from pytest_crossdiff.store.digest import canonical, content_digest, digest
+from pytest_crossdiff.store.entry import Entry
 from pytest_crossdiff.store.manifest import Manifest
 
 KEY = "ab" * 32
@@ -295,6 +297,19 @@ def test_what_a_kill_left_beside_the_manifest_is_removed_when_the_lock_is_taken(
     with again(complete).lock():
         pass
     assert names(complete.path) == ["manifest.json", "shard-0.safetensors", "shard-1.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "shard-0.safetensors"])
+@pytest.mark.parametrize("kind", [Path.mkdir, getattr(os, "mkfifo", Path.mkdir)])
+def test_a_folder_or_a_pipe_in_place_of_a_file_is_damage_and_not_waited_for(complete, name, kind):
+    (complete.path / name).unlink()
+    kind(complete.path / name)
+    for read in (Entry.read_bytes, Entry.verified_path):
+        found = again(complete)
+        with pytest.raises(DamagedEntry, match=f"{name} is no file"):
+            read(found, "shard-0.safetensors")
+    found.set_aside("it is damaged")
+    assert again(complete).read_manifest() is None
 
 
 def test_a_damaged_entry_that_can_not_be_set_aside_is_named_first(complete, monkeypatch):
