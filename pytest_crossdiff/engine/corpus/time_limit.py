@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 """A template in use takes milliseconds."""
 _POLL_SECONDS = 0.1
+_AGAIN_SECONDS = 1.0
+"""After so long what goes on is stopped again: Python drops what is raised in a finaliser."""
 _IDLE_SECONDS = 2.0
 
 
@@ -35,6 +37,7 @@ class _Watch:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._deadlines: dict[int, float] = {}
+        self._stopped: set[int] = set()
         self._last_used = 0.0
         self._process = 0  # in which the thread runs; a forked one has none
 
@@ -51,8 +54,10 @@ class _Watch:
     def end(self, thread: int) -> None:
         """After this the thread is not stopped any more."""
         with self._lock:
-            if self._deadlines.pop(thread, None) is None:
-                _raise_in(thread, None)  # it was stopped, and may not have noticed yet
+            self._deadlines.pop(thread, None)
+            if thread in self._stopped:
+                self._stopped.remove(thread)
+                _raise_in(thread, None)  # it may not have noticed yet
 
     def _watch(self) -> None:
         while True:
@@ -61,7 +66,8 @@ class _Watch:
                 now = time.monotonic()
                 for thread, deadline in [*self._deadlines.items()]:
                     if now > deadline:
-                        del self._deadlines[thread]
+                        self._deadlines[thread] = now + _AGAIN_SECONDS
+                        self._stopped.add(thread)
                         _raise_in(thread, _Stop)
                 if not self._deadlines and now > self._last_used + _IDLE_SECONDS:
                     self._process = 0

@@ -15,6 +15,7 @@ from pytest_crossdiff.engine.corpus.time_limit import TooLongError, time_limit
 def quick(monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.02)
     monkeypatch.setattr(module, "_POLL_SECONDS", 0.005)
+    monkeypatch.setattr(module, "_AGAIN_SECONDS", 0.1)
     monkeypatch.setattr(module, "_IDLE_SECONDS", 0.05)
 
 
@@ -38,6 +39,20 @@ def test_it_is_stopped_although_it_catches_every_error():
 
     with pytest.raises(TooLongError, match=r"it takes longer than 0\.02 s"), time_limit():
         stubborn()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_it_is_stopped_although_a_finaliser_swallows_the_stop():
+    class Slow:
+        def __del__(self):
+            work(0.1)
+
+    def careless():
+        Slow()
+        work(2.0)
+
+    with pytest.raises(TooLongError), time_limit():
+        careless()
 
 
 def test_nothing_is_stopped_once_it_is_over():
