@@ -63,7 +63,7 @@ def reconstruction_errors(model: Crosscoder, x: Inputs, active: ActiveFeatures) 
     errors: list[Tensor | None] = [None] * len(Outputs._fields)
     for view, made in zip(model.config.views, decoded(model, active), strict=True):
         if view.target < 2:
-            made += model.dec_bias_b if view.candidate else model.dec_bias_a
+            made.add_(model.dec_bias_b if view.candidate else model.dec_bias_a)
         errors[view.target] = torch.sub(model.read(x, view), made, out=made)
     return Outputs(*errors)
 
