@@ -102,10 +102,7 @@ def plan(
     """
     require(settings, *SIDES)
     store = Store.at(settings.cache_dir, note)
-    references = {
-        side: resolve_or_archived(getattr(settings, side), store, source=_source(settings, side))
-        for side in SIDES
-    }
+    references = {side: _reference(settings, side, store) for side in SIDES}
     column = settings.corpus_column
     corpus = (
         documents.read(settings.corpus, column)
@@ -310,6 +307,13 @@ def _unfit(
 def seeds(settings: Settings) -> tuple[int, ...]:
     """The seeds of the dictionaries."""
     return tuple(range(settings.seed, settings.seed + settings.seeds))
+
+
+def _reference(settings: Settings, side: Side, store: Store) -> ModelReference:
+    """The model of a side; an archive takes the place of a baseline only."""
+    named = getattr(settings, side)
+    own = named == settings.baseline
+    return resolve_or_archived(named, store, source=_source(settings, side), by_name=own)
 
 
 def _source(settings: Settings, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -147,6 +148,29 @@ def test_without_an_archive_the_missing_model_is_the_error(elsewhere):
         plan(elsewhere)
     with pytest.raises(ModelError, match="the cache has no archive 'abc'"):
         plan(elsewhere.with_values(baseline="archive:abc"))
+
+
+def test_an_archive_answers_for_no_model_that_is_there_and_for_no_candidate(archived, elsewhere):
+    """Else a candidate that was cut short would be compared as the baseline, and pass."""
+    imported(archived, elsewhere)
+    baseline = Path(archived.settings.baseline)
+    assert plan(elsewhere).references["baseline"].archived
+    same_name = Path(elsewhere.cache_dir).parent / baseline.name
+    for folder in (baseline, same_name):
+        shutil.copytree(elsewhere.candidate, folder)
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1])
+    try:
+        with pytest.raises(ModelError, match=r"model\.safetensors is cut short"):
+            plan(elsewhere)
+    finally:
+        shutil.rmtree(baseline)
+    named = elsewhere.with_values(candidate=str(same_name))
+    with pytest.raises(ModelError, match=r"model\.safetensors is cut short"):
+        plan(named)
+    shutil.rmtree(same_name)
+    with pytest.raises(ModelError, match="there is no model at"):
+        plan(named)
 
 
 def test_what_was_not_measured_can_t_be_exported(archived, elsewhere, tmp_path):

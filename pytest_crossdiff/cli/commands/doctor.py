@@ -138,7 +138,10 @@ class _Doctor(Checks):
         if not named:
             return None
         store, source = Store.at(settings.cache_dir), settings.sources[side]
-        found = self.attempt(side, lambda: resolve_or_archived(named, store, source=source))
+        own = named == settings.baseline
+        found = self.attempt(
+            side, lambda: resolve_or_archived(named, store, source=source, by_name=own)
+        )
         if found is not None and found.remark:
             self.note(side, found.remark)
         return found

@@ -6,6 +6,7 @@ what the model was read as: activations, predictions, replies.  Nothing heavy is
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.engine.models.sources.references import ModelReference, resolve
@@ -20,12 +21,17 @@ ARCHIVE = "archive"
 """The kind of its entry."""
 PREFIX = "archive:"
 """Before the first letters of a digest, as a reference to an archived model."""
+_WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 
-def resolve_or_archived(reference: str, store: Store, *, source: str = "") -> ModelReference:
-    """The model that `reference` names, or what the cache has archived of it.
+def resolve_or_archived(
+    reference: str, store: Store, *, source: str = "", by_name: bool = True
+) -> ModelReference:
+    """The model that `reference` names, or where it isn't there what the cache has archived of it.
 
-    Raises `ModelError` as `references.resolve` does, where nothing is archived either.
+    A model that is there and can't be read is not answered for by an archive, which may be of an
+    earlier one.  by_name: False for a candidate, which would be compared as the baseline where its
+    folder has the same name.  Raises `ModelError` as `references.resolve` does.
     """
     if reference.startswith(PREFIX):
         found = _archived(reference, store, source)
@@ -39,10 +45,20 @@ def resolve_or_archived(reference: str, store: Store, *, source: str = "") -> Mo
     try:
         return resolve(reference, store.memo, source=source)
     except ModelError:
-        found = _archived(reference, store, source)
+        answered = by_name and not _has_weights(reference)
+        found = _archived(reference, store, source) if answered else None
         if found is None:
             raise
         return found
+
+
+def _has_weights(reference: str) -> bool:
+    """Whether there is a file of weights at this path, whatever is in it."""
+    try:
+        path = Path(reference.strip()).expanduser()
+        return path.is_file() or any(file.suffix in _WEIGHTS for file in path.iterdir())
+    except (OSError, RuntimeError, ValueError):  # no folder, nobody's home, no name
+        return False
 
 
 def archived_facts(reference: ModelReference, store: Store) -> list[Mapping[str, Any]]:
