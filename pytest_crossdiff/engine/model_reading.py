@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.engine.activations.harvest import Harvest, harvest
 from pytest_crossdiff.engine.activations.pairs import pair, with_extra_layers
-from pytest_crossdiff.engine.activations.shard_reading import Reading
+from pytest_crossdiff.engine.activations.shard_reading import Reading, token_limit
 from pytest_crossdiff.engine.metrics.final_states import StatesListener
 from pytest_crossdiff.engine.metrics.heads import UncomparableError
 from pytest_crossdiff.engine.metrics.measure import chosen_pieces
@@ -20,6 +20,7 @@ from pytest_crossdiff.engine.models.lineage import WeightSample, related
 from pytest_crossdiff.engine.models.loaded import also_at, load_configured
 from pytest_crossdiff.engine.models.one_pass import agree_in_one_pass
 from pytest_crossdiff.engine.models.parts import load_block, part_up_to
+from pytest_crossdiff.engine.models.readers.choice import TRANSFORMERS, checked_reader
 from pytest_crossdiff.engine.self_checks import checked, checked_texts
 from pytest_crossdiff.errors import CrossDiffError, ModelError
 from pytest_crossdiff.settings.kinds import OUTPUT
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations.pairs import Pairs
     from pytest_crossdiff.engine.models.loaded import LoadedModel
     from pytest_crossdiff.engine.models.loading.partial import Part
+    from pytest_crossdiff.engine.models.readers.reader import Reader
     from pytest_crossdiff.engine.models.sources.references import ModelReference
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.progress import Progress
@@ -99,6 +101,8 @@ def read_in_one_pass(plan: Plan, side: Side, progress: Progress) -> None:
     What can't be read so is left to be read by itself, which says what is wrong with it.
     """
     layers = plan.layers_by_key[side]
+    if plan.settings.reader != TRANSFORMERS:
+        return
     if plan.references[side].archived or (len(layers) < 2 and OUTPUT not in layers.values()):
         return
     entries = {key: plan.store.entry("harvest", key) for key in sorted(layers)}
@@ -136,15 +140,28 @@ def _fill(
     if states is not None:
         with contextlib.suppress(UncomparableError):  # the output metrics will say so
             listener = StatesListener(views[0], chosen_pieces(plan), side)
+    reader = reader_of(plan, views[0])
     pieces, template = plan.sample.pieces, plan.settings.chat_template
-    reading = Reading(views, pieces, template, side, listener)
+    reading = Reading(views, pieces, template, side, listener, reader)
     with contextlib.ExitStack() as checks:
         for entry in (*entries, states) if states is not None else entries:
             checks.enter_context(entry.checked_by(views[0].reference.must_be_unchanged))
         began = time.perf_counter()
-        harvest(reading, entries, label=side, progress=progress)
+        try:
+            harvest(reading, entries, label=side, progress=progress)
+        finally:
+            if reader is not None:
+                reader.close()
         if states is not None and listener is not None:
             listener.save(states, reading.jobs, time.perf_counter() - began)
+
+
+def reader_of(plan: Plan, model: LoadedModel) -> Reader | None:
+    """What the settings have read `model` instead of transformers, checked on texts of the run."""
+    name = plan.settings.reader
+    if name == TRANSFORMERS:
+        return None
+    return checked_reader(name, model, checked_texts(plan, model), token_limit(model))
 
 
 def _also_at(

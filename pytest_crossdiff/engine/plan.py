@@ -139,6 +139,7 @@ def plan(
                 "blocks": getattr(settings, f"{side}_blocks"),
                 "dtype": settings.dtype,
                 "chat_template": settings.chat_template,
+                **({"reader": settings.reader} if settings.reader != "transformers" else {}),
                 **({"conversations": CONVERSATIONS_VERSION} if conversations else {}),
                 **({"answers": ANSWERS_VERSION} if conversations and layer == OUTPUT else {}),
             }

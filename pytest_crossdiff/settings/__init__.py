@@ -66,6 +66,7 @@ class Settings(OutcomeSettings):
         "number type of the forward pass; auto: bfloat16 on a GPU that has it, else float32",
     )
     device = Setting("auto", kinds.text, "auto, cpu, cuda, cuda:1, mps")
+    reader = Setting("transformers", kinds.choice("transformers", "vllm"), "what reads a block")
     device_map = Setting(
         "", kinds.text, "deals a model out to devices and disk: auto, or auto, 0=70GB, cpu=200GB"
     )

@@ -104,6 +104,7 @@ OTHERS: dict[str, object] = {
     "steps": 500,
     "batch_size": 128,
     "dictionary_shards": 2,
+    "reader": "vllm",
     "learning_rate": 1e-4,
     "seeds": 1,
     "seed": 1,

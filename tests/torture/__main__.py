@@ -19,7 +19,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import HypothesisException
 
-from torture import damage, kills, memory, places
+from torture import damage, kills, memory, places, rank_kills
 from torture.boundaries import boundaries
 from torture.runs import Pair
 from torture.tally import Tally
@@ -62,6 +62,7 @@ def fuzz(boundary: Boundary, _: Pair, folder: Path, count: int, __: random.Rando
 PARTS = {
     "kills": Part(kills.killed_runs, 8, 300),
     "holders": Part(kills.killed_lock_holders, 1, 20),
+    "ranks": Part(rank_kills.killed_ranks, 0, 50),
     "damage": Part(damage.damaged_entries, 40, 400),
     "shared": Part(places.shared, 6, 48),
     "disks": Part(places.full_disks, 2, 30),

@@ -13,10 +13,11 @@ from pytest_crossdiff.cli.terminal import Terminal, age, size, table
 from pytest_crossdiff.text import plural, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pytest_crossdiff.cli.arguments import Commands
     from pytest_crossdiff.store.cache import EntryInfo, Store
+    from pytest_crossdiff.store.remote import Carried
 
 KINDS = (
     "states",
@@ -53,7 +54,9 @@ EXAMPLES = """\
   crossdiff cache prune 3f2a81              one entry by the first letters of its key
   crossdiff cache prune --older-than=30d    what nobody has read for a month
   crossdiff cache prune --kind harvest --keep=10GB --dry-run
-  crossdiff cache verify                    read everything and compare digests"""
+  crossdiff cache verify                    read everything and compare digests
+  crossdiff cache push s3://team/crossdiff  copy what is finished to a bucket
+  crossdiff cache pull s3://team/crossdiff --kind harvest"""
 PRUNE = """\
 An entry that a process is at work on stays.  Without --older-than and --keep everything of
 the chosen kinds and states goes; nothing is chosen by default."""
@@ -71,11 +74,15 @@ def add(commands: Commands) -> None:
     total = command(inner, "size", "how much there is of each kind", run_size)
     prune = command(inner, "prune", "remove entries", run_prune, more=PRUNE)
     verify = command(inner, "verify", "read every finished entry and compare digests", run_verify)
-    for parser in (listing, total, prune, verify):
+    up = command(inner, "push", "copy finished entries to a bucket or another place", run_push)
+    down = command(inner, "pull", "copy finished entries from there, digests checked", run_pull)
+    for parser in (up, down):
+        parser.add_argument("url", metavar="URL", help="as fsspec has it: s3://…, gs://…, a folder")
+    for parser in (listing, total, prune, verify, up, down):
         parser.add_argument(
             "--cache-dir", metavar="DIR", help="the cache; not that of the settings"
         )
-    for parser in (listing, prune, verify):
+    for parser in (listing, prune, verify, up, down):
         parser.add_argument(
             "--kind",
             action="append",
@@ -197,6 +204,28 @@ def run_verify(options: argparse.Namespace, out: Terminal) -> int:
     if broken:
         out.line("the next run that needs a damaged entry sets it aside and makes it again")
     return UNMEASURED if broken else FINE
+
+
+def run_push(options: argparse.Namespace, out: Terminal) -> int:
+    """Copy what is not there yet."""
+    from pytest_crossdiff.store.remote import push
+
+    return _carried(push(_store(options), options.url, options.kind or KINDS), "pushed", out)
+
+
+def run_pull(options: argparse.Namespace, out: Terminal) -> int:
+    """Copy what is not here yet."""
+    from pytest_crossdiff.store.remote import pull
+
+    return _carried(pull(_store(options), options.url, options.kind or KINDS), "pulled", out)
+
+
+def _carried(entries: Sequence[Carried], verb: str, out: Terminal) -> int:
+    for one in entries:
+        out.line(f"{one.kind} {one.key[:12]}  {size(one.size)}")
+    count = plural(len(entries), "entry", "entries")
+    out.line(f"{verb} {count}, {size(sum(one.size for one in entries))}")
+    return FINE
 
 
 def _store(options: argparse.Namespace) -> Store:

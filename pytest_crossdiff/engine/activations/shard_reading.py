@@ -26,6 +26,7 @@ from pytest_crossdiff.engine.activations.columns import Found, columns_of
 from pytest_crossdiff.engine.activations.conversations import Place, reads_clock
 from pytest_crossdiff.engine.activations.rendering import template_for, tokenize
 from pytest_crossdiff.engine.models.one_pass import read_layers
+from pytest_crossdiff.engine.models.reading.predictions import ModelReadout
 from pytest_crossdiff.engine.models.shared_prefix import SharedPrefix, read_prefix
 from pytest_crossdiff.errors import ActivationError, CorpusError
 from pytest_crossdiff.results.result import layer_name
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.models.loaded import LoadedModel
-    from pytest_crossdiff.engine.models.reading.predictions import ModelReadout
+    from pytest_crossdiff.engine.models.readers.reader import Reader
 
 BATCH_TOKENS = {"cpu": 2_048, "cuda": 16_384}
 LOGITS = {"cpu": 2**27, "cuda": 2**30}
@@ -64,7 +65,8 @@ class Listener(Protocol):
 class Reading:
     """What is to be read, and how.
 
-    views: one model at one or several layers, which `agree_in_one_pass`.  shards: the jobs of each
+    views: one model at one or several layers, which `agree_in_one_pass`.  reader: what reads its
+    one view instead of the model itself.  shards: the jobs of each
     shard by the name of its part.  jobs: all, the shortest first.  tokens: of all.  Raises
     `CorpusError` when no token is left or a chat template doesn't take the conversations.
     """
@@ -76,8 +78,9 @@ class Reading:
         chat_template: str,
         label: str,
         listener: Listener | None = None,
+        reader: Reader | None = None,
     ) -> None:
-        self.views, self._label, self._listener = views, label, listener
+        self.views, self._label, self._listener, self._reader = views, label, listener, reader
         model = views[0]
         template = template_for(model.tokenizer, chat_template, model.form)
         self._dated = reads_clock(pieces, model.tokenizer, template)
@@ -127,6 +130,8 @@ class Reading:
 
     def _run(self, batch: Sequence[Job]) -> list[ModelReadout]:
         ids_bp, mask_bp, counted_bp = padded(batch)
+        if self._reader is not None:
+            return [_read_by(self._reader, ids_bp, mask_bp, self.views[0].dtype)]
         device, listener = self.views[0].device, self._listener
         prefix = self._prefix
         with listener.listening() if listener else contextlib.nullcontext():
@@ -174,6 +179,15 @@ class Reading:
             "form": model.form,
             "unplaced": sum(job.encoded.unplaced_characters for job in jobs),
         }
+
+
+def _read_by(reader: Reader, ids_bp: Tensor, mask_bp: Tensor, dtype: torch.dtype) -> ModelReadout:
+    """What a reader finds in a padded batch."""
+    found = reader.read([ids[mask.bool()] for ids, mask in zip(ids_bp, mask_bp, strict=True)])
+    vectors_bpd = torch.zeros(*ids_bp.shape, found[0].shape[1], dtype=dtype)
+    for row, vectors_pd in enumerate(found):
+        vectors_bpd[row, : len(vectors_pd)] = vectors_pd.to(dtype)
+    return ModelReadout(vectors_bpd, torch.full(ids_bp.shape, torch.nan))
 
 
 def _shared(job: Job, ids: NDArray[np.int32]) -> int:

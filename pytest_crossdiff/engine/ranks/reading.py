@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from pytest_crossdiff.engine.activations.batches import tokens_in
 from pytest_crossdiff.engine.activations.harvest import finish
 from pytest_crossdiff.engine.activations.shard_reading import Reading
-from pytest_crossdiff.engine.model_reading import prepared_model
+from pytest_crossdiff.engine.model_reading import prepared_model, reader_of
 from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.store.artefact import is_whole
 from pytest_crossdiff.store.digest import content_digest
@@ -52,13 +52,18 @@ def read_together(
             return
         began = time.perf_counter()
         model = prepared_model(plan, layer, side, progress, sampled=ranks.is_first)
+        reader = None
         try:
-            reading = Reading([model], plan.sample.pieces, plan.settings.chat_template, side)
+            reader = reader_of(plan, model)
+            pieces, template = plan.sample.pieces, plan.settings.chat_template
+            reading = Reading([model], pieces, template, side, reader=reader)
             with entry.checked_by(model.reference.must_be_unchanged):
                 _read_missing(entry, reading, ranks, progress, side)
                 if ranks.is_first:
                     finish(entry, reading, model, time.perf_counter() - began)
         finally:
+            if reader is not None:
+                reader.close()
             model.unload()
         ranks.wait()
 

@@ -8,7 +8,7 @@ Axes: s shards, n the shards of a process, t tokens, d whatever is summed of a t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
+_GATHER: Any = getattr(dist, "all_gather_single", dist.all_gather_into_tensor)
+"""By its name of newer versions of torch, which warn of the former one."""
 
 
 class Exchange:
@@ -63,7 +66,7 @@ class Exchange:
             [received[self.owner(s), s // self.ranks] for s in range(self.shards)]
         ).contiguous()
         whole = mine.new_empty(self.ranks * share, *like_td.shape[1:])
-        dist.all_gather_into_tensor(whole, mine, group=self._of(like_td))
+        _GATHER(whole, mine, group=self._of(like_td))
         self.sent += (self.ranks - 1) * mine.numel()
         return whole[:tokens]
 
