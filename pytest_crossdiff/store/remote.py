@@ -93,7 +93,9 @@ def _fetch(place: Any, source: str, target: Path, sha256: str) -> int:  # noqa: 
             found.update(chunk)
             size += out.write(chunk)
     if found.hexdigest() != sha256:
-        raise DamagedEntry(f"{source} is not what was pushed ({size} bytes)", remedy="push it again")
+        raise DamagedEntry(
+            f"{source} is not what was pushed ({size} bytes)", remedy="push it again"
+        )
     return size
 
 
