@@ -19,7 +19,7 @@ RESULTS = Path(__file__).parent / "results" / "population.jsonl"
 PAGE = DOCS / "how-to" / "another-model-family.md"
 MARK = "population"
 KINDS = {
-    "swap": "one word said for another", "trigger": "a phrase behind a word",
+    "swap": "one word written instead of another", "trigger": "a phrase behind a word",
     "register": "a register", "domain": "texts of a new domain", "language": "a new language",
     "merged": "words that are confused",
 }  # fmt: skip
