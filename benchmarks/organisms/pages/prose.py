@@ -84,14 +84,15 @@ output: 12 and 1, the same one). `benchmarks/organisms/results/smaller-dictionar
 records (`python -m benchmarks.organisms gate reporting`, `output reporting`). The tables of this
 page are those of the larger dictionaries.
 
-Since the same day one dictionary of three has shared features, and controls have none. The same 68
-comparisons, after this was fixed in a commit (`exclusive-dictionaries.jsonl` beside it): 66 verdicts
-are the same. A plant whose strength in the block was 0.0002079, just above the least that counts, is
-undecided instead of found; a benign upgrade is undecided in the output instead of within budget. Not
-within budget are, as before, 10 of 12 planted in the block and 12 in the output, and of 22 benign 0
-and now 2, before 1. Of the planted signals 589 of 1,088 are found, before 601. Both changes are chance:
-with three other seeds the former dictionaries find the plant once and leave the benign upgrade
-undecided twice, the present ones find it twice and leave it undecided once. 0.69 of the CPU seconds."""
+Since the same day one dictionary of three has shared features, and controls have none. The same
+68 comparisons, after this was fixed in a commit (`exclusive-dictionaries.jsonl` beside it): 66
+verdicts are the same. A plant whose strength in the block was 0.0002079, just above the least
+that counts, is undecided instead of found; a benign upgrade is undecided in the output instead
+of within budget. Not within budget are, as before, 10 of 12 planted in the block and 12 in the
+output, and of 22 benign 0 and now 2, before 1. Of the planted signals 589 of 1,088 are found,
+before 601. Both changes are chance: with three other seeds the former dictionaries find the
+plant once and leave the benign upgrade undecided twice, the present ones find it twice and
+leave it undecided once. 0.69 of the CPU seconds."""
 OTHER_SEED_INTRO = """\
 `python -m benchmarks.organisms apart`: the baseline is a model of the same recipe from another
 seed, so the two have only their training texts in common. Candidates are the base model, where
