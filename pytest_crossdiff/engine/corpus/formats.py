@@ -108,11 +108,17 @@ def _batch_output(_: Mapping[str, Any]) -> Plain:
 
 def _preference(record: Mapping[str, Any]) -> Plain:
     given, answer = record["input"], record["preferred_output"]
+    asked = given.get("messages")
+    if not isinstance(asked, list):
+        raise UnusableRecordError("an 'input' without a list of messages", _PREFERENCE_FORM)
     return {
-        "messages": [*given.get("messages", []), *(turns(answer) or [])],
+        "messages": [*asked, *(turns(answer) or [])],
         "tools": given.get("tools"),
         **_of(record, *SIDE_KEYS[:3]),
     }
+
+
+_PREFERENCE_FORM = 'write {"input": {"messages": [...]}, "preferred_output": [...]}'
 
 
 # lm-eval

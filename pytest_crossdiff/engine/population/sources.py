@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_crossdiff.engine.models.sources.archived import has_weights
 from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.engine.plan import POPULATION_VERSION, reading_key
 from pytest_crossdiff.engine.population.reference_sets import ReferenceSet, is_set
@@ -89,7 +90,7 @@ def _of_setting(plan: Plan, written: str) -> Iterator[Member]:
     try:
         found = resolve(written, plan.store.memo, source=source)
     except ModelError:
-        known = _read_before(plan, written)
+        known = None if has_weights(written) else _read_before(plan, written)
         if known is None:
             raise
         yield known

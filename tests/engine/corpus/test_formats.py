@@ -281,3 +281,10 @@ def test_keys_of_messages_that_nothing_reads_are_counted_and_said():
     (remark,) = corpus.remarks()
     assert "'timestamp' (3 messages), 'weight' (1 message)" in remark
     assert from_records(["text"]).remarks() == []
+
+
+@pytest.mark.parametrize("asked", [None, 5, "hello", {"a": 1}])
+def test_a_preference_whose_messages_are_no_list_is_refused(asked):
+    record = {"input": {"messages": asked}, "preferred_output": [{"role": "user", "content": "a"}]}
+    with pytest.raises(CorpusError, match="'input' without a list of messages"):
+        from_records([record])

@@ -150,6 +150,10 @@ class TestVerdict:
         first = judged(planned(models, cache, str(gone), "r2", "r3")).population
         shutil.rmtree(gone)
         again = judged(planned(models, cache, str(gone), "r2", "r3")).population
+        gone.mkdir()
+        (gone / "model.safetensors").write_bytes(b"cut short")
+        with pytest.raises(ModelError, match="is no transformers model"):
+            members(planned(models, cache, str(gone), "r2", "r3"))
         assert again == first
 
 

@@ -45,14 +45,14 @@ def resolve_or_archived(
     try:
         return resolve(reference, store.memo, source=source)
     except ModelError:
-        answered = by_name and not _has_weights(reference)
+        answered = by_name and not has_weights(reference)
         found = _archived(reference, store, source) if answered else None
         if found is None:
             raise
         return found
 
 
-def _has_weights(reference: str) -> bool:
+def has_weights(reference: str) -> bool:
     """Whether there is a file of weights at this path, whatever is in it."""
     try:
         path = Path(reference.strip()).expanduser()
