@@ -38,7 +38,7 @@ class TestMetadata:
 
     def test_only_what_changes_the_product_is_a_published_extra(self, metadata):
         assert sorted(metadata.core.optional_dependencies) == [
-            "gguf", "mlflow", "parquet", "peft", "trackio", "wandb",
+            "gguf", "mlflow", "parquet", "peft", "trackio", "vllm", "wandb",
         ]  # fmt: skip
 
     def test_all_but_an_address_of_the_authors_is_there(self, metadata):
