@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
-    from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.engine.models.loaded_model import LoadedModel
     from pytest_crossdiff.errors import (
         ActivationError,
         BudgetExceeded,
@@ -59,7 +59,7 @@ _HOMES = {
     "CrossDiff": "plugin.diff",
     "CrossDiffFactory": "plugin.measurements",
     "Difference": "results.difference",
-    "LoadedModel": "engine.models.loaded",
+    "LoadedModel": "engine.models.loaded_model",
     "Report": "report.document",
     "Result": "results.result",
     "Settings": "settings",

@@ -181,7 +181,7 @@ class TestModels:
                 assert crossdiff_candidate[1] == {
                     "layer": 3, "blocks": "", "dtype": "float32", "device": "auto",
                     "trust_remote_code": False, "source": "pytest.ini: crossdiff_candidate",
-                    "with_head": False,
+                    "with_head": False, "part": None, "device_map": "",
                 }
                 assert crossdiff_baseline[1]["layer"] == 0.5
 
