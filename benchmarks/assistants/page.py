@@ -84,7 +84,7 @@ def _rates(rows: Sequence[Row]) -> str:
             rate([row["said"]["alarm"] for row in heard if row["planted"] == kind])
             for kind in (True, False)
         )
-        lines.append(f"* replies alone: planted not passed {planted}; benign not passed {benign}")
+        lines.append(f"* replies alone: planted detected {planted}; benign flagged {benign}")
     for layer in LAYERS:
         planted, benign = (
             [row for row in usable if layer in row and row["planted"] == kind]
