@@ -35,7 +35,7 @@ def line_of(table, name):
 
 def test_rates_leave_out_what_did_not_take():
     first, second = page._rates(ROWS).splitlines()
-    assert first.startswith("* replies alone: planted not passed 1/2 = 50%")
+    assert first.startswith("* replies alone: planted detected 1/2 = 50%")
     assert second.startswith("* output: planted detected 1/2 = 50%")
     assert "named 1/2" in page._rates(ROWS)
     assert "benign flagged 1/2" in page._rates(ROWS)
