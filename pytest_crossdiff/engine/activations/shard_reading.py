@@ -58,8 +58,10 @@ class Listener(Protocol):
     def listening(self) -> AbstractContextManager[None]:
         """Inside, a pass is listened to."""
 
-    def take(self, batch: Sequence[Job]) -> None:
-        """Keep what was heard of the pass over `batch`."""
+    def take(self, batch: Sequence[Job], read_before: int) -> None:
+        """Keep what was heard of the pass over `batch`, whose first so many positions were read
+        before.
+        """
 
 
 class Reading:
@@ -138,7 +140,7 @@ class Reading:
             of_batch = self.views, ids_bp.to(device), mask_bp.to(device), counted_bp
             found = prefix.read(*of_batch) if prefix else read_layers(*of_batch)
         if listener:
-            listener.take(batch)
+            listener.take(batch, prefix.length if prefix else 0)
         return found
 
     @functools.cached_property

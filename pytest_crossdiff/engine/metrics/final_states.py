@@ -162,15 +162,15 @@ class StatesListener:
         finally:
             handle.remove()
 
-    def take(self, batch: Sequence[Job]) -> None:
+    def take(self, batch: Sequence[Job], read_before: int) -> None:
         """Keep the states of those pieces of the batch that are wanted."""
-        longest = max(len(job.encoded.input_ids) for job in batch)
-        if self._heard is not None:  # of a prefix that was read before, it hears nothing
-            unheard = max(0, longest - self._heard.shape[1])
-            self._heard = torch.nn.functional.pad(self._heard, (0, 0, unheard, 0))
-        if self._heard is None or self._heard.shape[:-1] != (len(batch), longest):
+        heard_bpd, self._heard = self._heard, None
+        if heard_bpd is None:
             return  # `save` finds them missing
-        read_bpd, self._heard = self._heard.cpu(), None
+        longest = max(len(job.encoded.input_ids) for job in batch)
+        read_bpd = torch.nn.functional.pad(heard_bpd, (0, 0, read_before, 0)).cpu()
+        if read_bpd.shape[:-1] != (len(batch), longest):
+            return
         wanted = {row: job for row, job in enumerate(batch) if job.piece in self._pieces}
         self._states |= _states_of(read_bpd, wanted, self._label)
 
