@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.engine.corpus.prompts import with_replies
+from pytest_crossdiff.engine.corpus.prompts import NO_PROMPTS, with_replies
 from pytest_crossdiff.errors import CorpusError, SettingsError
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.cache import DamagedEntry
@@ -59,7 +59,7 @@ def _require_replies(
         )
     if not asked:
         raise CorpusError(
-            "the corpus has no prompts: conversations with a turn to answer",
+            NO_PROMPTS,
             source=source,
             remedy="give conversations, or records with a prompt, or set "
             "crossdiff_compare_replies = false",

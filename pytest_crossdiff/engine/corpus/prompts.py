@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.corpus.documents import Corpus
 
-ANSWERING = "assistant"
+NO_PROMPTS = "the corpus has no prompts: conversations with a turn to answer"
 MOST = 100
 """Prompts that are answered: enough to tell a share of replies to 10 % (95 %)."""
 
@@ -65,7 +65,7 @@ def with_replies(
     digest, made = hashlib.sha256(corpus.digest.encode()), []
     for writer, texts in replies:
         for prompt, text in zip(asked, texts, strict=True):
-            messages = (*prompt.messages, Message(ANSWERING, text))
+            messages = (*prompt.messages, Message("assistant", text))
             content = canonical(None, messages, prompt.tools)
             if not text.strip() or content in seen:
                 continue

@@ -9,6 +9,7 @@ import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.engine.beside import computed, stored
+from pytest_crossdiff.engine.corpus.prompts import NO_PROMPTS
 from pytest_crossdiff.engine.replies.entry_names import NO_REPLIES, REPLIES
 from pytest_crossdiff.results.replies import Replies
 from pytest_crossdiff.results.wording import describe_replies
@@ -34,9 +35,6 @@ class StoredReplies(NamedTuple):
         return dataclasses.replace(
             result, replies=self.replies, no_replies=self.reason, replies_wanted=self.wanted
         )
-
-
-NO_PROMPTS = "the corpus has no prompts: conversations with a turn to answer"
 
 
 def stored_replies(plan: Plan) -> StoredReplies | None:
