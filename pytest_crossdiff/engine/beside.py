@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, TypeVar
 
-from pytest_crossdiff.errors import CrossDiffError
+from pytest_crossdiff.errors import CrossDiffError, StoreError
 from pytest_crossdiff.results.result import build
 from pytest_crossdiff.store.cache import DamagedEntry
 
@@ -25,7 +25,18 @@ T = TypeVar("T")
 def stored(entry: Entry, kind: type[T], name: str, why_none: str) -> tuple[T | None, str] | None:
     """The `kind` that is kept under `name`, or the reason why there is none, kept as `why_none` in
     the manifest; None where the entry holds nothing that is whole.
+
+    What can't be read, or is damaged in a cache that can't be written, keeps the entry from being
+    made again: then that is the reason.
     """
+    try:
+        return _read(entry, kind, name, why_none)
+    except StoreError as error:
+        return None, f"{error.what}; to do: {error.remedy}"
+
+
+def _read(entry: Entry, kind: type[T], name: str, why_none: str) -> tuple[T | None, str] | None:
+    """The same.  Raises `StoreError`."""
     try:
         manifest = entry.read_manifest()
         if manifest is None:

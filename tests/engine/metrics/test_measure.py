@@ -5,8 +5,13 @@ The other computation reads each text alone with the whole model and sums in dou
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import functools
 import itertools
+import os
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,8 +31,6 @@ from support import planted
 from support.tokenizers import tokenizer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.results.output import OutputMetrics
 
@@ -278,10 +281,18 @@ def test_what_may_go_better_another_time_is_not_remembered(models, tmp_path):
     assert stored_metrics(of) is None
 
 
-def test_a_result_without_stored_metrics_is_extended_without_computing_it_anew(models, tmp_path):
-    settings = planted.quick(models["plain"], models["noisy"], tmp_path, tokens=4_000)
-    before = pipeline.run(settings)
-    store = Store(tmp_path)
+@pytest.fixture(scope="module")
+def compared(models, tmp_path_factory):
+    """The settings of a comparison and its outcome."""
+    settings = planted.quick(
+        models["plain"], models["noisy"], tmp_path_factory.mktemp("cache"), tokens=4_000
+    )
+    return settings, pipeline.run(settings)
+
+
+def test_a_result_without_stored_metrics_is_extended_without_computing_it_anew(compared):
+    settings, before = compared
+    store = Store(Path(settings.cache_dir))
     (info,) = (info for info in store.list() if info.kind == "metrics")
     assert store.remove(info)
     assert pipeline.cached(settings).result.output is None
@@ -289,3 +300,35 @@ def test_a_result_without_stored_metrics_is_extended_without_computing_it_anew(m
     assert after.cached
     assert after.result == before.result
     assert pipeline.cached(settings).result == after.result
+
+
+def test_damaged_metrics_in_a_cache_that_cannot_be_written_keep_nothing_else_from_its_answer(
+    compared, tmp_path, monkeypatch
+):
+    settings = compared[0].with_values(cache_dir=str(tmp_path))
+    shutil.copytree(compared[0].cache_dir, tmp_path, dirs_exist_ok=True)
+    whole = pipeline.cached(settings).result
+    (entry,) = (tmp_path / "metrics").glob("*/*")
+    (entry / "metrics.json").write_bytes(b"{}")
+
+    def refuse(path, _word):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    def unreadable(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr("pytest_crossdiff.store.entry.move_aside", refuse)
+    never = settings.with_values(train="never")
+    for found in (pipeline.cached(settings), pipeline.run(settings), pipeline.run(never)):
+        assert found.cached
+        reason = found.result.no_output
+        assert found.result == dataclasses.replace(whole, output=None, no_output=reason)
+        assert f"{entry / 'metrics.json'} is not what was written" in reason
+        assert f"can't set aside {entry}: Read-only file system" in reason
+        assert f"to do: remove {entry} as somebody who may write there" in reason
+    monkeypatch.setattr("pytest_crossdiff.store.entry.must_be_file", unreadable)
+    found = stored_metrics(plan(settings))
+    assert found.reason == (
+        f"can't read {entry / 'manifest.json'}: Permission denied; to do: have its owner let you "
+        "read it, or set crossdiff_cache_dir to another folder"
+    )
