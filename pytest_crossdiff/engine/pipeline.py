@@ -120,9 +120,10 @@ def answered(planned: Plan, texts: Texts | None, progress: Progress) -> Plan:
         return planned
     found = load_or_answer(planned, progress)
     if found.replies is None:
+        where = planned.settings.sources.get("compare_replies", "crossdiff_compare_replies")
         raise InsufficientData(
             f"there are no replies to compare: {found.reason}",
-            source="crossdiff_compare_replies = true",
+            source=f"{where} = true",
             remedy="set crossdiff_compare_replies = false",
         )
     return plan(planned.settings, texts, progress.note)

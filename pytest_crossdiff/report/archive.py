@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.summary import compare_layers
-from pytest_crossdiff.report.write import file_name, write
+from pytest_crossdiff.report.write import REPORT_DIR, file_name, write
 from pytest_crossdiff.results.result import build
 from pytest_crossdiff.store.files import replace_file, translate_os_errors
 from pytest_crossdiff.text import visible
@@ -78,9 +78,13 @@ class ReportRecorder:
 
 
 class ReportArchive:
-    """Gathers evidence in the main process and writes each pair's report once."""
+    """Gathers evidence in the main process and writes each pair's report once.
 
-    def __init__(self) -> None:
+    setting: says the folder, for the message where that can't be written.
+    """
+
+    def __init__(self, setting: str = REPORT_DIR) -> None:
+        self._setting = setting
         self._reports: dict[tuple[str, str], str] = {}
         self._formats: dict[tuple[str, str], dict[str, None]] = {}
         self._pairs: dict[str, PairSummary] = {}
@@ -139,11 +143,13 @@ class ReportArchive:
         pages: dict[str, list[tuple[Path, str, Report]]] = {}
         for (key, folder), report, name in self._named():
             formats = self._formats[key, folder]
-            paths = write(report, formats, _made(root, folder), name) if formats else []
+            made = _made(root, folder)
+            paths = write(report, formats, made, name, setting=self._setting) if formats else []
             written += paths
             found = [(path, file_name(report), report) for path in paths if path.suffix == ".html"]
             pages.setdefault(folder, []).extend(found)
-        return [*written, *(path for of in pages.values() for path in _write_indexes(of))]
+        indexes = (_write_indexes(of, self._setting) for of in pages.values())
+        return [*written, *(path for of in indexes for path in of)]
 
     def reports(self) -> Iterator[Report]:
         """Every pair's report, once."""
@@ -182,10 +188,10 @@ class ReportArchive:
         return replace(report, checks=pair.checks, accepted=pair.accepted, cached=pair.cached)
 
 
-def _write_indexes(pages: list[tuple[Path, str, Report]]) -> Iterator[Path]:
+def _write_indexes(pages: list[tuple[Path, str, Report]], setting: str) -> Iterator[Path]:
     """Of several pages in one folder: an index, and where some share a name a list of that name.
 
-    pages: file, the name that a message gives, report.
+    pages: file, the name that a message gives, report.  Raises `StoreError`.
     """
     from pytest_crossdiff.report.page.index_page import NAME, index_page
 
@@ -196,7 +202,8 @@ def _write_indexes(pages: list[tuple[Path, str, Report]]) -> Iterator[Path]:
     for name, listed in lists.items():
         path = listed[0][0].with_name(f"{name}.html")
         text = index_page((file.name, report) for file, _, report in listed)
-        replace_file(path, text.encode("utf-8", "backslashreplace"))
+        with translate_os_errors(path, "write", setting=setting):
+            replace_file(path, text.encode("utf-8", "backslashreplace"))
         yield path
 
 
@@ -218,7 +225,7 @@ def _made(root: Path, folder: str) -> Path:
     path = root / FOLDER
     if path.exists() and not path.is_dir():
         return path  # writing says so
-    with translate_os_errors(path, "make", setting="crossdiff_report_dir"):
+    with translate_os_errors(path, "make", setting=REPORT_DIR):
         path.mkdir(exist_ok=True)
         if not any(path.iterdir()):  # also where a killed run made it
             replace_file(path / ".gitignore", b"*\n")

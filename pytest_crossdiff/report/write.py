@@ -15,18 +15,28 @@ if TYPE_CHECKING:
     from pytest_crossdiff.report.document import Report
 
 
-def write(report: Report, formats: Iterable[str], folder: Path, name: str = "") -> list[Path]:
+REPORT_DIR = "crossdiff_report_dir"
+
+
+def write(
+    report: Report,
+    formats: Iterable[str],
+    folder: Path,
+    name: str = "",
+    *,
+    setting: str = REPORT_DIR,
+) -> list[Path]:
     """Write `report` to `folder`, made where it isn't there, in each of `formats` (`FORMATS`).
 
     name: of the files, without their ending; else it is made of the models' names.  Files of that
-    name are replaced.  Raises `SettingsError` for an unknown form and `StoreError` when it
-    can't write.
+    name are replaced.  setting: says the folder.  Raises `SettingsError` for an unknown form and
+    `StoreError` when it can't write.
     """
     paths = []
     for kind in formats:
         data = render(report, kind)
         path = folder / f"{name or file_name(report)}.{kind}"
-        with translate_os_errors(path, "write", setting="crossdiff_report_dir"):
+        with translate_os_errors(path, "write", setting=setting):
             folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers(folder)
             replace_file(path, data)

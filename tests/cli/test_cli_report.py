@@ -62,3 +62,4 @@ def test_a_folder_that_can_t_be_written_is_3(measured, tmp_path):
     done = crossdiff(measured, "report", f"--to={tmp_path / 'file'}")
     assert done.returncode == 3
     assert "can't write" in done.stderr
+    assert "to do: check that folder, or set --to to another one" in done.stderr

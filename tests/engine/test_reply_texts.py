@@ -12,7 +12,9 @@ from pytest_crossdiff.engine.activations import out_of_distribution
 from pytest_crossdiff.engine.corpus.documents import from_records
 from pytest_crossdiff.engine.corpus.prompts import prompts, with_replies
 from pytest_crossdiff.engine.plan import plan
-from pytest_crossdiff.errors import CorpusError, SettingsError
+from pytest_crossdiff.engine.replies.stored import StoredReplies
+from pytest_crossdiff.errors import CorpusError, InsufficientData, SettingsError
+from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.settings import Settings
 from support import planted
 
@@ -99,3 +101,16 @@ def test_what_can_have_no_replies_is_refused(settings: Settings) -> None:
         plan(settings, [f"Plain text number {i}." for i in range(30)])
     with pytest.raises(SettingsError, match="where none are written"):
         plan(settings.with_values(replies=0), ASKED)
+
+
+def test_where_a_model_writes_nothing_the_error_says_where_its_replies_were_asked_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = StoredReplies(reason="the baseline, BertModel, writes no text")
+    monkeypatch.setattr(pipeline, "load_or_answer", lambda *_: none)
+    where = {"compare_replies": "pytest.ini: crossdiff_compare_replies"}
+    planned = plan(Settings(**settings.given, sources=where), ASKED)
+    with pytest.raises(InsufficientData) as caught:
+        pipeline.answered(planned, ASKED, SilentProgress())
+    assert caught.value.what == f"there are no replies to compare: {none.reason}"
+    assert caught.value.source == "pytest.ini: crossdiff_compare_replies = true"

@@ -59,10 +59,8 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
         report = find(options.result, given(options)).report
         out.line(render(report, forms[0]).decode().rstrip("\n"))
         return FINE
-    archive, reports = (
-        ReportArchive(),
-        [f.report for f in find_each(options.result, given(options))],
-    )
+    archive = ReportArchive("--to")
+    reports = [found.report for found in find_each(options.result, given(options))]
     for report in reports:
         archive.add_report(report, forms, options.to)
     paths = archive.write(Path(), map(PairSummary.of, reports))
