@@ -16,6 +16,7 @@ from benchmarks.organisms import page as organisms
 from benchmarks.population import page as population
 from benchmarks.real import page as real
 from benchmarks.speed import page as speed
+from benchmarks.speed import projections
 from benchmarks.toy import page as toy
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def blocks() -> dict[tuple[Path, str], str]:
     """The text of every generated block, by its page and name."""
-    pages = (glance, meaning, toy, organisms, real, speed, assistants, population)
+    pages = (glance, meaning, toy, organisms, real, speed, projections, assistants, population)
     return {key: text for page in pages for key, text in page.tables().items()}
 
 

@@ -1,9 +1,11 @@
 """How a training step's time and memory grow: tokens, features, width, active features.
 
     python -m benchmarks.speed.growth [--plot docs/img/growth.png] [--out FILE.json]
+    python -m benchmarks.speed.growth --exclusive [--out FILE.json]
 
 From 2048 features, width 256 twice, batch 512, 32 active features a token, one of these is varied
-over four sizes; least CPU time of seven steps, one thread.
+over four sizes; least CPU time of seven steps, one thread.  --exclusive: `innovation` without
+shared features, as all dictionaries of a run but the first and those of the controls are.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from benchmarks.machine import machine
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
 from pytest_crossdiff.engine.dictionary.training import Trainer, TrainingConfig
 
-FILE = Path(__file__).parent / "results" / "growth.json"
+RESULTS = Path(__file__).parent / "results"
+FILE, EXCLUSIVE_FILE = RESULTS / "growth.json", RESULTS / "growth-exclusive.json"
 USUAL = {"tokens": 512, "features": 2048, "width": 256, "active": 32}
 SIZES = {
     "tokens": (256, 512, 1024, 2048),
@@ -33,16 +36,28 @@ SIZES = {
 }
 
 
-def milliseconds(*, tokens: int, features: int, width: int, active: int) -> float:
+EXCLUSIVE_SIZES = {name: of for name, of in SIZES.items() if name != "active"}
+"""Exclusive features have a number of active ones of their own."""
+
+
+def config(*, features: int, width: int, active: int, exclusive: bool) -> CrosscoderConfig:
+    """What is trained: all features exclusive, or the usual share of them."""
+    if exclusive:
+        return CrosscoderConfig("innovation", width, width, 0, features // 2, features // 2, active)
+    return CrosscoderConfig("dfc", width, width, *partition("dfc", features), active)
+
+
+def milliseconds(*, tokens: int, exclusive: bool, **sizes: int) -> float:
     """The least CPU time of a step."""
-    sizes = CrosscoderConfig("dfc", width, width, *partition("dfc", features), active)
-    trainer = Trainer(Crosscoder(sizes), TrainingConfig(1000, tokens, 1e-3))
+    model = Crosscoder(config(**sizes, exclusive=exclusive))
+    trainer = Trainer(model, TrainingConfig(1000, tokens, 1e-3))
     trainer.step = 320
-    x = torch.randn(2, tokens, width)
+    with torch.no_grad():
+        x = model.inputs(*torch.randn(2, tokens, sizes["width"]))  # made once for all dictionaries
     took = []
     for _ in range(8):
         began = time.process_time()
-        trainer.train_step(*x)
+        trainer.step_on_inputs(x)
         took.append(time.process_time() - began)
     return min(took[1:]) * 1e3
 
@@ -50,23 +65,25 @@ def milliseconds(*, tokens: int, features: int, width: int, active: int) -> floa
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--plot", type=Path, default=None)
-    parser.add_argument("--out", type=Path, default=FILE)
+    parser.add_argument("--exclusive", action="store_true")
+    parser.add_argument("--out", type=Path, default=None)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    varied, file = (EXCLUSIVE_SIZES, EXCLUSIVE_FILE) if args.exclusive else (SIZES, FILE)
     rows = [
-        [what, size, milliseconds(**{**USUAL, what: size})]
-        for what, sizes in SIZES.items()
+        [what, size, milliseconds(**{**USUAL, what: size}, exclusive=args.exclusive)]
+        for what, sizes in varied.items()
         for size in sizes
     ]
     print(tabulate(rows, ["varied", "size", "CPU ms a step"], tablefmt="github", floatfmt=".1f"))
     slopes = {}
-    for what in SIZES:
+    for what in varied:
         sizes, took = zip(*((size, ms) for name, size, ms in rows if name == what), strict=True)
         slopes[what] = float(np.polyfit(np.log(sizes), np.log(took), 1)[0])
     print("exponent of growth:", {what: round(slope, 2) for what, slope in slopes.items()})
     found = {"machine": machine(), "usual": USUAL, "exponents": slopes}
     found["rows"] = [dict(zip(("varied", "size", "ms"), row, strict=True)) for row in rows]
-    args.out.write_text(json.dumps(found, indent=1) + "\n")
+    (args.out or file).write_text(json.dumps(found, indent=1) + "\n")
     if args.plot:
         plot(rows, args.plot)
 

@@ -20,9 +20,10 @@ from pytest_crossdiff.engine.activations.template_tokens import (
 )
 from pytest_crossdiff.engine.corpus.sampling import estimate as tokens_of
 from pytest_crossdiff.engine.dictionary.sizing import choose_training_config, features
-from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
+from pytest_crossdiff.engine.models.devices import choose_device, itemsize
 from pytest_crossdiff.engine.models.loading.heads import CAUSAL_SUFFIXES
 from pytest_crossdiff.engine.models.loading.load import load_tokenizer
+from pytest_crossdiff.engine.models.parts import OVERHEAD, count_loaded
 from pytest_crossdiff.engine.models.reading.source_and_target import TEXT
 from pytest_crossdiff.engine.models.skeletons import ModelShape, inspect_model
 from pytest_crossdiff.engine.phases import (
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.activations.template_tokens import TemplateTokens
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
 
 READ_FACTOR, TRAIN_FACTOR, REPLY_FACTOR = 1.6, 1.6, 6.0
@@ -79,6 +79,7 @@ class Workload(NamedTuple):
     which predictions are compared, unpredicted: the models that the cache has none of yet.
     in_one_pass: whether those are read in the pass that reads the layers.  replies: tokens that
     each model may write, unanswered: the models that haven't.  controls: whether there are any.
+    loaded: see `loaded`, where memory is asked for.
     """
 
     models: Mapping[Side, ModelShape]
@@ -96,14 +97,18 @@ class Workload(NamedTuple):
     replies: int = 0
     unanswered: frozenset[Side] = frozenset()
     controls: bool = False
+    loaded: tuple[int, int] = (0, 0)
 
 
 class Cost(NamedTuple):
-    """seconds: by phase.  disk, memory: bytes."""
+    """seconds: by phase.  disk, memory: bytes.  reading: the same of memory without what takes
+    whole models beside the layers: output metrics, replies, effects of differences.
+    """
 
     seconds: dict[str, float]
     disk: int
     memory: int
+    reading: int
 
 
 def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
@@ -135,13 +140,12 @@ def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
     harvests = sum(workload.models[side].width * vectors for side in workload.unharvested)
     # in training with gradients and Adam's two means
     trained = int(4 * 4 * parameters * workload.missing)
-    largest = max(model.weights for model in workload.models.values())
     training_memory = trained + 4 * 6 * workload.batch * workload.features
-    return Cost(
-        seconds,
-        harvests + trained,
-        max(int(largest * itemsize * 1.3), training_memory) + 500_000_000,
+    reading, memory = (
+        max(int(OVERHEAD * weights * itemsize), training_memory) + 500_000_000
+        for weights in workload.loaded
     )
+    return Cost(seconds, harvests + trained, memory, reading)
 
 
 def _loading(weights: int) -> float:
@@ -157,7 +161,8 @@ def total_cost(costs: Iterable[Cost]) -> Cost:
         phase: (sum if phase in LEARNED else max)(one.seconds.get(phase, 0.0) for one in costs)
         for phase in phases
     }
-    return Cost(seconds, sum(one.disk for one in costs), max(one.memory for one in costs))
+    memory, reading = max(one.memory for one in costs), max(one.reading for one in costs)
+    return Cost(seconds, sum(one.disk for one in costs), memory, reading)
 
 
 class ReferencesCost(NamedTuple):
@@ -221,7 +226,7 @@ def announce(plan: Plan, progress: Progress) -> None:
         for note in template_notes(added):
             progress.note(note)
         rough = _rough_workload(plan, models, added)
-        found = cost(rough, rate(device), itemsize=itemsize(plan.settings))
+        found = cost(rough, rate(device), itemsize=itemsize(plan.settings.dtype, device))
         progress.note(words(found))
         progress.expect([*expected(found.seconds, plan.settings)])
         if "layer" not in plan.settings.given and _both_causal(models):
@@ -235,11 +240,6 @@ def words(found: Cost) -> str:
     total = roughly(sum(found.seconds.values()))
     parts = ", ".join(f"{phase} {roughly(s)}" for phase, s in found.seconds.items() if s >= 5)
     return f"this will take about {total} (a rough estimate{': ' if parts else ''}{parts})"
-
-
-def itemsize(settings: Settings) -> int:
-    """Bytes of a weight and of a stored activation."""
-    return choose_dtype(settings.dtype, choose_device(settings.device)).itemsize
 
 
 def _template_tokens(plan: Plan, models: Mapping[Side, ModelShape]) -> dict[Side, TemplateTokens]:
@@ -313,6 +313,20 @@ def workload(plan: Plan, models: Mapping[Side, ModelShape], *, tokens: int, pair
         unanswered=_unanswered(plan, models),
         controls=plan.settings.controls,
     )
+
+
+def loaded(plan: Plan, models: Mapping[Side, ModelShape]) -> tuple[int, int]:
+    """Weights of the larger model in memory to read its layers, and at any time."""
+    settings, reading = plan.settings, 0
+    whole = _unpredicted(plan, models) | _unanswered(plan, models)
+    whole |= frozenset(SIDES if settings.effect else ())
+    for side in _lacking(plan, "harvest", plan.harvest_keys):
+        layers, blocks = [*plan.layers_by_key[side].values()], getattr(settings, f"{side}_blocks")
+        part = None
+        if not settings.device_map:  # that deals out the whole model
+            part = count_loaded(plan.references[side], layers, blocks)
+        reading = max(reading, models[side].weights if part is None else part)
+    return reading, max([reading, *(models[side].weights for side in whole)])
 
 
 def _unanswered(plan: Plan, models: Mapping[Side, ModelShape]) -> frozenset[Side]:

@@ -8,6 +8,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+from transformers import AutoModelForCausalLM
 
 from pytest_crossdiff.cli.commands import doctor
 from pytest_crossdiff.cli.configuration import Configuration
@@ -70,6 +71,7 @@ def test_nothing_stands_in_the_way_of_a_good_pair(examine, tmp_path, monkeypatch
     ]  # fmt: skip
     assert all(line.startswith("✓ ") for line in lines[:-3])
     assert lines[-2:] == ["Nothing stands in the way of a measurement.", 0]
+    assert "(0 empty, 0 duplicates left out)" in lines[5]
     assert "LlamaForCausalLM, 0.146 million weights, block 0 of 3, width 48" in lines[3]
     assert "this will take about 10 seconds (a rough estimate)" in lines[-6]
     assert not (tmp_path / "cache" / "harvest").exists()
@@ -229,6 +231,38 @@ def test_too_little_memory_and_disk(examine, monkeypatch):
     assert memory.startswith("✗ memory about 5")
     assert memory.endswith("needed, 10 kB free")
     assert disk.endswith("needed, 1 B free")
+
+
+def test_where_only_whole_models_are_too_large_it_says_what_loads_them(examine, monkeypatch):
+    monkeypatch.setattr(estimate, "loaded", lambda *_: (10**8, 10**9))
+    monkeypatch.setattr(devices, "available_memory", lambda device: 10**9)
+    lines = examine()
+    (line,) = failed(lines)
+    whole, part = (1.15 * 4 * weights + 5e8 for weights in (10**9, 10**8))
+    assert line == f"✗ memory about {whole / 1e9:.1f} GB needed, 1 GB free"
+    said = " ".join(" ".join(lines[:-1]).split())
+    without = "crossdiff_metrics = false, crossdiff_effect = false and crossdiff_replies = 0"
+    assert f"set {without}, which load whole models: about {part / 1e6:.0f} MB needed" in said
+
+
+def test_memory_counts_the_weights_that_the_run_loads(models, tmp_path):
+    """Of the larger model: the embeddings, the block that is read and the final norm, or all."""
+    model = AutoModelForCausalLM.from_pretrained(models[0])
+    every = sum(weight.numel() for weight in model.parameters())
+    up_to = [model.model.embed_tokens, model.model.layers[0], model.model.norm]
+    part = sum(weight.numel() for module in up_to for weight in module.parameters())
+    settings = planted.quick(models[0], models[0], tmp_path, replies=0)
+
+    def loaded(**others):
+        of = plan(settings.with_values(**others))
+        return estimate.loaded(of, {side: estimate.skeleton(of, side) for side in SIDES})
+
+    assert part < every
+    assert loaded(metrics=False, effect=False) == (part, part)
+    assert loaded(metrics=True, effect=False) == (part, every)
+    assert loaded(metrics=False, effect=True) == (part, every)
+    assert loaded(metrics=False, effect=False, device_map="auto") == (every, every)
+    assert loaded(metrics=False, effect=False, layer="output") == (every, every)
 
 
 def test_weights_that_were_rounded_otherwise_are_said(examine, monkeypatch):

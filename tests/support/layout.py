@@ -68,7 +68,7 @@ ALLOWED = {
     "engine.estimate": "progress settings sides store text engine.corpus engine.models"
     " engine.plan engine.phases engine.activations engine.dictionary engine.population",
     "engine.capacity": "errors settings sides engine.models engine.plan engine.phases"
-    " engine.dictionary",
+    " engine.activations engine.regression engine.dictionary",
     "engine.model_reading": "errors progress settings sides store engine.models engine.plan"
     " engine.activations engine.metrics engine.self_checks",
     "engine.compute": "version progress results settings sides engine.models engine.plan"

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.arguments import add_settings, command, given
 from pytest_crossdiff.cli.checks import Checks
+from pytest_crossdiff.cli.costs import check_cost, nearest
 from pytest_crossdiff.cli.exits import FINE, UNMEASURED
-from pytest_crossdiff.cli.terminal import size
 from pytest_crossdiff.cli.values import check_values
 from pytest_crossdiff.report.tokenizers import token_notes
 from pytest_crossdiff.results.result import layer_name
 from pytest_crossdiff.sides import SIDES
-from pytest_crossdiff.text import percent, plural, roughly
+from pytest_crossdiff.text import percent, plural
 
 if TYPE_CHECKING:
     import argparse
@@ -84,7 +83,7 @@ def examine(configuration: Configuration, out: Terminal) -> int:
     if plan is not None and all(len(found) == len(SIDES) for found in models):
         tokens = doctor.tokens(plan, models[0])
         if tokens is not None and device:
-            doctor.cost(plan, layers[1:], models, tokens)
+            check_cost(doctor, plan, layers[1:], models, tokens)
             for at in layers if not doctor.failed else []:
                 check_values(doctor, plan, at)
     return doctor.conclusion()
@@ -112,7 +111,7 @@ class _Doctor(Checks):
         def writable() -> Path:
             with (
                 translate_os_errors(root, "write"),
-                tempfile.TemporaryDirectory(dir=_nearest(root)),
+                tempfile.TemporaryDirectory(dir=nearest(root)),
             ):
                 return root
 
@@ -184,7 +183,7 @@ class _Doctor(Checks):
 
         def words(found: Plan) -> str:
             texts, sample = found.corpus, found.sample
-            left = f"{texts.empty} empty, {texts.duplicates} double"
+            left = f"{texts.empty} empty, {plural(texts.duplicates, 'duplicate')} left out"
             return (
                 f"{texts.source}: {texts.records} records ({left}); "
                 f"{sample.documents} documents drawn, {sample.heldout_documents} held out"
@@ -267,73 +266,6 @@ class _Doctor(Checks):
             self.note("texts", f"{without} of {conversations} conversations have no assistant's "
                       "turn: all of their turns will be compared")  # fmt: skip
 
-    def cost(
-        self,
-        first: Plan,
-        others: list[Settings],
-        models: list[dict[Side, ModelShape]],
-        tokens: TokenCounts,
-    ) -> None:
-        """Time, memory and disk of what is not measured yet, of all layers together.
-
-        first, others: the plan at the first layer, and the settings at the others.  models: at
-        each layer.
-        """
-        from pytest_crossdiff.engine import estimate
-        from pytest_crossdiff.engine.models.devices import available_memory, choose_device
-        from pytest_crossdiff.engine.plan import plan
-
-        settings = first.settings
-        device = choose_device(settings.device)
-        missing = [
-            (planned, found)
-            for planned, found in zip([first, *map(plan, others)], models, strict=True)
-            if planned.store.entry("result", planned.result_key).read_manifest() is None
-        ]
-        if not missing:
-            self.report_check("time", "measured already: the next run answers from the cache")
-            return
-        rate, itemsize = estimate.rate(device), estimate.itemsize(settings)
-        cost = estimate.total_cost(
-            estimate.cost(
-                estimate.workload(planned, found, tokens=tokens.tokens, pairs=tokens.pairs),
-                rate,
-                itemsize=itemsize,
-            )
-            for planned, found in missing
-        )
-        if settings.references:
-            self.attempt(
-                "references",
-                lambda: estimate.references_cost(first, rate),
-                lambda of: (
-                    f"{plural(of.named, 'model')}, {of.unread} to be read, once"
-                    + (f": about {roughly(of.seconds)}" if of.unread else "")
-                ),
-            )
-        free = available_memory(device)
-        needs = f"about {size(cost.memory)} needed"
-        if free is None:
-            self.note("memory", f"{needs}; the free memory is unknown")
-        else:
-            self.report_check(
-                "memory", f"{needs}, {size(free)} free", passed=cost.memory < free,
-                remedy="free some, set crossdiff_dtype = bfloat16 on a machine that multiplies it, "
-                "or take a larger machine",
-            )  # fmt: skip
-        room = shutil.disk_usage(_nearest(first.store.root)).free
-        self.report_check(
-            "disk", f"about {size(cost.disk)} needed, {size(room)} free", passed=cost.disk < room,
-            remedy="make room (crossdiff cache prune), or set crossdiff_cache_dir",
-        )  # fmt: skip
-        if settings.train == "never":
-            self.report_check(
-                "time", "crossdiff_train = never, and the cache has no result", passed=False,
-                remedy="run `crossdiff train --train=auto` once, and share the cache folder",
-            )  # fmt: skip
-        else:
-            self.report_check("time", estimate.words(cost))
-
     def conclusion(self) -> int:
         """The last line, and the exit code."""
         self.out.line()
@@ -342,8 +274,3 @@ class _Doctor(Checks):
             return FINE
         self.out.line(f"{plural(self.failed, 'check')} failed: a measurement would, too.")
         return UNMEASURED
-
-
-def _nearest(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
-    return next(p for p in (path, *path.parents) if p.exists())

@@ -91,7 +91,7 @@ def _models(models: Mapping[Side, PlannedModel], settings: Settings) -> Iterator
 
 def _projection(found: Projection, width: int) -> Iterator[str]:
     group = found.group
-    memory = f"{size(found.reading)} to read, {size(found.training)} to train a dictionary"
+    memory = f"{size(found.reading)} to read, {size(found.training)} to train dictionaries"
     yield (
         f"{group.name}: {_hours(found.hours)}, {found.device_hours:.2g} device-hours; "
         f"disk {size(found.harvest)} of activations, {size(found.dictionaries)} of dictionaries"
@@ -100,7 +100,7 @@ def _projection(found: Projection, width: int) -> Iterator[str]:
     if found.a_model > group.size:
         yield (f"one model takes {found.a_model} devices: take more, or read an earlier block")
     if found.training > group.device.memory:
-        yield "a dictionary doesn't fit one device: lower crossdiff_features"
+        yield "the dictionaries that one device trains don't fit it: lower crossdiff_features"
     rows = [
         [phase.name, _hours(phase.hours), f"{phase.devices}", f"{phase.hours * phase.devices:.2g}"]
         for phase in found.phases
@@ -121,8 +121,8 @@ def _assumptions() -> Iterator[str]:
     parts = ", ".join(f"{kind} {percent(of)}" for kind, of in error.items())
     yield f"Fitted to runs on CPU cores; largest error of a run left out of the fit: {parts}."
     yield (
-        f"Assumed: {percent(cost_model.EFFICIENCY)} of a GPU's products, "
-        f"{percent(cost_model.BANDWIDTH_SHARE)} of its bandwidth, weights from disk at "
-        f"{size(cost_model.LOAD_BANDWIDTH)} a second. Verification is counted at a CPU core's "
-        "speed. Not counted: replies, effects of differences."
+        f"Assumed: {percent(cost_model.EFFICIENCY)} of a GPU's products, a sixteenth as many of "
+        f"single precision to verify features, {percent(cost_model.BANDWIDTH_SHARE)} of its "
+        f"bandwidth, weights from disk at {size(cost_model.LOAD_BANDWIDTH)} a second. Not counted: "
+        "replies, effects of differences."
     )

@@ -13,11 +13,13 @@ from pytest_crossdiff.engine.capacity.cost_model import (
     read_terms,
     step_seconds,
     step_terms,
+    verify_seconds,
+    verify_terms,
 )
-from pytest_crossdiff.engine.dictionary.sizing import choose_training_config, features
+from pytest_crossdiff.engine.dictionary.sizing import choose_training_config, divided, features
 from pytest_crossdiff.engine.models.loading.heads import CAUSAL_SUFFIXES
-from pytest_crossdiff.engine.models.parts import part_up_to
-from pytest_crossdiff.engine.models.skeletons import build_empty, inspect_model
+from pytest_crossdiff.engine.models.parts import OVERHEAD, count_loaded
+from pytest_crossdiff.engine.models.skeletons import inspect_model
 from pytest_crossdiff.engine.models.sources.references import ModelReference
 from pytest_crossdiff.engine.phases import TRAIN, VERIFY, predictions_phase, read_phase
 from pytest_crossdiff.engine.plan import METRICS_TOKENS
@@ -28,13 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_crossdiff.engine.capacity.devices import Group
+    from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
+    from pytest_crossdiff.engine.dictionary.training import TrainingConfig
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.settings.kinds import Layer
     from pytest_crossdiff.sides import Side
 
 CONTROLS = "null control and planted signals"
-OVERHEAD = 1.15
-"""Memory of reading over that of the weights that are loaded, at most (docs/evidence/scale.md)."""
 
 
 class PlannedModel(NamedTuple):
@@ -63,7 +65,8 @@ class Projection(NamedTuple):
     """What a comparison takes on a group of devices.
 
     phases: in their order.  harvest, dictionaries: bytes on disk, the latter with checkpoints.
-    reading, training: bytes of memory.  a_model: devices that the larger model's part takes.
+    reading, training: bytes of memory, the latter of the dictionaries that one device trains
+    together.  a_model: devices that the larger model's part takes.
     """
 
     group: Group
@@ -96,23 +99,14 @@ def model_at(path: str, layer: Layer, blocks: str, source: str) -> PlannedModel:
         )
     reference = ModelReference(path, "local", str(folder), "", source=source)
     shape = inspect_model(reference, layer=layer, blocks=blocks, source=source)
-    part = part_up_to(reference, [layer], blocks, source)
-    loaded = shape.weights
-    if part is not None:
-        model, _ = build_empty(reference, layer, source)
-        left = {
-            id(weight): weight.numel()
-            for name in part.absent
-            for weight in model.get_submodule(name).parameters()
-        }
-        loaded -= sum(left.values())
+    loaded = count_loaded(reference, [layer], blocks, source)
     return PlannedModel(
         shape.architecture,
         shape.layers,
         shape.layer,
         shape.width,
         shape.weights,
-        loaded,
+        shape.weights if loaded is None else loaded,
         shape.weights if layer == OUTPUT else shape.read,
     )
 
@@ -125,29 +119,39 @@ def project(
     Every token of the corpus has a partner, and every model its share of the devices: the
     projection counts no waiting.
     """
-    tokens, seeds = settings.tokens, settings.seeds
-    pairs = int(tokens * (1 - settings.heldout))
+    tokens, pairs = settings.tokens, int(settings.tokens * (1 - settings.heldout))
+    widths = [model.width for model in models.values()]
+    whole = divided(settings, features(settings, pairs), *widths)
+    others = [whole.exclusive_only()] * (settings.seeds - 1)
     training = choose_training_config(settings, pairs)
-    count = features(settings, pairs)
-    width = sum(model.width for model in models.values())
-    step = step_seconds(
-        group.device, step_terms(training.batch_size, count, width, min(settings.k, count))
-    )
     loaded = max(model.loaded for model in models.values()) * itemsize
-    parameters = 2 * count * width
     return Projection(
         group,
         [
             *_reading(models, tokens, group, itemsize),
             *(_predicting(models, settings, group, itemsize) if settings.metrics else ()),
-            *_learning(training.steps * step, seeds, pairs * width, group, settings),
+            *_learning([whole, *others], training, pairs, group, settings),
         ],
-        harvest=sum(model.width for model in models.values()) * tokens * itemsize,
-        dictionaries=4 * 3 * parameters * seeds,
+        harvest=sum(widths) * tokens * itemsize,
+        dictionaries=4 * 3 * sum(2 * of.weights for of in (whole, *others)),
         reading=int(OVERHEAD * loaded),
-        training=4 * 4 * parameters + 4 * 3 * training.batch_size * count,
+        training=max(_memory(of, training) for of in _dealt([whole, *others], group)),
         a_model=_devices(loaded, group),
     )
+
+
+def _memory(configs: Sequence[CrosscoderConfig], training: TrainingConfig) -> int:
+    """Bytes that training these together takes: parameters, gradients and Adam's two means, and
+    what a step makes of a batch.
+    """
+    of_steps = (4 * 3 * training.batch_size * of.features for of in configs)
+    return sum(4 * 4 * 2 * of.weights for of in configs) + sum(of_steps)
+
+
+def _dealt(configs: Sequence[CrosscoderConfig], group: Group) -> list[list[CrosscoderConfig]]:
+    """The dictionaries of each device that trains any."""
+    at_once = min(len(configs), group.size)
+    return [[*configs[i::at_once]] for i in range(at_once)]
 
 
 def _devices(weights: int, group: Group) -> int:
@@ -189,17 +193,31 @@ def _predicting(
 
 
 def _learning(
-    trained: float, seeds: int, pairs_by_width: int, group: Group, settings: Settings
+    configs: Sequence[CrosscoderConfig],
+    training: TrainingConfig,
+    pairs: int,
+    group: Group,
+    settings: Settings,
 ) -> list[Phase]:
-    """Dictionaries and controls are dealt out, one to a device; verification is of all of them."""
-    model = fitted()
-    at_once = min(seeds, group.size)
-    verified = seeds * model.verify * pairs_by_width
+    """Dictionaries and controls are dealt out, one to a device; verification is of all of them.
+    A control is a dictionary without shared features, trained and verified.
+    """
+
+    def trained(of: Sequence[CrosscoderConfig]) -> float:
+        steps = (step_seconds(group.device, step_terms(training.batch_size, one)) for one in of)
+        return fitted().training * training.steps * sum(steps)
+
+    def verified(of: Sequence[CrosscoderConfig]) -> float:
+        return verify_seconds(group.device, verify_terms(pairs, settings.tokens - pairs, of))
+
+    dealt = _dealt(configs, group)
     found = [
-        Phase(TRAIN, trained * math.ceil(seeds / at_once) / 3600, at_once),
-        Phase(VERIFY, verified / 3600, 1),
+        Phase(TRAIN, max(map(trained, dealt)) / 3600, len(dealt)),
+        Phase(VERIFY, verified(configs) / 3600, 1),
     ]
     if settings.controls:
         others = 2 if group.size > 2 else 1  # the first device verifies meanwhile
-        found.append(Phase(CONTROLS, model.controls * trained * seeds / others / 3600, others))
+        control = [configs[0].exclusive_only()]
+        both = 2 * (trained(control) + verified(control))
+        found.append(Phase(CONTROLS, both / others / 3600, others))
     return found

@@ -46,6 +46,12 @@ class CrosscoderConfig:
         return self.shared + self.baseline_only + self.candidate_only
 
     @property
+    def weights(self) -> int:
+        """Numbers of the encoder; the decoder has as many."""
+        own = self.baseline_only * self.width_a + self.candidate_only * self.width_b
+        return self.shared * (self.width_a + self.width_b) + own
+
+    @property
     def shared_slice(self) -> slice:
         """The shared features' places in m."""
         return slice(self.baseline_only, self.baseline_only + self.shared)

@@ -49,6 +49,11 @@ def choose_crosscoder_config(
             remedy="add texts, raise crossdiff_tokens"
             + (" or lower crossdiff_features" if settings.features else ""),
         )
+    return divided(settings, wanted, width_a, width_b)
+
+
+def divided(settings: Settings, wanted: int, width_a: int, width_b: int) -> CrosscoderConfig:
+    """The dictionary of `wanted` features, divided into shared and exclusive ones."""
     own = (
         0
         if settings.architecture == "standard"

@@ -77,6 +77,11 @@ def release(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
+def itemsize(dtype: str, device: torch.device) -> int:
+    """Bytes of a weight and of a stored activation, by the setting of their kind of number."""
+    return choose_dtype(dtype, device).itemsize
+
+
 def available_memory(device: torch.device) -> int | None:
     """Bytes that are free for us, None where that can't be told."""
     if device.type == "cuda":

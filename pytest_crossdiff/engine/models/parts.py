@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.models.sources.references import ModelReference
     from pytest_crossdiff.settings.kinds import Layer
 
+OVERHEAD = 1.15
+"""Memory of a process that loads weights over that of the weights, at most
+(docs/evidence/scale.md)."""
+
 
 def part_up_to(
     reference: ModelReference, layers: Sequence[Layer], blocks: str = "", source: str = ""
@@ -75,6 +79,22 @@ def part_up_to(
     if not absent or shares_weights(model, absent):
         return None
     return Part(type(model), head, name, count, tuple(absent))
+
+
+def count_loaded(
+    reference: ModelReference, layers: Sequence[Layer], blocks: str = "", source: str = ""
+) -> int | None:
+    """How many weights are in memory while `reference` is read at all of `layers`; None where that
+    takes the whole model.
+    """
+    part = part_up_to(reference, layers, blocks, source)
+    if part is None:
+        return None
+    model, _ = build_empty(reference, layers[0], source)
+    absent = {
+        id(weight) for name in part.absent for weight in model.get_submodule(name).parameters()
+    }
+    return sum(w.numel() for w in model.parameters() if id(w) not in absent)
 
 
 def load_block(
