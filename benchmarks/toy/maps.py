@@ -15,7 +15,7 @@ from benchmarks.toy.world import pairs_of
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig, Inputs
 from pytest_crossdiff.engine.dictionary.innovation import Fitted, Maps, set_maps
 from pytest_crossdiff.engine.dictionary.maps import Map
-from pytest_crossdiff.engine.regression.ridge import Folds, fit
+from pytest_crossdiff.engine.regression.ridge import Folds, design, fit_jointly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +58,7 @@ class Layered(Crosscoder):
 def _map(x_nd: Tensor, y_no: Tensor, group_n: NDArray[np.int32]) -> Fitted:
     folds = Folds(x_nd.shape[1], y_no.shape[1])
     folds.add(x_nd, y_no, group_n)
-    found = fit(folds.moments, joint=True)
+    found = fit_jointly(folds.moments, design(folds.moments))
     return Fitted(found.map, found.error / y_no.numel())
 
 

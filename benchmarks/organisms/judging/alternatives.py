@@ -18,7 +18,7 @@ from benchmarks.organisms.judging.sae import trained
 from pytest_crossdiff.engine import pipeline
 from pytest_crossdiff.engine.activations.harvest import Harvest
 from pytest_crossdiff.engine.activations.pairs import pair
-from pytest_crossdiff.engine.regression.ridge import Folds, fit
+from pytest_crossdiff.engine.regression.ridge import Folds, design, fit_jointly
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.sides import SIDES
 
@@ -163,7 +163,7 @@ def _unpredicted(pairs: Pairs) -> float:
     folds = Folds(pairs.a.harvest.width, pairs.b.harvest.width)
     for block, x_a, x_b in pairs.blocks(pairs.training()):
         folds.add(x_a, x_b, pairs.group_n[block])
-    found = fit(folds.moments, joint=True)
+    found = fit_jointly(folds.moments, design(folds.moments))
     everything = sum(float(m.yy_p.sum()) for m in folds.moments)
     return found.error / everything
 

@@ -12,7 +12,6 @@ from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Crosscoder
 from pytest_crossdiff.engine.dictionary.innovation import copy_maps, fit_maps, set_maps
 from pytest_crossdiff.engine.dictionary.sharded.exchange import Exchange
 from pytest_crossdiff.engine.dictionary.sharded.shards import must_have_features
-from pytest_crossdiff.engine.dictionary.sharded.training import discard, train_in_shards
 from pytest_crossdiff.engine.dictionary.sizing import (
     choose_crosscoder_config,
     choose_training_config,
@@ -100,6 +99,9 @@ def _train_in_shards(
     first process of `exchange` keeps the entries.  Raises `SettingsError` where there are more
     shards than features.
     """
+    # With torch.distributed.checkpoint, whose import takes most of a second.
+    from pytest_crossdiff.engine.dictionary.sharded.training import discard, train_in_shards
+
     must_have_features(configs.values(), exchange.shards, settings.sources)
     maps_from = None
     for seed, entry in entries.items():

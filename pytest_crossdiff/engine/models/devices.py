@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import sys
 from pathlib import Path
@@ -68,8 +67,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def release(device: torch.device) -> None:
-    """Give back what nobody refers to any more."""
-    gc.collect()
+    """Give the memory of what was freed there back to the system."""
     give_back_free_memory()
     if device.type == "cuda":
         torch.cuda.empty_cache()

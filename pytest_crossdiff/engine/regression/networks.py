@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HIDDEN = 512
-BATCH = 128
+BATCH = 64
 LEARNING_RATE = 1e-2
 DECAY = 0.1
-EPOCHS = 6
+EPOCHS = 4
 MIXTURES = 256
 """Probes' hidden layer learns from so many random mixtures of the features, where there are more.
 """

@@ -175,36 +175,56 @@ def design(folds: Sequence[Moments]) -> Design:
 class Fit(NamedTuple):
     """A ridge fit on all folds.
 
-    r2_p: cross-validated, every document predicted by a fit on other folds.  error: summed squared
-    error of the same predictions.
+    r2_p: cross-validated, every document predicted by a fit on other folds.
     """
 
     map: LinearMap
     r2_p: Tensor
-    error: float
 
 
-def fit(folds: Sequence[Moments], precomputed: Design | None = None, *, joint: bool = False) -> Fit:
-    """Ridge regression, its strength the one that predicts the left-out folds best.
+def fit(folds: Sequence[Moments], precomputed: Design | None = None) -> Fit:
+    """Ridge regression, the strength of each target the one that predicts left-out folds best.
 
-    known: the design of the same inputs, where it is.  joint: one strength for all targets (a map
-    between models, summed in fp64 throughout) instead of one each (probes).
+    precomputed: the design of the same inputs, where it is.
     """
     precomputed = precomputed or design(folds)
     everything, basis = total(folds), precomputed.whole
-    strengths_l = _strengths(everything)[slice(None) if joint else PROBES]
+    strengths_l = _strengths(everything)[PROBES]
     errors_lp = everything.y_p.new_zeros(len(strengths_l), len(everything.y_p))
     for i, others, inner_dd in precomputed.left_out:
-        inner = inner_dd if joint else inner_dd.float()
+        inner = inner_dd.float()
         errors_lp += _errors(everything - folds[i], folds[i], others, inner, strengths_l)
-    best_p = (errors_lp.sum(1, keepdim=True).expand_as(errors_lp) if joint else errors_lp).argmin(0)
+    best_p = errors_lp.argmin(0)
     least_p = errors_lp.gather(0, best_p[None])[0]
     _, total_p = everything.centred_targets(basis.mean_x_d, everything.y_p / everything.count)
     return Fit(
         _map(everything, basis, strengths_l[best_p]),
         torch.where(total_p > 0, 1.0 - least_p / total_p.clamp_min(1e-30), 0.0),
-        float(least_p.sum()),
     )
+
+
+class JointFit(NamedTuple):
+    """A ridge fit on all folds with one strength for all targets.
+
+    error: summed squared error, every document predicted by a fit on other folds.
+    """
+
+    map: LinearMap
+    error: float
+
+
+def fit_jointly(folds: Sequence[Moments], precomputed: Design) -> JointFit:
+    """Ridge regression, its strength the one that predicts all targets of left-out folds best;
+    summed in fp64 throughout, as the map between two copies of a model needs.
+    """
+    everything = total(folds)
+    strengths_l = _strengths(everything)
+    errors_l = torch.zeros_like(strengths_l)
+    for i, others, inner_dd in precomputed.left_out:
+        errors_l += _summed_errors(everything - folds[i], folds[i], others, inner_dd, strengths_l)
+    best = errors_l.argmin(0, keepdim=True)
+    made = _map(everything, precomputed.whole, strengths_l[best])
+    return JointFit(made, float(errors_l[best]))
 
 
 def fit_on(training: Moments, validation: Moments) -> LinearMap:
@@ -229,10 +249,11 @@ def fit_map(folds: Sequence[Moments]) -> LinearMap:
     """The best map from one model's vectors to the other's: ridge shrunk towards zero or, where the
     widths agree and left-out text says so, towards the identity (METHOD 2, `innovation`).
     """
-    towards_zero = fit(folds, joint=True)
+    inputs = design(folds)
+    towards_zero = fit_jointly(folds, inputs)
     if folds[0].x_d.shape != folds[0].y_p.shape:
         return towards_zero.map
-    change = fit([_minus_input(fold) for fold in folds], joint=True)
+    change = fit_jointly([_minus_input(fold) for fold in folds], inputs)
     if change.error > towards_zero.error:
         return towards_zero.map
     identity = torch.eye(len(folds[0].x_d), device=change.map.bias_p.device)
@@ -251,6 +272,25 @@ def _strengths(m: Moments) -> Tensor:
     return (STRENGTHS * max(float(variance_d.mean()), 1e-12)).to(m.x_d.device)
 
 
+class _Rotated(NamedTuple):
+    """What an error on left-out documents is made from, in the basis of the training documents:
+    the fits' numerators cross_dp and twice the left-out products; yy_p: the left-out targets.
+    """
+
+    cross_dp: Tensor
+    twice_dp: Tensor
+    yy_p: Tensor
+
+
+def _rotated(training: Moments, left_out: Moments, basis: _Basis, exact: torch.dtype) -> _Rotated:
+    mean_y_p = training.y_p / training.count
+    cross_dp, _ = training.centred_targets(basis.mean_x_d, mean_y_p)
+    xy_dp, yy_p = left_out.centred_targets(basis.mean_x_d, mean_y_p)
+    vectors_dd = basis.vectors_dd.to(exact)
+    cross_dp = vectors_dd.T @ (cross_dp / training.count).to(exact)
+    return _Rotated(cross_dp, vectors_dd.T @ (2 * xy_dp).to(exact), yy_p)
+
+
 def _errors(
     training: Moments, left_out: Moments, basis: _Basis, inner_dd: Tensor, strengths_l: Tensor
 ) -> Tensor:
@@ -258,17 +298,24 @@ def _errors(
     `inner_dd`, which is the left-out sums of products of the inputs in the basis.
     """
     exact = inner_dd.dtype
-    mean_y_p = training.y_p / training.count
-    cross_dp, _ = training.centred_targets(basis.mean_x_d, mean_y_p)
-    xy_dp, yy_p = left_out.centred_targets(basis.mean_x_d, mean_y_p)
-    vectors_dd, values_d = basis.vectors_dd.to(exact), basis.values_d.to(exact)
-    cross_dp = vectors_dd.T @ (cross_dp / training.count).to(exact)
-    twice_dp = vectors_dd.T @ (2 * xy_dp).to(exact)
-    errors = []
+    cross_dp, twice_dp, yy_p = _rotated(training, left_out, basis, exact)
+    values_d, errors = basis.values_d.to(exact), []
     for strength in strengths_l.tolist():
         w_dp = cross_dp / (values_d + strength)[:, None]
         errors.append(yy_p + (w_dp * (inner_dd @ w_dp - twice_dp)).sum(0))
     return torch.stack(errors)
+
+
+def _summed_errors(
+    training: Moments, left_out: Moments, basis: _Basis, inner_dd: Tensor, strengths_l: Tensor
+) -> Tensor:
+    """The sum of `_errors` over all targets, shape (l,): a fit is cross_dp with its rows shrunk by
+    1 / (values + s), so one product serves every strength.
+    """
+    cross_dp, twice_dp, yy_p = _rotated(training, left_out, basis, inner_dd.dtype)
+    square_dd, linear_d = inner_dd * (cross_dp @ cross_dp.T), (cross_dp * twice_dp).sum(1)
+    shrunk_ld = 1 / (basis.values_d + strengths_l[:, None])
+    return yy_p.sum() + ((shrunk_ld @ square_dd) * shrunk_ld).sum(1) - shrunk_ld @ linear_d
 
 
 def _minus_input(m: Moments) -> Moments:

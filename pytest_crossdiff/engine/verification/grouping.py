@@ -16,7 +16,7 @@ import numpy as np
 from pytest_crossdiff.engine.verification import clusters
 from pytest_crossdiff.engine.verification.signal_strength import (
     FeatureSet,
-    joint_strength,
+    joint_strengths,
     strengths,
 )
 from pytest_crossdiff.results.recurrence import majority, majority_possible
@@ -89,17 +89,11 @@ def groups(verified: Sequence[Verification], side: Side, least: float) -> list[G
 def total_strength(grouped: Sequence[Group], verified: Sequence[Verification], side: Side) -> float:
     """The joint strength of the confirmed differences of `side`, on average over dictionaries."""
     confirmed_items = [group for group in grouped if not group.doubt]
-    return float(
-        np.mean(
-            [
-                joint_strength(
-                    [FeatureSet(v.held, of) for group in confirmed_items if (of := group.of(i))],
-                    side,
-                )
-                for i, v in enumerate(verified)
-            ]
-        )
-    )
+    sets = [
+        [FeatureSet(v.held, of) for group in confirmed_items if (of := group.of(i))]
+        for i, v in enumerate(verified)
+    ]
+    return float(np.mean(joint_strengths(sets, side)))
 
 
 def _group_by_firing(

@@ -15,6 +15,7 @@ Axes: t pairs of a block, q parts, d the model's width.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -44,20 +45,26 @@ def strengths(parts: Sequence[FeatureSet], side: Side) -> list[float]:
     return list(map(max, unexplained, _innovation_strengths(parts, side, jointly=False)))
 
 
-def joint_strength(parts: Sequence[FeatureSet], side: Side) -> float:
-    """Of all parts of one dictionary together: what lies along one isn't counted again along the
-    next where both fire.
+def joint_strengths(sets: Sequence[Sequence[FeatureSet]], side: Side) -> list[float]:
+    """Of the parts of each set together, a set for each dictionary: what lies along one part isn't
+    counted again along the next where both fire.
     """
-    if not parts:
-        return 0.0
-    every = [p for part in parts for p in part.positions]
-    unexplained = parts[0].held.ablation.strength(every, side)
-    return max(unexplained, sum(_innovation_strengths(parts, side, jointly=True)))
+    every = [part for parts in sets for part in parts]
+    along = iter(_innovation_strengths(every, side, jointly=True))
+    found = []
+    for parts in sets:
+        positions = [p for part in parts for p in part.positions]
+        unexplained = parts[0].held.ablation.strength(positions, side) if parts else 0.0
+        found.append(max(unexplained, sum(itertools.islice(along, len(parts)))))
+    return found
 
 
 @torch.no_grad()
 def _innovation_strengths(parts: Sequence[FeatureSet], side: Side, *, jointly: bool) -> list[float]:
-    """What stands along each part's direction, 0 where there are no innovations."""
+    """What stands along each part's direction, 0 where there are no innovations.
+
+    jointly: less what stands along the directions of the same dictionary's parts before it.
+    """
     if not parts or parts[0].held.innovations is None:
         return [0.0] * len(parts)
     held, innovations = parts[0].held, parts[0].held.innovations
@@ -65,8 +72,9 @@ def _innovation_strengths(parts: Sequence[FeatureSet], side: Side, *, jointly: b
     inside_q, outside_q, fires_q = (np.zeros(len(parts)) for _ in range(3))
     heldout = held.pairs.heldout()
     for number, innovation_td in enumerate(innovations.blocks(held.pairs, side, heldout)):
-        residual_td = innovation_td.clone() if jointly else innovation_td
+        residuals = {id(part.held): innovation_td.clone() for part in parts} if jointly else {}
         for q, (part, direction_d) in enumerate(zip(parts, directions_qd, strict=True)):
+            residual_td = residuals.get(id(part.held), innovation_td)
             fires_t = torch.from_numpy((part.held.f_np.block(number, part.positions) > 0).any(1))
             fires_t = to_device(fires_t, innovation_td.device)
             along_t = residual_td @ direction_d

@@ -9,7 +9,9 @@ from pytest_crossdiff.engine.regression.ridge import (
     STRENGTHS,
     LinearMap,
     Moments,
+    design,
     fit,
+    fit_jointly,
     fit_map,
     squared_error,
 )
@@ -58,6 +60,23 @@ def test_fit_is_the_ridge_of_the_strength_that_predicts_left_out_folds_best() ->
         )
     spread = (y.double() - y.double().mean(0)).square().sum(0)
     torch.testing.assert_close(made.r2_p, 1 - errors.min(0).values / spread, rtol=1e-4, atol=1e-6)
+
+
+def test_a_joint_fit_has_the_strength_that_predicts_all_targets_of_left_out_folds_best() -> None:
+    x, y = sample(noise=8.0)
+    unit = float(x.double().var(0, correction=0).mean())
+    errors = torch.zeros(len(STRENGTHS), dtype=torch.float64)
+    for fold in range(4):
+        rows = torch.arange(400) // 100 == fold
+        for i, s in enumerate(STRENGTHS.tolist()):
+            found = ridge(x[~rows], y[~rows], s * unit)
+            errors[i] += (found(x[rows].double()) - y[rows]).square().sum()
+    best = int(errors.argmin())
+    assert 0 < best < len(STRENGTHS) - 1, "neither end of what is tried"
+    folds = folds_of(x, y)
+    made, expected = fit_jointly(folds, design(folds)), ridge(x, y, float(STRENGTHS[best]) * unit)
+    torch.testing.assert_close(made.map.weight_dp, expected.weight_dp.float(), rtol=1e-3, atol=1e-4)
+    assert abs(made.error / float(errors[best]) - 1) < 1e-6
 
 
 def test_a_target_that_never_varies_has_no_r2() -> None:

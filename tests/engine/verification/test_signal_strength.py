@@ -15,7 +15,7 @@ from pytest_crossdiff.engine.sparse.kernels import build_active
 from pytest_crossdiff.engine.verification.heldout import Innovations
 from pytest_crossdiff.engine.verification.signal_strength import (
     FeatureSet,
-    joint_strength,
+    joint_strengths,
     strengths,
 )
 from support.dictionaries import CPU, sparse
@@ -100,7 +100,11 @@ def test_copies_are_one_and_what_fires_anywhere_is_nothing(world):
     assert one == pytest.approx(both, rel=1e-5)
     assert nothing < 0.02 * one
     parts = [FeatureSet(held, [0]), FeatureSet(held, [1]), FeatureSet(held, [2])]
-    assert joint_strength(parts, SIDE) == pytest.approx(one + other, rel=0.05)
+    (joint,) = joint_strengths([parts], SIDE)
+    assert joint == pytest.approx(one + other, rel=0.05)
+    other_dictionary = world.held(made)
+    second = [part._replace(held=other_dictionary) for part in parts]
+    assert joint_strengths([parts, [], second], SIDE) == pytest.approx([joint, 0.0, joint])
 
 
 def test_what_goes_unexplained_counts_where_it_is_more(world, monkeypatch):
@@ -108,14 +112,14 @@ def test_what_goes_unexplained_counts_where_it_is_more(world, monkeypatch):
     held = world.held(lambda planted: planted)
     monkeypatch.setattr(world, "unexplained", 0.5)
     assert strengths([FeatureSet(held, [0])], SIDE) == [0.5]
-    assert joint_strength([FeatureSet(held, [0])], SIDE) == 0.5
+    assert joint_strengths([[FeatureSet(held, [0])]], SIDE) == [0.5]
 
 
 def test_what_fires_nowhere_has_no_strength(world):
     held = world.held(lambda planted: planted * 0)
     assert strengths([FeatureSet(held, [0]), FeatureSet(held, [])], SIDE) == [0.0, 0.0]
     assert strengths([], SIDE) == []
-    assert joint_strength([], SIDE) == 0.0
+    assert joint_strengths([[]], SIDE) == [0.0]
 
 
 def test_without_innovations_it_is_what_goes_unexplained():
@@ -123,4 +127,4 @@ def test_without_innovations_it_is_what_goes_unexplained():
     held = SimpleNamespace(innovations=None, ablation=ablation)
     parts = [FeatureSet(held, [1, 2]), FeatureSet(held, [4])]
     assert strengths(parts, SIDE) == [0.03, 0.04]
-    assert joint_strength(parts, SIDE) == pytest.approx(0.07)
+    assert joint_strengths([parts], SIDE) == pytest.approx([0.07])
