@@ -21,7 +21,6 @@ from pytest_crossdiff.engine.activations.template_tokens import (
 from pytest_crossdiff.engine.corpus.sampling import estimate as tokens_of
 from pytest_crossdiff.engine.dictionary.sizing import choose_training_config, features
 from pytest_crossdiff.engine.models.devices import choose_device, itemsize
-from pytest_crossdiff.engine.models.loading.heads import CAUSAL_SUFFIXES
 from pytest_crossdiff.engine.models.loading.load import load_tokenizer
 from pytest_crossdiff.engine.models.parts import OVERHEAD, count_loaded
 from pytest_crossdiff.engine.models.reading.source_and_target import TEXT
@@ -40,6 +39,7 @@ from pytest_crossdiff.engine.phases import (
 )
 from pytest_crossdiff.engine.plan import METRICS_TOKENS
 from pytest_crossdiff.engine.population.sources import members, reading_entry
+from pytest_crossdiff.settings.default_layers import CAUSAL_SUFFIXES
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.entry import MANIFEST
@@ -61,10 +61,6 @@ EXCLUSIVE_SHARE, VERIFY_SHARE = 0.35, 0.6
 CONTROLS_SHARE = {NULL_CONTROL: 0.3, PLANTED_SIGNALS: 0.5}
 """Of the time of training: a dictionary without shared features, as a share of one with them; and
 what comes after, as shares of training all dictionaries of a run."""
-UNREAD_OUTPUT = (
-    "a block is compared, as no layer is set; both models predict tokens, so differences can be "
-    "found in what they predict, too: crossdiff_layer = 0.5, output"
-)
 LOAD_SECONDS, LOAD_RATE = 1.0, 5e8
 """Of loading a model: seconds, and weights a second."""
 STEP_SECONDS = 0.007
@@ -229,8 +225,6 @@ def announce(plan: Plan, progress: Progress) -> None:
         found = cost(rough, rate(device), itemsize=itemsize(plan.settings.dtype, device))
         progress.note(words(found))
         progress.expect([*expected(found.seconds, plan.settings)])
-        if "layer" not in plan.settings.given and _both_causal(models):
-            progress.note(UNREAD_OUTPUT)
     except Exception:  # noqa: BLE001  whatever is wrong, the run itself says it better
         return
 

@@ -42,8 +42,8 @@ class Settings(OutcomeSettings):
     layer: Setting[Layers] = Setting(
         0.5,
         kinds.layers,
-        "where the models are compared: after a block (index, negative index or fraction of the "
-        "depth), or output for their predictions; several layers are separated by commas",
+        "where the models are compared: after a block (index or fraction of the depth) or output, "
+        "several separated by commas; for models that both predict tokens: 0.5, output",
         several=True,
     )
     baseline_layer = Setting(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.settings import Settings, fields
+from pytest_crossdiff.settings.default_layers import default_layers
 from pytest_crossdiff.settings.parsing import closest_match, parse
 from pytest_crossdiff.settings.registration import PREFIX, SettingsSource, session_sources
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pytest
+
+_LAYERS = {"layer", "baseline_layer", "candidate_layer"}
+DEFAULT_LAYERS = "default for models that both predict tokens"
+"""Where `crossdiff_layer` comes from when it is `default_layers`."""
 
 
 def resolve(config: pytest.Config, *overrides: SettingsSource) -> Settings:
@@ -41,6 +46,10 @@ def resolve(config: pytest.Config, *overrides: SettingsSource) -> Settings:
                 source=source,
                 remedy="write the path out",
             ) from error
+    if not _LAYERS & values.keys():
+        compared = default_layers(values.get("baseline", ""), values.get("candidate", ""))
+        if compared != Settings.layer.default:
+            values["layer"], sources["layer"] = compared, DEFAULT_LAYERS
     settings = Settings(**values, sources=sources)
     _refuse_contradictions(settings)
     return settings

@@ -30,6 +30,29 @@ def test_it_runs_with_no_test_files_at_all(project, engine):
     result.stdout.fnmatch_lines(["*collected 1 item", "*", "pytest.ini::crossdiff PASSED*"])
 
 
+def test_without_a_layer_models_that_predict_tokens_are_compared_in_a_block_and_the_output(
+    pytester, engine
+):
+    for name in ("old", "new"):
+        config = '{"architectures": ["LlamaForCausalLM"]}'
+        pytester.mkdir(name).joinpath("config.json").write_text(config, "utf-8")
+    pytester.makefile(
+        ".ini", pytest="[pytest]\ncrossdiff_baseline = old\ncrossdiff_candidate = new\n"
+    )
+    pytester.makepyfile("def test_upgrade(crossdiff):\n    crossdiff.assert_within_budget()\n")
+    result = pytester.runpytest("--crossdiff", "-v")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_upgrade?0.5? PASSED*",
+            "*test_upgrade?output? PASSED*",
+            "pytest.ini::crossdiff?0.5? PASSED*",
+            "pytest.ini::crossdiff?output? PASSED*",
+        ]
+    )
+    pytester.runpytest("--crossdiff", "--crossdiff-layer=0.5").assert_outcomes(passed=2)
+
+
 def test_it_fails_when_the_budget_is_exceeded(project, engine):
     engine.result = make_result(make_difference())
     result = project.runpytest("--crossdiff")

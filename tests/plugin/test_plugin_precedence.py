@@ -158,6 +158,7 @@ class TestRelativePaths:
             crossdiff_candidate = quantised.gguf
             crossdiff_corpus = evals/prompts.jsonl
             crossdiff_cache_dir = ../cache
+            crossdiff_layer = 0.5
             """,
         )
         pytester.mkdir("tests").joinpath("test_it.py").write_text(TEST)

@@ -17,13 +17,13 @@ from pytest_crossdiff.engine.capacity.cost_model import (
     verify_terms,
 )
 from pytest_crossdiff.engine.dictionary.sizing import choose_training_config, divided, features
-from pytest_crossdiff.engine.models.loading.heads import CAUSAL_SUFFIXES
 from pytest_crossdiff.engine.models.parts import OVERHEAD, count_loaded
 from pytest_crossdiff.engine.models.skeletons import inspect_model
 from pytest_crossdiff.engine.models.sources.references import ModelReference
 from pytest_crossdiff.engine.phases import TRAIN, VERIFY, predictions_phase, read_phase
 from pytest_crossdiff.engine.plan import METRICS_TOKENS
 from pytest_crossdiff.errors import ModelError
+from pytest_crossdiff.settings.default_layers import CAUSAL_SUFFIXES
 from pytest_crossdiff.settings.kinds import OUTPUT
 
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.explanation.intervention import Recording
     from pytest_crossdiff.engine.models.loaded import LoadedModel
-    from pytest_crossdiff.engine.models.loading.heads import Head
     from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.settings.default_layers import Head
 
 PIECES = 8
 """Pieces of text in which a difference is taken away, at most."""

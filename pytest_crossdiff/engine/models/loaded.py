@@ -44,9 +44,9 @@ from pytest_crossdiff.settings.kinds import OUTPUT
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from pytest_crossdiff.engine.models.loading.heads import Head
     from pytest_crossdiff.engine.models.loading.partial import Part
     from pytest_crossdiff.settings import Settings
+    from pytest_crossdiff.settings.default_layers import Head
     from pytest_crossdiff.settings.kinds import Layer
     from pytest_crossdiff.sides import Side
 

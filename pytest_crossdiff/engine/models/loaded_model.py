@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from pytest_crossdiff.engine.models.loading.heads import Head
     from pytest_crossdiff.engine.models.loading.partial import Part
     from pytest_crossdiff.engine.models.reading import probing
     from pytest_crossdiff.engine.models.reading.predictions import Predictions
     from pytest_crossdiff.engine.models.sources.references import ModelReference
+    from pytest_crossdiff.settings.default_layers import Head
 
 
 @dataclass(repr=False)

@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from pytest_crossdiff.engine.models.loading.extras import require_extra
-from pytest_crossdiff.engine.models.loading.heads import CAUSAL_SUFFIXES, choose_head
+from pytest_crossdiff.engine.models.loading.heads import choose_head
 from pytest_crossdiff.engine.models.loading.load import (
     choose_class,
     load_config,
@@ -31,11 +31,12 @@ from pytest_crossdiff.engine.models.reading.source_and_target import (
     choose_form,
 )
 from pytest_crossdiff.errors import ModelError
+from pytest_crossdiff.settings.default_layers import CAUSAL_SUFFIXES
 from pytest_crossdiff.settings.kinds import OUTPUT
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.engine.models.loading.heads import Head
     from pytest_crossdiff.engine.models.sources.references import ModelReference
+    from pytest_crossdiff.settings.default_layers import Head
     from pytest_crossdiff.settings.kinds import Layer
 
 

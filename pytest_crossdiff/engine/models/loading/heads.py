@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -15,24 +15,19 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from pytest_crossdiff.engine.models.reading.text_part import heads_inside, output_table
+from pytest_crossdiff.settings.default_layers import CAUSAL_SUFFIXES, HEADS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Head = Literal["", "causal", "masked", "tags"]
-"""What predicts on top of the blocks: the next token, the token at a place, or its tag; "" when
-nothing does, or when its weights are lost. Whether a token head predicts the next token or the one
-at its place is measured when the model is loaded: see `probing.sees_later_tokens`.
-"""
+    from pytest_crossdiff.settings.default_layers import Head
+
 _WITH_TOKEN_HEADS = (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     MODEL_FOR_MULTIMODAL_LM_MAPPING,
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
 )
-CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
-OPTIONAL_HEADS: dict[str, Head] = {"ForMaskedLM": "masked", "ForTokenClassification": "tags"}
-"""Heads that are loaded only where somebody asks for them, by the end of their classes' names."""
 
 
 def choose_head(
@@ -45,9 +40,9 @@ def choose_head(
     it contains the headless model.  config: None for files that carry no class's name.
     """
     named = named_class(architectures, config)
-    known: dict[str, Head] = dict.fromkeys(CAUSAL_SUFFIXES, "causal")
-    for end, head in {**known, **(OPTIONAL_HEADS if with_head else {})}.items():
-        if any(name.endswith(end) for name in architectures):
+    for end, head in HEADS.items():
+        wanted = head == "causal" or with_head
+        if wanted and any(name.endswith(end) for name in architectures):
             auto = getattr(
                 transformers, f"AutoModel{CAUSAL_SUFFIXES[0] if head == 'causal' else end}"
             )

@@ -28,8 +28,6 @@ from pytest_crossdiff.engine.models.loading.gguf.files import (
     scale_frequencies,
 )
 from pytest_crossdiff.engine.models.loading.heads import (
-    CAUSAL_SUFFIXES,
-    Head,
     choose_head,
     named_class,
 )
@@ -41,6 +39,7 @@ from pytest_crossdiff.engine.models.loading.lost_weights import (
 from pytest_crossdiff.engine.models.loading.quantised import dequantising, quantisation_errors
 from pytest_crossdiff.engine.models.sources.files import tokenizer_files
 from pytest_crossdiff.errors import ModelError
+from pytest_crossdiff.settings.default_layers import CAUSAL_SUFFIXES, Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import transformers
 
-from pytest_crossdiff.engine.models.loading.heads import CAUSAL_SUFFIXES
 from pytest_crossdiff.engine.models.loading.load import model_errors, silence_transformers
+from pytest_crossdiff.settings.default_layers import CAUSAL_SUFFIXES
 
 if TYPE_CHECKING:
     from pytest_crossdiff.engine.models.sources.references import ModelReference

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
 
-    from pytest_crossdiff.engine.models.loading.heads import Head
     from pytest_crossdiff.engine.models.sources.references import ModelReference
+    from pytest_crossdiff.settings.default_layers import Head
 
 _ABSENT, _TIED = "_crossdiff_absent", "_crossdiff_tied"
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from pytest_crossdiff.engine.models.loading.heads import Head
     from pytest_crossdiff.engine.models.reading.passes import Compute
+    from pytest_crossdiff.settings.default_layers import Head
 
 WIDTH = 512
 AT_ONCE = 2**24

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
-    from pytest_crossdiff.engine.models.loading.heads import Head
+    from pytest_crossdiff.settings.default_layers import Head
     from pytest_crossdiff.settings.kinds import Layer
 
 _DECODER_GIVEN = ("decoder_input_ids", "decoder_inputs_embeds", "encoder_outputs", "labels")

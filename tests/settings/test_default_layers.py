@@ -1,0 +1,92 @@
+"""Which layers are compared where no setting names any."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import huggingface_hub
+import pytest
+
+from pytest_crossdiff.settings.default_layers import default_layers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BOTH, BLOCK = (0.5, "output"), 0.5
+
+
+def model(folder: Path, *architectures: str) -> str:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"architectures": architectures}), "utf-8")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "expected"),
+    [
+        ("LlamaForCausalLM", "Gemma3ForCausalLM", BOTH),
+        ("GPT2LMHeadModel", "LlamaForCausalLM", BOTH),
+        ("BertForMaskedLM", "RobertaForMaskedLM", BOTH),
+        ("BertForTokenClassification", "BertForTokenClassification", BOTH),
+        ("LlamaForCausalLM", "BertForMaskedLM", BLOCK),
+        ("LlamaForCausalLM", "LlamaModel", BLOCK),
+        ("BertModel", "BertModel", BLOCK),
+        ("T5ForConditionalGeneration", "T5ForConditionalGeneration", BLOCK),
+    ],
+)
+def test_the_output_is_compared_where_both_models_predict_the_same_kind(
+    tmp_path, baseline, candidate, expected
+):
+    a, b = model(tmp_path / "a", baseline), model(tmp_path / "b", candidate)
+    assert default_layers(a, b) == expected
+
+
+def test_an_adapter_predicts_what_its_base_does(tmp_path):
+    base = model(tmp_path / "base", "LlamaForCausalLM")
+    for name, written in (("absolute", base), ("relative", "../base")):
+        adapter = tmp_path / name
+        adapter.mkdir()
+        (adapter / "adapter_config.json").write_text(
+            json.dumps({"base_model_name_or_path": written}), "utf-8"
+        )
+        assert default_layers(base, str(adapter)) == BOTH
+    assert default_layers(model(tmp_path / "encoder", "BertModel"), str(adapter)) == BLOCK
+
+
+def test_a_gguf_file_predicts_tokens(tmp_path):
+    assert default_layers("v1.gguf", "v2.Q8_0.GGUF") == BOTH
+    assert default_layers("v1.gguf", model(tmp_path / "encoder", "BertModel")) == BLOCK
+
+
+def test_a_model_that_is_gone_has_what_the_other_has(tmp_path):
+    """Its archive is read instead, which has the output where that was compared."""
+    there = model(tmp_path / "there", "LlamaForCausalLM")
+    assert default_layers(str(tmp_path / "gone"), there) == BOTH
+    assert default_layers(str(tmp_path / "gone"), str(tmp_path / "gone too")) == BLOCK
+    assert default_layers("", there) == BOTH
+
+
+def test_a_configuration_that_cannot_be_read_is_left_to_the_measurement(tmp_path):
+    broken_files = {"list": "[]", "cut": '{"architectures": ["Lla', "kind": '{"architectures": 3}'}
+    for name, text in broken_files.items():
+        broken = model(tmp_path / name, "LlamaForCausalLM")
+        (tmp_path / name / "config.json").write_text(text, "utf-8")
+        assert default_layers(broken, broken) == BLOCK
+
+
+def test_a_model_of_the_hub_is_looked_up_in_the_local_cache_first(tmp_path, monkeypatch):
+    folder = model(tmp_path / "cached", "LlamaForCausalLM")
+    asked = []
+
+    def cached(name: str, file: str, revision: str | None) -> str | None:
+        asked.append((name, revision))
+        return f"{folder}/{file}" if file == "config.json" else None
+
+    def fetch(name: str, file: str, revision: str | None) -> str:
+        raise huggingface_hub.errors.LocalEntryNotFoundError("no network here")
+
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    assert default_layers("org/test-cached@v1", "org/test-cached@v2") == BOTH
+    assert {*asked} == {("org/test-cached", "v1"), ("org/test-cached", "v2")}
