@@ -92,7 +92,13 @@ of within budget. Not within budget are, as before, 10 of 12 planted in the bloc
 output, and of 22 benign 0 and now 2, before 1. Of the planted signals 589 of 1,088 are found,
 before 601. Both changes are chance: with three other seeds the former dictionaries find the
 plant once and leave the benign upgrade undecided twice, the present ones find it twice and
-leave it undecided once. 0.69 of the CPU seconds."""
+leave it undecided once. 0.69 of the CPU seconds.
+
+Later the probes' hidden layers learn from batches of 64 for four epochs instead of 128 for six. The
+same 68 comparisons (`probes-batches-of-64.jsonl`): 67 verdicts are the same; a benign upgrade that
+was over budget in the output, with one confirmed difference, is undecided. Of the planted signals
+584 are found, before 589. In the block 10 of 12 planted are not within budget and 0 of 22 benign,
+in the output 12 and 2, as before."""
 OTHER_SEED_INTRO = """\
 `python -m benchmarks.organisms apart`: the baseline is a model of the same recipe from another
 seed, so the two have only their training texts in common. Candidates are the base model, where
