@@ -17,7 +17,6 @@ from pytest_crossdiff.engine import estimate, pipeline
 from pytest_crossdiff.engine.models import devices
 from pytest_crossdiff.engine.models.loading import weight_grid
 from pytest_crossdiff.engine.models.loading.weight_grid import WeightGrid
-from pytest_crossdiff.engine.plan import plan
 from pytest_crossdiff.errors import CrossDiffError
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.settings import Settings, fields
@@ -321,20 +320,6 @@ class TestEstimate:
         assert layers.seconds["compare predictions"] == with_metrics.seconds["compare predictions"]
         assert layers.seconds["read baseline"] == with_metrics.seconds["read baseline"]
         assert layers.seconds["train dictionaries"] == 2 * once.seconds["train dictionaries"]
-
-    def test_a_run_without_a_layer_says_that_predictions_can_be_compared(self, tmp_path):
-        class Notes(SilentProgress):
-            def note(self, message):
-                notes.append(message)
-
-        model = planted.plain(tmp_path / "model")
-        given = planted.quick(model, model, tmp_path / "cache").given
-        without = {name: value for name, value in given.items() if name != "layer"}
-        for values, told in ((given, False), (without, True)):
-            notes = []
-            estimate.announce(plan(Settings(**values)), Notes())
-            assert notes[0].startswith("this will take")
-            assert any("crossdiff_layer = 0.5, output" in note for note in notes) is told
 
     def test_nothing_is_said_where_it_can_t_be_told(self):
         class Broken:
