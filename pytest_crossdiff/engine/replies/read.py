@@ -5,7 +5,8 @@ Axes: b replies of a batch, p positions, v vocabulary.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -43,13 +44,15 @@ def log_probabilities(
     for prompt, reply in zip(prompts, replies, strict=True):
         ids = reply.ids if same else model.tokenizer(reply.text, add_special_tokens=False).input_ids
         rows.append((prompt_ids(prompt, model.tokenizer), list(ids)))
-    found: list[float] = []
+    shortest_first = sorted(range(len(rows)), key=lambda row: sum(map(len, rows[row])))
+    found = dict.fromkeys(range(len(rows)), 0.0)
     with progress.phase(f"reading replies with the {label}", len(rows), "reply") as bar:
         size = alone_or(BATCH, model)
         for start in range(0, len(rows), size):
-            found += _read(model, rows[start : start + size])
-            bar.advance(min(size, len(rows) - start))
-    return found
+            batch = shortest_first[start : start + size]
+            found.update(zip(batch, _read(model, [rows[row] for row in batch]), strict=True))
+            bar.advance(len(batch))
+    return [*found.values()]
 
 
 def _read(model: LoadedModel, rows: Sequence[tuple[list[int], list[int]]]) -> Iterator[float]:
@@ -59,12 +62,17 @@ def _read(model: LoadedModel, rows: Sequence[tuple[list[int], list[int]]]) -> It
     for row, (asked, said) in enumerate(rows):
         ids = torch.tensor([*asked, *said])
         ids_bp[row, : len(ids)], mask_bp[row, : len(ids)] = ids, 1
+    inputs: dict[str, Any] = {
+        "input_ids": ids_bp.to(model.device),
+        "attention_mask": mask_bp.to(model.device),
+    }
+    if "logits_to_keep" in inspect.signature(model.model.forward).parameters:
+        inputs |= {"logits_to_keep": width - min(len(asked) for asked, _ in rows) + 1}
     with silence_transformers(), torch.inference_mode():
-        logits_bpv = model.model(
-            input_ids=ids_bp.to(model.device), attention_mask=mask_bp.to(model.device)
-        ).logits
+        logits_bpv = model.model(**inputs).logits
+    before = width - logits_bpv.shape[1]
     for row, (asked, said) in enumerate(rows):
-        behind = slice(len(asked) - 1, len(asked) + len(said) - 1)
+        behind = slice(len(asked) - 1 - before, len(asked) + len(said) - 1 - before)
         log_p_pv = logits_bpv[row, behind].float().log_softmax(-1).cpu()
         chosen_p = torch.tensor(said, dtype=torch.long)
         yield float(log_p_pv.gather(1, chosen_p[:, None]).double().mean()) if said else 0.0
