@@ -17,6 +17,7 @@ from pytest_crossdiff.engine import estimate, pipeline
 from pytest_crossdiff.engine.models import devices
 from pytest_crossdiff.engine.models.loading import weight_grid
 from pytest_crossdiff.engine.models.loading.weight_grid import WeightGrid
+from pytest_crossdiff.engine.plan import plan
 from pytest_crossdiff.errors import CrossDiffError
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.settings import Settings, fields
