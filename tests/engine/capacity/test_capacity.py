@@ -26,6 +26,7 @@ from pytest_crossdiff.engine.capacity.cost_model import (
 from pytest_crossdiff.engine.capacity.devices import DEVICES, parse
 from pytest_crossdiff.engine.capacity.projection import PlannedModel, model_at, project
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
+from pytest_crossdiff.engine.regression.networks import EPOCHS
 from pytest_crossdiff.errors import ModelError, SettingsError
 from pytest_crossdiff.settings import Settings
 
@@ -102,7 +103,7 @@ def test_a_step_counts_the_weights_that_each_group_of_features_has() -> None:
 def test_networks_of_probes_learn_from_no_more_pairs_than_are_kept_for_them() -> None:
     one = [CrosscoderConfig("innovation", 64, 64, 0, 10, 10, 4)]
     few, many, more = (verify_terms(n, 0, one) for n in (10_000, 40_000, 50_000))
-    networks = 0.75 * 6 * 3 * 512 * (64 + 64 + 2 * 256)  # multiply-adds for each pair
+    networks = 0.75 * EPOCHS * 3 * 512 * (64 + 64 + 2 * 256)  # multiply-adds for each pair
     other = 2 * 64**2 + one[0].weights
     assert many["product"] - few["product"] == 30_000 * other + 22_768 * networks
     assert more["product"] - many["product"] == 10_000 * other
