@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import torch
 import transformers as tf
 from safetensors.torch import load_file, save_file
+from transformers import core_model_loading
 
 from pytest_crossdiff.engine.activations.harvest import Harvest
 from pytest_crossdiff.engine.model_reading import read_models
@@ -91,6 +93,29 @@ def test_files_of_several_shards_are_read_as_one(tmp_path: Path) -> None:
     assert len(list(folder.glob("*.safetensors"))) > 3
     whole, part = both(folder)
     assert torch.equal(*(read(of, *tiny_models.batch()).vectors_bpd for of in (whole, part)))
+
+
+def test_weights_of_another_number_type_are_converted_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So no more than one is in memory twice."""
+    folder = saved("llama", tmp_path)
+    reference, part = resolve(str(folder)), part_up_to(resolve(str(folder)), [LAYER])
+    threads: set[int] = set()
+
+    def watched(*given: Any, **named: Any) -> torch.Tensor:
+        threads.add(threading.get_ident())
+        return materialize(*given, **named)
+
+    materialize = core_model_loading._materialize_copy
+    monkeypatch.setattr(core_model_loading, "_materialize_copy", watched)
+    monkeypatch.delenv("HF_DEACTIVATE_ASYNC_LOAD", raising=False)
+    load(reference, layer=LAYER, part=part, dtype="bfloat16", device="cpu")
+    assert threads == {threading.get_ident()}
+    assert "HF_DEACTIVATE_ASYNC_LOAD" not in os.environ
+    threads.clear()
+    load(reference, layer=LAYER, part=part, **FLOAT)
+    assert threading.get_ident() not in threads
 
 
 def test_what_was_left_out_is_not_run(tmp_path: Path) -> None:
@@ -204,18 +229,21 @@ def run(made):
     return peak[0]
 
 before = run(planned(sys.argv[1], 0))
-print(json.dumps(run(planned(sys.argv[2], 5)) - before))
+print(json.dumps(run(planned(sys.argv[2], int(sys.argv[4]))) - before))
 """
 
 
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_reading_a_block_takes_the_memory_of_what_is_up_to_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "blocks", "layer"), [(1024, 12, 5), (1536, 6, 1)])
+def test_reading_a_block_takes_the_memory_of_what_is_up_to_it(
+    tmp_path: Path, width: int, blocks: int, layer: int
+) -> None:
     small, large = planted.plain(tmp_path / "small"), tmp_path / "large"
     tokenizer = tf.AutoTokenizer.from_pretrained(small)
     config = tf.LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=1024, intermediate_size=4096, num_hidden_layers=12,
-        num_attention_heads=8,
+        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=4 * width,
+        num_hidden_layers=blocks, num_attention_heads=width // 128,
     )  # fmt: skip
     with torch.device("meta"):
         model = tf.LlamaForCausalLM(config)
@@ -223,10 +251,10 @@ def test_reading_a_block_takes_the_memory_of_what_is_up_to_it(tmp_path: Path) ->
     for weight in model.parameters():
         weight.data.uniform_(-0.03, 0.03)
     tiny_models.save(model, large, tokenizer)
-    up_to = [model.model.embed_tokens, *model.model.layers[:6], model.model.norm]
+    up_to = [model.model.embed_tokens, *model.model.layers[: layer + 1], model.model.norm]
     loaded = 4 * sum(weight.numel() for module in up_to for weight in module.parameters())
     found = subprocess.run(
-        [sys.executable, "-c", READ, small, large, tmp_path / "cache"],
+        [sys.executable, "-c", READ, small, large, tmp_path / "cache", str(layer)],
         capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip

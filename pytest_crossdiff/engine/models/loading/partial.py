@@ -6,6 +6,8 @@ out.  The modules that are left out take no part in loading and stay without wei
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.models.sources.references import ModelReference
     from pytest_crossdiff.settings.default_layers import Head
 
+_SYNCHRONOUS = "HF_DEACTIVATE_ASYNC_LOAD"
 _ABSENT, _TIED = "_crossdiff_absent", "_crossdiff_tied"
 
 
@@ -61,8 +64,10 @@ def load_part(
     config = load_config(reference, trust_remote_code=False, source=source)
     loader = AdaptedClass(_leaving_out(part, config))
     options = {"dtype": dtype, "config": config, **where_it_lies(reference)}
+    converted = getattr(config, "dtype", None) != dtype
+    one_by_one = _one_weight_at_a_time() if converted else contextlib.nullcontext()
     try:
-        with silence_transformers():
+        with silence_transformers(), one_by_one:
             model, info = from_pretrained(loader, reference, options)
             must_be_whole(model, info, reference, source)
     except Exception:  # noqa: BLE001  loading the whole model says what is wrong
@@ -75,6 +80,24 @@ def load_part(
     tokenizer = load_tokenizer(reference, trust_remote_code=False, source=source)
     reference.must_be_unchanged(none_new=True)
     return ModelAndTokenizer(model, tokenizer, "" if info["missing_keys"] else part.head)
+
+
+@contextlib.contextmanager
+def _one_weight_at_a_time() -> Iterator[None]:
+    """Inside, transformers converts weights one after the other.
+
+    It does so in up to four threads, and a thread that has to wait keeps a weight twice, as it is
+    in the file and as it is wanted; of little that is loaded four are much.
+    """
+    before = os.environ.get(_SYNCHRONOUS)
+    os.environ[_SYNCHRONOUS] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SYNCHRONOUS]
+        else:
+            os.environ[_SYNCHRONOUS] = before
 
 
 def put_back(model: PreTrainedModel) -> None:
