@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pytest_crossdiff.gate.check import Check, SideCheck
+from pytest_crossdiff.gate.budgets import Budgets, Limits
+from pytest_crossdiff.gate.check import Check, SideCheck, evaluate_budgets
+from pytest_crossdiff.gate.recognition import NONE_ACCEPTED
 from pytest_crossdiff.results.result import build
+from support.results import make_difference, make_result
 
 SIDE = {
     "side": "candidate", "count": 2, "possible": 1, "strength": 0.3, "possible_strength": 0.4,
@@ -25,3 +28,13 @@ def test_over_either_limit_is_exceeded() -> None:
     for count, strength in ((True, False), (False, True), (False, False)):
         side = build(SideCheck, SIDE | {"over_count": count, "over_strength": strength})
         assert side.exceeded is (count or strength)
+
+
+def test_an_inconclusive_verdict_passes_only_where_that_is_asked_for() -> None:
+    """One of three dictionaries has a difference, and none is allowed."""
+    result = make_result(make_difference("C1", certainty="possible"))
+    limits = Limits(0, None)
+    budgets = Budgets(limits, limits, 0.3)
+    found = evaluate_budgets(result, NONE_ACCEPTED, budgets)
+    assert (found.status, found.passed) == ("inconclusive", False)
+    assert evaluate_budgets(result, NONE_ACCEPTED, budgets, lenient=True).passed

@@ -1,5 +1,6 @@
 """The cache as a whole: where it lies, what it holds, what pruning removes."""
 
+import concurrent.futures
 import os
 import shutil
 import subprocess
@@ -195,6 +196,37 @@ def test_pruning_leaves_an_entry_that_another_process_works_on(store):
     with entry.lock():
         assert output_of(script, str(store.root)) == "0\n"
     assert entry.has("part")
+
+
+def test_an_entry_that_is_being_worked_on_is_not_free_and_stays(store):
+    entry, other = fill(store, "results", KEYS[0]), Store(store.root)  # with a lock of its own
+    (info,) = other.list()
+    with entry.lock():
+        assert not other.is_free(info)
+        assert not other.remove(info)
+        assert other.prune() == Usage(0, 0)
+        assert info.path.exists()
+    assert other.is_free(info)
+    assert other.remove(info)
+    assert not info.path.exists()
+    assert other.remove(info), "what is gone already is gone"
+
+
+def test_who_wants_to_hear_nothing_waits_in_silence(store):
+    entry, other = store.entry("results", KEYS[0]), Store(store.root).entry("results", KEYS[0])
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with entry.lock():
+            waiting = pool.submit(fill_entry, other)
+            with pytest.raises(concurrent.futures.TimeoutError):
+                waiting.result(timeout=0.2)
+            assert not entry.path.exists()
+        waiting.result(timeout=60)
+    assert entry.has("part")
+
+
+def fill_entry(entry):
+    with entry.lock():
+        entry.write("part", b"x")
 
 
 def test_a_file_in_place_of_the_cache_is_an_error_with_a_remedy(tmp_path):

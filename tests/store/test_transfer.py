@@ -8,7 +8,7 @@ import pytest
 
 from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.store.cache import Store
-from pytest_crossdiff.store.transfer import HEAD, pack, read_facts, unpack
+from pytest_crossdiff.store.transfer import HEAD, Packed, pack, read_facts, unpack
 
 KEY, OTHER = "ab" * 32, "cd" * 32
 
@@ -98,6 +98,15 @@ def test_what_is_cut_short_or_no_archive_is_refused(packed, tmp_path):
 def test_an_archive_for_another_purpose_is_refused(packed, tmp_path):
     with pytest.raises(StoreError, match="is no another-purpose"):
         unpack(packed, "another-purpose", Store(tmp_path / "to"))
+
+
+@pytest.mark.parametrize("what", ["kind", "key"])
+def test_a_name_that_is_no_text_is_refused(what):
+    listed = {"kind": "harvest", "key": KEY, "meta": {}, "files": {"a.bin": "0" * 64}}
+    assert Packed.of(listed).key == KEY
+    for one in (listed | {what: 7}, listed | {"files": {"a.bin": 7}}):
+        with pytest.raises(ValueError, match="no text"):
+            Packed.of(one)
 
 
 def test_names_lead_nowhere_outside(packed, tmp_path):
