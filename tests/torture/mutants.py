@@ -38,8 +38,9 @@ PYTEST = ("-q", "-x", "--assert=plain", "--noconftest", "-k", "not two_processes
 WITHOUT = ("cacheprovider", "crossdiff", "xdist", "anyio", "hypothesispytest")
 """Plugins that no test of the gate needs."""
 REQUIRED = 0.85
-SECONDS = 60
-"""A mutant whose tests take longer is killed: it loops."""
+SECONDS, WAITING = 60, 1800
+"""A mutant whose tests take more CPU time is killed: it loops.  So is one that waits for longer, of
+which a busy machine is no cause."""
 WARM = ("hypothesis", "numpy", "_pytest.pytester", "pytest_crossdiff.results.result")
 """What is imported once for all mutants; nothing of it imports the gate."""
 
@@ -192,7 +193,8 @@ def is_killed(mutant: Mutant | None, tests: Sequence[Path]) -> bool:
     """Whether a test fails, in a process of its own; None: no mutant, the code as it is."""
     child = os.fork()
     if child == 0:
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        signal.alarm(WAITING)
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
