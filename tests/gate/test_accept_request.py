@@ -196,9 +196,10 @@ class TestTheRecord:
             (("C9",), ("a",), "there is no difference C9", "name some of: C1, B1"),
             (("C9",), ("",), "there is no difference C9", "there are none at all"),
             (("C1",), ("a", "b"), "C1 is a difference of 2 pairs", "select one test"),
+            (("C1",), ("a",), "no difference is left to accept", "leave the flag out"),
         ],
     )
-    def test_nothing_is_written_where_an_id_is_not_that_of_one_difference(
+    def test_nothing_is_written_where_an_id_is_not_that_of_one_difference_that_counts(
         self, tmp_path, ids, pairs, words, remedy
     ):
         record = self.record(tmp_path, *ids)
