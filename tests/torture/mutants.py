@@ -238,18 +238,17 @@ def main() -> int:
     killed = tried = 0
     began = time.perf_counter()
     for module in wanted:
-        here, lived = 0, []
+        here = lived = 0
         own = own_tests(module)
         others = [file for file in TESTS if file not in own]
         for mutant in [*mutants(GATE / f"{module}.py")][options.offset :: options.every]:
             here += 1
             if not ((own and is_killed(mutant, own)) or is_killed(mutant, others)):
-                lived.append(mutant)
-        tried, killed = tried + here, killed + here - len(lived)
+                lived += 1
+                print(f"  {module}.py:{mutant.line}: {mutant.what}", flush=True)
+        tried, killed = tried + here, killed + here - lived
         if here:
-            print(f"{module}: {here - len(lived)} of {here} killed", flush=True)
-        for mutant in lived:
-            print(f"  {module}.py:{mutant.line}: {mutant.what}", flush=True)
+            print(f"{module}: {here - lived} of {here} killed", flush=True)
     seconds = time.perf_counter() - began
     print(f"{killed} of {tried} mutants killed ({killed / max(tried, 1):.1%}) in {seconds:.0f} s")
     return 0 if killed >= REQUIRED * tried else 1
