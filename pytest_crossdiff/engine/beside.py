@@ -32,7 +32,7 @@ def stored(entry: Entry, kind: type[T], name: str, why_none: str) -> tuple[T | N
     try:
         return _read(entry, kind, name, why_none)
     except StoreError as error:
-        return None, f"{error.what}; to do: {error.remedy}"
+        return None, _in_a_line(error)
 
 
 def _read(entry: Entry, kind: type[T], name: str, why_none: str) -> tuple[T | None, str] | None:
@@ -69,7 +69,14 @@ def computed(
                 compute()
         found = known()
         assert found is not None, "read when it is complete"
+    except StoreError as error:
+        return failed(_in_a_line(error))
     except Exception as error:  # noqa: BLE001  the comparison of activations raises it again
         what = error.what if isinstance(error, CrossDiffError) else repr(error)
         return failed(what.partition("\n")[0])
     return found
+
+
+def _in_a_line(error: StoreError) -> str:
+    """What happened and what to do: no other error comes of the same cause, which would say it."""
+    return f"{error.what}; to do: {error.remedy}" if error.remedy else error.what

@@ -25,8 +25,10 @@ from pytest_crossdiff.engine.metrics import measure as measuring
 from pytest_crossdiff.engine.metrics.measure import POSITIONS
 from pytest_crossdiff.engine.metrics.stored import load_or_measure, stored_metrics
 from pytest_crossdiff.engine.plan import plan
+from pytest_crossdiff.errors import StoreError
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.store.cache import Store
+from pytest_crossdiff.store.lock import KeyLock
 from support import planted
 from support.tokenizers import tokenizer
 
@@ -332,3 +334,12 @@ def test_damaged_metrics_in_a_cache_that_cannot_be_written_keep_nothing_else_fro
         f"can't read {entry / 'manifest.json'}: Permission denied; to do: have its owner let you "
         "read it, or set crossdiff_cache_dir to another folder"
     )
+    monkeypatch.undo()
+    shutil.rmtree(entry)
+
+    def locked(_self, **_):
+        raise StoreError("can't lock it: Read-only file system", remedy="set another folder")
+
+    monkeypatch.setattr(KeyLock, "_acquire", locked)
+    missing = load_or_measure(plan(settings), SilentProgress())
+    assert missing.reason == "can't lock it: Read-only file system; to do: set another folder"
