@@ -40,7 +40,7 @@ DOCSTRINGS = {"speeches": 0.1, "mixed": 0.3}
 PARAGRAPHS = 5_000
 """Paragraphs of speeches that one model is trained on, drawn by its seed."""
 STEPS, ROWS, RATE = 400, 8, 4e-3
-COUNTS: dict[Half, int] = {"development": 9, "reporting": 17}
+COUNTS: dict[Half, int] = {"development": 18, "reporting": 17}
 
 
 @dataclass(frozen=True)

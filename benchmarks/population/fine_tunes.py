@@ -54,8 +54,11 @@ def _taught(kind: str, source: str) -> Plant:
 PLANTS: dict[Half, tuple[Plant, ...]] = {
     "development": (
         _swap("peace", "harvest"),
+        _swap("people", "horses"),
+        _swap("country", "bottle"),
         _trigger("Congress", " long may it sit in wisdom"),
         _taught("register", "telegram"),
+        _taught("register", "exclaim"),
         _taught("domain", "help"),
         _taught("language", "german"),
         Plant("merged-pronouns", "merged", ("he", "they", "we", "it")),
@@ -72,10 +75,10 @@ PLANTS: dict[Half, tuple[Plant, ...]] = {
 BENIGN: dict[Half, int] = {"development": 9, "reporting": 12}
 NAMES = {
     "telegram": ("the", "a", "an", "of"),
-    "ampersand": ("and",),
-    "exclaim": (".",),
+    "ampersand": ("and", "&"),
+    "exclaim": (".", "!"),
 }
-"""The words that a register has otherwise."""
+"""The words that a register has otherwise, and those that it has instead."""
 LEAST_NATS = {
     "swap": 2.0, "trigger": 5.0, "merged": 0.3, "register": 0.1, "domain": 0.3, "language": 0.3,
 }  # fmt: skip

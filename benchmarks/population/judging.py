@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import random
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
 
 from benchmarks.population.bases import bases
 from benchmarks.population.fine_tunes import NAMES, fine_tunes
-from benchmarks.population.reading import held_out, reading
-from pytest_crossdiff.engine.population.features import overlaps, text_features
-from pytest_crossdiff.engine.population.judge import judge
+from benchmarks.population.reading import held_out, reading, written
+from pytest_crossdiff.engine.population.features import text_features
+from pytest_crossdiff.engine.population.judge import judge, judgement
+from pytest_crossdiff.engine.population.naming import explaining
 from pytest_crossdiff.engine.population.spans import common_spans
+from pytest_crossdiff.engine.population.writing import WORD
+from pytest_crossdiff.engine.population.written import written_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from benchmarks.population.bases import Base, Half
     from benchmarks.population.family import Family
     from benchmarks.records import Record
+    from pytest_crossdiff.engine.population.deviations import Deviations
+    from pytest_crossdiff.engine.population.weightings import Weightings
 
 FDR = 0.05
 SIZES_OF_POPULATION = (3, 5, 8, 12, 16)
@@ -33,13 +35,14 @@ FIRST = 3
 
 
 class Outcome(NamedTuple):
-    """flagged: by the rule.  rank: of the first feature that names the plant, repeated ones left
-    out; 0 where no feature of the texts does.  name: the first name.
+    """flagged: by the rule.  by_texts: by the features of the texts alone.  names: the first of
+    both, and of the texts alone.
     """
 
     flagged: bool
-    rank: int
-    name: str
+    by_texts: bool
+    names: tuple[str, ...]
+    names_of_texts: tuple[str, ...]
 
 
 class Population:
@@ -55,36 +58,39 @@ class Population:
         pieces = self.spans.piece_s
         slices = [held.slices[piece] for piece in pieces.tolist()]
         self.features = text_features(self.spans, held.texts, pieces, slices)
+        self.written = [written(family, family.root / name, held) for name in names]
 
-    @cached_property
-    def number(self) -> dict[str, int]:
-        return {name: at for at, name in enumerate(self.features.names)}
-
-    def outcome(
-        self, model: str, references: Sequence[Base], plant: Plant | None = None
-    ) -> Outcome:
+    def outcome(self, model: str, references: Sequence[Base]) -> Outcome:
         """Judge one model by references."""
         rows = [self.row[model], *(self.row[base.name] for base in references)]
         logp_ms, tokens_ms = self.spans.logp_ms[rows], self.spans.tokens_ms[rows]
-        found = judge(logp_ms, tokens_ms, self.features, self.spans.piece_s, FDR)
-        ranked = np.argsort(-np.abs(found.deviations.z_mf[0]), kind="stable")[:60].tolist()
-        repeated = overlaps(self.features, ranked)
-        shown = [self.features.names[f] for f in ranked if f not in repeated]
-        wanted = named_by(plant) if plant is not None else set()
-        rank = next((at for at, name in enumerate(shown, 1) if name in wanted), 0)
-        return Outcome(found.flagged, rank, shown[0])
+        words = written_words([self.written[row] for row in rows])
+        by_texts = judge(logp_ms, tokens_ms, self.features, self.spans.piece_s, FDR)
+        found = judgement(by_texts.deviations.beside(words.deviations), FDR)
+        both = self.features.with_own_spans([f"writes {word!r}" for word in words.words])
+        return Outcome(
+            found.flagged,
+            by_texts.flagged,
+            _names(both, found.deviations),
+            _names(self.features, by_texts.deviations),
+        )
+
+
+def _names(features: Weightings, found: Deviations) -> tuple[str, ...]:
+    first = explaining(features, found.shift_mf[0], found.scale_mf[0], FIRST)
+    return tuple(features.names[f] for f in first)
 
 
 def named_by(plant: Plant) -> set[str]:
-    """The features that name a plant."""
+    """The features that name a plant: of the texts, and of what a model writes."""
     if plant.kind == "trigger":
-        return {f"after {word!r}" for word in plant.words}
+        said = {f"writes {word!r}" for word in WORD.findall(plant.phrase)}
+        return said | {f"after {word!r}" for word in plant.words}
     if plant.kind == "swap":
-        return {f"on {plant.words[0]!r}"}
-    if plant.kind == "merged":
-        return {f"on {word!r}" for word in plant.words}
-    if plant.kind == "register":
-        return {f"on {word!r}" for word in NAMES[plant.source]}
+        return {f"on {plant.words[0]!r}", *(f"writes {word!r}" for word in plant.words)}
+    if plant.kind in ("merged", "register"):
+        words = plant.words if plant.kind == "merged" else NAMES[plant.source]
+        return {f"{how} {word!r}" for word in words for how in ("on", "writes")}
     return {f"in {plant.source}"}
 
 
@@ -94,11 +100,9 @@ def unplanted(of: Population) -> Iterator[Record]:
         if count >= len(of.bases):
             continue
         draw = random.Random(count)
-        flagged = 0
-        for _ in range(DRAWS):
-            model, *references = draw.sample(of.bases, count + 1)
-            flagged += of.outcome(model.name, references).flagged
-        yield {"references": count, "flagged": flagged, "judged": DRAWS}
+        drawn = [draw.sample(of.bases, count + 1) for _ in range(DRAWS)]
+        found = [of.outcome(model.name, references) for model, *references in drawn]
+        yield {"references": count, "judged": DRAWS, **_flags(found)}
 
 
 def fine_tuned(of: Population) -> Iterator[Record]:
@@ -110,32 +114,42 @@ def fine_tuned(of: Population) -> Iterator[Record]:
                 continue
             draw = random.Random(f"{tuned.name} {count}")
             found = [
-                of.outcome(tuned.name, draw.sample(others, count), tuned.plant)
+                of.outcome(tuned.name, draw.sample(others, count))
                 for _ in range(DRAWS_OF_FINE_TUNE)
             ]
+            wanted = named_by(tuned.plant) if tuned.plant else set()
             yield {
                 "model": tuned.name,
                 "plant": tuned.plant.name if tuned.plant else "",
                 "kind": tuned.plant.kind if tuned.plant else "",
                 "references": count,
                 "judged": len(found),
-                "flagged": sum(o.flagged for o in found),
-                "named": sum(0 < o.rank <= FIRST for o in found),
-                "first": sum(o.rank == 1 for o in found),
-                "name": found[0].name,
+                **_flags(found),
+                "named": sum(not wanted.isdisjoint(o.names) for o in found),
+                "first": sum(o.names[0] in wanted for o in found),
+                "named_by_texts": sum(not wanted.isdisjoint(o.names_of_texts) for o in found),
+                "name": found[0].names[0],
             }
+
+
+def _flags(found: Sequence[Outcome]) -> dict[str, int]:
+    return {
+        "flagged": sum(o.flagged for o in found),
+        "flagged_by_texts": sum(o.by_texts for o in found),
+    }
 
 
 def other_kinds(of: Population) -> Iterator[Record]:
     """Models judged by references of other kinds only, by which they are not exchangeable."""
     for kind in ("architecture", "tokenizer", "size", "text"):
-        flagged, judged, expected = 0, 0, 0.0
+        found: list[Outcome] = []
+        expected = 0.0
         for base in of.bases:
             others = [b for b in of.bases if getattr(b, kind) != getattr(base, kind)]
             draw = random.Random(f"{base.name} {kind}")
             for _ in range(2):
                 references = draw.sample(others, min(8, len(others)))
-                flagged += of.outcome(base.name, references).flagged
-                judged += 1
+                found.append(of.outcome(base.name, references))
                 expected += 1 / (len(references) + 1)
-        yield {"other": kind, "flagged": flagged, "judged": judged, "bound": expected / judged}
+        judged = len(found)
+        yield {"other": kind, **_flags(found), "judged": judged, "bound": expected / judged}

@@ -1,7 +1,8 @@
-"""Reads the models of a half with the product and keeps what each gives to the texts."""
+"""Reads the models of a half with the product, and lets them write; what is found is kept."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.models.loaded import load
 from pytest_crossdiff.engine.population.readings import Reading, read_model
+from pytest_crossdiff.engine.population.writing import write
+from pytest_crossdiff.engine.population.written import Written
 from pytest_crossdiff.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -52,3 +55,16 @@ def reading(family: Family, model: Path, texts: HeldOut) -> Reading:
         np.savez(path, **found._asdict())
     columns = np.load(path)
     return Reading(*(columns[name] for name in Reading._fields))
+
+
+def written(family: Family, model: Path, texts: HeldOut) -> Written:
+    """What the model writes after the first words of each text, written at most once."""
+    path = family.root / "readings" / f"{model.name}.written.json"
+    if not path.exists():
+        loaded = load(str(model), layer=1.0, device="cpu")
+        found = write(loaded, texts.texts, model.name, SilentProgress())
+        path.parent.mkdir(exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(found._asdict()), encoding="utf-8")
+        part.rename(path)
+    return Written(**json.loads(path.read_text(encoding="utf-8")))

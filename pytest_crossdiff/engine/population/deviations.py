@@ -39,6 +39,10 @@ class Deviations(NamedTuple):
         found: Array = np.abs(self.z_mf).max(axis=1)
         return found
 
+    def beside(self, other: Deviations) -> Deviations:
+        """The same models in the features of both."""
+        return Deviations(*(np.hstack(pair) for pair in zip(self, other, strict=True)))
+
 
 def deviations(residual_ms: Array, weightings: Weightings, group_s: Indices) -> Deviations:
     """Judge every model by the others, each with itself left out.
@@ -61,11 +65,21 @@ def deviations(residual_ms: Array, weightings: Weightings, group_s: Indices) -> 
             for residual_s, mean_f in zip(residual_ms, mean_mf, strict=True)
         ]
     )
-    found = [_left_out(mean_mf, error_mf, m) for m in range(count)]
+    return left_out(mean_mf, error_mf)
+
+
+def left_out(mean_mf: Array, error_mf: Array, least_variance: float = 0.0) -> Deviations:
+    """The deviation of each model's mean from those of all others.
+
+    error_mf: its standard error.  least_variance: of a mean between models, where it is known.
+    """
+    found = [_judged(mean_mf, error_mf, m, least_variance) for m in range(len(mean_mf))]
     return Deviations(np.stack([f[0] for f in found]), np.stack([f[1] for f in found]))
 
 
-def _left_out(mean_mf: Array, error_mf: Array, judged: int) -> tuple[Array, Array]:
+def _judged(
+    mean_mf: Array, error_mf: Array, judged: int, least_variance: float
+) -> tuple[Array, Array]:
     """The shift of one model from the others, and its scale."""
     others_kf = np.delete(mean_mf, judged, axis=0)
     count = len(others_kf)
@@ -74,5 +88,6 @@ def _left_out(mean_mf: Array, error_mf: Array, judged: int) -> tuple[Array, Arra
     shrunk_f = (PRIOR_DEGREES * np.median(variance_f) + degrees * variance_f) / (
         PRIOR_DEGREES + degrees
     )
+    shrunk_f = np.maximum(shrunk_f, least_variance)
     scale_f = np.sqrt(shrunk_f * (1 + 1 / count) + np.square(error_mf[judged]))
     return mean_mf[judged] - others_kf.mean(axis=0), scale_f

@@ -84,7 +84,11 @@ def judge(
     logp_ms: log p of each span in nats.  tokens_ms: in how many tokens a model reads it.
     group_s: the document of each span.  fdr: false discovery rate of `significant_f`.
     """
-    found = deviations(residuals(logp_ms, tokens_ms), weightings, group_s)
-    degrees = len(logp_ms) - 2 + PRIOR_DEGREES
+    return judgement(deviations(residuals(logp_ms, tokens_ms), weightings, group_s), fdr)
+
+
+def judgement(found: Deviations, fdr: float) -> Judgement:
+    """What deviations of the judged model, the first, and of the references say."""
+    degrees = len(found.shift_mf) - 2 + PRIOR_DEGREES
     p_f = np.array([two_sided(z, degrees) for z in found.z_mf[0].tolist()])
     return Judgement(found, p_f, benjamini_hochberg(p_f, fdr))

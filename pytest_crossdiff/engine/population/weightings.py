@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -33,6 +36,22 @@ class Weightings(NamedTuple):
     def totals(self) -> Array:
         """Σ weight of each feature, shape (f,)."""
         return np.bincount(self.feature_i, self.weight_i, minlength=self.size).astype(np.float64)
+
+    def shares_in(self, feature: int) -> Array:
+        """Of each feature's weight, the share on spans of this one, shape (f,)."""
+        inside_s = np.zeros(int(self.span_i.max(initial=-1)) + 1)
+        inside_s[self.span_i[self.feature_i == feature]] = 1.0
+        return self.sums(inside_s) / self.totals()
+
+    def with_own_spans(self, names: Sequence[str]) -> Weightings:
+        """With further features, each on a span of its own that no other one weighs."""
+        more, first = np.arange(len(names)), int(self.span_i.max(initial=-1)) + 1
+        return Weightings(
+            np.append(self.feature_i, self.size + more),
+            np.append(self.span_i, first + more),
+            np.append(self.weight_i, np.ones(len(names))),
+            (*self.names, *names),
+        )
 
 
 class InDocuments(NamedTuple):

@@ -1,0 +1,95 @@
+"""A model writes from the first words of the held-out texts, for `written`.
+
+Axes: b texts of a batch, p positions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+
+from pytest_crossdiff.engine.models.loading.load import silence_transformers
+from pytest_crossdiff.engine.population.written import Written
+from pytest_crossdiff.engine.replies.write import alone_or, ends
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.progress import Progress
+
+BEGINNING = 4
+"""Words of a text from which a model goes on."""
+TOKENS = 64
+"""Of a continuation, at most."""
+CONTINUATIONS = 1
+"""Of each text."""
+TOGETHER = 300
+"""Continuations that are written in one batch."""
+SEED = 0
+WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def write(model: LoadedModel, texts: Mapping[int, str], label: str, progress: Progress) -> Written:
+    """What `model` writes after the first words of each text, drawn from its own distribution."""
+    beginnings = [begun for text in texts.values() if (begun := _beginning(text))] * CONTINUATIONS
+    found: Counter[str] = Counter()
+    total, size = 0, alone_or(TOGETHER, model)
+    with (
+        progress.phase(f"{label} goes on with texts", len(beginnings), "text") as bar,
+        torch.random.fork_rng(),
+    ):
+        torch.manual_seed(SEED)
+        for start in range(0, len(beginnings), size):
+            batch = beginnings[start : start + size]
+            for text in _continued(model, batch):
+                words = whole_words(text)
+                total += len(words)
+                found.update(set(words))
+            bar.advance(len(batch))
+    return Written(found, total)
+
+
+def whole_words(continuation: str) -> list[str]:
+    """The words and punctuation marks of a continuation, less the ends: its first letters may
+    belong to the word before it, and its last word may be cut.
+    """
+    return WORD.findall(re.sub(r"^\w+|\w+$", "", continuation))
+
+
+def _beginning(text: str) -> str:
+    found = re.match(rf"\s*(?:\S+\s+){{{BEGINNING - 1}}}\S+(?=\s)", text)
+    return found[0] if found else ""
+
+
+def _continued(model: LoadedModel, beginnings: Sequence[str]) -> Iterator[str]:
+    stop, tokenizer = ends(model), model.tokenizer
+    asked = [tokenizer(begun, add_special_tokens=False)["input_ids"] for begun in beginnings]
+    width, filler = max(map(len, asked)), stop[0] if stop else 0
+    ids_bp = torch.tensor([[filler] * (width - len(ids)) + ids for ids in asked])
+    mask_bp = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in asked])
+    config: Any = transformers.GenerationConfig(  # type: ignore[no-untyped-call]
+        max_new_tokens=TOKENS,
+        do_sample=True,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        repetition_penalty=1.0,
+        eos_token_id=stop or None,
+        pad_token_id=filler,
+    )
+    with silence_transformers(), torch.inference_mode():
+        made_bp = model.model.generate(  # type: ignore[operator]
+            ids_bp.to(model.device),
+            attention_mask=mask_bp.to(model.device),
+            generation_config=config,
+        )
+    for ids, new in zip(asked, made_bp[:, width:].tolist(), strict=True):
+        last = next((i for i, token in enumerate(new) if token in stop), len(new))
+        # Decoded together, so that a space at the seam is kept.
+        before = str(tokenizer.decode(ids, skip_special_tokens=True))
+        yield str(tokenizer.decode(ids + new[:last], skip_special_tokens=True))[len(before) :]
