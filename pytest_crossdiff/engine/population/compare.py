@@ -9,6 +9,7 @@ import numpy as np
 from pytest_crossdiff.engine.population.features import overlaps, text_features
 from pytest_crossdiff.engine.population.judge import Judgement, judge
 from pytest_crossdiff.engine.population.membership import character_entropy, same_tokens, units
+from pytest_crossdiff.engine.population.naming import explaining
 from pytest_crossdiff.engine.population.spans import common_spans
 from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.results.population import (
@@ -178,9 +179,11 @@ class _Judged:
 def _features(
     found: Judgement, weightings: Weightings, group_s: np.ndarray
 ) -> Iterator[PopulationFeature]:
-    """Those that are significant and the largest, each with the features that repeat it."""
+    """Those that explain most, then the significant ones, each with the features that repeat it."""
     z_f, needed_f = found.deviations.z_mf[0], found.smallest_flagged_f()
-    ranked = np.argsort(-np.abs(z_f), kind="stable").tolist()
+    shift_f, scale_f = found.deviations.shift_mf[0], found.deviations.scale_mf[0]
+    first = explaining(weightings, shift_f, scale_f, NAMED)
+    ranked = [*first, *(f for f in np.argsort(-np.abs(z_f), kind="stable") if f not in first)]
     flagging = found.largest > found.threshold
     chosen = [
         f
@@ -194,7 +197,7 @@ def _features(
         own = weightings.span_i[weightings.feature_i == f]
         yield PopulationFeature(
             name=weightings.names[f],
-            shift=float(found.deviations.shift_mf[0, f]),
+            shift=float(shift_f[f]),
             z=float(z_f[f]),
             p_value=float(found.p_f[f]),
             significant=bool(found.significant_f[f]),

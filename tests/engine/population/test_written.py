@@ -69,7 +69,7 @@ class TestWords:
     def test_a_word_that_one_model_alone_writes_deviates_most(self):
         found, words = [], []
         for run in range(20):
-            of = written_words(written(np.random.default_rng(run), 9, varied=0.1, new=25))
+            of = written_words(written(np.random.default_rng(run), 9, varied=0.1, new=40))
             largest_m = of.deviations.largest_m
             found.append(largest_m[0] > largest_m[1:].max())
             words.append(of.words[int(np.abs(of.deviations.z_mf[0]).argmax())])
