@@ -39,7 +39,7 @@ class PopulationCheck:
     status: exceeded when the model deviates more than every reference; undecided when it does not,
     but single features are significant; unmeasured when there is no verdict, for the `reason`.
     references: how many count.  bound: the probability at most with which a model like the
-    references is flagged.  features: the differences, the largest first.
+    references is flagged.  features: the differences, those that explain most first.
     """
 
     side: Side

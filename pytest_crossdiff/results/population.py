@@ -35,8 +35,8 @@ class JudgedModel:
 
     references: how many count; near-identical ones count once.  largest: the largest |z| of the
     model over all features.  threshold: the largest |z| of any reference, judged by all others in
-    the same way.  features: those that are significant, and the three with the largest |z|, the
-    largest first.
+    the same way.  features: the three that explain most of what deviates, then the significant
+    ones by |z|.
     """
 
     side: Side
