@@ -11,8 +11,7 @@ from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.models.loaded import load
 from pytest_crossdiff.engine.population.readings import Reading, read_model
-from pytest_crossdiff.engine.population.writing import write
-from pytest_crossdiff.engine.population.written import Written
+from pytest_crossdiff.engine.population.writing import Written, write
 from pytest_crossdiff.progress import SilentProgress
 
 if TYPE_CHECKING:

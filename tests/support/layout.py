@@ -55,7 +55,8 @@ ALLOWED = {
     "engine.verification": "progress results settings sides engine.models engine.activations"
     " engine.sparse engine.regression engine.dictionary",
     "engine.population": "errors progress results sides store engine.beside engine.corpus"
-    " engine.models engine.plan engine.activations engine.metrics engine.verification",
+    " engine.models engine.plan engine.activations engine.metrics engine.replies"
+    " engine.verification",
     "engine.explanation": "errors progress results settings sides store engine.corpus engine.models"
     " engine.plan engine.activations engine.dictionary engine.verification engine.metrics",
     "engine.controls": "progress results sides store engine.phases engine.plan engine.activations"

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_crossdiff.engine.population.weightings import InDocuments, Weightings
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_crossdiff.engine.population.writing import Written
+
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 PRIOR_DEGREES = 4.0
 """Degrees of freedom of the prior that draws each feature's variance towards the median."""
+LEAST_CONTINUATIONS = 5
+"""Continuations of one model that have to contain a word."""
+ANSCOMBE, POISSON_VARIANCE = 3 / 8, 1.0
 
 
 class Deviations(NamedTuple):
@@ -91,3 +99,32 @@ def _judged(
     shrunk_f = np.maximum(shrunk_f, least_variance)
     scale_f = np.sqrt(shrunk_f * (1 + 1 / count) + np.square(error_mf[judged]))
     return mean_mf[judged] - others_kf.mean(axis=0), scale_f
+
+
+class WrittenWords(NamedTuple):
+    """Each model's deviation from the others in each word.  words: in the deviations' order."""
+
+    words: tuple[str, ...]
+    deviations: Deviations
+
+
+def written_words(written: Sequence[Written]) -> WrittenWords:
+    """Judge what every model writes by the others, each with itself left out.
+
+    A word's count is the number of continuations that contain it, brought to the amount that the
+    models write on average.  The shifts are on the scale 2 sqrt(count + 3/8), on which a Poisson
+    count has the variance 1, whatever its mean (Anscombe 1948): rare and frequent words can be
+    compared.  Every model is treated alike: the words are those that any one of the models writes
+    often enough.
+    """
+    words = sorted(
+        {w for of in written for w, n in of.continuations.items() if n >= LEAST_CONTINUATIONS}
+    )
+    if not words:
+        nothing_mf = np.zeros((len(written), 0))
+        return WrittenWords((), Deviations(nothing_mf, nothing_mf))
+    amount_m = np.array([of.words for of in written], dtype=np.float64)
+    count_mf = np.array([[of.continuations.get(w, 0) for w in words] for of in written])
+    root_mf = 2 * np.sqrt(count_mf * (amount_m.mean() / amount_m)[:, None] + ANSCOMBE)
+    found = left_out(root_mf, np.zeros_like(root_mf), POISSON_VARIANCE)
+    return WrittenWords(tuple(words), found)

@@ -1,4 +1,7 @@
-"""A model writes from the first words of the held-out texts, for `written`.
+"""A model goes on from the first words of the held-out texts.
+
+The texts' own words hardly show a model that writes a word which the texts lack: it finds the words
+of the texts nearly as likely as before.  What it writes itself shows the new word.
 
 Axes: b texts of a batch, p positions.
 """
@@ -7,13 +10,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import transformers
 
 from pytest_crossdiff.engine.models.loading.load import silence_transformers
-from pytest_crossdiff.engine.population.written import Written
 from pytest_crossdiff.engine.replies.write import alone_or, ends
 
 if TYPE_CHECKING:
@@ -32,6 +34,16 @@ TOGETHER = 300
 """Continuations that are written in one batch."""
 SEED = 0
 WORD = re.compile(r"\w+|[^\w\s]")
+
+
+class Written(NamedTuple):
+    """What one model wrote.
+
+    continuations: how many of them contain each word.  words: in all, repeated ones included.
+    """
+
+    continuations: Mapping[str, int]
+    words: int
 
 
 def write(model: LoadedModel, texts: Mapping[int, str], label: str, progress: Progress) -> Written:

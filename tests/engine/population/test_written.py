@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_crossdiff.engine.population.deviations import PRIOR_DEGREES, deviations
+from pytest_crossdiff.engine.population.deviations import (
+    LEAST_CONTINUATIONS,
+    PRIOR_DEGREES,
+    deviations,
+    written_words,
+)
 from pytest_crossdiff.engine.population.judge import judgement
 from pytest_crossdiff.engine.population.weightings import Weightings
-from pytest_crossdiff.engine.population.written import LEAST, Written, written_words
+from pytest_crossdiff.engine.population.writing import Written
 
 CONTINUATIONS, WORDS = 600, 300
 
@@ -58,7 +63,12 @@ class TestWords:
         assert written_words(wild).deviations.scale_mf[0, 0] == pytest.approx(expected)
 
     def test_words_that_no_model_writes_often_enough_are_no_features(self):
-        made = [Written({"rare": LEAST - 1, "once": LEAST * (m == 3)}, 9_000) for m in range(5)]
+        made = [
+            Written(
+                {"rare": LEAST_CONTINUATIONS - 1, "once": LEAST_CONTINUATIONS * (m == 3)}, 9_000
+            )
+            for m in range(5)
+        ]
         assert written_words(made).words == ("once",)
 
     def test_models_that_write_nothing_have_no_features(self):
