@@ -9,9 +9,8 @@ from benchmarks.population.bases import bases
 from benchmarks.population.fine_tunes import NAMES, fine_tunes
 from benchmarks.population.reading import held_out, reading, written
 from pytest_crossdiff.engine.population.deviations import written_words
-from pytest_crossdiff.engine.population.features import text_features
+from pytest_crossdiff.engine.population.features import explaining, text_features
 from pytest_crossdiff.engine.population.judge import judge, judgement
-from pytest_crossdiff.engine.population.naming import explaining
 from pytest_crossdiff.engine.population.spans import common_spans
 from pytest_crossdiff.engine.population.writing import WORD
 

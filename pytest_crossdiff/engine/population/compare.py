@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_crossdiff.engine.population.features import overlaps, text_features
+from pytest_crossdiff.engine.population.features import explaining, overlaps, text_features
 from pytest_crossdiff.engine.population.judge import Judgement, judge
 from pytest_crossdiff.engine.population.membership import character_entropy, same_tokens, units
-from pytest_crossdiff.engine.population.naming import explaining
 from pytest_crossdiff.engine.population.spans import common_spans
 from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.results.population import (
