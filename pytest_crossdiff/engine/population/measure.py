@@ -14,10 +14,14 @@ from pytest_crossdiff.engine.models.devices import choose_device, crosscoder_dev
 from pytest_crossdiff.engine.models.loaded import load
 from pytest_crossdiff.engine.plan import reading_key
 from pytest_crossdiff.engine.population.compare import Candidates, HeldOutTexts, compare
-from pytest_crossdiff.engine.population.entry_names import POPULATION
 from pytest_crossdiff.engine.population.readings import Reading, from_states, read_model
 from pytest_crossdiff.engine.population.reference_sets import verified
-from pytest_crossdiff.engine.population.sources import Member, population_key, reading_entry
+from pytest_crossdiff.engine.population.sources import (
+    POPULATION,
+    Member,
+    population_key,
+    reading_entry,
+)
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.artefact import read_or_build

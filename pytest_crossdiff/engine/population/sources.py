@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pytest_crossdiff.store.cache import Entry
 
 READING_KIND = "reading"
+POPULATION = "population.json"
+"""What a stored population is called in its entry of the cache."""
+WHY_NONE = "why_none"
+"""In that entry's metadata: why a pair could not be judged by its references."""
 
 
 class Member(NamedTuple):

@@ -9,8 +9,12 @@ import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.engine.beside import computed, stored
-from pytest_crossdiff.engine.population.entry_names import POPULATION, WHY_NONE
-from pytest_crossdiff.engine.population.sources import members, population_key
+from pytest_crossdiff.engine.population.sources import (
+    POPULATION,
+    WHY_NONE,
+    members,
+    population_key,
+)
 from pytest_crossdiff.results.population import Population
 
 if TYPE_CHECKING:
