@@ -197,7 +197,9 @@ class TestSet:
         file.write_bytes(file.read_bytes()[:-8] + b"\0" * 8)
         found = judged(planned(models, tmp_path / "fresh", str(tmp_path / "set")))
         assert found.population is None
-        assert found.reason == f"{file} is not what was written"
+        assert found.reason == (
+            f"{file} is not what was written; to do: copy the set again, or add the model again"
+        )
 
     def test_loses_a_reference_by_its_name(self, models, cache, tmp_path):
         made = self.made(planned(models, cache, "r1", "r2"), tmp_path / "set")
