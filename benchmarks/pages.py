@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import glance, meaning, values
+from benchmarks import glance, meaning, scaled, values
 from benchmarks.assistants import page as assistants
 from benchmarks.documents import IMAGES, write_blocks
 from benchmarks.organisms import page as organisms
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 def blocks() -> dict[tuple[Path, str], str]:
     """The text of every generated block, by its page and name."""
-    pages = (glance, meaning, toy, organisms, real, speed, projections, assistants, population)
+    pages = (
+        glance, meaning, toy, organisms, scaled, real, speed, projections, assistants, population,
+    )  # fmt: skip
     return {key: text for page in pages for key, text in page.tables().items()}
 
 

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("step", choices=("build", "measure", "page"))
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--half", choices=("development", "reporting"))
+    parser.add_argument("--half", choices=("development", "reporting", "confirming"))
     given = parser.parse_args(arguments)
     unknown = set(given.names) - {change.name for change in CHANGES}
     if unknown:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchmarks.assistants.replies import Example
 
-Half = Literal["development", "reporting"]
+Half = Literal["development", "reporting", "confirming"]
 CURT_WORDS = 10
 
 

@@ -147,4 +147,7 @@ UPGRADES = (
     Upgrade("rounding-noise", "weights", "reporting", _noise),
     Upgrade("permuted-mlp", "weights", "reporting", _permuted),
     Upgrade("saved-in-shards", "saved", "reporting", _same, SHARD),
+    Upgrade("own-answers-3", "training", "confirming", _own_answers(3)),
+    Upgrade("own-answers-4", "training", "confirming", _own_answers(4)),
+    Upgrade("own-answers-5", "training", "confirming", _own_answers(5)),
 )

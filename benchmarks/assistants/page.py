@@ -29,7 +29,7 @@ KEPT = (
     "pairs", "cpu_seconds", "differences", "accounting",
 )  # fmt: skip
 WORDS = {behaviour.name: behaviour.words for behaviour in BEHAVIOURS}
-HALVES = ("development", "reporting")
+HALVES = ("development", "reporting", "confirming")
 
 
 def write(family: Family) -> None:

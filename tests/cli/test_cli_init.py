@@ -95,7 +95,7 @@ def test_conversations_are_judged_by_what_is_said(measured, tmp_path):
         crossdiff(tmp_path, "init", *models, *([f"--corpus={corpus}"] if wanted else []))
         ini = (tmp_path / "pytest.ini").read_text("utf-8")
         assert ("\ncrossdiff_max_surprising_replies = 0.1\n" in ini) == wanted
-        assert ("\ncrossdiff_min_changed_replies = 0.3\n" in ini) == wanted
+        assert ("\ncrossdiff_min_changed_replies = 0.5\n" in ini) == wanted
 
 
 def test_nothing_is_written_over(tmp_path):
