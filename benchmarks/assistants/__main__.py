@@ -4,8 +4,8 @@
     python -m benchmarks.assistants measure [--half HALF] [NAME...]   the gate, and alternatives
     python -m benchmarks.assistants page        results and docs/evidence/assistants.md
 
-HALF is development or reporting.  CROSSDIFF_ASSISTANTS names the folder where models, records and
-cache are kept instead of the user's cache folder.
+HALF is development, reporting or confirming (built later).  CROSSDIFF_ASSISTANTS names the folder
+where models, records and cache are kept instead of the user's cache folder.
 """
 
 from __future__ import annotations

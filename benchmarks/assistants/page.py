@@ -29,7 +29,11 @@ KEPT = (
     "pairs", "cpu_seconds", "differences", "accounting",
 )  # fmt: skip
 WORDS = {behaviour.name: behaviour.words for behaviour in BEHAVIOURS}
-HALVES = ("development", "reporting", "confirming")
+HALVES = {
+    "development": "The development half",
+    "reporting": "The reporting half",
+    "confirming": "Built after the reporting half was measured",
+}
 
 
 def write(family: Family) -> None:
@@ -67,10 +71,10 @@ def collect(family: Family) -> list[Row]:
 def drawn(copies: Sequence[Row]) -> str:
     """Rates of each half, then a line for each copy."""
     parts = []
-    for half in HALVES:
+    for half, heading in HALVES.items():
         rows = [row for row in copies if row["half"] == half]
         if rows:
-            parts += [f"### The {half} half", _rates(rows), _built(rows), _measured(rows)]
+            parts += [f"### {heading}", _rates(rows), _built(rows), _measured(rows)]
     return "\n\n".join(part for part in parts if part)
 
 
