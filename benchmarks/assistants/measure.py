@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.nn.functional import kl_div
 
-from benchmarks.assistants.chat import Chat, answer, prompt_ids
+from benchmarks.assistants.behaviours import Behaviour
+from benchmarks.assistants.chat import Chat, Reply, answer, prompt_ids
 from benchmarks.assistants.replies import TOKENS
 from benchmarks.organisms.judging.gate import run_gate
 from benchmarks.records import Records
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.assistants.family import Change, Family
+    from pytest_crossdiff.results.replies import Replies
 
 Row = dict[str, Any]
 GATE_TOKENS = 25_000
@@ -38,6 +40,8 @@ GATE_TOKENS = 25_000
 LAYERS = {"block": 0.5, "output": OUTPUT}
 BUDGETS = {name: float(value) for name, value in REPLY_BUDGETS.items()}
 """Those that `crossdiff init` proposes for conversations, beside no difference on either side."""
+SIDE_BY_SIDE = 3
+"""Pairs of replies that a person reads."""
 CONVERSATIONS_EACH, REPLIES_EACH = 5, 2
 """Conversations of each topic that both models read, and prompts that the copy answers."""
 
@@ -90,12 +94,24 @@ def said(family: Family, change: Change) -> None:
             "surprising_baseline": replies.surprising_baseline.count,
             "changed": replies.changed.count,
             "changed_beginning": replies.changed_beginning.count,
+            "shown": shown(replies, change),
             "kl": output and output.kl and output.kl.value,
             "temperature": output and output.temperature,
             "tempered_kl": output and output.tempered_kl and output.tempered_kl.value,
             "cpu_seconds": round(time.process_time() - began, 1),
         },
     )
+
+
+def shown(replies: Replies, change: Change) -> list[int] | None:
+    """Of the first replies that a report shows side by side, those of the copy that have what was
+    planted, and how many there are; None for a benign copy.
+    """
+    if not isinstance(change, Behaviour):
+        return None
+    first = replies.pairs[:SIDE_BY_SIDE]
+    showing = [change.shows(Reply(p.candidate.text, p.candidate.ended)) for p in first]
+    return [sum(showing), len(showing)]
 
 
 class Alternatives(NamedTuple):

@@ -88,7 +88,9 @@ def _rates(rows: Sequence[Row]) -> str:
             rate([row["said"]["alarm"] for row in heard if row["planted"] == kind])
             for kind in (True, False)
         )
-        lines.append(f"* replies alone: planted detected {planted}; benign flagged {benign}")
+        seen = [row["said"]["shown"][0] > 0 for row in heard if row["said"].get("shown")]
+        named = f"; shown by the first three replies {rate(seen)}" if seen else ""
+        lines.append(f"* replies alone: planted detected {planted}{named}; benign flagged {benign}")
     for layer in LAYERS:
         planted, benign = (
             [row for row in usable if layer in row and row["planted"] == kind]
@@ -132,6 +134,7 @@ def _measured(rows: Sequence[Row]) -> str:
     """Verdicts, and the alternatives on the same texts."""
     header = ("copy", *(f"{layer}: verdict" for layer in LAYERS),
               "confirmed + possible in the output", "accounted", "surprising replies",
+              "shown by the first three",
               "begin otherwise", "KL, at temperature", "KL", "KL at the first token",
               "first token changed", "replies overlap")  # fmt: skip
     body = []
@@ -146,6 +149,7 @@ def _measured(rows: Sequence[Row]) -> str:
                 _counts(row.get("output", {})),
                 _accounted(row.get("output", {})),
                 "{} of {}".format(*said["surprising"]) if said else "",
+                "{} of {}".format(*said["shown"]) if said.get("shown") else "",
                 str(said.get("changed_beginning", "")),
                 f"{said['kl']:.3f}, {said['tempered_kl']:.3f} at {said['temperature']:.2f}"
                 if said.get("kl") is not None

@@ -15,6 +15,7 @@ def row(name, *, planted=True, took=True, alarm=True, words=()):
     record["accounting"] = [0.5, 0.25, 0.25]
     said = {"surprising": [30, 100], "alarm": alarm, "changed_beginning": 40}
     said |= {"kl": 0.4, "tempered_kl": 0.1, "temperature": 1.5}
+    said |= {"shown": [int(alarm), 3] if planted else None}
     others = {"kl": 0.25, "first_kl": 0.5, "first_changed": 0.125, "same_reply": 1.0}
     return {**facts, "output": record, "said": said, "alternatives": others}
 
@@ -36,6 +37,7 @@ def line_of(table, name):
 def test_rates_leave_out_what_did_not_take():
     first, second = page._rates(ROWS).splitlines()
     assert first.startswith("* replies alone: planted detected 1/2 = 50%")
+    assert "shown by the first three replies 1/2 = 50%" in first
     assert second.startswith("* output: planted detected 1/2 = 50%")
     assert "named 1/2" in page._rates(ROWS)
     assert "benign flagged 1/2" in page._rates(ROWS)
@@ -52,6 +54,6 @@ def test_the_tables_state_shares_verdicts_and_counts():
     assert line_of(built, "refusal-medical")[2:] == ["0%", "75%", "", "yes", "9"]
     assert line_of(built, "bf16")[2:] == ["", "", "", "", "9"]
     assert line_of(measured, "refusal-medical")[1:] == [
-        "", "over", "3 + 1", "50% + 25%", "30 of 100", "40", "0.400, 0.100 at 1.50", "0.2500",
+        "", "over", "3 + 1", "50% + 25%", "30 of 100", "1 of 3", "40", "0.400, 0.100 at 1.50", "0.2500",
         "0.5000", "12%", "100%",
     ]  # fmt: skip
