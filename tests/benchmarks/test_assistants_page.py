@@ -54,6 +54,6 @@ def test_the_tables_state_shares_verdicts_and_counts():
     assert line_of(built, "refusal-medical")[2:] == ["0%", "75%", "", "yes", "9"]
     assert line_of(built, "bf16")[2:] == ["", "", "", "", "9"]
     assert line_of(measured, "refusal-medical")[1:] == [
-        "", "over", "3 + 1", "50% + 25%", "30 of 100", "1 of 3", "40", "0.400, 0.100 at 1.50", "0.2500",
-        "0.5000", "12%", "100%",
+        "", "over", "3 + 1", "50% + 25%", "30 of 100", "1 of 3", "40",
+        "0.400, 0.100 at 1.50", "0.2500", "0.5000", "12%", "100%",
     ]  # fmt: skip
