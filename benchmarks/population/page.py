@@ -39,29 +39,35 @@ def _lines(found: dict[str, list[Record]]) -> Iterator[str]:
         f"documents, {facts['features']} features; 95 % intervals (Wilson)."
     )
     yield from ("", "Models of the population, nothing planted, references drawn by chance:", "")
-    yield "| references | at most | flagged | of | share |"
+    yield "| references | at most | judged | flagged by the texts | by texts and words written |"
     yield "|---|---|---|---|---|"
     for r in found["unplanted"]:
-        share = _share(r["flagged"], r["judged"])
-        bound = f"{1 / (r['references'] + 1):.3f}"
-        yield f"| {r['references']} | {bound} | {r['flagged']} | {r['judged']} | {share} |"
+        yield f"| {r['references']} | {1 / (r['references'] + 1):.3f} | {_flagged(r)} |"
     yield from ("", "References of another kind only (up to 8):", "")
-    yield "| another … than the model | at most | flagged | of | share |"
+    yield "| another … than the model | at most | judged | by the texts | by texts and words |"
     yield "|---|---|---|---|---|"
     for r in found["other"]:
-        share = _share(r["flagged"], r["judged"])
-        yield f"| {r['other']} | {r['bound']:.3f} | {r['flagged']} | {r['judged']} | {share} |"
+        yield f"| {r['other']} | {r['bound']:.3f} | {_flagged(r)} |"
     if "fine-tuned" not in found:
         return
     yield from ("", "Fine-tunes, each by 5 draws of references without its own base:", "")
-    yield "| what | models | references | flagged | named by one of the first 3 | named first |"
-    yield "|---|---|---|---|---|---|"
+    yield (
+        "| what | models | references | flagged by the texts | by texts and words | "
+        "named by one of the first 3, texts | texts and words | named first |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
     for (count, kind), rows in sorted(_by_kind(found["fine-tuned"]).items(), key=_order):
         name = KINDS.get(kind, "nothing planted" if not kind else "all planted")
-        sums = {k: sum(r[k] for r in rows) for k in ("flagged", "named", "first", "judged")}
-        cells = [_share(sums["flagged"], sums["judged"])]
-        cells += [_share(sums[k], sums["judged"]) if kind else "-" for k in ("named", "first")]
+        counted = "flagged_by_texts", "flagged", "named_by_texts", "named", "first"
+        sums = {k: sum(r[k] for r in rows) for k in (*counted, "judged")}
+        cells = [_share(sums[k], sums["judged"]) for k in counted[: None if kind else 2]]
+        cells += ["-"] * (len(counted) - len(cells))
         yield f"| {name} | {len(rows)} | {count} | {' | '.join(cells)} |"
+
+
+def _flagged(r: Record) -> str:
+    shares = (_share(r[k], r["judged"]) for k in ("flagged_by_texts", "flagged"))
+    return f"{r['judged']} | {' | '.join(shares)}"
 
 
 def _order(item: tuple[tuple[int, str], list[Record]]) -> tuple[int, int, str]:
