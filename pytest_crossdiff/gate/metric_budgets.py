@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.settings import Settings
 
 SURPRISING = "max_surprising_replies"
+ARCHIVED = "the baseline, of which only an archive is here, did not read the candidate's replies"
 MetricStatus = Literal["within", "exceeded", "undecided", "unmeasured"]
 
 LARGE_KL = 0.1
@@ -131,7 +132,8 @@ def check_metric(result: Result, limit: MetricLimit) -> MetricCheck:
     metric = METRICS[limit.setting]
     found = metric.of(result)
     if found is None and limit.setting == SURPRISING:
-        return _unmeasured(limit, result.no_replies or "measured by an earlier version")
+        unread = ARCHIVED if result.replies is not None else "measured by an earlier version"
+        return _unmeasured(limit, result.no_replies or unread)
     if found is None:
         reason = result.no_output or "crossdiff_metrics = false, or measured by an earlier version"
         if result.output is not None:

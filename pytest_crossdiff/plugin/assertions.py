@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _REMEDIES: dict[Evidence, str] = {
     "dictionary": "read more tokens, train a larger dictionary (crossdiff_features) or for longer "
     "(crossdiff_steps), or lower crossdiff_min_fve",
-    "metrics": "set crossdiff_metrics = true, or remove the budget where the models have no "
-    "predictions to compare",
+    "metrics": "set crossdiff_metrics = true (for replies, crossdiff_replies above 0), or remove "
+    "the budget where it can't be measured",
     "references": "name more references, or unset crossdiff_references to be judged without",
 }
 
