@@ -94,10 +94,11 @@ class _Doctor(Checks):
 
     def settings(self, configuration: Configuration) -> None:
         """Where the settings come from, and whether both models are named."""
-        from pytest_crossdiff.settings.resolution import require
+        from pytest_crossdiff.settings.resolution import DEFAULT_LAYERS, require
 
         file = configuration.file
-        given = sum(source != "default" for source in configuration.settings.sources.values())
+        sources = configuration.settings.sources.values()
+        given = sum(source not in ("default", DEFAULT_LAYERS) for source in sources)
         where = f"{file}: {given} set" if file else f"no configuration file; {given} set"
         self.attempt("settings", lambda: require(configuration.settings, *SIDES), lambda _: where)
 
