@@ -21,7 +21,6 @@ Head = Literal["", "causal", "masked", "tags"]
 nothing does, or when its weights are lost. Whether a token head predicts the next token or the one
 at its place is measured when the model is loaded: see `probing.sees_later_tokens`.
 """
-CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
 HEADS: dict[str, Head] = {
     "ForCausalLM": "causal",
     "LMHeadModel": "causal",
@@ -29,6 +28,7 @@ HEADS: dict[str, Head] = {
     "ForTokenClassification": "tags",
 }
 """By the end of a class's name."""
+CAUSAL_SUFFIXES = tuple(end for end, head in HEADS.items() if head == "causal")
 BLOCK = 0.5
 MOST_BASES = 4
 """Adapters of adapters that are followed to their base."""
@@ -58,26 +58,30 @@ def _head(model: str) -> Head | None:
             break
         beside = Path(model) / base
         model = str(beside) if beside.exists() else base
-    named = (_json(model, "config.json") or {}).get("architectures")
+    config = _json(model, "config.json") or _json(model, "config.json", fetch=True)
+    named = config.get("architectures") if config else None
     if not isinstance(named, list) or not named:
         return None
     ends = (head for end, head in HEADS.items() if any(str(name).endswith(end) for name in named))
     return next(ends, "")
 
 
-def _json(model: str, file: str) -> dict[str, Any] | None:
-    """What a JSON file of a model says; None where there is none that can be read."""
+def _json(model: str, file: str, *, fetch: bool = False) -> dict[str, Any] | None:
+    """What a JSON file of a model says; None where there is none that can be read.
+
+    fetch: whether it may be fetched from the hub, if it isn't on this machine.
+    """
     folder = Path(model)
     try:
-        path = folder / file if folder.is_dir() else _of_the_hub(model, file)
+        path = folder / file if folder.is_dir() else _of_the_hub(model, file, fetch=fetch)
         found = json.loads(path.read_text("utf-8")) if path else None
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
 
-def _of_the_hub(model: str, file: str) -> Path | None:
-    """A file of a model on the hub, from the cache of this machine or else fetched."""
+def _of_the_hub(model: str, file: str, *, fetch: bool) -> Path | None:
+    """A file of a model on the hub, from the cache of this machine or fetched."""
     name, _, revision = model.partition("@")
     if name.count("/") > 1 or Path(model).is_absolute():
         return None
@@ -87,6 +91,8 @@ def _of_the_hub(model: str, file: str) -> Path | None:
         cached = huggingface_hub.try_to_load_from_cache(name, file, revision=revision or None)
         if isinstance(cached, str):
             return Path(cached)
+        if cached is not None or not fetch:  # it is known that there is none, or nobody asks
+            return None
         return Path(huggingface_hub.hf_hub_download(name, file, revision=revision or None))
     except Exception:  # noqa: BLE001  the measurement itself says what is wrong with a model
         return None

@@ -77,16 +77,21 @@ def test_a_configuration_that_cannot_be_read_is_left_to_the_measurement(tmp_path
 
 def test_a_model_of_the_hub_is_looked_up_in_the_local_cache_first(tmp_path, monkeypatch):
     folder = model(tmp_path / "cached", "LlamaForCausalLM")
-    asked = []
+    asked, fetched = [], []
 
     def cached(name: str, file: str, revision: str | None) -> str | None:
         asked.append((name, revision))
-        return f"{folder}/{file}" if file == "config.json" else None
+        there = name == "org/test-cached" and file == "config.json"
+        return f"{folder}/{file}" if there else None
 
     def fetch(name: str, file: str, revision: str | None) -> str:
+        fetched.append((name, file))
         raise huggingface_hub.errors.LocalEntryNotFoundError("no network here")
 
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
     assert default_layers("org/test-cached@v1", "org/test-cached@v2") == BOTH
     assert {*asked} == {("org/test-cached", "v1"), ("org/test-cached", "v2")}
+    assert not fetched, "nothing is asked of the hub at each start"
+    assert default_layers("org/test-elsewhere", "org/test-cached@v3") == BOTH
+    assert fetched == [("org/test-elsewhere", "config.json")]

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-import transformers
 
-from pytest_crossdiff.engine.models.loading.load import silence_transformers
-from pytest_crossdiff.engine.replies.write import alone_or, ends
+from pytest_crossdiff.engine.replies.write import alone_or, ends, generate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -81,26 +79,9 @@ def _beginning(text: str) -> str:
 def _continued(model: LoadedModel, beginnings: Sequence[str]) -> Iterator[str]:
     stop, tokenizer = ends(model), model.tokenizer
     asked = [tokenizer(begun, add_special_tokens=False)["input_ids"] for begun in beginnings]
-    width, filler = max(map(len, asked)), stop[0] if stop else 0
-    ids_bp = torch.tensor([[filler] * (width - len(ids)) + ids for ids in asked])
-    mask_bp = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in asked])
-    config: Any = transformers.GenerationConfig(  # type: ignore[no-untyped-call]
-        max_new_tokens=TOKENS,
-        do_sample=True,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        repetition_penalty=1.0,
-        eos_token_id=stop or None,
-        pad_token_id=filler,
-    )
-    with silence_transformers(), torch.inference_mode():
-        made_bp = model.model.generate(  # type: ignore[operator]
-            ids_bp.to(model.device),
-            attention_mask=mask_bp.to(model.device),
-            generation_config=config,
-        )
-    for ids, new in zip(asked, made_bp[:, width:].tolist(), strict=True):
+    drawn = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    made = generate(model, asked, TOKENS, **drawn)
+    for ids, new in zip(asked, made, strict=True):
         last = next((i for i, token in enumerate(new) if token in stop), len(new))
         # Decoded together, so that a space at the seam is kept.
         before = str(tokenizer.decode(ids, skip_special_tokens=True))

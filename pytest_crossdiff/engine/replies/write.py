@@ -146,32 +146,46 @@ def _answers(model: LoadedModel, batch: Sequence[Prompt], tokens: int) -> Iterat
 
 def continuations(model: LoadedModel, asked: Sequence[list[int]], tokens: int) -> Iterator[Written]:
     """What the model writes after each of the inputs, in one batch, at most so many tokens."""
+    steps, stop = _Steps(), ends(model)
+    greedy = {"do_sample": False, "num_beams": 1, "no_repeat_ngram_size": 0, "min_length": 0}
+    for row, new in enumerate(generate(model, asked, tokens, steps, **greedy)):
+        last = next((i for i, token in enumerate(new) if token in stop), None)
+        yield _reply(model, new if last is None else new[: last + 1], last is not None, steps, row)
+
+
+def generate(
+    model: LoadedModel,
+    asked: Sequence[list[int]],
+    tokens: int,
+    *processors: transformers.LogitsProcessor,
+    **chosen: float,
+) -> list[list[int]]:
+    """The tokens that the model writes after each of the inputs, in one batch, at most so many;
+    behind the one that ends a row comes filler.
+
+    chosen: fields of a `GenerationConfig`.  What is left unset here transformers takes from the
+    model's own.
+    """
     width, stop = max(map(len, asked)), ends(model)
     filler = stop[0] if stop else 0
     ids_bp = torch.tensor([[filler] * (width - len(ids)) + ids for ids in asked])
     mask_bp = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in asked])
-    # What is left unset here transformers takes from the model's own generation_config.
     config: Any = transformers.GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=tokens,
-        do_sample=False,
-        num_beams=1,
         repetition_penalty=1.0,
-        no_repeat_ngram_size=0,
-        min_length=0,
         eos_token_id=stop or None,
         pad_token_id=filler,
+        **chosen,
     )
-    steps = _Steps()
     with silence_transformers(), torch.inference_mode():
         made_bp = model.model.generate(  # type: ignore[operator]
             ids_bp.to(model.device),
             attention_mask=mask_bp.to(model.device),
             generation_config=config,
-            logits_processor=transformers.LogitsProcessorList([steps]),
+            logits_processor=transformers.LogitsProcessorList(processors),
         )
-    for row, new in enumerate(made_bp[:, width:].tolist()):
-        last = next((i for i, token in enumerate(new) if token in stop), None)
-        yield _reply(model, new if last is None else new[: last + 1], last is not None, steps, row)
+    made: list[list[int]] = made_bp[:, width:].tolist()
+    return made
 
 
 class _Steps(transformers.LogitsProcessor):
