@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchmarks.population.bases import bases
 from benchmarks.population.fine_tunes import NAMES, fine_tunes
 from benchmarks.population.reading import held_out, reading, written
-from pytest_crossdiff.engine.population.deviations import written_words
-from pytest_crossdiff.engine.population.features import explaining, text_features
-from pytest_crossdiff.engine.population.judge import judge, judgement
-from pytest_crossdiff.engine.population.spans import common_spans
+from pytest_crossdiff.engine.population.judging.deviations import written_words
+from pytest_crossdiff.engine.population.judging.features import explaining, text_features
+from pytest_crossdiff.engine.population.judging.judge import judge, judgement
+from pytest_crossdiff.engine.population.judging.spans import common_spans
 from pytest_crossdiff.engine.population.writing import WORD
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from benchmarks.population.bases import Base, Half
     from benchmarks.population.family import Family
     from benchmarks.records import Record
-    from pytest_crossdiff.engine.population.deviations import Deviations
-    from pytest_crossdiff.engine.population.weightings import Weightings
+    from pytest_crossdiff.engine.population.judging.deviations import Deviations
+    from pytest_crossdiff.engine.population.judging.weightings import Weightings
 
 FDR = 0.05
 SIZES_OF_POPULATION = (3, 5, 8, 12, 16)

@@ -35,6 +35,7 @@ def check_cost(
     from pytest_crossdiff.engine import estimate
     from pytest_crossdiff.engine.models.devices import available_memory, choose_device, itemsize
     from pytest_crossdiff.engine.plan import plan
+    from pytest_crossdiff.engine.references_cost import references_cost
 
     settings = first.settings
     device = choose_device(settings.device)
@@ -57,10 +58,11 @@ def check_cost(
     if settings.references:
         doctor.attempt(
             "references",
-            lambda: estimate.references_cost(first, rate),
+            lambda: references_cost(first, rate),
             lambda of: (
                 f"{plural(of.named, 'model')}, {of.unread} to be read, once"
                 + (f": about {roughly(of.seconds)}" if of.unread else "")
+                + (f"; what the pair writes: about {roughly(of.pair)}" if of.pair else "")
             ),
         )
     free = available_memory(device)

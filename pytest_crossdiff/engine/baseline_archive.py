@@ -12,6 +12,7 @@ from pytest_crossdiff.engine.models.loading.load import load_tokenizer, silence_
 from pytest_crossdiff.engine.models.sources.archived import ARCHIVE, PREFIX
 from pytest_crossdiff.engine.models.sources.files import companion_files
 from pytest_crossdiff.engine.plan import plan
+from pytest_crossdiff.engine.population.sources import writing_entry
 from pytest_crossdiff.errors import InsufficientData, StoreError
 from pytest_crossdiff.store.digest import digest
 from pytest_crossdiff.store.transfer import pack, read_facts, unpack
@@ -73,6 +74,9 @@ def export_baseline(settings: Settings, file: Path, root: Path | None = None) ->
         "predictions (no output metrics)": store.entry("states", first.state_keys[SIDE]),
         "replies": store.entry("replies", first.reply_keys[SIDE]),
     }
+    if settings.references and settings.reference_writing:
+        writing = writing_entry(first, reference.digest)
+        further["words that it writes (references judge the texts alone)"] = writing
     present = [entry for entry in further.values() if entry.read_manifest() is not None]
     missing = tuple(what for what, entry in further.items() if entry not in present)
     archived = _archive_entry(plans, store, reference, _name(reference, root))

@@ -38,7 +38,6 @@ from pytest_crossdiff.engine.phases import (
     replies_phase,
 )
 from pytest_crossdiff.engine.plan import METRICS_TOKENS
-from pytest_crossdiff.engine.population.sources import members, reading_entry
 from pytest_crossdiff.settings.default_layers import CAUSAL_SUFFIXES
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
@@ -116,15 +115,15 @@ def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
     for side, model in workload.models.items():
         if side in workload.unharvested:
             work = READ_FACTOR * model.read * workload.tokens
-            seconds[read_phase(side)] = _loading(model.weights) + work / rate
+            seconds[read_phase(side)] = loading(model.weights) + work / rate
         if side in workload.unpredicted:
             work = READ_FACTOR * model.weights * workload.predicted
             if not workload.in_one_pass:
-                seconds[predictions_phase(side)] = _loading(model.weights) + work / rate
+                seconds[predictions_phase(side)] = loading(model.weights) + work / rate
             seconds[COMPARE] = seconds.get(COMPARE, 0.0) + COMPARE_SHARE * work / rate
         if side in workload.unanswered:
             work = REPLY_FACTOR * model.weights * workload.replies
-            seconds[replies_phase(side)] = _loading(model.weights) + work / rate
+            seconds[replies_phase(side)] = loading(model.weights) + work / rate
     if workload.missing:
         seconds[TRAIN] = training * workload.missing
     seconds[VERIFY] = VERIFY_SHARE * training * workload.dictionaries
@@ -144,7 +143,7 @@ def cost(workload: Workload, rate: float, *, itemsize: int) -> Cost:
     return Cost(seconds, harvests + trained, memory, reading)
 
 
-def _loading(weights: int) -> float:
+def loading(weights: int) -> float:
     """Seconds until a model is in memory."""
     return LOAD_SECONDS + weights / LOAD_RATE
 
@@ -161,31 +160,7 @@ def total_cost(costs: Iterable[Cost]) -> Cost:
     return Cost(seconds, sum(one.disk for one in costs), memory, reading)
 
 
-class ReferencesCost(NamedTuple):
-    """How many references there are, of how many the cache has no reading yet, and the seconds that
-    it takes to read those, which is done once.
-    """
-
-    named: int
-    unread: int
-    seconds: float
-
-
-def references_cost(plan: Plan, rate: float) -> ReferencesCost:
-    """What the references of a run cost.  Raises `ModelError` and `SettingsError` as `members`."""
-    found = members(plan)
-    unread = [
-        member.reference
-        for member in found
-        if member.reference is not None and reading_entry(plan, member.key).read_manifest() is None
-    ]
-    weights = [inspect_model(reference, layer=1.0).weights for reference in unread]
-    tokens = _predicted(plan)
-    seconds = sum(_loading(of) + READ_FACTOR * of * tokens / rate for of in weights)
-    return ReferencesCost(len(found), len(unread), seconds)
-
-
-def _predicted(plan: Plan) -> int:
+def predicted(plan: Plan) -> int:
     """Held-out tokens on which predictions are compared."""
     heldout = (tokens_of(shared_text(of)) for of in plan.sample.pieces if of.heldout)
     return min(METRICS_TOKENS, sum(heldout))
@@ -300,7 +275,7 @@ def workload(plan: Plan, models: Mapping[Side, ModelShape], *, tokens: int, pair
         dictionaries=sum(costs.values()),
         missing=sum(of for key, of in costs.items() if not _complete(plan, "crosscoder", key)),
         unharvested=_lacking(plan, "harvest", plan.harvest_keys),
-        predicted=_predicted(plan),
+        predicted=predicted(plan),
         unpredicted=_unpredicted(plan, models),
         in_one_pass=in_one_pass,
         replies=plan.settings.replies * len(plan.prompts),

@@ -40,7 +40,8 @@ MIN_HELDOUT = 10
 HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 4, 2, 9
 VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 20, 5, 10, 1
 STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION, REPLIES_VERSION = 1, 2, 3, 1
-READING_VERSION, POPULATION_VERSION, ANSWERS_VERSION = 1, 2, 1
+READING_VERSION, POPULATION_VERSION, ANSWERS_VERSION = 1, 3, 1
+WRITING_VERSION = 1
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
 there is more than of a block.  That of conversations counts where there are any, and that of
 answers where what is predicted in them is read.
@@ -257,6 +258,11 @@ def _replies_key(settings: Settings, asked: list[Prompt], model: str) -> str:
 def reading_key(settings: Settings, drawn: Sample, model: str) -> str:
     """The key of the log-probabilities that a model gives to the held-out texts."""
     return digest({"reading": READING_VERSION, "states": states_key(settings, drawn, model)})
+
+
+def writing_key(settings: Settings, drawn: Sample, model: str) -> str:
+    """The key of what a model writes after the first words of the held-out texts."""
+    return digest({"writing": WRITING_VERSION, "states": states_key(settings, drawn, model)})
 
 
 def _has_conversations(drawn: Sample) -> bool:

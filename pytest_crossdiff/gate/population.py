@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_crossdiff.results.population import JudgedModel, PopulationFeature
 from pytest_crossdiff.sides import Side
-from pytest_crossdiff.text import number, plural
+from pytest_crossdiff.text import number, percent, plural
 
 if TYPE_CHECKING:
     from pytest_crossdiff.results.result import Result
@@ -129,7 +129,14 @@ def references_needed(level: float) -> int:
 
 
 def describe_feature(feature: PopulationFeature) -> str:
-    """`on 'peace' 1.3 nats less probable (z = -6.1)`."""
+    """`on 'peace' 1.3 nats less probable (z = -6.1)`; of a word that models write, `writes 'war' in
+    14 % of its continuations, the references in 2 % (z = 6.1)`.
+    """
+    if feature.share is not None and feature.references_share is not None:
+        return (
+            f"{feature.name} in {percent(feature.share)} of its continuations, the references in "
+            f"{percent(feature.references_share)} (z = {feature.z:.1f})"
+        )
     how = "more" if feature.shift > 0 else "less"
     return f"{feature.name} {number(abs(feature.shift))} nats {how} probable (z = {feature.z:.1f})"
 

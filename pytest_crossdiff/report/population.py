@@ -56,7 +56,11 @@ def describe_population(result: Result) -> str:
         return f"not judged: {result.no_population}" if result.no_population else ""
     used = sum(not (of.left_out or of.same_as) for of in population.references)
     texts = f"{plural(population.spans, 'span')} of {plural(population.documents, 'document')}"
-    return f"{plural(used, 'model')}, {plural(population.features, 'feature')} over {texts}"
+    found = f"{plural(used, 'model')}, {plural(population.features, 'feature')} over {texts}"
+    if population.continuations:
+        written = plural(population.continuations, "continuation")
+        found += f", {plural(population.words, 'word')} in {written} of each model"
+    return found
 
 
 def population_section(result: Result) -> Iterator[str]:
@@ -97,5 +101,7 @@ def _differing(check: PopulationCheck) -> tuple[PopulationFeature, ...]:
 def _described(feature: PopulationFeature) -> str:
     """`on 'peace' 1.3 nats less probable (z = -6.1), on 40 spans of 31 documents, p = 0.0002`."""
     where = f"{plural(feature.spans, 'span')} of {plural(feature.documents, 'document')}"
+    if feature.share is not None:
+        where = plural(feature.spans, "continuation")
     also = f"; the same spans: {', '.join(feature.also)}" if feature.also else ""
     return f"{describe_feature(feature)}, on {where}, p = {feature.p_value:.2g}{also}"

@@ -9,13 +9,18 @@ from pytest_crossdiff.sides import Side
 
 @dataclass(frozen=True)
 class PopulationFeature:
-    """A feature of the texts in which a model deviates from the references.
+    """A feature of the texts, or a word written, in which a model deviates from the references.
 
-    name: in words, e.g. `on 'peace'`.  shift: the model's mean log p less the references', ability
-    and token counts removed, in nats a span.  z: the shift over the standard deviation that it has
-    when nothing differs.  p_value: of z, moderated t.  significant: by Benjamini-Hochberg over all
-    features.  smallest_flagged: shift in nats above which this feature alone flags the model.
-    spans, documents: on which it was measured.  also: other features on mostly the same spans.
+    name: in words, e.g. `on 'peace'`, `writes 'peace'`.  shift: the model's mean log p less the
+    references', ability and token counts removed, in nats a span.  z: the deviation over the
+    standard deviation that it has when nothing differs.  p_value: of z, moderated t.  significant:
+    by Benjamini-Hochberg over all features.  smallest_flagged: shift in nats above which this
+    feature alone flags the model.  spans, documents: on which it was measured.  also: other
+    features on mostly the same spans.
+
+    Of a word that models write: share, references_share: of what the model goes on with after the
+    first words of texts, and of what the references do, the share that contains the word.  shift,
+    smallest_flagged: in shares.  spans, documents: the model's continuations that contain it.
     """
 
     name: str
@@ -27,6 +32,8 @@ class PopulationFeature:
     spans: int
     documents: int
     also: tuple[str, ...] = ()
+    share: float | None = None
+    references_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,8 @@ class Population:
 
     spans, documents: of the held-out texts, that all models predict.  features: of the texts.
     judged: the candidate and the baseline; none where there are too few references to judge by.
-    warnings: sentences on what limits the verdict.
+    warnings: sentences on what limits the verdict.  words: that models write and that were judged,
+    too.  continuations: of texts, that each model wrote; 0 where the texts alone were judged.
     """
 
     references: tuple[ReferenceModel, ...]
@@ -89,6 +97,8 @@ class Population:
     features: int
     judged: tuple[JudgedModel, ...]
     warnings: tuple[str, ...] = ()
+    words: int = 0
+    continuations: int = 0
 
     def of(self, side: Side) -> JudgedModel | None:
         """What is said of one side, None where nothing could be said."""

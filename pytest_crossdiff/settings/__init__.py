@@ -90,6 +90,12 @@ class Settings(OutcomeSettings):
         several=True,
         path="model",
     )
+    reference_writing = Setting(
+        True,
+        kinds.flag,
+        "with references: also judge the words that each model writes after the first words of "
+        "every held-out text",
+    )
     corpus = Setting(
         "builtin:pydoc",
         kinds.text,
@@ -233,13 +239,6 @@ class Settings(OutcomeSettings):
         None,
         kinds.optional_number(0.0, 1.0),
         "maximum joint strength of the baseline-only differences; none: no limit",
-        decides=True,
-    )
-    reference_level = Setting(
-        0.2,
-        kinds.number(0.0, 0.5, open_low=True),
-        "maximum probability of flagging a model that is like the references; 0.2 needs four "
-        "references, 0.1 nine",
         decides=True,
     )
     min_fve = Setting(

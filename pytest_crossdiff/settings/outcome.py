@@ -1,4 +1,4 @@
-"""The rows of the table that say what becomes of a measurement: budgets on the output, reports,
+"""The rows of the table that say what becomes of a measurement: further budgets, reports,
 statuses, the cache.
 
 Imported at every pytest start, like the table.
@@ -20,7 +20,14 @@ from pytest_crossdiff.settings.kinds import (
 class OutcomeSettings:
     """The last rows of `Settings`."""
 
-    # Budgets on the output and on replies
+    # Budgets over references, on the output and on replies
+    reference_level = Setting(
+        0.2,
+        number(0.0, 0.5, open_low=True),
+        "maximum probability of flagging a model that is like the references; 0.2 needs four "
+        "references, 0.1 nine",
+        decides=True,
+    )
     max_kl = Setting(
         None,
         optional_number(0.0, 100.0),

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from pytest_crossdiff.cli import main
-from pytest_crossdiff.engine.population import measure
+from pytest_crossdiff.engine.population import observing
 from support import planted
 from support.commands import make_project
 
@@ -51,7 +51,7 @@ def test_models_are_added_listed_used_without_their_weights_and_removed(project,
     assert len(kept) < (project / "models" / "r1" / "model.safetensors").stat().st_size
 
     shutil.rmtree(project / "models" / "r1")
-    monkeypatch.setattr(measure, "load", lambda *_, **__: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(observing, "load", lambda *_, **__: pytest.fail("a model was loaded"))
     code, out, _ = run("list", "--references=set")
     assert code == 0
     assert out.count(f"in the set {project / 'set'}") == 2

@@ -84,6 +84,18 @@ class TestStatus:
         assert verdict.status == "exceeded"
 
 
+def test_a_written_word_is_described_by_how_often_each_writes_it():
+    word = dataclasses.replace(
+        feature("writes 'harvest'", 8.13), share=0.14, references_share=0.002, spans=83
+    )
+    found = population(judged(largest=8.13, features=[word]), judged("baseline"))
+    verdict = compute_verdict(result(found), budgets())
+    assert (
+        "writes 'harvest' in 14 % of its continuations, the references in 0.2 % (z = 8.1)"
+        in verdict.population[0].sentence
+    )
+
+
 class TestTooFewReferences:
     @pytest.mark.parametrize(
         ("level", "needed"), [(0.25, 3), (0.2, 4), (0.1, 9), (0.05, 19), (0.3, 3), (0.5, 2)]

@@ -67,7 +67,9 @@ ALLOWED = {
     " engine.activations"
     " engine.dictionary",
     "engine.estimate": "progress settings sides store text engine.corpus engine.models"
-    " engine.plan engine.phases engine.activations engine.dictionary engine.population",
+    " engine.plan engine.phases engine.activations engine.dictionary",
+    "engine.references_cost": "sides store engine.models engine.plan engine.metrics engine.estimate"
+    " engine.population",
     "engine.capacity": "errors settings sides engine.models engine.plan engine.phases"
     " engine.activations engine.regression engine.dictionary",
     "engine.model_reading": "errors progress settings sides store engine.models engine.plan"
@@ -83,7 +85,8 @@ ALLOWED = {
     " engine.population engine.dictionary engine.isolation engine.estimate engine.compute",
     "engine.past_results": "errors results settings sides store engine.corpus engine.models"
     " engine.plan engine.metrics engine.replies",
-    "engine.baseline_archive": "errors settings sides store version engine.models engine.plan",
+    "engine.baseline_archive": "errors settings sides store version engine.models engine.plan"
+    " engine.population",
     "engine.tests_at_risk": "errors progress results settings sides store engine.models"
     " engine.dictionary engine.explanation engine.isolation",
     "engine.ranks": "version errors progress settings sides store engine.models engine.plan"
@@ -99,8 +102,8 @@ ALLOWED = {
     "cli": "version errors sides text progress settings store results engine.corpus"
     " engine.population engine.ranks"
     " engine.models engine.plan engine.dictionary engine.explanation engine.preflight"
-    " engine.self_checks engine.estimate engine.capacity engine.pipeline engine.past_results"
-    " engine.baseline_archive gate report plugin demo",
+    " engine.self_checks engine.estimate engine.references_cost engine.capacity engine.pipeline"
+    " engine.past_results engine.baseline_archive gate report plugin demo",
     "__main__": "cli",
 }
 """The parts in the order of the work, and for each the parts that it may import: earlier ones."""

@@ -23,6 +23,7 @@ KINDS = (
     "states",
     "metrics",
     "reading",
+    "writing",
     "population",
     "replies",
     "comparison",
@@ -39,7 +40,8 @@ KINDS = (
 MORE = """\
 An entry is one step of a measurement: states (what one model's head reads on held-out text, with
 the head), metrics (how much two models' predictions differ), reading (the log-probabilities that
-one model gives to held-out text), population (what reference models say of a pair), replies (what
+one model gives to held-out text), writing (the words that one model writes after the first words
+of held-out text), population (what reference models say of a pair), replies (what
 one model answers to the corpus's prompts), comparison (of two models' replies), harvest (one
 model's activations, the large ones), weights (a small sample of one model's weights), self-check
 (whether a model is read as it runs), crosscoder (a trained dictionary), null or spiked (controls),

@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_crossdiff.engine.population.features import explaining, overlaps, text_features
-from pytest_crossdiff.engine.population.judge import Judgement, judge
-from pytest_crossdiff.engine.population.membership import character_entropy, same_tokens, units
-from pytest_crossdiff.engine.population.spans import common_spans
+from pytest_crossdiff.engine.population.judging.deviations import written_words
+from pytest_crossdiff.engine.population.judging.features import text_features
+from pytest_crossdiff.engine.population.judging.judge import Judgement, judge
+from pytest_crossdiff.engine.population.judging.membership import (
+    character_entropy,
+    same_tokens,
+    units,
+)
+from pytest_crossdiff.engine.population.judging.naming import Words, named_features
+from pytest_crossdiff.engine.population.judging.spans import common_spans
+from pytest_crossdiff.engine.population.writing import beginnings
 from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.results.population import (
     JudgedModel,
     Population,
-    PopulationFeature,
     ReferenceModel,
 )
 from pytest_crossdiff.sides import SIDES
@@ -22,17 +28,14 @@ from pytest_crossdiff.sides import SIDES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_crossdiff.engine.population.membership import Units
-    from pytest_crossdiff.engine.population.readings import Reading
-    from pytest_crossdiff.engine.population.spans import Spans
-    from pytest_crossdiff.engine.population.weightings import Weightings
+    from pytest_crossdiff.engine.population.judging.membership import Units
+    from pytest_crossdiff.engine.population.judging.spans import Spans
+    from pytest_crossdiff.engine.population.readings import Observed, Reading
     from pytest_crossdiff.sides import Side
 
 MIN_REFERENCES = 2
 """Fewer have no variance."""
 MIN_SPANS = 200
-NAMED = 3
-"""Features that are named, however small."""
 OUTLYING = 2.0
 """How many times the largest deviation of the others that of one reference is, when it is named."""
 
@@ -48,25 +51,26 @@ class HeldOutTexts(NamedTuple):
 class Candidates(NamedTuple):
     """References by name; of some that were left out beforehand, the reason."""
 
-    readings: Mapping[str, Reading]
+    observed: Mapping[str, Observed]
     left_out: Mapping[str, str]
 
 
 def compare(
-    pair: Mapping[Side, Reading], references: Candidates, held: HeldOutTexts, fdr: float
+    pair: Mapping[Side, Observed], references: Candidates, held: HeldOutTexts, fdr: float
 ) -> Population:
-    """Judge the candidate and the baseline by the references.
+    """Judge the candidate and the baseline by the references: by the texts, and by the words that
+    the models write where that is known of all of them.
 
     Raises `InsufficientData` where the pair itself cannot be read, or the models share no spans.
     """
-    names, readings = [*references.readings], [*references.readings.values()]
-    losses = {name: _loss(reading) for name, reading in references.readings.items()}
+    names = [*references.observed]
+    losses = {name: _loss(of.reading) for name, of in references.observed.items()}
     chance = character_entropy([*held.texts.values()])
     for side in SIDES:
-        if _loss(pair[side]) >= chance:
+        if (loss := _loss(pair[side].reading)) >= chance:
             raise InsufficientData(
                 f"the {side} predicts the texts no better than the frequencies of single "
-                f"characters: {_loss(pair[side]):.2f} nats a character against {chance:.2f}",
+                f"characters: {loss:.2f} nats a character against {chance:.2f}",
                 remedy="compare models on texts that they can read",
             )
     unable = {
@@ -75,14 +79,15 @@ def compare(
         for name, loss in losses.items()
         if loss >= chance
     }
-    kept = [i for i, name in enumerate(names) if name not in unable]
-    spans = common_spans([*(pair[s] for s in SIDES), *(readings[i] for i in kept)], held.texts)
+    kept = {name: of for name, of in references.observed.items() if name not in unable}
+    models = [*(pair[side] for side in SIDES), *kept.values()]
+    spans = common_spans([of.reading for of in models], held.texts)
     if spans.size < MIN_SPANS:
         raise InsufficientData(
             f"the models have {spans.size} spans of text in common, {MIN_SPANS} are needed",
             remedy="read more text, or leave out references whose tokenizers are unlike others",
         )
-    found = _Judged(pair, {names[i]: readings[i] for i in kept}, spans, held, fdr)
+    found = _Judged(pair, kept, spans, held, fdr)
     return found.population(
         losses, {**references.left_out, **unable}, [*names, *references.left_out]
     )
@@ -93,8 +98,8 @@ class _Judged:
 
     def __init__(
         self,
-        pair: Mapping[Side, Reading],
-        references: Mapping[str, Reading],
+        pair: Mapping[Side, Observed],
+        references: Mapping[str, Observed],
         spans: Spans,
         held: HeldOutTexts,
         fdr: float,
@@ -105,20 +110,32 @@ class _Judged:
         self.group_s = np.array([held.groups[piece] for piece in pieces], dtype=np.int64)
         slices = [held.slices[piece] for piece in pieces]
         self.weightings = text_features(spans, held.texts, self.group_s, slices)
+        self.continuations = len(beginnings(held.texts))
+        written = [of.written for of in (*(pair[side] for side in SIDES), *references.values())]
+        called = [*(f"the {side}" for side in SIDES), *(f"the reference {n}" for n in references)]
         self.units: dict[Side, Units] = {}
         self.judgements: dict[Side, Judgement] = {}
+        self.words: dict[Side, Words] = {}
+        self.lacking: dict[Side, list[str]] = {}
         for at, side in enumerate(SIDES):
             rows = [at, *range(2, 2 + len(references))]
             self.units[side] = units(spans.logp_ms[rows])
             chosen = [at, *(rows[row] for row in self.units[side].rows)]
-            if len(chosen) > MIN_REFERENCES and self.weightings.size:
-                self.judgements[side] = judge(
-                    spans.logp_ms[chosen],
-                    spans.tokens_ms[chosen],
-                    self.weightings,
-                    self.group_s,
-                    fdr,
-                )
+            if len(chosen) <= MIN_REFERENCES or not self.weightings.size:
+                continue
+            known = [of for row in chosen if (of := written[row]) is not None]
+            if len(known) == len(chosen) and self.continuations:
+                self.words[side] = Words(written_words(known), known[0], self.continuations)
+            elif any(written):
+                self.lacking[side] = [called[row] for row in chosen if written[row] is None]
+            self.judgements[side] = judge(
+                spans.logp_ms[chosen],
+                spans.tokens_ms[chosen],
+                self.weightings,
+                self.group_s,
+                fdr,
+                self.words[side].judged if side in self.words else None,
+            )
 
     def population(
         self, losses: Mapping[str, float], left_out: Mapping[str, str], names: Sequence[str]
@@ -136,11 +153,15 @@ class _Judged:
                     references=found.references,
                     largest=found.largest,
                     threshold=found.threshold,
-                    features=tuple(_features(found, self.weightings, self.group_s)),
+                    features=tuple(
+                        named_features(found, self.weightings, self.group_s, self.words.get(side))
+                    ),
                 )
                 for side, found in reversed(self.judgements.items())
             ),
             warnings=tuple(self._warnings()),
+            words=max((len(of.judged.words) for of in self.words.values()), default=0),
+            continuations=self.continuations if self.words else 0,
         )
 
     def _reference(self, name: str, loss: float | None, left_out: str) -> ReferenceModel:
@@ -153,8 +174,8 @@ class _Judged:
             largest = float(self.judgements["candidate"].deviations.largest_m[place])
         twin = found.same_as.get(row)
         same_as = "" if twin is None else "the candidate" if twin < 0 else self.names[twin - 1]
-        reading = self.references[name]
-        shared = tuple(side for side in SIDES if same_tokens(reading, self.pair[side]))
+        reading = self.references[name].reading
+        shared = tuple(side for side in SIDES if same_tokens(reading, self.pair[side].reading))
         return ReferenceModel(name, "", same_as, largest, loss, shared)
 
     def _warnings(self) -> Iterator[str]:
@@ -169,42 +190,19 @@ class _Judged:
                     f"other and decides the threshold for the {side}; leave it out if it is "
                     "not acceptable for the job, but not for this figure alone"
                 )
+        if self.lacking:
+            names = dict.fromkeys(name for names in self.lacking.values() for name in names)
+            yield (
+                f"{' and '.join(f'the {side}' for side in self.lacking)}: judged by the texts "
+                "alone, not by the words that models write, because it is not known what "
+                f"{' and '.join(names)} would write; read it again from its weights "
+                "(`crossdiff references add`)"
+            )
         for side in self.judgements:
             chosen = [self.names[row - 1] for row in self.units[side].rows]
-            if not any(same_tokens(self.references[n], self.pair[side]) for n in chosen):
+            own = self.pair[side].reading
+            if not any(same_tokens(self.references[name].reading, own) for name in chosen):
                 yield f"no reference has the {side}'s tokenizer"
-
-
-def _features(
-    found: Judgement, weightings: Weightings, group_s: np.ndarray
-) -> Iterator[PopulationFeature]:
-    """Those that explain most, then the significant ones, each with the features that repeat it."""
-    z_f, needed_f = found.deviations.z_mf[0], found.smallest_flagged_f()
-    shift_f, scale_f = found.deviations.shift_mf[0], found.deviations.scale_mf[0]
-    first = explaining(weightings, shift_f, scale_f, NAMED)
-    ranked = [*first, *(f for f in np.argsort(-np.abs(z_f), kind="stable") if f not in first)]
-    flagging = found.largest > found.threshold
-    chosen = [
-        f
-        for place, f in enumerate(ranked)
-        if place < NAMED or found.significant_f[f] or (flagging and abs(z_f[f]) > found.threshold)
-    ]
-    repeated = overlaps(weightings, chosen)
-    for f in chosen:
-        if f in repeated:
-            continue
-        own = weightings.span_i[weightings.feature_i == f]
-        yield PopulationFeature(
-            name=weightings.names[f],
-            shift=float(shift_f[f]),
-            z=float(z_f[f]),
-            p_value=float(found.p_f[f]),
-            significant=bool(found.significant_f[f]),
-            smallest_flagged=float(needed_f[f]),
-            spans=len(own),
-            documents=len(np.unique(group_s[own])),
-            also=tuple(weightings.names[g] for g in chosen if repeated.get(g) == f),
-        )
 
 
 def _loss(reading: Reading) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.engine.population.measure import read_reference
+from pytest_crossdiff.engine.population.observing import observe_reference
 from pytest_crossdiff.engine.population.readings import READING
 from pytest_crossdiff.engine.population.reference_sets import ReferenceSet, SetRow, is_set
-from pytest_crossdiff.engine.population.sources import members, reading_entry
+from pytest_crossdiff.engine.population.sources import members, reading_entry, writing_entry
+from pytest_crossdiff.engine.population.writing import WRITTEN
 from pytest_crossdiff.store.digest import content_digest
 
 if TYPE_CHECKING:
@@ -28,18 +29,23 @@ def add_to_set(plan: Plan, model: str, folder: Path, progress: Progress) -> tupl
     asked = plan._replace(settings=plan.settings.with_values(references=(model,)))
     rows = []
     for member in members(asked):
-        read_reference(asked, member, progress)
-        entry = reading_entry(asked, member.key)
-        source = member.file or entry.verified_path(READING)
+        observed = observe_reference(asked, member, progress)
+        entry, writing = reading_entry(asked, member.key), writing_entry(asked, member.digest)
+        sources = [member.file or entry.verified_path(READING)]
+        if observed.written is not None:
+            sources.append(member.written or writing.verified_path(WRITTEN))
         manifest = None if member.file else entry.read_manifest()
+        name, digests = member.key[:16], [content_digest(source) for source in sources]
         row = SetRow(
             name=member.name,
             digest=member.digest,
             key=member.key,
-            file=f"{member.key[:16]}.safetensors",
-            sha256=content_digest(source),
+            file=f"{name}.safetensors",
+            sha256=digests[0],
             architecture=manifest.meta["architecture"] if manifest else "",
+            written=f"{name}.{WRITTEN}" if len(sources) > 1 else "",
+            written_sha256=digests[1] if len(sources) > 1 else "",
         )
-        found = found.with_reading(row, source)
+        found = found.with_reading(row, *sources)
         rows.append(row)
     return tuple(rows)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.metrics.final_states import FinalStates
     from pytest_crossdiff.engine.models.loaded import LoadedModel
+    from pytest_crossdiff.engine.population.writing import Written
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.store.cache import Entry
 
@@ -60,6 +61,15 @@ class Reading(NamedTuple):
         """The rows of a piece."""
         first, last = np.searchsorted(self.piece_n, (piece, piece + 1))
         return slice(int(first), int(last))
+
+
+class Observed(NamedTuple):
+    """What one model gives to the held-out texts, and what it writes after their first words; None
+    where that is not known, or is not asked for.
+    """
+
+    reading: Reading
+    written: Written | None = None
 
 
 def read_model(

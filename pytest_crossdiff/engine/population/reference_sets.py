@@ -1,7 +1,8 @@
 """A set of references as a folder that can be shared: readings without weights.
 
-`references.json` lists them; each has a file of log-probabilities beside it.  The texts themselves
-are not in it, only where tokens begin and end.
+`references.json` lists them; each has a file of log-probabilities beside it, and one that counts
+the words which the model writes.  The texts themselves are not in it, only where tokens begin and
+end.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class SetRow:
 
     name: of the model.  digest: of its weights and tokenizer.  key: of its reading, which depends
     on the model, the texts and how they are read.  file: in the folder.  sha256: of that file.
+    written, written_sha256: the same for what the model writes, "" where that is not kept.
     """
 
     name: str
@@ -35,6 +37,12 @@ class SetRow:
     file: str
     sha256: str
     architecture: str = ""
+    written: str = ""
+    written_sha256: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (self.file, self.written) if self.written else (self.file,)
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,8 @@ class ReferenceSet:
             for row in rows:
                 if not all(isinstance(value, str) for value in asdict(row).values()):
                     raise ValueError("a reference has a value that is no text")  # noqa: TRY301  told below
-                checked_name(row.file, "a reading of a set")
+                for name in row.files:
+                    checked_name(name, "a reading of a set")
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise StoreError(
                 f"{path} is no list of references: {error!r}",
@@ -68,13 +77,14 @@ class ReferenceSet:
             ) from error
         return cls(folder, rows)
 
-    def with_reading(self, row: SetRow, source: Path) -> ReferenceSet:
-        """The set with one more reading, copied from the file `source`; one of the same model on
+    def with_reading(self, row: SetRow, *sources: Path) -> ReferenceSet:
+        """The set with one more reading, its files copied from `sources`; one of the same model on
         the same texts is replaced.
         """
         with translate_os_errors(self.folder, "write"):
             self.folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, self.folder / row.file)
+            for name, source in zip(row.files, sources, strict=True):
+                shutil.copyfile(source, self.folder / name)
         others = tuple(known for known in self.rows if known.file != row.file)
         return self._written((*others, row))
 
@@ -88,8 +98,8 @@ class ReferenceSet:
             )
         found = self._written(tuple(row for row in self.rows if row not in gone))
         with translate_os_errors(self.folder, "remove"):
-            for row in gone:
-                (self.folder / row.file).unlink(missing_ok=True)
+            for name in (name for row in gone for name in row.files):
+                (self.folder / name).unlink(missing_ok=True)
         return found
 
     def _written(self, rows: tuple[SetRow, ...]) -> ReferenceSet:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.engine.models.sources.archived import has_weights
 from pytest_crossdiff.engine.models.sources.references import resolve
-from pytest_crossdiff.engine.plan import POPULATION_VERSION, reading_key
+from pytest_crossdiff.engine.plan import POPULATION_VERSION, reading_key, writing_key
 from pytest_crossdiff.engine.population.reference_sets import ReferenceSet, is_set
 from pytest_crossdiff.errors import ModelError, SettingsError
 from pytest_crossdiff.sides import SIDES
-from pytest_crossdiff.store.digest import digest
+from pytest_crossdiff.store.digest import Json, digest
+from pytest_crossdiff.store.manifest import DamagedEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.store.cache import Entry
 
-READING_KIND = "reading"
+READING_KIND, WRITING_KIND = "reading", "writing"
 POPULATION = "population.json"
 """What a stored population is called in its entry of the cache."""
 WHY_NONE = "why_none"
@@ -35,6 +36,7 @@ class Member(NamedTuple):
 
     name: as written, or as it is called in its set.  digest: of the model.  key: of its reading.
     reference: None where there are no weights.  file, sha256: its reading in a set, else None.
+    written, written_sha256: the same for what it writes.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Member(NamedTuple):
     reference: ModelReference | None = None
     file: Path | None = None
     sha256: str = ""
+    written: Path | None = None
+    written_sha256: str = ""
 
 
 def members(plan: Plan) -> tuple[Member, ...]:
@@ -58,15 +62,33 @@ def members(plan: Plan) -> tuple[Member, ...]:
 
 def population_key(plan: Plan, found: tuple[Member, ...]) -> str:
     """The key of the verdict over these references."""
-    pair = [reading_key(plan.settings, plan.sample, plan.references[s].digest) for s in SIDES]
-    return digest(
-        {
-            "version": POPULATION_VERSION,
-            "pair": pair,
-            "references": [[member.name, member.key] for member in found],
-            "fdr": plan.settings.fdr,
-        }
-    )
+    pair = [plan.references[side] for side in SIDES]
+    keys = [reading_key(plan.settings, plan.sample, of.digest) for of in pair]
+    facts: dict[str, Json] = {
+        "version": POPULATION_VERSION,
+        "pair": keys,
+        "references": [[member.name, member.key] for member in found],
+        "fdr": plan.settings.fdr,
+    }
+    if plan.settings.reference_writing:
+        facts["writing"] = [
+            *(_writing(plan, of.digest, gone=of.archived) for of in pair),
+            *(
+                of.written_sha256 if of.file else _writing(plan, of.digest, gone=not of.reference)
+                for of in found
+            ),
+        ]
+    return digest(facts)
+
+
+def _writing(plan: Plan, model: str, *, gone: bool) -> str:
+    """Which record of a model's writing a verdict can use, "" where there is none."""
+    if not gone:
+        return "own"
+    try:
+        return "own" if writing_entry(plan, model).read_manifest() is not None else ""
+    except DamagedEntry:
+        return ""
 
 
 def reading_entry(plan: Plan, key: str) -> Entry:
@@ -74,10 +96,16 @@ def reading_entry(plan: Plan, key: str) -> Entry:
     return plan.store.entry(READING_KIND, key)
 
 
+def writing_entry(plan: Plan, model: str) -> Entry:
+    """Where it is kept what a model, given by its digest, writes."""
+    return plan.store.entry(WRITING_KIND, writing_key(plan.settings, plan.sample, model))
+
+
 def _of_setting(plan: Plan, written: str) -> Iterator[Member]:
     source = f"{plan.settings.sources.get('references', 'crossdiff_references')}"
     if is_set(Path(written)):
-        for row in ReferenceSet.read(Path(written)).rows:
+        folder = Path(written)
+        for row in ReferenceSet.read(folder).rows:
             key = reading_key(plan.settings, plan.sample, row.digest)
             if key != row.key:
                 raise SettingsError(
@@ -88,7 +116,13 @@ def _of_setting(plan: Plan, written: str) -> Iterator[Member]:
                     "its models again with `crossdiff references add`",
                 )
             yield Member(
-                row.name, row.digest, key, file=Path(written) / row.file, sha256=row.sha256
+                row.name,
+                row.digest,
+                key,
+                file=folder / row.file,
+                sha256=row.sha256,
+                written=folder / row.written if row.written else None,
+                written_sha256=row.written_sha256,
             )
         return
     try:

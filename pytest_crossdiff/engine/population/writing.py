@@ -8,19 +8,25 @@ Axes: b texts of a batch, p positions.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from pytest_crossdiff.engine.replies.write import alone_or, ends, generate
+from pytest_crossdiff.engine.replies.write import alone_or, ends, generate, writes_text
+from pytest_crossdiff.store.manifest import DamagedEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pytest_crossdiff.engine.models.loaded import LoadedModel
     from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.store.cache import Entry
+
+WRITTEN = "written.json"
 
 BEGINNING = 4
 """Words of a text from which a model goes on."""
@@ -43,19 +49,53 @@ class Written(NamedTuple):
     continuations: Mapping[str, int]
     words: int
 
+    @classmethod
+    def load(cls, entry: Entry) -> Written | None:
+        """What `save` kept; None of a model that writes no text.  Raises `DamagedEntry`."""
+        return cls.from_file(entry.verified_path(WRITTEN))
 
-def write(model: LoadedModel, texts: Mapping[int, str], label: str, progress: Progress) -> Written:
-    """What `model` writes after the first words of each text, drawn from its own distribution."""
-    beginnings = [begun for text in texts.values() if (begun := _beginning(text))] * CONTINUATIONS
+    @classmethod
+    def from_file(cls, path: Path) -> Written | None:
+        """The same from a file.  Raises `DamagedEntry` for one that is no such record."""
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found is None:
+                return None
+            counts = {str(word): int(count) for word, count in found["continuations"].items()}
+            return cls(counts, int(found["words"]))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise DamagedEntry(f"{path} is no record of what a model writes") from error
+
+
+def save_written(written: Written | None, entry: Entry) -> None:
+    """Keep it in an entry that is locked and open."""
+    kept = None if written is None else written._asdict()
+    entry.write(WRITTEN, json.dumps(kept, ensure_ascii=False).encode())
+
+
+def beginnings(texts: Mapping[int, str]) -> list[str]:
+    """The first words of each text that goes on after them."""
+    return [begun for text in texts.values() if (begun := _beginning(text))]
+
+
+def write(
+    model: LoadedModel, texts: Mapping[int, str], label: str, progress: Progress
+) -> Written | None:
+    """What `model` writes after the first words of each text, drawn from its own distribution; None
+    where it has no head that writes.
+    """
+    if not writes_text(model):
+        return None
+    begun = beginnings(texts) * CONTINUATIONS
     found: Counter[str] = Counter()
     total, size = 0, alone_or(TOGETHER, model)
     with (
-        progress.phase(f"{label} goes on with texts", len(beginnings), "text") as bar,
+        progress.phase(f"{label} goes on with texts", len(begun), "text") as bar,
         torch.random.fork_rng(),
     ):
         torch.manual_seed(SEED)
-        for start in range(0, len(beginnings), size):
-            batch = beginnings[start : start + size]
+        for start in range(0, len(begun), size):
+            batch = begun[start : start + size]
             for text in _continued(model, batch):
                 words = whole_words(text)
                 total += len(words)
@@ -76,9 +116,9 @@ def _beginning(text: str) -> str:
     return found[0] if found else ""
 
 
-def _continued(model: LoadedModel, beginnings: Sequence[str]) -> Iterator[str]:
+def _continued(model: LoadedModel, begun: Sequence[str]) -> Iterator[str]:
     stop, tokenizer = ends(model), model.tokenizer
-    asked = [tokenizer(begun, add_special_tokens=False)["input_ids"] for begun in beginnings]
+    asked = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in begun]
     drawn = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
     made = generate(model, asked, TOKENS, **drawn)
     for ids, new in zip(asked, made, strict=True):

@@ -79,7 +79,7 @@ def answer(
     A killed run goes on after its last finished batch.  Raises `ModelError` where the model has no
     chat template, `WritesNothingError` where it has no head that writes.
     """
-    if model.head != "causal" or not model.model.can_generate():
+    if not writes_text(model):
         raise WritesNothingError(
             f"{model.reference.reference} writes no text, so it has no replies",
             source=model.reference.source,
@@ -95,6 +95,11 @@ def answer(
             bar.advance(len(batch))
     meta = {"model": model.reference.reference, "tokens": tokens, "replies": len(prompts)}
     entry.complete(meta | {"vocabulary": vocabulary_digest(model.tokenizer)})
+
+
+def writes_text(model: LoadedModel) -> bool:
+    """Whether a model has a head that writes."""
+    return model.head == "causal" and bool(model.model.can_generate())
 
 
 def read_replies(entry: Entry) -> list[Written]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pytest_crossdiff.engine.population.compare import Candidates, HeldOutTexts, compare
-from pytest_crossdiff.engine.population.readings import Reading
+from pytest_crossdiff.engine.population.readings import Observed, Reading
+from pytest_crossdiff.engine.population.writing import Written
 from pytest_crossdiff.errors import InsufficientData
 
 WORDS = ("peace", "war", "treaty", "the", "of", "people", "law", "year", "great", "public")
@@ -50,7 +51,14 @@ def references(held, count=8, first=100, **changes):
 
 def judged(held, candidate, baseline=None, among=None, left_out=()):
     pair = {"candidate": candidate, "baseline": baseline or model(held, 50)}
-    return compare(pair, Candidates(among or references(held), dict(left_out)), held, fdr=0.05)
+    observed = {name: known(of) for name, of in {**pair, **(among or references(held))}.items()}
+    both = {side: observed.pop(side) for side in pair}
+    return compare(both, Candidates(observed, dict(left_out)), held, fdr=0.05)
+
+
+def known(of):
+    """A reading alone, or what is known beside it."""
+    return of if isinstance(of, Observed) else Observed(of)
 
 
 class TestPlants:
@@ -83,6 +91,58 @@ class TestPlants:
             others = {other: of for other, of in among.items() if other != name}
             flagged += judged(held, among[name], among=others).of("candidate").flagged
         assert flagged == 1
+
+
+def writing(of, seed, harvest=0):
+    """Beside a reading what the model writes: ten words, and `harvest` times one that no text has.
+
+    It is what 60 texts are gone on with, each of which lends its first words.
+    """
+    rng = np.random.default_rng(1_000 + seed)
+    count_w = rng.binomial(DOCUMENTS, 0.3, len(WORDS))
+    counts = dict(zip(WORDS, map(int, count_w), strict=True))
+    return Observed(of, Written(counts | ({"harvest": harvest} if harvest else {}), 20 * DOCUMENTS))
+
+
+class TestWriting:
+    def among(self, held):
+        return {name: writing(of, i) for i, (name, of) in enumerate(references(held).items())}
+
+    def test_a_word_that_the_candidate_writes_flags_it_and_is_named_with_its_shares(self, held):
+        candidate, baseline = writing(model(held, 1), 50, harvest=30), writing(model(held, 2), 51)
+        found = judged(held, candidate, baseline, self.among(held))
+        of = found.of("candidate")
+        assert of.flagged
+        named = of.features[0]
+        assert (named.name, named.significant) == ("writes 'harvest'", True)
+        assert (named.spans, named.documents) == (30, 30)
+        assert named.share == pytest.approx(30 / DOCUMENTS)
+        assert named.references_share == 0
+        assert named.shift == pytest.approx(0.5)
+        assert (found.words, found.continuations) == (len(WORDS) + 1, DOCUMENTS)
+        assert not found.of("baseline").flagged
+
+    def test_the_share_that_would_be_flagged_is_flagged_and_a_little_less_is_not(self, held):
+        candidate, baseline = writing(model(held, 1), 50, harvest=30), writing(model(held, 2), 51)
+        needed = judged(held, candidate, baseline, self.among(held)).of("candidate").features[0]
+        least = needed.smallest_flagged * DOCUMENTS
+        # The references' threshold depends on the candidate's count by little.
+        above = writing(model(held, 1), 50, harvest=int(least) + 3)
+        below = writing(model(held, 1), 50, harvest=int(least) - 3)
+        among = self.among(held)
+        found = [judged(held, of, baseline, among).of("candidate") for of in (above, below)]
+        assert [of.features[0].name == "writes 'harvest'" and of.flagged for of in found] == [
+            True,
+            False,
+        ]
+
+    def test_a_model_that_writes_nothing_lacks_what_all_others_write(self, held):
+        silent = Observed(model(held, 1), Written({}, 0))
+        found = judged(held, silent, writing(model(held, 2), 51), self.among(held))
+        of = found.of("candidate")
+        assert of.flagged
+        assert of.features[0].name.startswith("writes ")
+        assert of.features[0].share == 0
 
 
 class TestReferences:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_crossdiff.engine.population.ability import residuals
-from pytest_crossdiff.engine.population.deviations import PRIOR_DEGREES, deviations
-from pytest_crossdiff.engine.population.judge import judge
-from pytest_crossdiff.engine.population.student_t import two_sided
-from pytest_crossdiff.engine.population.weightings import InDocuments, Weightings
+from pytest_crossdiff.engine.population.judging.ability import residuals
+from pytest_crossdiff.engine.population.judging.deviations import PRIOR_DEGREES, deviations
+from pytest_crossdiff.engine.population.judging.judge import judge
+from pytest_crossdiff.engine.population.judging.student_t import two_sided
+from pytest_crossdiff.engine.population.judging.weightings import InDocuments, Weightings
 
 SPANS, DOCUMENTS, FEATURES = 600, 30, 12
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pytest_crossdiff.engine.population.membership import (
+from pytest_crossdiff.engine.population.judging.membership import (
     character_entropy,
     distances,
     same_tokens,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytest_crossdiff.engine.population.features import explaining, weightings_of
+from pytest_crossdiff.engine.population.judging.features import explaining, weightings_of
 
 SLICE, WORD, ELSEWHERE, ALONE = range(4)
 FEATURES = weightings_of(

@@ -11,16 +11,19 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pytest_crossdiff.engine.metrics.stored import load_or_measure
+from pytest_crossdiff.engine.models.loaded import load as loaded_model
 from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.engine.plan import plan
-from pytest_crossdiff.engine.population import measure as measuring
-from pytest_crossdiff.engine.population.measure import read_reference
+from pytest_crossdiff.engine.population import observing
+from pytest_crossdiff.engine.population.measure import held_out_texts
+from pytest_crossdiff.engine.population.members import add_to_set
+from pytest_crossdiff.engine.population.observing import observe_reference, observe_side
 from pytest_crossdiff.engine.population.reference_sets import ReferenceSet, SetRow
 from pytest_crossdiff.engine.population.sources import members, reading_entry
 from pytest_crossdiff.engine.population.stored import load_or_judge, stored_population
+from pytest_crossdiff.engine.population.writing import beginnings, write
 from pytest_crossdiff.errors import ModelError, SettingsError, StoreError
 from pytest_crossdiff.progress import SilentProgress
-from pytest_crossdiff.store.digest import content_digest
 from support import planted
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.population.stored import StoredPopulation
 
 SEEDS = (1, 2, 3)
+TEXTS = {"reference_writing": False}
+"""Faster, where it does not matter what models write."""
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +59,18 @@ def judged(of: Plan) -> StoredPopulation:
     return load_or_judge(of, SilentProgress())
 
 
-@pytest.fixture
-def never_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def never_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """No model may be loaded any more."""
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(measuring, "load", refuse)
+    monkeypatch.setattr(observing, "load", refuse)
+
+
+@pytest.fixture
+def never_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    never_loaded(monkeypatch)
 
 
 class TestReading:
@@ -70,7 +79,7 @@ class TestReading:
     ):
         of = planned(models, cache, "r1")
         (member,) = members(of)
-        found = read_reference(of, member, SilentProgress())
+        found = observe_reference(of, member, SilentProgress()).reading
         words = AutoTokenizer.from_pretrained(models["r1"])
         model = AutoModelForCausalLM.from_pretrained(models["r1"], dtype=torch.float32).eval()
         for piece in np.unique(found.piece_n)[:3].tolist():
@@ -83,10 +92,10 @@ class TestReading:
     def test_of_the_pair_comes_from_what_was_read_for_the_metrics(
         self, models, tmp_path, never_read, monkeypatch
     ):
-        of = planned(models, tmp_path)
+        of = planned(models, tmp_path, **TEXTS)
         load_or_measure(of, SilentProgress())
-        found = measuring._of_side(of, "candidate", SilentProgress())
-        assert len(found.logp_n)
+        found = observe_side(of, "candidate", SilentProgress())
+        assert len(found.reading.logp_n)
 
 
 class TestVerdict:
@@ -103,16 +112,16 @@ class TestVerdict:
         assert stored_population(planned(models, cache, "r1", "r2", "r3")) == first
 
     def test_of_other_references_reads_only_the_new_ones(self, models, tmp_path, monkeypatch):
-        judged(planned(models, tmp_path, "r1", "r2"))
+        judged(planned(models, tmp_path, "r1", "r2", **TEXTS))
         loaded: list[str] = []
-        load = measuring.load
+        load = observing.load
 
         def told(reference: Any, **others: Any) -> Any:
             loaded.append(reference.reference)
             return load(reference, **others)
 
-        monkeypatch.setattr(measuring, "load", told)
-        judged(planned(models, tmp_path, "r1", "r2", "r3"))
+        monkeypatch.setattr(observing, "load", told)
+        judged(planned(models, tmp_path, "r1", "r2", "r3", **TEXTS))
         assert loaded == [str(models["r3"])]
 
     def test_without_references_nothing_is_judged(self, models, cache):
@@ -147,9 +156,9 @@ class TestVerdict:
     def test_weights_that_are_gone_are_no_trouble_once_they_were_read(self, models, tmp_path):
         gone = shutil.copytree(models["r1"], tmp_path / "gone")
         cache = tmp_path / "cache"
-        first = judged(planned(models, cache, str(gone), "r2", "r3")).population
+        first = judged(planned(models, cache, str(gone), "r2", "r3", **TEXTS)).population
         shutil.rmtree(gone)
-        again = judged(planned(models, cache, str(gone), "r2", "r3")).population
+        again = judged(planned(models, cache, str(gone), "r2", "r3", **TEXTS)).population
         gone.mkdir()
         (gone / "model.safetensors").write_bytes(b"cut short")
         with pytest.raises(ModelError, match="is no transformers model"):
@@ -157,18 +166,76 @@ class TestVerdict:
         assert again == first
 
 
+class TestWriting:
+    def test_is_judged_with_the_texts_and_each_model_is_loaded_once_for_both(
+        self, models, tmp_path, monkeypatch
+    ):
+        loaded: list[str] = []
+        load = observing.load
+
+        def told(reference: Any, **others: Any) -> Any:
+            loaded.append(reference.reference)
+            return load(reference, **others)
+
+        monkeypatch.setattr(observing, "load", told)
+        of = planned(models, tmp_path, "r1", "r2", "r3")
+        found = judged(of).population
+        assert found is not None
+        assert sorted(loaded) == sorted(
+            str(models[n]) for n in ("plain", "noisy", "r1", "r2", "r3")
+        )
+        texts = held_out_texts(of).texts
+        assert found.continuations == len(beginnings(texts)) > 20
+        model = loaded_model(str(models["r2"]), layer=1.0, device="cpu")
+        written = [
+            observe_reference(of, member, SilentProgress()).written for member in members(of)
+        ]
+        assert written[1] == write(model, texts, "again", SilentProgress())
+
+    def test_that_is_not_asked_for_is_not_judged(self, models, cache):
+        found = judged(planned(models, cache, "r1", "r2", "r3", **TEXTS)).population
+        assert found is not None
+        assert (found.words, found.continuations, found.warnings) == (0, 0, ())
+
+    def test_that_a_set_does_not_hold_leaves_the_texts_and_says_so(self, models, cache, tmp_path):
+        alone = planned(models, cache, "r1", "r2", "r3", **TEXTS)
+        for name in ("r1", "r2", "r3"):
+            add_to_set(alone, str(models[name]), tmp_path / "set", SilentProgress())
+        found = judged(planned(models, cache, str(tmp_path / "set"))).population
+        texts = judged(alone).population
+        assert found is not None
+        assert texts is not None
+        assert found.judged == texts.judged
+        named = " and ".join(f"the reference {models[f'r{seed}']}" for seed in SEEDS)
+        assert (
+            "the baseline and the candidate: judged by the texts alone, not by the words that "
+            f"models write, because it is not known what {named} would write; read it again from "
+            "its weights (`crossdiff references add`)"
+        ) in found.warnings
+
+    def test_of_a_model_whose_weights_are_gone_is_used_where_the_cache_has_it(
+        self, models, tmp_path
+    ):
+        gone = shutil.copytree(models["r1"], tmp_path / "gone")
+        names = (str(gone), "r2", "r3")
+        judged(planned(models, tmp_path / "cache", *names, **TEXTS))
+        shutil.rmtree(gone)
+        without = judged(planned(models, tmp_path / "cache", *names)).population
+        assert without is not None
+        assert without.continuations == 0
+        shutil.copytree(models["r1"], gone)
+        known = judged(planned(models, tmp_path / "cache", *names)).population
+        shutil.rmtree(gone)
+        assert judged(planned(models, tmp_path / "cache", *names)).population == known
+        assert known is not None
+        assert known.continuations
+
+
 class TestSet:
     def made(self, of: Plan, folder: Path) -> ReferenceSet:
-        found = ReferenceSet(folder)
         for member in members(of):
-            read_reference(of, member, SilentProgress())
-            source = reading_entry(of, member.key).verified_path("reading.safetensors")
-            row = SetRow(
-                member.name, member.digest, member.key, f"{member.key[:16]}.safetensors",
-                content_digest(source),
-            )  # fmt: skip
-            found = found.with_reading(row, source)
-        return found
+            add_to_set(of, member.name, folder, SilentProgress())
+        return ReferenceSet.read(folder)
 
     def test_gives_the_same_verdict_as_the_models_and_holds_no_weights(
         self, models, cache, tmp_path
@@ -182,8 +249,9 @@ class TestSet:
         assert wanted is not None
         assert found.judged == wanted.judged
         weights = sum(f.stat().st_size for f in models["r1"].glob("*.safetensors"))
-        size = max(f.stat().st_size for f in (tmp_path / "set").glob("*.safetensors"))
+        size = max(f.stat().st_size for f in (tmp_path / "set").iterdir())
         assert size < weights
+        assert found.continuations == wanted.continuations > 0
 
     def test_of_other_texts_is_refused(self, models, cache, tmp_path):
         self.made(planned(models, cache, "r1", "r2"), tmp_path / "set")
@@ -195,7 +263,7 @@ class TestSet:
         made = self.made(planned(models, cache, "r1", "r2", "r3"), tmp_path / "set")
         file = tmp_path / "set" / made.rows[0].file
         file.write_bytes(file.read_bytes()[:-8] + b"\0" * 8)
-        found = judged(planned(models, tmp_path / "fresh", str(tmp_path / "set")))
+        found = judged(planned(models, tmp_path / "fresh", str(tmp_path / "set"), **TEXTS))
         assert found.population is None
         assert found.reason == (
             f"{file} is not what was written; to do: copy the set again, or add the model again"
@@ -223,16 +291,19 @@ class TestSet:
 
 
 def test_a_model_read_as_candidate_is_a_reference_without_being_read_again(
-    models, tmp_path, never_read
+    models, tmp_path, monkeypatch
 ):
     first = planned(models, tmp_path)
     load_or_measure(first, SilentProgress())
-    measuring._of_side(first, "candidate", SilentProgress())
+    as_candidate = observe_side(first, "candidate", SilentProgress())
+    never_loaded(monkeypatch)
     other = {**models, "plain": models["r1"], "noisy": models["r2"]}
     later = planned(other, tmp_path, str(models["noisy"]))
     (member,) = members(later)
     assert member.digest == resolve(str(models["noisy"])).digest
-    assert len(read_reference(later, member, SilentProgress()).logp_n)
+    as_reference = observe_reference(later, member, SilentProgress())
+    assert np.array_equal(as_reference.reading.logp_n, as_candidate.reading.logp_n)
+    assert as_reference.written == as_candidate.written
 
 
 def test_a_reference_that_is_replaced_while_it_is_read_is_refused_and_not_kept(
@@ -241,14 +312,14 @@ def test_a_reference_that_is_replaced_while_it_is_read_is_refused_and_not_kept(
     folder = shutil.copytree(models["r1"], tmp_path / "r1")
     of = planned(models, tmp_path / "cache", str(folder))
     (member,) = members(of)
-    read = measuring.read_model
+    read = observing.read_model
 
     def replaced_meanwhile(*arguments, **others):
         found = read(*arguments, **others)
         shutil.copy(models["r2"] / "model.safetensors", folder)
         return found
 
-    monkeypatch.setattr(measuring, "read_model", replaced_meanwhile)
+    monkeypatch.setattr(observing, "read_model", replaced_meanwhile)
     with pytest.raises(ModelError, match=r"model\.safetensors was changed while"):
-        read_reference(of, member, SilentProgress())
+        observe_reference(of, member, SilentProgress())
     assert reading_entry(of, member.key).read_manifest() is None

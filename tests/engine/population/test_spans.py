@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_crossdiff.engine.population.features import (
+from pytest_crossdiff.engine.population.judging.features import (
     MIN_DOCUMENTS,
     MIN_SPANS,
     overlaps,
     text_features,
     weightings_of,
 )
+from pytest_crossdiff.engine.population.judging.spans import common_spans
 from pytest_crossdiff.engine.population.readings import Reading
-from pytest_crossdiff.engine.population.spans import common_spans
 from pytest_crossdiff.store.cache import Store
 
 

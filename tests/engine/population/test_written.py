@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_crossdiff.engine.population.deviations import (
+from pytest_crossdiff.engine.population.judging.deviations import (
     LEAST_CONTINUATIONS,
     PRIOR_DEGREES,
     deviations,
     written_words,
 )
-from pytest_crossdiff.engine.population.judge import judgement
-from pytest_crossdiff.engine.population.weightings import Weightings
+from pytest_crossdiff.engine.population.judging.judge import judgement
+from pytest_crossdiff.engine.population.judging.weightings import Weightings
 from pytest_crossdiff.engine.population.writing import Written
 
 CONTINUATIONS, WORDS = 600, 300

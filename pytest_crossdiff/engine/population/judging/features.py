@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_crossdiff.engine.population.weightings import Weightings
+from pytest_crossdiff.engine.population.judging.weightings import Weightings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_crossdiff.engine.population.spans import Spans
-    from pytest_crossdiff.engine.population.weightings import Array
+    from pytest_crossdiff.engine.population.judging.spans import Spans
+    from pytest_crossdiff.engine.population.judging.weightings import Array
 
 Indices = NDArray[np.int64]
 MIN_SPANS, MIN_DOCUMENTS = 30, 15

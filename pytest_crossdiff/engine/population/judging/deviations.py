@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_crossdiff.engine.population.weightings import InDocuments, Weightings
+from pytest_crossdiff.engine.population.judging.weightings import InDocuments, Weightings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,10 +102,15 @@ def _judged(
 
 
 class WrittenWords(NamedTuple):
-    """Each model's deviation from the others in each word.  words: in the deviations' order."""
+    """Each model's deviation from the others in each word.
+
+    words: in the deviations' order.  count_mf: continuations that contain each, brought to the
+    amount that the models write on average.
+    """
 
     words: tuple[str, ...]
     deviations: Deviations
+    count_mf: Array
 
 
 def written_words(written: Sequence[Written]) -> WrittenWords:
@@ -122,9 +127,22 @@ def written_words(written: Sequence[Written]) -> WrittenWords:
     )
     if not words:
         nothing_mf = np.zeros((len(written), 0))
-        return WrittenWords((), Deviations(nothing_mf, nothing_mf))
+        return WrittenWords((), Deviations(nothing_mf, nothing_mf), nothing_mf)
     amount_m = np.array([of.words for of in written], dtype=np.float64)
     count_mf = np.array([[of.continuations.get(w, 0) for w in words] for of in written])
-    root_mf = 2 * np.sqrt(count_mf * (amount_m.mean() / amount_m)[:, None] + ANSCOMBE)
+    count_mf = count_mf * (amount_m.mean() / np.maximum(amount_m, 1.0))[:, None]
+    root_mf = root_of(count_mf)
     found = left_out(root_mf, np.zeros_like(root_mf), POISSON_VARIANCE)
-    return WrittenWords(tuple(words), found)
+    return WrittenWords(tuple(words), found, count_mf)
+
+
+def root_of(count: Array) -> Array:
+    """The scale on which a Poisson count has the variance 1."""
+    found: Array = 2 * np.sqrt(count + ANSCOMBE)
+    return found
+
+
+def counts_of(root: Array) -> Array:
+    """The counts of such roots, at least 0."""
+    found: Array = np.maximum(np.square(np.maximum(root, 0.0) / 2) - ANSCOMBE, 0.0)
+    return found

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_crossdiff.engine.population.ability import residuals
-from pytest_crossdiff.engine.population.deviations import (
+from pytest_crossdiff.engine.population.judging.ability import residuals
+from pytest_crossdiff.engine.population.judging.deviations import (
     PRIOR_DEGREES,
     Deviations,
     deviations,
 )
-from pytest_crossdiff.engine.population.student_t import two_sided
+from pytest_crossdiff.engine.population.judging.student_t import two_sided
 from pytest_crossdiff.engine.verification.exclusivity import benjamini_hochberg
 
 if TYPE_CHECKING:
-    from pytest_crossdiff.engine.population.weightings import Weightings
+    from pytest_crossdiff.engine.population.judging.deviations import WrittenWords
+    from pytest_crossdiff.engine.population.judging.weightings import Weightings
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -78,13 +79,16 @@ def judge(
     weightings: Weightings,
     group_s: Indices,
     fdr: float,
+    words: WrittenWords | None = None,
 ) -> Judgement:
     """Judge the first model by the others, the references.
 
     logp_ms: log p of each span in nats.  tokens_ms: in how many tokens a model reads it.
-    group_s: the document of each span.  fdr: false discovery rate of `significant_f`.
+    group_s: the document of each span.  fdr: false discovery rate of `significant_f`.  words: that
+    the same models write, whose features come after those of the texts.
     """
-    return judgement(deviations(residuals(logp_ms, tokens_ms), weightings, group_s), fdr)
+    found = deviations(residuals(logp_ms, tokens_ms), weightings, group_s)
+    return judgement(found if words is None else found.beside(words.deviations), fdr)
 
 
 def judgement(found: Deviations, fdr: float) -> Judgement:
