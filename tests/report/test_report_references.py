@@ -72,10 +72,7 @@ def test_markdown_says_it_too_and_what_was_looked_at():
         "Reference models: 4 models, 280 features over 9000 spans of 300 documents, 700 words in "
         "595 continuations of each model" in written
     )
-    assert (
-        "writes 'harvest' in 14 % of its continuations, the references in 0.2 % (z = 8.1), on 83 "
-        "continuations, p = 2e-05" in written
-    )
+    assert "writes 'harvest' in 14 % of its continuations, the references in 0.2 %" in written
 
 
 def test_the_page_has_shares_for_words_and_nats_for_texts(opened: Callable[..., Opened]):
