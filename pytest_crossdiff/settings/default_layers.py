@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pytest_crossdiff.settings.kinds import OUTPUT
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from pytest_crossdiff.settings.kinds import Layers
@@ -34,23 +35,64 @@ MOST_BASES = 4
 """Adapters of adapters that are followed to their base."""
 
 
+_WORDS: dict[Head, str] = {
+    "": "has no head that predicts",
+    "causal": "predicts the next token",
+    "masked": "predicts the token at a place",
+    "tags": "predicts tags",
+}
+
+
+class Chosen(NamedTuple):
+    """Where two models are compared, and why.  known: whether anything is known of either here."""
+
+    layers: Layers
+    why: str
+    known: bool
+
+
 def default_layers(baseline: str, candidate: str) -> Layers:
-    """`0.5, output` where both models predict tokens, or both tags; else 0.5.
+    """`0.5, output` where both models predict tokens, or both tags; else 0.5."""
+    return choose_layers(baseline, candidate).layers
+
+
+def choose_layers(baseline: str, candidate: str, *, fetch: bool = True) -> Chosen:
+    """The same with the reason.
 
     A model of which nothing is known here, such as one whose weights are gone and whose archive is
-    read instead, has what the other has.
+    read instead, has what the other has.  fetch: whether a configuration may come from the hub.
     """
-    found = {head for model in (baseline, candidate) if (head := _head(model)) is not None}
-    return (BLOCK, OUTPUT) if len(found) == 1 and "" not in found else BLOCK
+    models = dict(zip(SIDES, (baseline, candidate), strict=True))
+    found = {side: of for side in SIDES if (of := _predicts(models[side], fetch)) is not None}
+    if not found:
+        return Chosen(BLOCK, "nothing is known of either model here", known=False)
+    unknown = "".join(
+        f"; the {side} can't be read here, and is taken to be of the same kind"
+        for side in SIDES
+        if side not in found
+    )
+    if len(heads := {of.head for of in found.values()}) == 1 and "" not in heads:
+        said = f"both models {_WORDS[heads.pop()].replace('predicts', 'predict')}{unknown}"
+        return Chosen((BLOCK, OUTPUT), said, known=True)
+    said = "; ".join(f"the {side} {_WORDS[of.head]} ({of.named})" for side, of in found.items())
+    why = f"the middle block, and not what the models predict: {said}{unknown}"
+    return Chosen(BLOCK, why, known=True)
+
+
+class _Predictor(NamedTuple):
+    """head: what a model predicts.  named: its class, or what tells it."""
+
+    head: Head
+    named: str
 
 
 @functools.cache  # what pytest collects and what it runs then are the same tests
-def _head(model: str) -> Head | None:
-    """What `model` predicts; "" none of these, None where that can't be told."""
+def _predicts(model: str, fetch: bool) -> _Predictor | None:
+    """What `model` predicts; None where that can't be told."""
     if not model:
         return None
     if model.lower().endswith(".gguf"):
-        return "causal"
+        return _Predictor("causal", "a GGUF file")
     for _ in range(MOST_BASES):
         adapter = _json(model, "adapter_config.json")
         base = adapter.get("base_model_name_or_path") if adapter else None
@@ -58,12 +100,17 @@ def _head(model: str) -> Head | None:
             break
         beside = Path(model) / base
         model = str(beside) if beside.exists() else base
-    config = _json(model, "config.json") or _json(model, "config.json", fetch=True)
+    config = _json(model, "config.json") or (fetch and _json(model, "config.json", fetch=True))
     named = config.get("architectures") if config else None
     if not isinstance(named, list) or not named:
         return None
-    ends = (head for end, head in HEADS.items() if any(str(name).endswith(end) for name in named))
-    return next(ends, "")
+    ends = (
+        _Predictor(head, str(name))
+        for end, head in HEADS.items()
+        for name in named
+        if str(name).endswith(end)
+    )
+    return next(ends, _Predictor("", str(named[0])))
 
 
 def _json(model: str, file: str, *, fetch: bool = False) -> dict[str, Any] | None:

@@ -52,21 +52,39 @@ def layer_written(folder, baseline, candidate, why):
 
 def test_what_both_models_predict_is_compared_too(measured, tmp_path):
     models = measured / "models"
-    why = "both models predict tokens or tags"
+    why = "both models predict the next token"
     assert layer_written(tmp_path, models / "v1", models / "v2", why) == "0.5, output"
 
 
-@pytest.mark.parametrize("other", ["encoder", "broken", "models/v9", "org/none@main", "a b@?"])
-def test_a_model_that_predicts_nothing_or_isn_t_here_is_compared_in_a_block(
-    measured, tmp_path, other
-):
-    for name, text in (("encoder", '{"model_type": "bert", "architectures": ["BertModel"]}'),
-                       ("broken", "{")):  # fmt: skip
+def test_a_model_that_predicts_nothing_is_compared_in_a_block(measured, tmp_path):
+    for name, of in (("encoder", "BertModel"), ("masked", "BertForMaskedLM")):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text(text)
-    reason = "no head that predicts (BertModel)" if other == "encoder" else "no configuration"
-    why = f"the middle block, and not what the models predict: the candidate has {reason}"
-    assert layer_written(tmp_path, measured / "models" / "v1", other, why) == "0.5"
+        config = json.dumps({"model_type": "bert", "architectures": [of]})
+        (tmp_path / name / "config.json").write_text(config)
+    v1 = measured / "models" / "v1"
+    why = (
+        "the middle block, and not what the models predict: the baseline predicts the next token "
+        "(LlamaForCausalLM); the candidate "
+    )
+    reason = "has no head that predicts (BertModel)"
+    assert layer_written(tmp_path, v1, "encoder", why + reason) == "0.5"
+    (tmp_path / "pytest.ini").unlink()
+    reason = "predicts the token at a place (BertForMaskedLM)"
+    assert layer_written(tmp_path, v1, "masked", why + reason) == "0.5"
+
+
+@pytest.mark.parametrize("other", ["broken", "models/v9", "org/none@main", "a b@?"])
+def test_a_model_that_is_not_here_is_taken_to_be_of_the_same_kind(measured, tmp_path, other):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text("{")
+    why = "the next token; the candidate can't be read here, and is taken to be of the same kind"
+    assert layer_written(tmp_path, measured / "models" / "v1", other, why) == "0.5, output"
+
+
+def test_where_nothing_is_known_of_either_model_the_default_decides_later(tmp_path):
+    done = crossdiff(tmp_path, "init", "--baseline=org/none", "--candidate=models/v9")
+    assert "by default, 0.5, output for models that both predict tokens: nothing is" in done.stdout
+    assert "crossdiff_layer" not in (tmp_path / "pytest.ini").read_text()
 
 
 def test_every_path_that_is_not_there_is_named(measured, tmp_path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.arguments import add_run, command, given
 from pytest_crossdiff.cli.exits import FINE
+from pytest_crossdiff.settings.default_layers import choose_layers
 from pytest_crossdiff.settings.kinds import OUTPUT
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import visible
@@ -109,7 +110,8 @@ def _start(configuration: Configuration, flags: Mapping[str, str], out: Terminal
         for line in _section(values, quoted=quoted).splitlines():
             out.line(line)
     if why_layer:
-        out.line(f"layer    {values['layer']}: {why_layer}")
+        layer = values.get("layer", "by default, 0.5, output for models that both predict tokens")
+        out.line(f"layer    {layer}: {why_layer}")
     for name in ("baseline", "candidate", "corpus"):
         if name in flags and (what := _not_here(name, flags[name])):
             out.line(f"missing  crossdiff_{name} = {visible(flags[name])}: {what}")
@@ -131,17 +133,19 @@ def _values(flags: Mapping[str, str], folder: Path) -> tuple[dict[str, str], str
     from pytest_crossdiff.errors import SettingsError
     from pytest_crossdiff.settings.resolution import model_path
 
-    values = {"baseline": "", "candidate": "", "corpus": CORPUS, "layer": "0.5"}
+    values = {"baseline": "", "candidate": "", "corpus": CORPUS, "layer": ""}
     values |= {"max_candidate_only": "0", "max_baseline_only": "0", **flags}
     why = ""
     if "layer" not in flags:
-        without = {side: what for side in SIDES if (what := _without_output(values[side]))}
-        why = "; ".join(f"the {side} {what}" for side, what in without.items())
-        if not without:
-            values["layer"], why = f"0.5, {OUTPUT}", "both models predict tokens or tags"
+        models = (str(model_path(values[side], Path.cwd()) or values[side]) for side in SIDES)
+        chosen = choose_layers(*models, fetch=False)
+        why = chosen.why
+        if chosen.known:
+            layers = chosen.layers if isinstance(chosen.layers, tuple) else (chosen.layers,)
+            values["layer"] = ", ".join(map(str, layers))
         else:
-            why = f"the middle block, and not what the models predict: {why}"
-    if OUTPUT in values["layer"] and _converses(values["corpus"]):
+            del values["layer"]
+    if OUTPUT in values.get("layer", "") and _converses(values["corpus"]):
         values = {**REPLY_BUDGETS, **values}
     for name, value in values.items():
         if not value.isprintable():
@@ -153,23 +157,6 @@ def _values(flags: Mapping[str, str], folder: Path) -> tuple[dict[str, str], str
         elif path is not None:
             values[name] = path.relative_to(folder).as_posix()
     return values, why
-
-
-def _without_output(named: str) -> str:
-    """Why a model has no predictions that could be compared, as far as is known here; "" where it
-    has.
-    """
-    if not named:
-        return "is not named yet"
-    from pytest_crossdiff.engine.models.loading.heads import choose_head
-
-    config = _configuration(named)
-    if config is None:  # `crossdiff doctor` says what is wrong
-        return "has no configuration that can be read here"
-    architectures = config.architectures or []
-    head, _ = choose_head(architectures, with_head=True, config=config)
-    named_class = architectures[0] if architectures else "which names no class"
-    return "" if head else f"has no head that predicts ({named_class})"
 
 
 def _not_here(name: str, given: str) -> str:
