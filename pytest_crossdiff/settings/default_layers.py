@@ -33,6 +33,8 @@ CAUSAL_SUFFIXES = tuple(end for end, head in HEADS.items() if head == "causal")
 BLOCK = 0.5
 MOST_BASES = 4
 """Adapters of adapters that are followed to their base."""
+SECONDS = 10.0
+"""For which the hub's answer is waited for."""
 
 
 _WORDS: dict[Head, str] = {
@@ -91,7 +93,7 @@ def _predicts(model: str, fetch: bool) -> _Predictor | None:
     """What `model` predicts; None where that can't be told."""
     if not model:
         return None
-    if model.lower().endswith(".gguf"):
+    if model.lower().endswith(".gguf") and not Path(model).is_dir():
         return _Predictor("causal", "a GGUF file")
     for _ in range(MOST_BASES):
         adapter = _json(model, "adapter_config.json")
@@ -121,7 +123,8 @@ def _json(model: str, file: str, *, fetch: bool = False) -> dict[str, Any] | Non
     folder = Path(model)
     try:
         path = folder / file if folder.is_dir() else _of_the_hub(model, file, fetch=fetch)
-        found = json.loads(path.read_text("utf-8")) if path else None
+        # To open a pipe would wait for ever.
+        found = json.loads(path.read_text("utf-8")) if path and path.is_file() else None
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
@@ -140,6 +143,9 @@ def _of_the_hub(model: str, file: str, *, fetch: bool) -> Path | None:
             return Path(cached)
         if cached is not None or not fetch:  # it is known that there is none, or nobody asks
             return None
+        # One question first: a download that nobody answers is tried again for half a minute.
+        url = huggingface_hub.hf_hub_url(name, file, revision=revision or None)
+        huggingface_hub.get_hf_file_metadata(url, timeout=SECONDS)
         return Path(huggingface_hub.hf_hub_download(name, file, revision=revision or None))
     except Exception:  # noqa: BLE001  the measurement itself says what is wrong with a model
         return None

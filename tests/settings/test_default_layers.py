@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import huggingface_hub
@@ -59,6 +60,10 @@ def test_a_gguf_file_predicts_tokens(tmp_path):
     assert default_layers("v1.gguf", model(tmp_path / "encoder", "BertModel")) == BLOCK
 
 
+def test_a_folder_is_no_gguf_file_whatever_its_name(tmp_path):
+    assert default_layers("v1.gguf", model(tmp_path / "v2.gguf", "BertModel")) == BLOCK
+
+
 def test_a_model_that_is_gone_has_what_the_other_has(tmp_path):
     """Its archive is read instead, which has the output where that was compared."""
     there = model(tmp_path / "there", "LlamaForCausalLM")
@@ -90,8 +95,32 @@ def test_a_model_of_the_hub_is_looked_up_in_the_local_cache_first(tmp_path, monk
 
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url, timeout: url)
     assert default_layers("org/test-cached@v1", "org/test-cached@v2") == BOTH
     assert {*asked} == {("org/test-cached", "v1"), ("org/test-cached", "v2")}
     assert not fetched, "nothing is asked of the hub at each start"
     assert default_layers("org/test-elsewhere", "org/test-cached@v3") == BOTH
     assert fetched == [("org/test-elsewhere", "config.json")]
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch):
+    """A download would be tried again for half a minute, at each start."""
+    asked = []
+
+    def refuse(url: str, timeout: float) -> str:
+        asked.append((url.removeprefix(huggingface_hub.constants.ENDPOINT), timeout))
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", refuse)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: pytest.fail("asked"))
+    assert default_layers("org/test-unanswered", "org/test-unanswered") == BLOCK
+    assert asked == [("/org/test-unanswered/resolve/main/config.json", 10.0)]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_pipe_in_place_of_a_configuration_is_not_waited_for(tmp_path):
+    for name in ("config.json", "adapter_config.json"):
+        folder = tmp_path / name
+        folder.mkdir()
+        os.mkfifo(folder / name)
+        assert default_layers(str(folder), str(folder)) == BLOCK
