@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
@@ -93,6 +94,19 @@ def against(value: float, limit: float) -> tuple[str, str]:
         if value == limit or pair[0] != pair[1]:
             return pair
     return repr(value), repr(limit)
+
+
+def rounded_up(value: float) -> float:
+    """To two digits, and not below; 1 for what is no number above 0."""
+    if not 0 < value < math.inf:
+        return 1.0
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / unit) * unit
+
+
+def rounded_down(share: float) -> float:
+    """A share to two digits after the point, and not above."""
+    return math.floor(share * 100) / 100
 
 
 def percent(share: float) -> str:

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.results.wording import marked
-from pytest_crossdiff.text import against, columns, cut, duration, harmless, visible
+from pytest_crossdiff.text import (
+    against,
+    columns,
+    cut,
+    duration,
+    harmless,
+    rounded_down,
+    rounded_up,
+    visible,
+)
 from support.results import make_context
 
 
@@ -111,3 +120,21 @@ def test_an_error_is_harmless_whoever_prints_it(part):
     assert "\x1b" not in text
     assert "##[" not in text
     assert not any(line.lstrip().startswith("::") for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"),
+    [(0.0139, 0.014), (0.01, 0.01), (0.000101, 0.00011), (0.999, 1.0), (0.0, 1.0), (123.0, 130.0)],
+)
+def test_a_limit_for_a_value_is_rounded_up(value, limit):
+    assert rounded_up(value) == pytest.approx(limit)
+
+
+@given(st.floats(1e-9, 1e9))
+def test_a_limit_as_it_is_written_is_never_below_the_value(value):
+    assert value <= float(f"{rounded_up(value):g}") <= 1.1 * value * (1 + 1e-9)
+
+
+@given(st.floats(0.0, 1.0))
+def test_a_share_as_it_is_written_is_never_above_the_value(share):
+    assert share - 0.01 - 1e-9 <= float(f"{rounded_down(share):g}") <= share

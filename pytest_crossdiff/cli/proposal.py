@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate.metric_budgets import METRICS, MetricLimit, check_metric
+from pytest_crossdiff.text import number, rounded_down, rounded_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,21 +41,11 @@ def _metrics(results: Sequence[Result]) -> Iterator[str]:
         if metric.at_least:
             lows = [check.low for check in found if check.low is not None]
             if lows:
-                yield f"crossdiff_{setting} = {_rounded_down(min(lows)):g}"
+                yield f"crossdiff_{setting} = {rounded_down(min(lows)):g}"
         elif highs := [check.high for check in found if check.high is not None]:
             most = max(highs)
             limit = min(metric.highest, rounded_up(most)) if most > 0 else 0.0
-            yield f"crossdiff_{setting} = {limit:g}"
-
-
-def rounded_up(value: float) -> float:
-    """To two digits, and not below; 1 for what is no number above 0."""
-    if not 0 < value < math.inf:
-        return 1.0
-    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return math.ceil(value / unit) * unit
-
-
-def _rounded_down(share: float) -> float:
-    """To two digits, and not above."""
-    return math.floor(share * 100) / 100
+            if most <= limit:
+                yield f"crossdiff_{setting} = {limit:g}"
+            else:
+                yield f"# no crossdiff_{setting}: {number(most)} is more than any that can be set"

@@ -32,12 +32,12 @@ a small change has KL = (change of log p)² / 2 on average, and √(2 · 0.1) = 
 
 
 class _Metric(NamedTuple):
-    """name: in words.  of: where it stands.  at_least: a limit from below.  highest: of a limit."""
+    """name: in words.  of: where it stands.  highest: of a limit.  at_least: a limit from below."""
 
     name: str
     of: Callable[[Result], Estimate | None]
+    highest: float
     at_least: bool = False
-    highest: float = float("inf")
 
 
 def _output(of: Callable[[OutputMetrics], Estimate | None]) -> Callable[[Result], Estimate | None]:
@@ -52,20 +52,22 @@ def _surprising(result: Result) -> Estimate | None:
 
 
 METRICS: Mapping[str, _Metric] = {
-    "max_kl": _Metric("KL divergence (nats a token)", _output(lambda o: o.kl)),
+    "max_kl": _Metric("KL divergence (nats a token)", _output(lambda o: o.kl), 100.0),
     "max_kl_p99": _Metric(
-        "KL divergence, 99th percentile (nats)", _output(lambda o: o.kl_percentiles.get("99"))
+        "KL divergence, 99th percentile (nats)",
+        _output(lambda o: o.kl_percentiles.get("99")),
+        100.0,
     ),
-    "min_same_top": _Metric(
-        "same top token", _output(lambda o: o.same_top), at_least=True, highest=1.0
-    ),
+    "min_same_top": _Metric("same top token", _output(lambda o: o.same_top), 1.0, at_least=True),
     "max_probability_change": _Metric(
         "change of the actual token's probability (RMS)",
         _output(lambda o: o.probability_change_rms),
-        highest=1.0,
+        1.0,
     ),
-    "max_perplexity_ratio": _Metric("perplexity ratio", _output(lambda o: o.perplexity_ratio)),
-    SURPRISING: _Metric("surprising replies (share)", _surprising, highest=1.0),
+    "max_perplexity_ratio": _Metric(
+        "perplexity ratio", _output(lambda o: o.perplexity_ratio), 1000.0
+    ),
+    SURPRISING: _Metric("surprising replies (share)", _surprising, 1.0),
 }
 """By the setting that limits each."""
 
@@ -120,9 +122,10 @@ def given_limits(limits: Mapping[str, float | None], caller: str) -> tuple[Metri
         highest = METRICS[name].highest
         valid = isinstance(limit, (int, float)) and not isinstance(limit, bool)
         if not valid or not 0 <= limit <= highest:
-            wanted = "a number from 0 to 1" if highest == 1.0 else "a number, at least 0"
             raise SettingsError(
-                f"{name} = {limit!r} is not valid", source=caller, remedy=f"give {wanted}"
+                f"{name} = {limit!r} is not valid",
+                source=caller,
+                remedy=f"give a number from 0 to {highest:g}",
             )
     return tuple(MetricLimit(name, limit, f"{name} of {caller}") for name, limit in given.items())
 

@@ -66,10 +66,12 @@ def exceeded(
     lines += (part for line in known for part in wrapped(line, display.width, 2))
     counted = [d for side in over for d in strongest_first(result.of(side.side))]
     items = [*accept(counted, result, pointers, f"wanted: {READ}")]
-    items += [f"wanted: {remedy}" for side in over for remedy in raise_budget(side)]
+    short = [side for side in check.sides if side.exceeded or side.undecided]
+    items += [f"wanted: {remedy}" for side in short for remedy in raise_budget(side)]
     if by_references:
         items.append("wanted: add accepted models in which this is so to crossdiff_references")
-    items += [f"wanted: {raise_metric_budget(metric)}" for metric in over_metrics]
+    unmet = [m for m in check.metrics if m.status in ("exceeded", "undecided")]
+    items += [f"wanted: {raise_metric_budget(metric)}" for metric in unmet if metric.high]
     items.append("not wanted: fix or retrain the candidate, then run again")
     return _text(lines, "What to do:", items, pointers, display)
 
@@ -142,9 +144,7 @@ def not_equivalent(
     lines += [metric_headline(m) for m in check.metrics if m.status == "within"]
     lines = [part for line in lines for part in wrapped(line, display.width, 2)]
     lines += [*_pair(result), *output_lines(result, display)]
-    items = []
-    if any(metric.status == "exceeded" for metric in failed):
-        items.append("wanted: raise the limit")
+    items = [f"wanted: {raise_metric_budget(metric)}" for metric in failed if metric.high]
     if any(metric.status == "undecided" for metric in failed):
         items.append("where the limit lies inside the interval: more held-out text decides it")
     return _text(lines, "What to do:", items, pointers, display)

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from pytest_crossdiff.cli.proposal import proposal, rounded_up
+from pytest_crossdiff.cli.proposal import proposal
 from support.commands import crossdiff
 from support.results import make_difference, make_output, make_result
 
@@ -195,10 +195,9 @@ class TestBudgets:
         same = make_output((0.0, 0.0, 0.0))
         assert "crossdiff_max_kl = 0" in list(proposal([make_result(output=same)]))
 
-    @pytest.mark.parametrize(
-        ("strength", "budget"),
-        [(0.0139, 0.014), (0.01, 0.01), (0.000101, 0.00011), (0.999, 1.0), (0.0, 1.0)],
-    )
-    def test_a_strength_is_rounded_up(self, strength, budget):
-        assert rounded_up(strength) == pytest.approx(budget)
-        assert rounded_up(strength) >= strength
+    def test_a_change_beyond_every_limit_gets_none(self):
+        far = make_output(perplexity_ratio=(2e4, 1e4, 5e4))
+        lines = list(proposal([make_result(output=far)]))
+        assert "# no crossdiff_max_perplexity_ratio: 5e+04 is more than any that can be set" in (
+            lines
+        )

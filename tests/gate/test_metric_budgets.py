@@ -25,6 +25,7 @@ from pytest_crossdiff.gate.verdict import compute_verdict
 from pytest_crossdiff.results.controls import Controls, PlantedSignal
 from pytest_crossdiff.results.output import Estimate
 from pytest_crossdiff.settings import Settings
+from pytest_crossdiff.settings.parsing import parse
 from support.replies import make_replies, refusing
 from support.results import make_difference, make_model, make_output, make_result
 
@@ -183,19 +184,17 @@ def limits_of(**given):
     return given_limits({name: given.get(name) for name in METRICS}, "assert_equivalent")
 
 
-@pytest.mark.parametrize("name", ["min_same_top", "max_probability_change", SURPRISING])
-def test_a_share_has_a_limit_of_at_most_one(name):
-    assert [one.limit for one in limits_of(**{name: 1.0})] == [1.0]
-    with pytest.raises(SettingsError) as caught:
-        limits_of(**{name: 1.5})
-    assert caught.value.remedy == "give a number from 0 to 1"
-
-
-def test_a_distance_has_no_largest_limit():
-    assert [(one.setting, one.limit) for one in limits_of(max_kl=7.0)] == [("max_kl", 7.0)]
-    with pytest.raises(SettingsError) as caught:
-        limits_of(max_kl=-0.1)
-    assert caught.value.remedy == "give a number, at least 0"
+@pytest.mark.parametrize("name", METRICS)
+def test_a_limit_in_a_test_may_be_what_its_setting_may_be(name):
+    largest = METRICS[name].highest
+    assert limits_of(**{name: largest})[0].limit == largest
+    assert parse(name, str(largest), "pytest.ini") == largest
+    for wrong in (-0.1, largest + 0.1):
+        with pytest.raises(SettingsError) as caught:
+            limits_of(**{name: wrong})
+        assert caught.value.remedy == f"give a number from 0 to {largest:g}"
+        with pytest.raises(SettingsError, match=f"must lie between 0 and {largest:g}"):
+            parse(name, str(wrong), "pytest.ini")
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,45 @@ What to do:
 - wanted: read the texts (⟦token⟧ marks where the difference is), accept them and say why:
     pytest --crossdiff --crossdiff-accept=C2,C1 --crossdiff-reason="why this is wanted"
 - wanted: raise the budget to 2 (now 1, pytest.ini: crossdiff_max_candidate_only)
-- wanted: raise the strength budget above 0.0208 (now 0.01, --crossdiff-max-candidate-only-strength)
+- wanted: raise the strength budget to 0.021 (now 0.01, --crossdiff-max-candidate-only-strength)
 - not wanted: fix or retrain the candidate, then run again
 - the report page: reports/old-to-new.html""".splitlines()
+    )
+
+
+def test_the_budgets_that_are_proposed_are_enough():
+    """Also for what is possible, and for intervals: nothing more has to be raised afterwards."""
+    result = make_result(
+        REFUSAL,
+        KUBECTL,
+        make_difference("C3", strength=0.03, certainty="possible"),
+        make_difference("B1", "baseline", strength=0.004, certainty="possible"),
+        output=make_output(),
+        candidate_strength=0.0208,
+    )
+    tight = {
+        "max_candidate_only": 1, "max_candidate_only_strength": 0.01, "max_baseline_only": 0,
+        "max_kl": 0.001, "min_same_top": 0.99, "max_perplexity_ratio": 1.0,
+    }  # fmt: skip
+    text = exceeded(result, width=200, **tight)
+    proposed = dict(re.findall(r"wanted: (?:raise|lower) (?:the )?(.+?) to (\S+?),? ", text))
+    assert proposed == {
+        "budget": "1", "strength budget": "0.051", "max_kl": "0.015", "min_same_top": "0.92",
+        "max_perplexity_ratio": "1.1",
+    }  # fmt: skip
+    assert "raise the budget to 3, with the 1 possible (now 1, pytest.ini: " in text
+    enough = {name: float(proposed[name]) for name in proposed.keys() & tight.keys()}
+    enough |= {"max_candidate_only": 3, "max_baseline_only": 1}
+    enough |= {"max_candidate_only_strength": float(proposed["strength budget"])}
+    report = Report.of(result)
+    check = evaluate_budgets(report.result, report, Budgets.configured(Settings(**enough)))
+    assert check.status == "within"
+
+
+def test_no_budget_is_proposed_that_cannot_be_set():
+    far = make_result(output=make_output(perplexity_ratio=(2e4, 1e4, 5e4)))
+    assert "remove max_perplexity_ratio (now 2, default of crossdiff_max_perplexity_ratio): " in (
+        " ".join(exceeded(far, width=300, max_perplexity_ratio=2.0).split())
     )
 
 
@@ -232,7 +268,7 @@ def test_advice_that_is_too_long_goes_on_below():
     lines = exceeded(
         make_result(REFUSAL, KUBECTL), width=60, max_candidate_only_strength=0.01
     ).splitlines()
-    at = lines.index("- wanted: raise the strength budget above 0.0208 (now 0.01,")
+    at = lines.index("- wanted: raise the strength budget to 0.021 (now 0.01,")
     assert lines[at + 1] == "  --crossdiff-max-candidate-only-strength)"
 
 

@@ -86,7 +86,7 @@ def test_over_budget_names_the_metric_its_limit_and_where_it_was_set():
         "KL divergence (nats a token): 0.012 [0.01, 0.015], at most 0.001 allowed (over budget)"
     )
     text = "\n".join(rest)
-    assert "raise max_kl above 0.012 (now 0.001, pytest.ini: crossdiff_max_kl)" in text
+    assert "raise max_kl to 0.015 (now 0.001, pytest.ini: crossdiff_max_kl)" in text
     assert "KL by slice: chat 0.02, code 0.001" in text
     assert "baseline ' of' (61 %), candidate 'I' (72 %) after …Can you tell me which" in text
     assert "read the texts" not in text  # there is no difference to read
@@ -104,6 +104,7 @@ def test_equivalence_passes_on_evidence_alone():
         "(undecided: the limit lies inside the 95 % interval)"
     )
     assert "more held-out text decides it" in text
+    assert "wanted: raise max_kl to 0.015 (now 0.013, max_kl of assert_equivalent)" in text
 
 
 def test_equivalence_of_what_was_not_measured_is_an_error():

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_crossdiff.gate.metric_budgets import METRICS
 from pytest_crossdiff.results.wording import describe_output, describe_position
-from pytest_crossdiff.text import Display, against, number, visible, wrapped
+from pytest_crossdiff.text import (
+    Display,
+    against,
+    number,
+    rounded_down,
+    rounded_up,
+    visible,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from pytest_crossdiff.gate.metric_budgets import MetricCheck
@@ -38,10 +47,16 @@ def output(result: Result) -> str:
 
 
 def raise_metric_budget(metric: MetricCheck) -> str:
-    """`raise max_kl above 0.02 (now 0.01, pytest.ini: crossdiff_max_kl)`."""
-    value, limit = against(metric.value or 0.0, metric.limit)
-    change = f"lower {metric.setting} below" if metric.at_least else f"raise {metric.setting} above"
-    return f"{change} {value} (now {limit}, {metric.origin})"
+    """`raise max_kl to 0.024 (now 0.01, pytest.ini: crossdiff_max_kl)`: a limit that the whole
+    interval is within.
+    """
+    now = f"now {metric.limit:g}, {metric.origin}"
+    if metric.at_least:
+        return f"lower {metric.setting} to {rounded_down(metric.low or 0.0):g} ({now})"
+    most, highest = metric.high or 0.0, METRICS[metric.setting].highest
+    if most > highest:
+        return f"remove {metric.setting} ({now}): {number(most)} is more than any that can be set"
+    return f"raise {metric.setting} to {min(highest, rounded_up(most)):g} ({now})"
 
 
 def output_lines(result: Result, display: Display) -> list[str]:

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate.accept_request import ALL, PLACEHOLDER
-from pytest_crossdiff.text import Display, against, visible, wrapped
+from pytest_crossdiff.text import Display, rounded_up, visible, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -59,12 +59,15 @@ def command_of_test(test: str) -> str:
 
 
 def raise_budget(side: SideCheck) -> Iterator[str]:
-    """The budgets that would let this side pass."""
-    if side.over_count:
-        yield f"raise the budget to {side.count} (now {side.max_count}, {side.count_from})"
-    if side.over_strength:
-        value, limit = against(side.strength, side.max_strength or 0.0)
-        yield f"raise the strength budget above {value} (now {limit}, {side.strength_from})"
+    """The budgets that would let this side pass, with what is possible."""
+    most, possible = side.count + side.possible, side.possible
+    among = f", with the {possible} possible" if possible else ""
+    if side.max_count is not None and most > side.max_count:
+        yield f"raise the budget to {most}{among} (now {side.max_count}, {side.count_from})"
+    if side.max_strength is not None and not side.possible_strength <= side.max_strength:
+        enough = min(1.0, rounded_up(side.possible_strength))
+        now = f"now {side.max_strength:g}, {side.strength_from}"
+        yield f"raise the strength budget to {enough:g}{among} ({now})"
 
 
 def read_more(pointers: Pointers, display: Display) -> list[str]:
