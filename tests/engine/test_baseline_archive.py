@@ -18,6 +18,8 @@ from pytest_crossdiff.engine.baseline_archive import (
 )
 from pytest_crossdiff.engine.models.loaded import load_configured
 from pytest_crossdiff.engine.plan import plan
+from pytest_crossdiff.engine.population.sources import writing_entry
+from pytest_crossdiff.engine.population.writing import Written, save_written
 from pytest_crossdiff.errors import CorpusError, InsufficientData, ModelError
 from pytest_crossdiff.store.cache import Store
 from support import planted
@@ -179,3 +181,21 @@ def test_what_was_not_measured_can_t_be_exported(archived, elsewhere, tmp_path):
         export_baseline(here, tmp_path / "none")
     assert not (tmp_path / "none").exists()
     assert dataclasses.is_dataclass(archived.result)
+
+
+def test_for_a_verdict_over_references_the_words_that_the_baseline_writes_are_packed(
+    archived, elsewhere, tmp_path
+):
+    imported(archived, elsewhere)
+    judged = elsewhere.with_values(references=("org/one",))
+    without = export_baseline(judged, tmp_path / "without")
+    assert without.missing == ("words that it writes (references judge the texts alone)",)
+    of = plan(judged)
+    entry = writing_entry(of, of.references["baseline"].digest)
+    with entry.lock(str):
+        save_written(Written({"harvest": 3}, 60), entry)
+        entry.complete({})
+    packed = export_baseline(judged, tmp_path / "with")
+    assert packed.missing == ()
+    assert "writing" in packed.kinds
+    assert "writing" not in export_baseline(elsewhere, tmp_path / "no references").kinds
