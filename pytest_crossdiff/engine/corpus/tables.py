@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pytest_crossdiff.engine.corpus.columns import suggestion
 from pytest_crossdiff.engine.corpus.formats import readable
 from pytest_crossdiff.engine.corpus.lines import numbered_lines
+from pytest_crossdiff.engine.corpus.promptfoo import RESULTS
 from pytest_crossdiff.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.corpus.lines import Records
 
 EXTRA = ("id", "document", "slice")
+PROMPTFOO = {"Status", "Score", "Named Scores", "Grader Reason"}
+"""Columns that promptfoo (0.123.1) writes after each prompt's outputs: its table of results has the
+variables and outputs, but no prompt as it was sent.
+"""
 
 
 @contextlib.contextmanager
@@ -43,6 +48,13 @@ def read_csv(path: Path, name: str, chosen: tuple[Column, ...] = ()) -> Records:
                 row = next(table, None)
         except csv.Error as error:
             _bad_row(path, f"{where}: malformed CSV: {error}")
+        if columns and not chosen and {*columns} >= PROMPTFOO:
+            raise CorpusError(
+                f"{name} is a table of promptfoo's results: the prompts as they were sent are not "
+                "in it",
+                source=f"crossdiff_corpus: {path}",
+                remedy=RESULTS,
+            )
         if columns and not _has_text({*columns}, chosen):
             _no_text(
                 path, name, "name the column of texts 'text', separate columns by commas", columns

@@ -125,6 +125,17 @@ def test_tests_alone_have_no_prompt(write):
     assert "give its configuration or its results" in message
 
 
+def test_a_table_of_results_has_no_prompts_and_is_not_read_as_its_variables(write):
+    header = "Description,text,language,[echo] Say {{text}},Status,Score,Named Scores,Grader Reason"
+    table = write("results.csv", f"{header},Comment\n,Hello,French,Say Hello,PASS,1.00,{{}},ok,\n")
+    message = refusal(table)
+    assert (
+        "is a table of promptfoo's results: the prompts as they were sent are not in it" in message
+    )
+    assert "promptfoo eval --output results.json" in message
+    assert [d.text for d in read(table, column="text").documents] == ["Hello"]
+
+
 def test_a_template_runs_no_code_of_the_machine(write):
     config = {
         "prompts": ["{{ ''.__class__.__mro__[1].__subclasses__() }}"],
