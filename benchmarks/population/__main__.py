@@ -3,15 +3,18 @@
     python -m benchmarks.population build [HALF]   tokenizers, models, fine-tunes and their checks
     python -m benchmarks.population judge [HALF]   by references drawn by chance; of the reporting
                                                    half the results are those of the page
+    python -m benchmarks.population gate [HALF]    the same through the product, with the share of
+                                                   the texts that it holds out
     python -m benchmarks.population page           the tables of docs/how-to/another-model-family.md
 
-HALF is development or reporting, by default both for build and the reporting one for judge.
+HALF is development or reporting, by default both for build and the reporting one for the others.
 CROSSDIFF_POPULATION names the folder where models are kept instead of the user's cache folder.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,9 +22,15 @@ import torch
 from benchmarks.documents import write_blocks
 from benchmarks.population import judging, page
 from benchmarks.population.bases import COUNTS, bases
+from benchmarks.population.by_gate import Gate
 from benchmarks.population.family import Family
 from benchmarks.population.fine_tunes import IN_BASES, fine_tunes
 from benchmarks.records import write_tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.records import Record
 
 
 def main(arguments: list[str]) -> None:
@@ -40,6 +49,8 @@ def main(arguments: list[str]) -> None:
             # One of each kind first, so that an interrupted run has something of everything.
             for fine_tune in sorted(made, key=lambda t: made.index(t) % IN_BASES):
                 family.fine_tune(fine_tune)
+        elif step == "gate":
+            _judge_by_gate(family, half)
         else:
             _judge(family, half)
 
@@ -58,7 +69,17 @@ def _judge(family: Family, half: str) -> None:
         "unplanted": [*judging.unplanted(of)],
         "other": [*judging.other_kinds(of)],
     }
-    path = page.RESULTS if half == "reporting" else family.root / f"{half}.jsonl"
+    _write(page.RESULTS if half == "reporting" else family.root / f"{half}.jsonl", found)
+
+
+def _judge_by_gate(family: Family, half: str) -> None:
+    of = Gate(family, half)
+    found = {"fine-tuned": [*judging.fine_tuned(of)], "unplanted": [*judging.unplanted(of)]}
+    path = page.BY_GATE if half == "reporting" else family.root / f"{half}-gate.jsonl"
+    _write(path, {"facts": [of.facts], **found})
+
+
+def _write(path: Path, found: dict[str, list[Record]]) -> None:
     write_tables(path, found)
     for table, rows in found.items():
         for row in rows:

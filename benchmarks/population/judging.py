@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from benchmarks.population.bases import bases
 from benchmarks.population.fine_tunes import NAMES, fine_tunes
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.organisms.making.plants import Plant
     from benchmarks.population.bases import Base, Half
     from benchmarks.population.family import Family
+    from benchmarks.population.fine_tunes import FineTune
     from benchmarks.records import Record
     from pytest_crossdiff.engine.population.judging.deviations import Deviations
     from pytest_crossdiff.engine.population.judging.weightings import Weightings
@@ -42,6 +43,15 @@ class Outcome(NamedTuple):
     by_texts: bool
     names: tuple[str, ...]
     names_of_texts: tuple[str, ...]
+
+
+class Judges(Protocol):
+    """Models of a half, and what judges each by references."""
+
+    bases: Sequence[Base]
+    tuned: Sequence[FineTune]
+
+    def outcome(self, model: str, references: Sequence[Base]) -> Outcome: ...
 
 
 class Population:
@@ -93,7 +103,7 @@ def named_by(plant: Plant) -> set[str]:
     return {f"in {plant.source}"}
 
 
-def unplanted(of: Population) -> Iterator[Record]:
+def unplanted(of: Judges) -> Iterator[Record]:
     """For each number of references: models of the population by references drawn by chance."""
     for count in SIZES_OF_POPULATION:
         if count >= len(of.bases):
@@ -104,7 +114,7 @@ def unplanted(of: Population) -> Iterator[Record]:
         yield {"references": count, "judged": DRAWS, **_flags(found)}
 
 
-def fine_tuned(of: Population) -> Iterator[Record]:
+def fine_tuned(of: Judges) -> Iterator[Record]:
     """Each fine-tune by references drawn by chance, its own base not among them."""
     for count in (4, 8, 16):
         for tuned in of.tuned:
@@ -138,7 +148,7 @@ def _flags(found: Sequence[Outcome]) -> dict[str, int]:
     }
 
 
-def other_kinds(of: Population) -> Iterator[Record]:
+def other_kinds(of: Judges) -> Iterator[Record]:
     """Models judged by references of other kinds only, by which they are not exchangeable."""
     for kind in ("architecture", "tokenizer", "size", "text"):
         found: list[Outcome] = []

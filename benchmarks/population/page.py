@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.records import Record
 
 RESULTS = Path(__file__).parent / "results" / "population.jsonl"
+BY_GATE = RESULTS.with_name("by-gate.jsonl")
 PAGE = DOCS / "how-to" / "another-model-family.md"
 MARK = "population"
 KINDS = {
@@ -28,8 +29,11 @@ Z = 1.96
 
 def tables() -> dict[tuple[Path, str], str]:
     """The generated block."""
-    found = read_tables(RESULTS)
-    return {(PAGE, MARK): "\n".join(_lines(found))} if found else {}
+    found, by_gate = read_tables(RESULTS), read_tables(BY_GATE)
+    blocks = {(PAGE, MARK): "\n".join(_lines(found))} if found else {}
+    if by_gate:
+        blocks[PAGE, f"{MARK} by the gate"] = "\n".join(_lines_by_gate(by_gate))
+    return blocks
 
 
 def _lines(found: dict[str, list[Record]]) -> Iterator[str]:
@@ -48,15 +52,31 @@ def _lines(found: dict[str, list[Record]]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for r in found["other"]:
         yield f"| {r['other']} | {r['bound']:.3f} | {_flagged(r)} |"
-    if "fine-tuned" not in found:
-        return
+    yield from _fine_tunes(found["fine-tuned"])
+
+
+def _lines_by_gate(found: dict[str, list[Record]]) -> Iterator[str]:
+    facts = found["facts"][0]
+    yield (
+        f"{facts['spans']} spans of {facts['documents']} held-out documents, {facts['features']} "
+        f"features and about {facts['words']} words; 95 % intervals (Wilson)."
+    )
+    yield from ("", "Nothing planted, references drawn by chance:", "")
+    yield "| references | at most | judged | flagged by the texts | by texts and words written |"
+    yield "|---|---|---|---|---|"
+    for r in found["unplanted"]:
+        yield f"| {r['references']} | {1 / (r['references'] + 1):.3f} | {_flagged(r)} |"
+    yield from _fine_tunes(found["fine-tuned"])
+
+
+def _fine_tunes(found: list[Record]) -> Iterator[str]:
     yield from ("", "Fine-tunes, each by 5 draws of references without its own base:", "")
     yield (
         "| what | models | references | flagged by the texts | by texts and words | "
         "named by one of the first 3, texts | texts and words | named first |"
     )
     yield "|---|---|---|---|---|---|---|---|"
-    for (count, kind), rows in sorted(_by_kind(found["fine-tuned"]).items(), key=_order):
+    for (count, kind), rows in sorted(_by_kind(found).items(), key=_order):
         name = KINDS.get(kind, "nothing planted" if not kind else "all planted")
         counted = "flagged_by_texts", "flagged", "named_by_texts", "named", "first"
         sums = {k: sum(r[k] for r in rows) for k in (*counted, "judged")}
