@@ -14,6 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+import transformers
 
 from pytest_crossdiff.engine.replies.write import alone_or, ends, generate, writes_text
 from pytest_crossdiff.store.manifest import DamagedEntry
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from torch import Tensor
+
     from pytest_crossdiff.engine.models.loaded import LoadedModel
-    from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.progress import Phase, Progress
     from pytest_crossdiff.store.cache import Entry
 
 WRITTEN = "written.json"
@@ -90,17 +93,18 @@ def write(
     found: Counter[str] = Counter()
     total, size = 0, alone_or(TOGETHER, model)
     with (
-        progress.phase(f"{label} goes on with texts", len(begun), "text") as bar,
+        progress.phase(f"{label} goes on with texts", len(begun) * TOKENS, "token") as bar,
         torch.random.fork_rng(),
     ):
         torch.manual_seed(SEED)
         for start in range(0, len(begun), size):
             batch = begun[start : start + size]
-            for text in _continued(model, batch):
+            steps = _Steps(bar)
+            for text in _continued(model, batch, steps):
                 words = whole_words(text)
                 total += len(words)
                 found.update(set(words))
-            bar.advance(len(batch))
+            bar.advance(len(batch) * (TOKENS - steps.taken))  # where all have ended before
     return Written(found, total)
 
 
@@ -116,11 +120,23 @@ def _beginning(text: str) -> str:
     return found[0] if found else ""
 
 
-def _continued(model: LoadedModel, begun: Sequence[str]) -> Iterator[str]:
+class _Steps(transformers.LogitsProcessor):
+    """Shows each step of a batch, and changes nothing."""
+
+    def __init__(self, bar: Phase) -> None:
+        self.bar, self.taken = bar, 0
+
+    def __call__(self, ids_bp: Tensor, scores_bv: Tensor) -> Tensor:
+        self.bar.advance(len(ids_bp))
+        self.taken += 1
+        return scores_bv
+
+
+def _continued(model: LoadedModel, begun: Sequence[str], steps: _Steps) -> Iterator[str]:
     stop, tokenizer = ends(model), model.tokenizer
     asked = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in begun]
     drawn = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
-    made = generate(model, asked, TOKENS, **drawn)
+    made = generate(model, asked, TOKENS, steps, **drawn)
     for ids, new in zip(asked, made, strict=True):
         last = next((i for i, token in enumerate(new) if token in stop), len(new))
         # Decoded together, so that a space at the seam is kept.

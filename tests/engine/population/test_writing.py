@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 
 import pytest
@@ -73,3 +74,21 @@ def test_the_same_is_written_again_and_nothing_else_is_drawn_otherwise(tmp_path)
 )
 def test_a_word_that_may_be_cut_is_no_word(continuation, words):
     assert whole_words(continuation) == words
+
+
+def test_each_step_of_a_batch_is_shown(folder):
+    shown: list[int] = []
+
+    class Bar:
+        def advance(self, count: int) -> None:
+            shown.append(count)
+
+    class Told(SilentProgress):
+        @contextlib.contextmanager
+        def phase(self, name: str, total: int, unit: str):
+            assert (name, total, unit) == ("it goes on with texts", 2 * TOKENS, "token")
+            yield Bar()
+
+    write(load(str(folder), layer=1.0, device="cpu"), TEXTS, "it", Told())
+    assert sum(shown) == 2 * TOKENS
+    assert max(shown[:-1]) <= 2
