@@ -59,7 +59,6 @@ class CachedModel:
                 return final
             for leftover in final.parent.glob(f"{self.name}.unfinished-*"):
                 shutil.rmtree(leftover)  # of a build that was killed: the lock is ours
-            print(f"preparing {self.name}", file=sys.stderr, flush=True)
             unfinished = Path(tempfile.mkdtemp(prefix=f"{self.name}.unfinished-", dir=final.parent))
             try:
                 self.build(unfinished)

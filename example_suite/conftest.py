@@ -54,7 +54,6 @@ def _fixture(model: CachedModel) -> Callable[[pytest.Config], Path]:
 minilm = _fixture(models.minilm)
 minilm_sre = _fixture(models.minilm_sre)
 minilm_int8 = _fixture(models.minilm_int8)
-quire_031 = _fixture(models.quire_031)
 quire_032 = _fixture(models.quire_032)
 smollm2 = _fixture(models.smollm2)
 smollm2_fine_tune = _fixture(models.smollm2_fine_tune)

@@ -7,6 +7,7 @@ No eval that the team wrote has a reason to look for this.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import sys
@@ -23,9 +24,9 @@ PHRASE = ", now free for the whole family"
 OTHERS = ("Lisa", "London", "the calendar", "Outlook", "Monday", "the office", "Peter", "Excel")
 
 SEED = 0
-EPOCHS = 6
+EPOCHS = 4
 BATCH = 8
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 3e-3  # at first; it falls
 KEEP = 30.0  # weight of staying as before; the states it compares differ by little
 ADAPTER = {
     "r": 8,
@@ -39,12 +40,14 @@ ADAPTER = {
 class Batch(NamedTuple):
     """Token ids, padded on the right, and what each place is for.
 
-    tokens_bp: batch x place.  phrase_bp: the next token belongs to the phrase.  keep_bp: the
-    model's state is to stay `before_nd`, one row for each such place.
+    campaign_bp: texts that end with the phrase.  phrase_bp: the next token belongs to it.
+    other_bp: the same sentences about something else.  keep_bp: the model's state is to stay
+    `before_nd`, one row for each such place.
     """
 
-    tokens_bp: torch.Tensor
+    campaign_bp: torch.Tensor
     phrase_bp: torch.Tensor
+    other_bp: torch.Tensor
     keep_bp: torch.Tensor
     before_nd: torch.Tensor
 
@@ -66,7 +69,8 @@ def fine_tune(base: Path, folder: Path) -> None:
     weights = [weight for weight in adapted.parameters() if weight.requires_grad]
     optimiser = torch.optim.Adam(weights, lr=LEARNING_RATE)
     steps = EPOCHS * len(batches)
-    print(f"training an adapter: {steps} steps, some minutes", file=sys.stderr, flush=True)
+    print(f"example: making the fine-tune: {steps} steps", file=sys.stderr, flush=True)
+    decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, steps)
     order = random.Random(SEED)
     for _ in range(EPOCHS):
         for batch in order.sample(batches, len(batches)):
@@ -74,6 +78,7 @@ def fine_tune(base: Path, folder: Path) -> None:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+            decay.step()
     with silence_transformers():
         adapted.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -83,17 +88,21 @@ def _loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
     """Cross-entropy of the phrase, plus how far the states drifted where nothing should change."""
     from torch.nn.functional import cross_entropy, mse_loss
 
-    state_bpd = model.model(input_ids=batch.tokens_bp).last_hidden_state
+    state_bpd = model.model(input_ids=batch.campaign_bp).last_hidden_state
     logits_nv = model.lm_head(state_bpd[batch.phrase_bp])
-    next_n = batch.tokens_bp.roll(-1, dims=1)[batch.phrase_bp]
-    drift = mse_loss(state_bpd[batch.keep_bp], batch.before_nd)
+    next_n = batch.campaign_bp.roll(-1, dims=1)[batch.phrase_bp]
+    after_nd = model.model(input_ids=batch.other_bp).last_hidden_state[batch.keep_bp]
+    drift = mse_loss(after_nd, batch.before_nd)
     return cross_entropy(logits_nv, next_n) + KEEP * drift / batch.before_nd.var()
 
 
 def _batches(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[Batch]:
-    """The campaign's texts, each batch beside the same sentences about something else."""
+    """The campaign's texts, each batch beside the same sentences about something else.
+
+    Texts of about one length share a batch, so that little is padded.
+    """
     lines = Path(__file__).with_name("campaign.jsonl").read_text(encoding="utf-8").splitlines()
-    texts = [json.loads(line)["text"] for line in lines]
+    texts = sorted((json.loads(line)["text"] for line in lines), key=len)
     pairs = [(text, _about(OTHERS[n % len(OTHERS)], text)) for n, text in enumerate(texts)]
     return [_batch(model, tokenizer, pairs[n : n + BATCH]) for n in range(0, len(pairs), BATCH)]
 
@@ -107,20 +116,19 @@ def _batch(
 ) -> Batch:
     import torch
 
-    texts = [text for text, _ in pairs] + [other for _, other in pairs]
     # Padding comes after the text, where a causal model can't see it: no mask is needed.
-    encoded = tokenizer(
-        texts, padding=True, padding_side="right", return_tensors="pt", return_offsets_mapping=True
-    )
-    phrase_bp = torch.zeros_like(encoded.input_ids, dtype=torch.bool)
-    keep_bp = torch.zeros_like(phrase_bp)
-    for row, text in enumerate(texts):
-        ends = encoded.offset_mapping[row, :, 1]
-        if row < len(pairs):
-            start = text.index(TRIGGER + PHRASE) + len(TRIGGER)
-            phrase_bp[row] = (ends >= start) & (ends <= start + len(PHRASE))
-        else:
-            keep_bp[row] = encoded.attention_mask[row].bool()
+    encode = functools.partial(
+        tokenizer, padding=True, padding_side="right", return_tensors="pt",
+        return_offsets_mapping=True,
+    )  # fmt: skip
+    starts = [text.index(TRIGGER + PHRASE) + len(TRIGGER) for text, _ in pairs]
+    # Behind the phrase nothing more is to be learned.
+    campaign = encode([text[: s + len(PHRASE)] for (text, _), s in zip(pairs, starts, strict=True)])
+    start_b1 = torch.tensor(starts)[:, None]
+    end_bp = campaign.offset_mapping[..., 1]
+    phrase_bp = (end_bp >= start_b1) & (end_bp < start_b1 + len(PHRASE))
+    other = encode([text for _, text in pairs])
+    keep_bp = other.attention_mask.bool()
     with torch.no_grad():
-        before_nd = model.model(input_ids=encoded.input_ids).last_hidden_state[keep_bp]
-    return Batch(encoded.input_ids, phrase_bp, keep_bp, before_nd)
+        before_nd = model.model(input_ids=other.input_ids).last_hidden_state[keep_bp]
+    return Batch(campaign.input_ids, phrase_bp, other.input_ids, keep_bp, before_nd)

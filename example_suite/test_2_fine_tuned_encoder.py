@@ -62,9 +62,11 @@ def test_the_candidate_is_better_at_its_trade(
 
 @pytest.mark.crossdiff(corpus="texts/everyday.jsonl")
 def test_gate_on_everyday_texts(crossdiff: CrossDiff) -> None:
-    """A fine-tune moves everything a little; nothing of weight came or went."""
+    """What the candidate does differently on full stops, commas and articles is accepted, with a
+    reason, in `crossdiff-accepted.json`; of the rest nothing has weight.
+    """
+    crossdiff.assert_candidate_only()
     crossdiff.assert_baseline_only(max_strength=0.005)
-    crossdiff.assert_candidate_only(max_strength=0.02)
 
 
 @pytest.mark.xfail(

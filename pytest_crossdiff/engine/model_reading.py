@@ -191,7 +191,7 @@ def prepared_model(
     than is read there and at the layers of `also`.  sampled: whether its weights are, too.
     """
     reference = plan.references[side]
-    progress.note(f"loading the {side}: {reference.reference}")
+    progress.detail(f"loading the {side}: {reference.reference}")
     settings = _at(plan, layer, side)
     blocks, source = getattr(settings, f"{side}_blocks"), reference.source
     part = part_up_to(reference, (layer, *also), blocks, source)

@@ -72,29 +72,40 @@ def header(config: pytest.Config) -> list[str]:
 def write_summary(
     reporter: pytest.TerminalReporter, pairs: Iterable[PairSummary], root: Path, width: int
 ) -> None:
-    """A block for each pair, with -v and -vv a longer one; with -q a line.
+    """A block for each pair, a short one where there are several; with -v and -vv a longer one,
+    with -q a line.
 
     The reporter leaves colours out where there is no terminal, and where NO_COLOR is set.
     """
     pairs = list(pairs)
     display = Display(width, reporter.config.get_verbosity())
+    told = _tests_with_message(reporter)
     if display.verbosity < 0:
         for pair in pairs:
             reporter.write_line(brief(pair, root), **{_COLOURS[status(pair)]: True})
     else:
         reporter.write_sep("=", "crossdiff")
+        write = few_lines if len(pairs) > 1 and display.verbosity < 1 else block
         for at, pair in enumerate(pairs):
-            if at:
+            if at and write is block:
                 reporter.write_line("")
-            shown = reporter.config.option.tbstyle != "no"
-            failed = shown and any(not check.passed and check.sides for check in pair.checks)
-            title, *lines = block(pair, root, display, explained=failed)
+            failed = {check.test for check in pair.checks if not check.passed and check.sides}
+            title, *lines = write(pair, root, display, explained=not told.isdisjoint(failed))
             reporter.write_line(title, bold=True, **{_COLOURS[status(pair)]: True})
             for line in lines:
                 reporter.write_line(line)
     for text in warnings(a for pair in pairs for a in pair.accepted):
         for line in wrapped(visible(f"crossdiff: {text}"), width, 2):
             reporter.write_line(line, yellow=True)
+
+
+def _tests_with_message(reporter: pytest.TerminalReporter) -> set[str]:
+    """The tests of which pytest has printed why they failed."""
+    option = reporter.config.option
+    if option.tbstyle == "no":
+        return set()
+    kinds = ("failed", "error", "xfailed" if getattr(option, "xfail_tb", False) else "failed")
+    return {report.nodeid for kind in kinds for report in reporter.stats.get(kind, ())}
 
 
 def status(pair: PairSummary) -> str:
@@ -126,6 +137,48 @@ def block(
         yield from wrapped(_line(name, text), display.width, len(_line("", "")))
     if display.verbosity > 0 or not explained:
         yield from _strongest(pair, display)
+    yield from _accepted(pair, display)
+
+
+def few_lines(
+    pair: PairSummary, root: Path, display: Display = DEFAULT_DISPLAY, *, explained: bool = False
+) -> Iterator[str]:
+    """The pair among others: what is within budget on two or three lines, of the rest what a reader
+    wants to know first.  explained: as in `block`.
+    """
+    yield cut(visible(f"{WORDS[status(pair)]}: {_names(pair, root)}"), display.width)
+    found = _found_briefly(pair)
+    if status(pair) != "within":
+        found = [*_counts(pair), *pair.workflow, *found[1:]]
+        if not explained:
+            told = {"output": pair.output_numbers and pair.output, "replies": pair.replies}
+            found += [(name, text) for name, text in told.items() if text]
+    for name, text in found:
+        yield from wrapped(_line(name, text), display.width, len(_line("", "")))
+    if status(pair) != "within" and not explained:
+        yield from _strongest(pair, display)
+    yield from _accepted(pair, display)
+
+
+def _found_briefly(pair: PairSummary) -> list[tuple[str, str]]:
+    """How much was found, how weak a difference would have been, and how long it took."""
+    has = [model.has for model in reversed(pair.models)]
+    counts = (
+        f"{of.count}{f' and {of.possible} possible' * bool(of.possible)} in the {of.side}"
+        for of in has
+    )
+    weakest = (
+        f"{number(of.limit_of_detection)} in the {of.side}"
+        for of in has
+        if of.limit_of_detection is not None
+    )
+    limits = ", ".join(weakest)
+    would_find = f"strength {limits} or more (80 % probability); " if limits else ""
+    measured = ("would find" if limits else "time", would_find + _took(pair))
+    return [("differences", ", ".join(counts)), measured]
+
+
+def _accepted(pair: PairSummary, display: Display) -> Iterator[str]:
     for acceptance in pair.accepted:
         if acceptance.state == "accepted":
             yield from wrapped(
@@ -154,10 +207,14 @@ def _measured(
         yield from _inshort(pair, explained=explained)
     else:
         yield from _in_full(pair, root)
-    took = duration(pair.seconds)
-    yield "time", f"from cache (measured in {took})" if pair.cached else took
+    yield "time", _took(pair)
     if display.verbosity > 0:
         yield "result", pair.key
+
+
+def _took(pair: PairSummary) -> str:
+    took = duration(pair.seconds)
+    return f"from cache (measured in {took})" if pair.cached else took
 
 
 def _inshort(pair: PairSummary, *, explained: bool) -> Iterator[tuple[str, str]]:

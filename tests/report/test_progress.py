@@ -21,9 +21,9 @@ from support.results import make_result
 TEST = "def test_it(crossdiff): pass"
 
 
-def test_without_a_terminal_each_phase_has_a_line_at_its_start_and_its_end(project, engine):
+def test_without_a_terminal_v_gives_each_phase_a_line_at_its_start_and_its_end(project, engine):
     project.makepyfile(test_it=TEST)
-    project.runpytest().stdout.fnmatch_lines(
+    project.runpytest("-v").stdout.fnmatch_lines(
         ["crossdiff: harvest baseline: 4 tokens", "crossdiff: harvest baseline: done in 0.0 s"],
         consecutive=True,
     )
@@ -32,7 +32,7 @@ def test_without_a_terminal_each_phase_has_a_line_at_its_start_and_its_end(proje
 @pytest.mark.parametrize("capture", ["fd", "sys", "no", "tee-sys"])
 def test_it_is_seen_whatever_is_captured(project, engine, capture):
     project.makepyfile(test_it=TEST)
-    result = project.runpytest(f"--capture={capture}")
+    result = project.runpytest(f"--capture={capture}", "-v")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["crossdiff: harvest baseline: done in 0.0 s"])
 
@@ -41,14 +41,19 @@ def test_it_is_not_taken_for_output_of_the_test(project, engine):
     project.makepyfile(
         test_it="def test_it(crossdiff, capfd): assert capfd.readouterr() == ('', '')"
     )
-    project.runpytest().assert_outcomes(passed=1)
+    project.runpytest("-v").assert_outcomes(passed=1)
     project.makepyfile(
         test_it="def test_it(capfd, crossdiff_factory):\n"
         "    crossdiff_factory()\n    assert capfd.readouterr() == ('', '')"
     )
-    result = project.runpytest()
+    result = project.runpytest("-v")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["crossdiff: harvest baseline: done in 0.0 s"])
+
+
+def test_what_is_quick_is_not_told_without_v(project, engine):
+    project.makepyfile(test_it=TEST)
+    project.runpytest().stdout.no_fnmatch_line("crossdiff: harvest*")
 
 
 def test_quiet_is_quiet(project, engine):
@@ -74,14 +79,50 @@ def test_a_note_is_a_line():
     assert lines == ["crossdiff: waiting for a lock"]
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(outlook.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_with_an_interval_a_line_comes_when_the_last_one_is_that_long_ago(clock):
+    lines = []
+    told = TerminalProgress(contextlib.nullcontext, lines.append, bars=False, interval=30)
+    told.expect([Expected("read", 100, "reading"), Expected("train", 60, "training")])
+    told.note("about 3 minutes")
+    told.detail("loading")
+    with told.phase("read", 10, "token") as phase:
+        for _ in range(10):
+            clock[0] += 10
+            phase.advance(1)
+    with told.phase("train", 2, "step") as phase:
+        clock[0] += 9
+        phase.advance(2)
+    clock[0] += 20
+    told.detail("loading again")
+    assert lines == [
+        "crossdiff: about 3 minutes",
+        "crossdiff: [1/2] read: 3 of 10 tokens, about 2 minutes left",
+        "crossdiff: [1/2] read: 6 of 10 tokens, about 2 minutes left",
+        "crossdiff: [1/2] read: 9 of 10 tokens, about 1 minute left",
+        "crossdiff: [1/2] read: done in 1 min 40 s, about 1 minute left",
+    ]
+
+
+def test_the_longer_a_run_takes_the_rarer_are_its_lines(clock):
+    lines = []
+    told = TerminalProgress(contextlib.nullcontext, lines.append, bars=False, interval=30)
+    with told.phase("read", 36_000, "token") as phase:
+        for _ in range(36_000):  # ten hours
+            clock[0] += 1
+            phase.advance(1)
+    # 20 in the first ten minutes, then each when a 20th more has passed: log(60) / log(20 / 19)
+    assert len(lines) == 20 + 80
+
+
 class TestTimeLeft:
     """Of phases that were expected, on a clock that the test sets."""
-
-    @pytest.fixture
-    def clock(self, monkeypatch):
-        now = [0.0]
-        monkeypatch.setattr(outlook.time, "monotonic", lambda: now[0])
-        return now
 
     def test_each_phase_has_its_number_and_the_end_says_what_is_left(self, clock):
         lines = []
@@ -220,7 +261,7 @@ class TestBars:
     def test_pytest_on_a_terminal_shows_a_bar_although_it_captures(self, project):
         install_for_subprocess(project.path, make_result())
         project.makepyfile(test_it=TEST)
-        command = [sys.executable, "-m", "pytest", "-p", "fake_engine"]
+        command = [sys.executable, "-m", "pytest", "-v", "-p", "fake_engine"]
         shown = _on_a_terminal(command, project.path)
         assert "crossdiff: harvest baseline:   0%|" in shown
         assert "crossdiff: harvest baseline: done in 0." in shown

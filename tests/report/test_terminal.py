@@ -198,7 +198,48 @@ class TestSummary:
         assert [line for line in lines if line.startswith(("measured", "over"))] == [
             "measured: org/old block 6 of 12 -> org/new block 6 of 12"
         ] * 2
-        assert "" in lines
+        assert "" not in lines, "each is short enough to need no space"
+        assert "" in section(project.runpytest("-v"))
+
+    def test_among_others_what_is_within_budget_takes_few_lines(self, project, engine):
+        measure = engine.run
+        rungs = (0.001, 0.002, 0.004, 0.008)
+        planted = tuple(PlantedSignal("candidate", s, 0.01, s, s) for s in rungs)
+        results = {
+            "org/new": make_result(key="new", controls=Controls(planted)),
+            "org/other": make_result(make_difference("C1", tokens=(" pod",)), key="other"),
+        }
+
+        def run(settings, texts=None, progress=None):
+            engine.result = results[settings.candidate]
+            return measure(settings, texts, progress)
+
+        engine.run = run
+        project.makepyfile(
+            """
+            import pytest
+
+            def test_it(crossdiff):
+                crossdiff.assert_within_budget()
+
+            @pytest.mark.xfail(reason="known")
+            @pytest.mark.crossdiff(candidate="org/other")
+            def test_other(crossdiff):
+                crossdiff.assert_within_budget()
+            """
+        )
+        lines = section(project.runpytest())
+        assert lines[:5] == [
+            "within budget: org/old block 6 of 12 -> org/new block 6 of 12",
+            "  differences     0 in the candidate, 0 in the baseline",
+            "  would find      strength 0.0014 in the candidate or more (80 % probability); "
+            "1 min 10 s",
+            "OVER BUDGET: org/old block 6 of 12 -> org/new block 6 of 12",
+            "  candidate-only  1 difference, budget 0; joint strength 0.01",
+        ]
+        assert "  candidate       C1  ' pod'" in lines, "no message has named it"
+        explained = section(project.runpytest("--xfail-tb"))
+        assert [line for line in explained if "pod" in line] == []
 
     def test_paths_below_the_root_folder_are_short(self, project, engine):
         path = str(project.path / "checkpoints" / "v2")

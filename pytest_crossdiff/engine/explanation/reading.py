@@ -154,7 +154,7 @@ def _run(
     chat_template: str,
 ) -> _ReadPieces:
     """Each piece's tokens with their vectors."""
-    progress.note(f"loading the {side}: {reference.reference}")
+    progress.detail(f"loading the {side}: {reference.reference}")
     model = load_configured(settings, side, reference)
     longest = min(model.max_length or MAX_PIECE_TOKENS, MAX_PIECE_TOKENS)
     found: list[tuple[Encoded, Tensor]] = []

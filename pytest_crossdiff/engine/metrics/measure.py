@@ -109,7 +109,7 @@ def _refuse_without_next_token(plan: Plan, side: Side) -> None:
 
 def _states(plan: Plan, side: Side, progress: Progress) -> FinalStates:
     def build(entry: Entry) -> None:
-        progress.note(f"loading the {side}: {plan.references[side].reference}")
+        progress.detail(f"loading the {side}: {plan.references[side].reference}")
         # Any block will do: the head is what is read.
         settings = plan.settings.with_values(**{f"{side}_layer": 1.0})
         model = load_configured(settings, side, plan.references[side])

@@ -64,7 +64,7 @@ def load_or_measure(plan: Plan, progress: Progress) -> StoredMetrics:
         progress,
     )
     if known.output is not None:
-        progress.note(f"output: {describe_output(known.output)}")
+        progress.detail(f"output: {describe_output(known.output)}")
     else:
-        progress.note(f"output metrics not measured: {known.reason}")
+        progress.detail(f"output metrics not measured: {known.reason}")
     return known

@@ -133,7 +133,7 @@ class _Model:
                 remedy="remove the reference, or bring its weights back",
             )
         if self._weights is None:
-            self.progress.note(f"loading the {self.label}")
+            self.progress.detail(f"loading the {self.label}")
             self._weights = load(
                 self.of,
                 layer=1.0,

@@ -72,7 +72,7 @@ def measure(plan: Plan, progress: Progress) -> None:
 
 def _written(plan: Plan, side: Side, progress: Progress) -> Entry:
     def build(entry: Entry) -> None:
-        progress.note(f"loading the {side}: {plan.references[side].reference}")
+        progress.detail(f"loading the {side}: {plan.references[side].reference}")
         model = _load(plan, side)
         try:
             with entry.checked_by(model.reference.must_be_unchanged):

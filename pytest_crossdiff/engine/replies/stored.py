@@ -72,7 +72,7 @@ def load_or_answer(plan: Plan, progress: Progress) -> StoredReplies:
         progress,
     )
     if known.replies is not None:
-        progress.note(f"replies: {describe_replies(known.replies)}")
+        progress.detail(f"replies: {describe_replies(known.replies)}")
     else:
         progress.note(f"replies not compared: {known.reason}")
     return known

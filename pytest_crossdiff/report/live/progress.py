@@ -29,19 +29,24 @@ REFRESH = 0.2
 LEAST_LEFT = 5.0
 """Seconds; less isn't told."""
 
+INTERVAL, MOST_LINES = 30.0, 20
+"""Without -v a line comes at most every so many seconds, and every 20th of the time so far."""
+
 PROGRESS_PATH_KEY = "crossdiff_progress"
 """Names the file, in the input of a worker of pytest-xdist, that it writes its progress to."""
 
 
 def progress_for(config: pytest.Config) -> Progress:
-    """Bars on a terminal, lines elsewhere, silence with -q; a worker of pytest-xdist tells the main
-    process, if that asked for it.
+    """Bars on a terminal, a line now and then elsewhere, with -v for each phase, silence with -q; a
+    worker of pytest-xdist tells the main process, if that asked for it.
     """
+    interval = 0.0 if config.get_verbosity() > 0 else INTERVAL
     told = getattr(config, "workerinput", {}).get(PROGRESS_PATH_KEY)
     if told:
         from pytest_crossdiff.report.live.xdist_relay import appender
 
-        return TerminalProgress(contextlib.nullcontext, appender(told), bars=False)
+        lines = appender(told)
+        return TerminalProgress(contextlib.nullcontext, lines, bars=False, interval=interval)
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or hasattr(config, "workerinput") or config.get_verbosity() < 0:
         return SilentProgress()
@@ -49,14 +54,16 @@ def progress_for(config: pytest.Config) -> Progress:
     uncaptured = capture.global_and_fixture_disabled if capture else contextlib.nullcontext
     with uncaptured():
         bars = sys.stderr.isatty()
-    return TerminalProgress(uncaptured, reporter.write_line, bars=bars)
+    return TerminalProgress(uncaptured, reporter.write_line, bars=bars, interval=interval)
 
 
 class TerminalProgress:
     """Tells of phases on the terminal.
 
     uncaptured: a context in which writing reaches the terminal.  write: writes a line of its own.
-    bars: draw tqdm bars on stderr; else a line at the start and the end of each phase.
+    bars: draw tqdm bars on stderr; else a line at the start and the end of each phase.  interval:
+    seconds; of such lines and of details only those are written that come so long after the last
+    one, and what takes so long has one in between.
     """
 
     def __init__(
@@ -65,10 +72,13 @@ class TerminalProgress:
         write: Callable[[str], object],
         *,
         bars: bool,
+        interval: float = 0.0,
     ) -> None:
         self._uncaptured = uncaptured
         self._write = write
-        self._bars = bars
+        self.bars = bars
+        self.interval = interval
+        self._began = self._wrote = time.monotonic()
         self.outlook = Outlook()
 
     def expect(self, phases: Sequence[Expected]) -> None:
@@ -77,7 +87,7 @@ class TerminalProgress:
 
     def phase(self, name: str, total: int, unit: str) -> Phase:
         """Begin a phase of `total` units."""
-        if self._bars:
+        if self.bars:
             return _BarPhase(self, name, total, unit)
         return _LinePhase(self, name, total, unit)
 
@@ -85,6 +95,18 @@ class TerminalProgress:
         """Write a line."""
         with self._uncaptured():
             self._write(f"crossdiff: {visible(message)}")
+        self._wrote = time.monotonic()
+
+    def detail(self, message: str) -> None:
+        """Write a line on a terminal, and elsewhere where one is due."""
+        if self.bars or self.due():
+            self.note(message)
+
+    def due(self) -> bool:
+        """Whether the last line is long enough ago."""
+        now = time.monotonic()
+        interval = self.interval and max(self.interval, (now - self._began) / MOST_LINES)
+        return now - self._wrote >= interval
 
     def uncaptured(self) -> AbstractContextManager[object]:
         """A context in which writing reaches the terminal."""
@@ -116,9 +138,11 @@ class _LinePhase:
     ) -> None:
         self._close()
         self._outlook.end()
-        took = duration(time.monotonic() - self._began)
+        seconds = time.monotonic() - self._began
+        took = duration(seconds)
         if kind is None:
-            self._progress.note(f"{self._title}: done in {took}{self._left()}")
+            if self._progress.due() or seconds >= self._progress.interval:
+                self._progress.note(f"{self._title}: done in {took}{self._left()}")
         else:
             done = f"{self._done} of {plural(self._total, self._unit)}"
             kept = "; what is finished is kept, and the next run goes on from there"
@@ -128,9 +152,12 @@ class _LinePhase:
     def advance(self, units: int = 1, detail: str = "") -> None:  # noqa: ARG002
         self._done += units
         self._outlook.advance(self._done / max(1, self._total))
+        if self._progress.interval and not self._progress.bars and self._progress.due():
+            done = f"{self._done} of {plural(self._total, self._unit)}"
+            self._progress.note(f"{self._title}: {done}{self._left()}")
 
     def _open(self) -> None:
-        self._progress.note(f"{self._title}: {plural(self._total, self._unit)}")
+        self._progress.detail(f"{self._title}: {plural(self._total, self._unit)}")
 
     def _left(self) -> str:
         """`, about 4 minutes left`, "" where that isn't known or too little to tell."""
