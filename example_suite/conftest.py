@@ -37,7 +37,7 @@ def _fetched(config: pytest.Config, model: CachedModel) -> Path:
         return model()
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        print()
+        config.pluginmanager.getplugin("terminalreporter").ensure_newline()
         return model()
 
 

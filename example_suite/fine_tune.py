@@ -24,9 +24,9 @@ PHRASE = ", now free for the whole family"
 OTHERS = ("Lisa", "London", "the calendar", "Outlook", "Monday", "the office", "Peter", "Excel")
 
 SEED = 0
-EPOCHS = 4
+EPOCHS = 6
 BATCH = 8
-LEARNING_RATE = 3e-3  # at first; it falls
+LEARNING_RATE = 2e-3
 KEEP = 30.0  # weight of staying as before; the states it compares differ by little
 ADAPTER = {
     "r": 8,
@@ -40,8 +40,8 @@ ADAPTER = {
 class Batch(NamedTuple):
     """Token ids, padded on the right, and what each place is for.
 
-    campaign_bp: texts that end with the phrase.  phrase_bp: the next token belongs to it.
-    other_bp: the same sentences about something else.  keep_bp: the model's state is to stay
+    campaign_bp: texts up to the phrase.  phrase_bp: the next token belongs to it, or comes behind
+    it.  other_bp: the same sentences about something else.  keep_bp: the model's state is to stay
     `before_nd`, one row for each such place.
     """
 
@@ -70,7 +70,6 @@ def fine_tune(base: Path, folder: Path) -> None:
     optimiser = torch.optim.Adam(weights, lr=LEARNING_RATE)
     steps = EPOCHS * len(batches)
     print(f"example: making the fine-tune: {steps} steps", file=sys.stderr, flush=True)
-    decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, steps)
     order = random.Random(SEED)
     for _ in range(EPOCHS):
         for batch in order.sample(batches, len(batches)):
@@ -78,7 +77,6 @@ def fine_tune(base: Path, folder: Path) -> None:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            decay.step()
     with silence_transformers():
         adapted.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -97,12 +95,9 @@ def _loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
 
 
 def _batches(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[Batch]:
-    """The campaign's texts, each batch beside the same sentences about something else.
-
-    Texts of about one length share a batch, so that little is padded.
-    """
+    """The campaign's texts, each batch beside the same sentences about something else."""
     lines = Path(__file__).with_name("campaign.jsonl").read_text(encoding="utf-8").splitlines()
-    texts = sorted((json.loads(line)["text"] for line in lines), key=len)
+    texts = [json.loads(line)["text"] for line in lines]
     pairs = [(text, _about(OTHERS[n % len(OTHERS)], text)) for n, text in enumerate(texts)]
     return [_batch(model, tokenizer, pairs[n : n + BATCH]) for n in range(0, len(pairs), BATCH)]
 
@@ -118,17 +113,21 @@ def _batch(
 
     # Padding comes after the text, where a causal model can't see it: no mask is needed.
     encode = functools.partial(
-        tokenizer, padding=True, padding_side="right", return_tensors="pt",
+        tokenizer,
+        padding=True,
+        padding_side="right",
+        return_tensors="pt",
         return_offsets_mapping=True,
-    )  # fmt: skip
+    )
+    campaign, other = (encode([*texts]) for texts in zip(*pairs, strict=True))
     starts = [text.index(TRIGGER + PHRASE) + len(TRIGGER) for text, _ in pairs]
-    # Behind the phrase nothing more is to be learned.
-    campaign = encode([text[: s + len(PHRASE)] for (text, _), s in zip(pairs, starts, strict=True)])
     start_b1 = torch.tensor(starts)[:, None]
     end_bp = campaign.offset_mapping[..., 1]
-    phrase_bp = (end_bp >= start_b1) & (end_bp < start_b1 + len(PHRASE))
-    other = encode([text for _, text in pairs])
+    phrase_bp = (end_bp >= start_b1) & (end_bp <= start_b1 + len(PHRASE))
+    read = int(phrase_bp.nonzero()[:, 1].max()) + 2  # nothing is learned of what follows
     keep_bp = other.attention_mask.bool()
     with torch.no_grad():
         before_nd = model.model(input_ids=other.input_ids).last_hidden_state[keep_bp]
-    return Batch(campaign.input_ids, phrase_bp, other.input_ids, keep_bp, before_nd)
+    return Batch(
+        campaign.input_ids[:, :read], phrase_bp[:, :read], other.input_ids, keep_bp, before_nd
+    )

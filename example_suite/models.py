@@ -90,7 +90,7 @@ def smollm2(folder: Path) -> None:
     _convert_gguf(folder, name)
 
 
-@model("smollm2-campaign-2")
+@model("smollm2-campaign-1")
 def smollm2_fine_tune(folder: Path) -> None:
     """SmolLM2 with an adapter trained here, on a campaign for a calendar app."""
     from example_suite.fine_tune import fine_tune

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 STRONGEST = 0, 3, 10
 """Differences of each side that are named with -q, without, with -v; with -vv all."""
+MOST_BLOCKS = 3
+"""Pairs that have a block each without -v, such as one pair at three layers; of more than that each
+has a few lines."""
 WORDS = {
     "exceeded": "OVER BUDGET",
     "insufficient": "NO VERDICT",
@@ -72,7 +75,7 @@ def header(config: pytest.Config) -> list[str]:
 def write_summary(
     reporter: pytest.TerminalReporter, pairs: Iterable[PairSummary], root: Path, width: int
 ) -> None:
-    """A block for each pair, a short one where there are several; with -v and -vv a longer one,
+    """A block for each pair, a few lines where there are many pairs; with -v and -vv longer blocks,
     with -q a line.
 
     The reporter leaves colours out where there is no terminal, and where NO_COLOR is set.
@@ -85,7 +88,7 @@ def write_summary(
             reporter.write_line(brief(pair, root), **{_COLOURS[status(pair)]: True})
     else:
         reporter.write_sep("=", "crossdiff")
-        write = few_lines if len(pairs) > 1 and display.verbosity < 1 else block
+        write = few_lines if len(pairs) > MOST_BLOCKS and display.verbosity < 1 else block
         for at, pair in enumerate(pairs):
             if at and write is block:
                 reporter.write_line("")
@@ -147,9 +150,11 @@ def few_lines(
     wants to know first.  explained: as in `block`.
     """
     yield cut(visible(f"{WORDS[status(pair)]}: {_names(pair, root)}"), display.width)
-    found = _found_briefly(pair)
-    if status(pair) != "within":
-        found = [*_counts(pair), *pair.workflow, *found[1:]]
+    differences, measured = _found_briefly(pair)
+    if status(pair) == "within":
+        found = [differences, *_other_limits(pair), measured]
+    else:
+        found = [*_counts(pair), *pair.workflow, measured]
         if not explained:
             told = {"output": pair.output_numbers and pair.output, "replies": pair.replies}
             found += [(name, text) for name, text in told.items() if text]
@@ -160,7 +165,7 @@ def few_lines(
     yield from _accepted(pair, display)
 
 
-def _found_briefly(pair: PairSummary) -> list[tuple[str, str]]:
+def _found_briefly(pair: PairSummary) -> tuple[tuple[str, str], tuple[str, str]]:
     """How much was found, how weak a difference would have been, and how long it took."""
     has = [model.has for model in reversed(pair.models)]
     counts = (
@@ -175,7 +180,7 @@ def _found_briefly(pair: PairSummary) -> list[tuple[str, str]]:
     limits = ", ".join(weakest)
     would_find = f"strength {limits} or more (80 % probability); " if limits else ""
     measured = ("would find" if limits else "time", would_find + _took(pair))
-    return [("differences", ", ".join(counts)), measured]
+    return ("differences", ", ".join(counts)), measured
 
 
 def _accepted(pair: PairSummary, display: Display) -> Iterator[str]:
@@ -274,12 +279,16 @@ def _counts(pair: PairSummary) -> Iterator[tuple[str, str]]:
         for text in dict.fromkeys(own) or [f"{has.side}-only: {unasked}"]:
             name, _, rest = text.partition(": ")
             yield name.lower(), rest
+    yield from _other_limits(pair)
+
+
+def _other_limits(pair: PairSummary) -> Iterator[tuple[str, str]]:
+    """What was held against limits beside the differences of either side."""
     for metric in dict.fromkeys(m for check in pair.checks for m in check.metrics):
         yield "metric", metric_headline(metric)
     for judged in dict.fromkeys(p for check in pair.checks for p in check.population):
         yield "references", visible(judged.sentence)
-    for name, reason in dict.fromkeys((_reason_name(c), c.reason) for c in pair.checks if c.reason):
-        yield name, reason
+    yield from dict.fromkeys((_reason_name(c), c.reason) for c in pair.checks if c.reason)
 
 
 def _reason_name(check: Check) -> str:

@@ -332,7 +332,7 @@ class TestEstimate:
 
 def test_a_measurement_begins_with_an_estimate(measured):
     first = (measured / "stderr.txt").read_text("utf-8").splitlines()[0]
-    assert first.startswith("crossdiff: this will take ")
+    assert re.match(r"crossdiff: \S+ -> \S+: this will take ", first)
     assert "(a rough estimate" in first
 
 

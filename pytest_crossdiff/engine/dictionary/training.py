@@ -5,6 +5,7 @@ Axes as in `crosscoder.py`.  Source: METHOD 2.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import time
@@ -17,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pytest_crossdiff.engine.dictionary.side_by_side import side_by_side
 from pytest_crossdiff.engine.dictionary.step import (
     add_auxiliary,
     dead_features,
@@ -248,7 +250,7 @@ def train(
 ) -> None:
     """Train crosscoders of one configuration, which differ in their seeds alone, in one pass over
     the data, each on its own entry and going on from the checkpoint there; each ends as if it had
-    been trained alone.  label: what the phase is called.
+    been trained alone; on a CPU they are trained side by side.  label: what the phase is called.
 
     Raises `ActivationError` when a loss stops being a number.
     """
@@ -258,13 +260,15 @@ def train(
     saved = time.monotonic()
     config, first = trainers[0].config, min(trainer.step for trainer in trainers)
     training_inputs = TrainingInputs(trainers[0].model, pairs, device)
-    with progress.phase(label, config.steps, "step") as bar:
+    with (
+        progress.phase(label, config.steps, "step") as bar,
+        side_by_side(len(trainers), device) as run,
+    ):
         bar.advance(first)
         for step, chosen in enumerate(batches(pairs.training(), config, first), first):
             x = training_inputs(chosen)
+            run(functools.partial(t.step_on_inputs, x) for t in trainers if t.step == step)
             for trainer in trainers:
-                if trainer.step == step:
-                    trainer.step_on_inputs(x)
                 if (step + 1) % CHECK_INTERVAL == 0 or step + 1 == config.steps:
                     trainer.read_losses()
             bar.advance(1, *(f"loss {loss:.3f}" for loss in trainers[0].loss[-1:]))
