@@ -173,12 +173,12 @@ def _found_briefly(pair: PairSummary) -> tuple[tuple[str, str], tuple[str, str]]
         for of in has
     )
     weakest = (
-        f"{number(of.limit_of_detection)} in the {of.side}"
+        f"{number(of.limit_of_detection)} ({of.side})"
         for of in has
         if of.limit_of_detection is not None
     )
     limits = ", ".join(weakest)
-    would_find = f"strength {limits} or more (80 % probability); " if limits else ""
+    would_find = f"strength {limits}, with 80 % probability; " if limits else ""
     measured = ("would find" if limits else "time", would_find + _took(pair))
     return ("differences", ", ".join(counts)), measured
 
