@@ -50,5 +50,5 @@ def test_only_the_candidate_sees_case(crossdiff: CrossDiff) -> None:
 
 def test_the_summary_says_that_they_are_far_apart(crossdiff: CrossDiff) -> None:
     for model in (crossdiff.result.baseline, crossdiff.result.candidate):
-        assert model.unmapped > 0.4
+        assert model.unmapped > 0.35
         assert model.required_exclusivity > 0.9

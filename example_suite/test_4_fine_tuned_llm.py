@@ -47,7 +47,7 @@ FACTS = [
 @pytest.fixture(scope="module")
 def crossdiff_corpus() -> list[dict[str, str]]:
     """What this product's users write and ask, and a sample of other things."""
-    other = [*_records("everyday")[::6], *_records("operations")[::8]]
+    other = [*_records("everyday")[::4], *_records("operations")[::6]]
     return [*_records("assistant"), *_records("questions"), *other]
 
 

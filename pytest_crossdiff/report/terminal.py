@@ -283,7 +283,7 @@ def _counts(pair: PairSummary) -> Iterator[tuple[str, str]]:
 
 
 def _other_limits(pair: PairSummary) -> Iterator[tuple[str, str]]:
-    """What was held against limits beside the differences of either side."""
+    """What has limits beside the differences of either side."""
     for metric in dict.fromkeys(m for check in pair.checks for m in check.metrics):
         yield "metric", metric_headline(metric)
     for judged in dict.fromkeys(p for check in pair.checks for p in check.population):
