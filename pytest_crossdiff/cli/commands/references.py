@@ -21,8 +21,9 @@ FOLDER = "crossdiff-references"
 MORE = """\
 References are models that are acceptable for the job: earlier releases, accepted candidates,
 other families.  A pair is judged by those that crossdiff_references names: models, or folders
-that `add` has written.  Such a set holds what the models give to the tokens of the texts, and
-neither weights nor texts, so it can be shared.  It fits one corpus and one way of reading it."""
+that `add` has written.  Such a set holds what the models give to the tokens of the texts and how
+often they write which words, and neither weights nor texts, so it can be shared.  It fits one
+corpus and one way of reading it."""
 EXAMPLES = """\
   crossdiff references list
   crossdiff references add ./releases/v1 ./releases/v2   into ./crossdiff-references
@@ -64,7 +65,8 @@ def run_list(options: argparse.Namespace, out: Terminal) -> int:
     rows = []
     for member in found:
         if member.file is not None:
-            state = f"in the set {member.file.parent}"
+            lacks = "" if member.written else ", without the words that it writes"
+            state = f"in the set {member.file.parent}{lacks}"
         elif reading_entry(plan, member.key).read_manifest() is not None:
             state = "read" if member.reference else "read; its weights are gone"
         else:
