@@ -2,6 +2,7 @@
 
     python -m benchmarks.assistants build [--half HALF] [NAME...]     the copies and their checks
     python -m benchmarks.assistants measure [--half HALF] [NAME...]   the gate, and alternatives
+    python -m benchmarks.assistants workflow    model or workflow: what of a change is whose
     python -m benchmarks.assistants page        results and docs/evidence/assistants.md
 
 HALF is development, reporting or confirming (built later).  CROSSDIFF_ASSISTANTS names the folder
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("step", choices=("build", "measure", "page"))
+    parser.add_argument("step", choices=("build", "measure", "workflow", "page"))
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--half", choices=("development", "reporting", "confirming"))
     given = parser.parse_args(arguments)
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
         if change.half == (given.half or change.half)
         and change.name in (given.names or [change.name])
     ]
-    steps = {"build": _build, "measure": _measure, "page": _page}
+    steps = {"build": _build, "measure": _measure, "workflow": _workflow, "page": _page}
     steps[given.step](Family(), chosen)
 
 
@@ -56,6 +57,12 @@ def _measure(family: Family, chosen: list[Change]) -> None:
     for change in chosen:
         if family.usable(change):
             measure(family, change)
+
+
+def _workflow(family: Family, _: list[Change]) -> None:
+    from benchmarks.assistants.workflow import measure
+
+    measure(family)
 
 
 def _page(family: Family, _: list[Change]) -> None:
