@@ -11,7 +11,7 @@ from pytest_crossdiff.engine.corpus import documents
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.models.loaded import load
 from pytest_crossdiff.engine.population.readings import Reading, read_model
-from pytest_crossdiff.engine.population.writing import Written, write
+from pytest_crossdiff.engine.population.writing import Written, beginnings, write
 from pytest_crossdiff.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -61,7 +61,13 @@ def written(family: Family, model: Path, texts: HeldOut) -> Written:
     path = family.root / "readings" / f"{model.name}.written.json"
     if not path.exists():
         loaded = load(str(model), layer=1.0, device="cpu")
-        found = write(loaded, texts.texts, model.name, SilentProgress())
+        found = write(
+            loaded,
+            beginnings(texts.pieces.values()),
+            chat_template="own",
+            label=model.name,
+            progress=SilentProgress(),
+        )
         path.parent.mkdir(exist_ok=True)
         part = path.with_suffix(".part")
         part.write_text(json.dumps(found._asdict()), encoding="utf-8")

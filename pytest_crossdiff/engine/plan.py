@@ -41,7 +41,7 @@ HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 4, 2, 9
 VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 20, 5, 10, 1
 STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION, REPLIES_VERSION = 1, 2, 3, 1
 READING_VERSION, POPULATION_VERSION, ANSWERS_VERSION = 1, 4, 1
-WRITING_VERSION = 1
+WRITING_VERSION = 2
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
 there is more than of a block.  That of conversations counts where there are any, and that of
 answers where what is predicted in them is read.

@@ -56,8 +56,7 @@ def _seconds(plan: Plan, of: ModelReference, reading: Entry | None, rate: float)
     if reading is not None and reading.read_manifest() is None:
         tokens += READ_FACTOR * predicted(plan)
     if plan.settings.reference_writing and writing_entry(plan, of.digest).read_manifest() is None:
-        texts = {number: piece.shared_text for number, piece in chosen_pieces(plan).items()}
-        tokens += WRITE_FACTOR * TOKENS * len(beginnings(texts))
+        tokens += WRITE_FACTOR * TOKENS * len(beginnings(chosen_pieces(plan).values()))
     if not tokens:
         return 0.0
     weights = inspect_model(of, layer=1.0).weights

@@ -46,7 +46,7 @@ def prompts(corpus: Corpus, most: int = MOST) -> list[Prompt]:
     """At most so many different prompts, chosen by a hash of what they ask, in that order."""
     found: dict[bytes, Prompt] = {}
     for document in corpus.documents:
-        messages = _before_the_last_answer(document)
+        messages = before_the_last_answer(document.messages)
         if messages:
             prompt = Prompt(document.id, document.group, messages, document.tools)
             found.setdefault(prompt.key, prompt)
@@ -82,9 +82,8 @@ def digest_of(chosen: list[Prompt]) -> str:
     return hashlib.sha256(b"".join(prompt.key for prompt in chosen)).hexdigest()
 
 
-def _before_the_last_answer(document: Document) -> tuple[Message, ...]:
+def before_the_last_answer(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """The messages that a model would answer; () where nobody asks anything."""
-    messages = document.messages
     ends = [i for i, message in enumerate(messages) if message.answers]
     if messages and not messages[-1].answers:
         ends.append(len(messages))

@@ -16,7 +16,6 @@ from pytest_crossdiff.engine.population.judging.membership import (
 )
 from pytest_crossdiff.engine.population.judging.naming import Words, named_features
 from pytest_crossdiff.engine.population.judging.spans import common_spans
-from pytest_crossdiff.engine.population.writing import beginnings
 from pytest_crossdiff.errors import InsufficientData
 from pytest_crossdiff.results.population import (
     JudgedModel,
@@ -110,7 +109,6 @@ class _Judged:
         self.group_s = np.array([held.groups[piece] for piece in pieces], dtype=np.int64)
         slices = [held.slices[piece] for piece in pieces]
         self.weightings = text_features(spans, held.texts, self.group_s, slices)
-        self.continuations = len(beginnings(held.texts))
         written = [of.written for of in (*(pair[side] for side in SIDES), *references.values())]
         called = [*(f"the {side}" for side in SIDES), *(f"the reference {n}" for n in references)]
         self.units: dict[Side, Units] = {}
@@ -124,8 +122,8 @@ class _Judged:
             if len(chosen) <= MIN_REFERENCES or not self.weightings.size:
                 continue
             known = [of for row in chosen if (of := written[row]) is not None]
-            if len(known) == len(chosen) and self.continuations:
-                self.words[side] = Words(written_words(known), known[0], self.continuations)
+            if len(known) == len(chosen) and known[0].made:
+                self.words[side] = Words(written_words(known), known[0])
             elif any(written):
                 self.lacking[side] = [called[row] for row in chosen if written[row] is None]
             self.judgements[side] = judge(
@@ -161,7 +159,7 @@ class _Judged:
             ),
             warnings=tuple(self._warnings()),
             words=max((len(of.judged.words) for of in self.words.values()), default=0),
-            continuations=self.continuations if self.words else 0,
+            continuations=max((of.own.made for of in self.words.values()), default=0),
         )
 
     def _reference(self, name: str, loss: float | None, left_out: str) -> ReferenceModel:

@@ -15,7 +15,7 @@ from pytest_crossdiff.engine.plan import reading_key
 from pytest_crossdiff.engine.population.readings import Observed, Reading, from_states, read_model
 from pytest_crossdiff.engine.population.reference_sets import verified
 from pytest_crossdiff.engine.population.sources import reading_entry, writing_entry
-from pytest_crossdiff.engine.population.writing import Written, save_written, write
+from pytest_crossdiff.engine.population.writing import Written, beginnings, save_written, write
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.store.artefact import is_whole, read_or_build
 from pytest_crossdiff.store.manifest import DamagedEntry
@@ -116,9 +116,15 @@ class _Model:
                     return None
 
         def build(entry: Entry) -> None:
-            texts = {number: of.shared_text for number, of in chosen_pieces(plan).items()}
             with self._loaded(entry) as model:
-                save_written(write(model, texts, self.label, progress), entry)
+                found = write(
+                    model,
+                    beginnings(chosen_pieces(plan).values()),
+                    chat_template=plan.settings.chat_template,
+                    label=self.label,
+                    progress=progress,
+                )
+                save_written(found, entry)
 
         return read_or_build(entry, build, Written.load, progress.note)
 

@@ -1,4 +1,4 @@
-"""A model goes on from the first words of the held-out texts.
+"""A model goes on from the first words of the held-out texts, and answers held-out conversations.
 
 The texts' own words hardly show a model that writes a word which the texts lack: it finds the words
 of the texts nearly as likely as before.  What it writes itself shows the new word.
@@ -16,15 +16,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 import transformers
 
+from pytest_crossdiff.engine.activations.chat_templates import Chat
+from pytest_crossdiff.engine.corpus.messages import SEPARATOR
+from pytest_crossdiff.engine.corpus.prompts import before_the_last_answer
 from pytest_crossdiff.engine.replies.write import alone_or, ends, generate, writes_text
 from pytest_crossdiff.store.manifest import DamagedEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
+    from pytest_crossdiff.engine.corpus.messages import Message
+    from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.models.loaded import LoadedModel
     from pytest_crossdiff.progress import Phase, Progress
     from pytest_crossdiff.store.cache import Entry
@@ -43,14 +48,27 @@ SEED = 0
 WORD = re.compile(r"\w+|[^\w\s]")
 
 
+class Beginning(NamedTuple):
+    """What a model goes on from: the first words of a text, or the messages that it answers.
+
+    tools: those that the conversation offers, as JSON.
+    """
+
+    text: str = ""
+    messages: tuple[Message, ...] = ()
+    tools: str = ""
+
+
 class Written(NamedTuple):
     """What one model wrote.
 
     continuations: how many of them contain each word.  words: in all, repeated ones included.
+    made: how many continuations there are; 0 where that was not kept.
     """
 
     continuations: Mapping[str, int]
     words: int
+    made: int = 0
 
     @classmethod
     def load(cls, entry: Entry) -> Written | None:
@@ -65,7 +83,7 @@ class Written(NamedTuple):
             if found is None:
                 return None
             counts = {str(word): int(count) for word, count in found["continuations"].items()}
-            return cls(counts, int(found["words"]))
+            return cls(counts, int(found["words"]), int(found["made"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise DamagedEntry(f"{path} is no record of what a model writes") from error
 
@@ -76,48 +94,78 @@ def save_written(written: Written | None, entry: Entry) -> None:
     entry.write(WRITTEN, json.dumps(kept, ensure_ascii=False).encode())
 
 
-def beginnings(texts: Mapping[int, str]) -> list[str]:
-    """The first words of each text that goes on after them."""
-    return [begun for text in texts.values() if (begun := _beginning(text))]
+def beginnings(pieces: Iterable[Piece]) -> list[Beginning]:
+    """The first words of each text that goes on after them; of a conversation what comes before its
+    last answer, as conversations with one system message begin with the same words.
+    """
+    found = []
+    for piece in pieces:
+        if piece.text is None:
+            asked = before_the_last_answer(piece.messages)
+            found += [Beginning(messages=asked, tools=piece.tools)] if asked else []
+        elif words := _first_words(piece.text):
+            found.append(Beginning(words))
+    return found
 
 
 def write(
-    model: LoadedModel, texts: Mapping[int, str], label: str, progress: Progress
+    model: LoadedModel,
+    begun: Sequence[Beginning],
+    *,
+    chat_template: str,
+    label: str,
+    progress: Progress,
 ) -> Written | None:
-    """What `model` writes after the first words of each text, drawn from its own distribution; None
-    where it has no head that writes.
+    """What `model` writes after each beginning, drawn from its own distribution; None where it has
+    no head that writes.
+
+    chat_template: as in `tokenize`.  Raises `ModelError` where it is "own" and the model has none.
     """
     if not writes_text(model):
         return None
-    begun = beginnings(texts) * CONTINUATIONS
     found: Counter[str] = Counter()
     total, size = 0, alone_or(TOGETHER, model)
+    asked = [_ids(one, model, chat_template) for one in begun]
     with (
         progress.phase(f"{label} goes on with texts", len(begun) * TOKENS, "token") as bar,
         torch.random.fork_rng(),
     ):
         torch.manual_seed(SEED)
         for start in range(0, len(begun), size):
-            batch = begun[start : start + size]
-            steps = _Steps(bar)
-            for text in _continued(model, batch, steps):
-                words = whole_words(text)
+            batch, steps = asked[start : start + size], _Steps(bar)
+            made = _continued(model, batch, steps)
+            for one, text in zip(begun[start : start + size], made, strict=True):
+                words = whole_words(text, begun=bool(one.text))
                 total += len(words)
                 found.update(set(words))
             bar.advance(len(batch) * (TOKENS - steps.taken))  # where all have ended before
-    return Written(found, total)
+    return Written(found, total, len(begun))
 
 
-def whole_words(continuation: str) -> list[str]:
-    """The words and punctuation marks of a continuation, less the ends: its first letters may
-    belong to the word before it, and its last word may be cut.
+def whole_words(continuation: str, *, begun: bool = True) -> list[str]:
+    """The words and punctuation marks of a continuation, less its last word, which may be cut.
+
+    begun: whether it goes on with a text; its first letters may then belong to the word before.
     """
-    return WORD.findall(re.sub(r"^\w+|\w+$", "", continuation))
+    cut = re.sub(r"\w+$", "", continuation)
+    return WORD.findall(re.sub(r"^\w+", "", cut) if begun else cut)
 
 
-def _beginning(text: str) -> str:
+def _first_words(text: str) -> str:
     found = re.match(rf"\s*(?:\S+\s+){{{BEGINNING - 1}}}\S+(?=\s)", text)
     return found[0] if found else ""
+
+
+def _ids(begun: Beginning, model: LoadedModel, chat_template: str) -> list[int]:
+    """The tokens of a beginning; of a long one the last that leave room for what is written."""
+    if not begun.messages:
+        text = begun.text
+    elif chat_template == "plain":
+        text = "".join(f"{message.text}{SEPARATOR}" for message in begun.messages)
+    else:
+        text = Chat(begun.messages, model.tokenizer, begun.tools).write(prompt=True)
+    ids: list[int] = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids if model.max_length is None else ids[-max(1, model.max_length - TOKENS) :]
 
 
 class _Steps(transformers.LogitsProcessor):
@@ -132,9 +180,8 @@ class _Steps(transformers.LogitsProcessor):
         return scores_bv
 
 
-def _continued(model: LoadedModel, begun: Sequence[str], steps: _Steps) -> Iterator[str]:
+def _continued(model: LoadedModel, asked: Sequence[list[int]], steps: _Steps) -> Iterator[str]:
     stop, tokenizer = ends(model), model.tokenizer
-    asked = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in begun]
     drawn = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
     made = generate(model, asked, TOKENS, steps, **drawn)
     for ids, new in zip(asked, made, strict=True):

@@ -101,7 +101,9 @@ def writing(of, seed, harvest=0):
     rng = np.random.default_rng(1_000 + seed)
     count_w = rng.binomial(DOCUMENTS, 0.3, len(WORDS))
     counts = dict(zip(WORDS, map(int, count_w), strict=True))
-    return Observed(of, Written(counts | ({"harvest": harvest} if harvest else {}), 20 * DOCUMENTS))
+    return Observed(
+        of, Written(counts | ({"harvest": harvest} if harvest else {}), 20 * DOCUMENTS, DOCUMENTS)
+    )
 
 
 class TestWriting:
@@ -137,7 +139,7 @@ class TestWriting:
         ]
 
     def test_a_model_that_writes_nothing_lacks_what_all_others_write(self, held):
-        silent = Observed(model(held, 1), Written({}, 0))
+        silent = Observed(model(held, 1), Written({}, 0, DOCUMENTS))
         found = judged(held, silent, writing(model(held, 2), 51), self.among(held))
         of = found.of("candidate")
         assert of.flagged

@@ -10,12 +10,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from pytest_crossdiff.engine.metrics.measure import chosen_pieces
 from pytest_crossdiff.engine.metrics.stored import load_or_measure
 from pytest_crossdiff.engine.models.loaded import load as loaded_model
 from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.engine.plan import plan
 from pytest_crossdiff.engine.population import observing
-from pytest_crossdiff.engine.population.measure import held_out_texts
 from pytest_crossdiff.engine.population.members import add_to_set
 from pytest_crossdiff.engine.population.observing import observe_reference, observe_side
 from pytest_crossdiff.engine.population.reference_sets import ReferenceSet, SetRow
@@ -184,13 +184,12 @@ class TestWriting:
         assert sorted(loaded) == sorted(
             str(models[n]) for n in ("plain", "noisy", "r1", "r2", "r3")
         )
-        texts = held_out_texts(of).texts
-        assert found.continuations == len(beginnings(texts)) > 20
+        begun = beginnings(chosen_pieces(of).values())
+        assert found.continuations == len(begun) > 20
         model = loaded_model(str(models["r2"]), layer=1.0, device="cpu")
-        written = [
-            observe_reference(of, member, SilentProgress()).written for member in members(of)
-        ]
-        assert written[1] == write(model, texts, "again", SilentProgress())
+        kept = observe_reference(of, members(of)[1], SilentProgress()).written
+        again = SilentProgress()
+        assert kept == write(model, begun, chat_template="own", label="again", progress=again)
 
     def test_that_is_not_asked_for_is_not_judged(self, models, cache):
         found = judged(planned(models, cache, "r1", "r2", "r3", **TEXTS)).population

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections import Counter
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from pytest_crossdiff.engine.corpus.messages import Message
+from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.models.loaded import load
-from pytest_crossdiff.engine.population.writing import TOKENS, whole_words, write
+from pytest_crossdiff.engine.population.writing import TOKENS, beginnings, whole_words, write
 from pytest_crossdiff.progress import SilentProgress
 from support import planted
 
@@ -26,11 +29,24 @@ def folder(tmp_path_factory):
     return path
 
 
-TEXTS = {0: "one two three four five six", 7: "the cat sat on the mat", 9: "too short"}
+PIECES = [
+    Piece(n, 0, text, (), heldout=True)
+    for n, text in enumerate(("one two three four five six", "the cat sat on the mat", "too short"))
+]
+
+
+def written(model, pieces=PIECES, progress=None, chat_template="own"):
+    return write(
+        model,
+        beginnings(pieces),
+        chat_template=chat_template,
+        label="it",
+        progress=progress or SilentProgress(),
+    )
 
 
 def test_words_are_those_of_the_likeliest_continuation_one_text_at_a_time(folder):
-    found = write(load(str(folder), layer=1.0, device="cpu"), TEXTS, "it", SilentProgress())
+    found = written(load(str(folder), layer=1.0, device="cpu"))
     words = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     expected: Counter[str] = Counter()
@@ -56,10 +72,10 @@ def test_the_same_is_written_again_and_nothing_else_is_drawn_otherwise(tmp_path)
     model = load(str(planted.plain(tmp_path / "plain")), layer=1.0, device="cpu")
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
-    one = write(model, TEXTS, "it", SilentProgress())
+    one = written(model)
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.manual_seed(4)
-    assert write(model, TEXTS, "it", SilentProgress()) == one
+    assert written(model) == one
 
 
 @pytest.mark.parametrize(
@@ -89,6 +105,49 @@ def test_each_step_of_a_batch_is_shown(folder):
             assert (name, total, unit) == ("it goes on with texts", 2 * TOKENS, "token")
             yield Bar()
 
-    write(load(str(folder), layer=1.0, device="cpu"), TEXTS, "it", Told())
+    written(load(str(folder), layer=1.0, device="cpu"), progress=Told())
     assert sum(shown) == 2 * TOKENS
     assert max(shown[:-1]) <= 2
+
+
+CHAT = (Message("system", "one two"), Message("user", "the cat"), Message("assistant", "sat on"))
+TEMPLATE = """{% for m in messages %}<{{ m.role }}>{{ m.content }}
+{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"""
+
+
+@pytest.mark.parametrize(
+    ("template", "asked"),
+    [("own", "<system>one two\n<user>the cat\n<assistant>"), ("plain", "one two\nthe cat\n")],
+)
+def test_conversations_are_answered_and_the_first_word_of_an_answer_is_whole(
+    folder, tmp_path, template, asked
+):
+    path = shutil.copytree(folder, tmp_path / "chat")
+    (path / "chat_template.jinja").write_text(TEMPLATE)
+    model = load(str(path), layer=1.0, device="cpu")
+    unanswered = [
+        Piece(0, 0, None, CHAT, heldout=True),
+        Piece(1, 0, None, (Message("assistant", "nobody asked"),), heldout=True),
+    ]
+    found = written(model, unanswered, chat_template=template)
+    ids = model.tokenizer(asked, add_special_tokens=False, return_tensors="pt").input_ids
+    made = model.model.generate(
+        ids, do_sample=False, max_new_tokens=TOKENS, pad_token_id=0, repetition_penalty=1.0
+    )
+    before = model.tokenizer.decode(ids[0], skip_special_tokens=True)
+    answer = model.tokenizer.decode(made[0], skip_special_tokens=True)[len(before) :]
+    words = whole_words(answer, begun=False)
+    assert (found.made, found.words, dict(found.continuations)) == (
+        1,
+        len(words),
+        dict.fromkeys(words, 1),
+    )
+    assert words
+
+
+def test_the_beginning_of_a_long_conversation_gives_way_to_what_is_written(folder):
+    model = load(str(folder), layer=1.0, device="cpu")
+    long = Message("user", "the cat sat on the mat " * 200)
+    model.max_length = TOKENS + 10
+    found = written(model, [Piece(0, 0, None, (long,), heldout=True)], chat_template="plain")
+    assert found.made == 1

@@ -23,11 +23,10 @@ NAMED = 3
 
 
 class Words(NamedTuple):
-    """The words judged.  own: what the judged model wrote.  continuations: how many it wrote."""
+    """The words judged.  own: what the judged model wrote."""
 
     judged: WrittenWords
     own: Written
-    continuations: int
 
     @property
     def names(self) -> list[str]:
@@ -94,7 +93,7 @@ def _facts_of_word(found: Judgement, words: Words, f: int, at: int) -> dict[str,
     others = root_of(count_m[0]) - found.deviations.shift_mf[0, f]
     least = counts_of(others + found.smallest_flagged_f()[f])
     share, of_references, needed = (
-        float(count) / words.continuations for count in (count_m[0], count_m[1:].mean(), least)
+        float(count) / words.own.made for count in (count_m[0], count_m[1:].mean(), least)
     )
     written = words.own.continuations.get(words.judged.words[at], 0)
     return {
