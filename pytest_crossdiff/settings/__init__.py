@@ -94,7 +94,7 @@ class Settings(OutcomeSettings):
         True,
         kinds.flag,
         "with references: also judge the words that each model writes after the first words of "
-        "every held-out text",
+        "held-out texts, or as the answer to held-out conversations",
     )
     corpus = Setting(
         "builtin:pydoc",
