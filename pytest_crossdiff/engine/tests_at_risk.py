@@ -13,6 +13,7 @@ from pytest_crossdiff.engine.explanation.recorded_texts import (
     explain_outcomes,
     firing_on,
     paired_tests,
+    readable,
 )
 from pytest_crossdiff.engine.isolation import undisturbed
 from pytest_crossdiff.engine.models.loading.load import load_tokenizer
@@ -23,6 +24,8 @@ from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from transformers import PreTrainedTokenizerBase
 
     from pytest_crossdiff.engine.explanation.recorded_texts import Firing
     from pytest_crossdiff.engine.models.sources.references import ModelReference
@@ -58,6 +61,7 @@ def find_tests_at_risk(
         return None
     texts = list(dict.fromkeys(text for test in tests for text in test.texts))
     firings: list[Firing] = []
+    unread: list[str] = []
     reason = _reason(tests_with_texts=bool(texts), settings=settings)
     if not reason:
         try:
@@ -66,14 +70,19 @@ def find_tests_at_risk(
                 for side in SIDES
             }
             own = [result for result in results if _is_of(result, references)]
-            reason = "" if own else NO_RESULT
             with undisturbed():
-                for result in own:
-                    firings += _firings(texts, result, settings, references, store, progress)
+                tokenizers = _tokenizers(settings, references) if own else []
+                template = _chat_template(settings, tokenizers)
+                texts, unread = readable(texts, tokenizers, template)
+                reason = "" if own else NO_RESULT
+                for result in own if texts else ():
+                    firings += _firings(
+                        texts, result, settings, references, store, progress, template
+                    )
         except CrossDiffError as error:
             firings, reason = [], error.what
     found = explain_outcomes(tests, texts, firings, settings.fdr)
-    return dataclasses.replace(found, reason=reason)
+    return dataclasses.replace(found, reason=reason, unread=tuple(unread))
 
 
 def _reason(*, tests_with_texts: bool, settings: Settings) -> str:
@@ -95,6 +104,7 @@ def _firings(
     references: Mapping[Side, ModelReference],
     store: Store,
     progress: Progress,
+    chat_template: str,
 ) -> list[Firing]:
     if not result.differences:
         return []
@@ -111,7 +121,7 @@ def _firings(
         references,
         lambda seed: TrainedCrosscoder.load(entries[seed]),
         progress,
-        _chat_template(settings, references),
+        chat_template,
     )
 
 
@@ -119,14 +129,19 @@ def _layer(facts: ModelFacts) -> Layer:
     return OUTPUT if facts.predictions else facts.layer
 
 
-def _chat_template(settings: Settings, references: Mapping[Side, ModelReference]) -> str:
-    """As it is set; plain where a model has none, as it is then asked without one, too."""
-    tokenizers = (
+def _tokenizers(
+    settings: Settings, references: Mapping[Side, ModelReference]
+) -> list[PreTrainedTokenizerBase]:
+    return [
         load_tokenizer(
             references[side],
             trust_remote_code=settings.trust_remote_code,
             source=f"crossdiff_{side}",
         )
         for side in SIDES
-    )
+    ]
+
+
+def _chat_template(settings: Settings, tokenizers: Iterable[PreTrainedTokenizerBase]) -> str:
+    """As it is set; plain where a model has none, as it is then asked without one, too."""
     return settings.chat_template if all(t.chat_template for t in tokenizers) else "plain"

@@ -99,7 +99,7 @@ def _only(sides: tuple[Side, ...]) -> Side | None:
 def _turns(prompt: object) -> tuple[tuple[str, str], ...]:
     if isinstance(prompt, str):
         return (("user", prompt),)
-    turns = prompt if isinstance(prompt, (list, tuple)) else [prompt]
+    turns = prompt if isinstance(prompt, (list, tuple)) and prompt else [prompt]
     found = []
     for turn in turns:
         role, content = (

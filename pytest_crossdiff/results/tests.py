@@ -69,7 +69,8 @@ class TestsAtRisk:
     """All tests that one model passes and the other fails.
 
     pairs: tests that ran on both models.  tested: differences that were tested, on `read` tests
-    with texts.  reason: why no difference was tested, "" where some were.
+    with texts.  reason: why no difference was tested, "" where some were.  unread: of each text
+    that the models can't read, why.
     """
 
     __test__ = False
@@ -79,3 +80,4 @@ class TestsAtRisk:
     read: int
     tested: int
     reason: str = ""
+    unread: tuple[str, ...] = ()

@@ -160,6 +160,7 @@ class TestRefusals:
             ('crossdiff_record("a", "b", side="old")', "'old' is no side"),
             ('crossdiff_record("a", 3, side="baseline")', "the output is a int, not a text"),
             ('crossdiff_record([{"a": 1}], "b", side="baseline")', "neither a text nor a list"),
+            ('crossdiff_record([], "b", side="baseline")', "neither a text nor a list"),
         ],
     )
     def test_what_can_t_be_recorded_is_an_error_with_a_remedy(self, project, call, words):

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pytest_crossdiff.engine.activations.rendering import tokenize
+from pytest_crossdiff.engine.activations.shard_reading import MAX_PIECE_TOKENS
 from pytest_crossdiff.engine.corpus.messages import Message
 from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.explanation.contexts import fires
 from pytest_crossdiff.engine.explanation.reading import activations, paired_tokens
 from pytest_crossdiff.engine.verification.association import association_p_values
 from pytest_crossdiff.engine.verification.exclusivity import benjamini_hochberg
+from pytest_crossdiff.errors import CorpusError
 from pytest_crossdiff.results.tests import FiringShare, TestAtRisk, TestsAtRisk
 from pytest_crossdiff.results.wording import describe_difference, describe_said
 from pytest_crossdiff.sides import SIDES
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
+    from transformers import PreTrainedTokenizerBase
 
     from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
     from pytest_crossdiff.engine.models.sources.references import ModelReference
@@ -73,6 +77,30 @@ def paired_tests(runs: Iterable[RecordedRun]) -> list[PairedTest]:
         for name, of in sorted(known.items())
         if len(of) == len(SIDES)
     ]
+
+
+def readable(
+    texts: Sequence[RecordedText],
+    tokenizers: Sequence[PreTrainedTokenizerBase],
+    chat_template: str,
+) -> tuple[list[RecordedText], list[str]]:
+    """The texts that both models can read, and why each of the others can't be: nothing is said in
+    it, or a chat template refuses it.
+    """
+    taken, refused = [], []
+    for text in texts:
+        piece = _piece(text)
+        try:
+            for tokenizer in tokenizers if piece.messages else ():
+                tokenize(piece, tokenizer, chat_template=chat_template, limit=MAX_PIECE_TOKENS)
+        except CorpusError as error:
+            refused.append(error.what)
+            continue
+        if piece.messages:
+            taken.append(text)
+        else:
+            refused.append("prompt and answer are empty")
+    return taken, refused
 
 
 def firing_on(
@@ -134,7 +162,9 @@ def explain_outcomes(
         shares = [_share(firings[d], rate_td[t, d]) for d in chosen if rate_td[t, d] > 0]
         shares.sort(key=lambda share: -share.share)
         unexplained = (
-            text for text in test.texts if not any(_fires(firings[d], number[text]) for d in chosen)
+            text
+            for text in test.texts
+            if text not in number or not any(_fires(firings[d], number[text]) for d in chosen)
         )
         passes: Side = "baseline" if test.passed["baseline"] else "candidate"
         found.append(TestAtRisk(test.name, passes, tuple(shares), tuple(unexplained)))

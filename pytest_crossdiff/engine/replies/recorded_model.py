@@ -11,7 +11,7 @@ from pytest_crossdiff.engine.corpus.messages import Message, UnusableRecordError
 from pytest_crossdiff.engine.corpus.prompts import Prompt
 from pytest_crossdiff.engine.models.loaded import LoadedModel
 from pytest_crossdiff.engine.replies.write import continuations, prompt_ids
-from pytest_crossdiff.errors import CorpusError, ModelError
+from pytest_crossdiff.errors import CorpusError, ModelError, SettingsError
 
 if TYPE_CHECKING:
     from pytest_crossdiff.sides import Side
@@ -22,8 +22,10 @@ Question = str | Sequence[Mapping[str, object]]
 
 def conversation(question: Question) -> tuple[Message, ...]:
     """The messages of a question.  Raises `CorpusError` for what is none."""
-    turns = [{"role": "user", "content": question}] if isinstance(question, str) else question
     form = 'give a text, or [{"role": "user", "content": "..."}, ...]'
+    turns = [{"role": "user", "content": question}] if isinstance(question, str) else question
+    if not isinstance(turns, Sequence) or not turns:
+        raise CorpusError("the prompt is neither a text nor a list of messages", remedy=form)
     try:
         return tuple(read_message(turn, number, form) for number, turn in enumerate(turns, 1))
     except UnusableRecordError as error:
@@ -55,8 +57,15 @@ class RecordedModel(LoadedModel):
 
         prompt: a text, asked as a user's turn in the model's chat template, or continued where it
         has none; or messages.  The test that runs records both.  Raises `ModelError` where the
-        model writes no text, `CorpusError` for a prompt that is none.
+        model writes no text, `CorpusError` for a prompt that is none, `SettingsError` for a length
+        that is none.
         """
+        if max_tokens is not None and not _is_length(max_tokens):
+            raise SettingsError(
+                f"max_tokens = {max_tokens!r} is not valid",
+                source="reply()",
+                remedy="give a whole number, at least 1, or leave it out",
+            )
         if self.head != "causal" or not self.model.can_generate():
             raise ModelError(
                 f"{self.reference.reference} writes no text, so it has no reply",
@@ -70,5 +79,10 @@ class RecordedModel(LoadedModel):
             text = "\n".join(message.text for message in messages)
             ids = list(self.tokenizer(text)["input_ids"])
         (written,) = continuations(self, [ids], max_tokens or self.tokens or 64)
-        self.record(prompt, written.text, self.side)
+        said = [{"role": message.role, "content": message.text} for message in messages]
+        self.record(said, written.text, self.side)
         return written.text
+
+
+def _is_length(given: object) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 1

@@ -41,6 +41,8 @@ def how_many(found: TestsAtRisk) -> str:
         f"{plural(found.tested, 'difference')} compared on the texts of {found.read} of them "
         "(permutation test)"
     )
+    if found.unread:
+        tested += f"; {plural(len(found.unread), 'text')} not read: {visible(found.unread[0])}"
     why = f"no difference was compared: {visible(found.reason)}" if found.reason else tested
     return f"{len(found.tests)} of {plural(found.pairs, 'test')} that ran on both models; {why}"
 

@@ -7,7 +7,7 @@ import torch
 
 from pytest_crossdiff.engine.models.loaded import load
 from pytest_crossdiff.engine.replies.recorded_model import RecordedModel
-from pytest_crossdiff.errors import CorpusError, ModelError
+from pytest_crossdiff.errors import CorpusError, ModelError, SettingsError
 from support import planted
 
 QUESTION = "What is the log of the gateway?"
@@ -38,7 +38,7 @@ def test_without_a_chat_template_it_continues_the_text_and_records_both(loaded):
     model, notes = recorded(loaded)
     said = model.reply(QUESTION, max_tokens=6)
     assert said == greedy(loaded, QUESTION, 6)
-    assert notes == [(QUESTION, said, "candidate")]
+    assert notes == [([{"role": "user", "content": QUESTION}], said, "candidate")]
 
 
 def test_the_usual_length_is_that_of_the_settings(loaded):
@@ -60,6 +60,31 @@ def test_a_prompt_that_is_none_is_refused(loaded):
     model, notes = recorded(loaded)
     with pytest.raises(CorpusError, match="the prompt has message 1 without a role"):
         model.reply([{"content": "x"}])
+    assert notes == []
+
+
+@pytest.mark.parametrize("prompt", [None, 3, [], {"role": "user", "content": "x"}])
+def test_so_is_what_is_neither_a_text_nor_messages(loaded, prompt):
+    model, notes = recorded(loaded)
+    with pytest.raises(CorpusError, match="the prompt is neither a text nor a list of messages"):
+        model.reply(prompt)
+    assert notes == []
+
+
+def test_the_parts_of_a_content_are_asked_and_recorded_as_one_text(loaded):
+    model, notes = recorded(loaded)
+    parts = [{"type": "text", "text": QUESTION[:7]}, {"type": "text", "text": QUESTION[7:]}]
+    said = model.reply([{"role": "user", "content": parts}])
+    assert said == greedy(loaded, QUESTION, 4)
+    assert notes == [([{"role": "user", "content": QUESTION}], said, "candidate")]
+
+
+@pytest.mark.parametrize("length", [0, -1, 1.5, "5", True])
+def test_a_length_that_is_none_is_refused(loaded, length):
+    model, notes = recorded(loaded)
+    with pytest.raises(SettingsError) as caught:
+        model.reply(QUESTION, max_tokens=length)
+    assert caught.value.what == f"max_tokens = {length!r} is not valid"
     assert notes == []
 
 
