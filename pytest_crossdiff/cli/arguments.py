@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 _PREFIX = "setting "
 
 
+def rows(text: str) -> int:
+    """How many rows, 0 for all.  Raises `ArgumentTypeError`."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows: give e.g. 20, or 0")
+    return int(text)
+
+
 def command(
     commands: Commands, name: str, what: str, run: Run, *, more: str = "", examples: str = ""
 ) -> argparse.ArgumentParser:

@@ -41,7 +41,7 @@ def write(folder: Path, progress: Progress) -> None:
     from pytest_crossdiff.demo.models import train, untrained
 
     told = conversations()
-    with translate_os_errors(folder, "write"):
+    with translate_os_errors(folder, "write", setting=""):
         folder.mkdir(parents=True)
         lines = (
             json.dumps({"messages": c.messages, "slice": c.topic, "document": c.question}) + "\n"

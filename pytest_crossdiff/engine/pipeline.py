@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_crossdiff.engine.metrics.stored import NOT_MEASURED, load_or_measure, stored_metrics
-from pytest_crossdiff.engine.plan import Plan, plan
+from pytest_crossdiff.engine.plan import Plan, plan, reference_plan
 from pytest_crossdiff.engine.population.stored import (
     NOT_JUDGED,
     load_or_judge,
@@ -15,7 +15,6 @@ from pytest_crossdiff.engine.replies.stored import StoredReplies, load_or_answer
 from pytest_crossdiff.engine.workflow.stored import (
     StoredWorkflow,
     load_or_split,
-    reference_plan,
     stored_workflow,
 )
 from pytest_crossdiff.errors import InsufficientData

@@ -20,6 +20,7 @@ from pytest_crossdiff.settings.resolution import require
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.cache import Store
 from pytest_crossdiff.store.digest import digest
+from pytest_crossdiff.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -300,6 +301,12 @@ def _unfit(
     ]
     if "corpus" in names:
         said.insert(0, "it is of another corpus")
+    if not said and VERSION in facts["version"]:
+        return CorpusError(
+            f"the cache lacks activations of the archive of {reference.reference}",
+            source=_source(settings, "baseline"),
+            remedy="import the archive again: crossdiff baseline import FILE",
+        )
     if not said:
         said = [
             f"it was made by version {', '.join(facts['version'])}, which reads models otherwise"
@@ -309,6 +316,22 @@ def _unfit(
         source=_source(settings, "corpus"),
         remedy="use the texts and settings of the archive, or read the model itself again",
     )
+
+
+def reference_plan(settings: Settings) -> Plan | None:
+    """The plan of the same pair on the reference corpus; None where none is set.
+
+    Raises `CorpusError` for a corpus that can't be read or is too small.
+    """
+    if not settings.reference_corpus:
+        return None
+    sources = {**settings.sources, "corpus": settings.sources.get("reference_corpus", "default")}
+    chosen = settings.with_values(corpus=settings.reference_corpus)
+    try:
+        return plan(type(settings)(**chosen.given, sources=sources))
+    except CorpusError as error:
+        source = (error.source or "").replace("crossdiff_corpus ", "crossdiff_reference_corpus ")
+        raise CorpusError(error.what, source=source, remedy=error.remedy) from error
 
 
 def seeds(settings: Settings) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from pytest_crossdiff.engine.activations.template_tokens import (
 )
 from pytest_crossdiff.engine.activations.tokenizer_comparison import compare_tokenizers
 from pytest_crossdiff.engine.corpus.prefixes import repeated_characters
+from pytest_crossdiff.engine.dictionary.sharded.shards import must_have_features
 from pytest_crossdiff.engine.dictionary.sizing import choose_crosscoder_config
 from pytest_crossdiff.engine.models.reading.source_and_target import TEXT
 from pytest_crossdiff.errors import ActivationError
@@ -150,7 +151,11 @@ def _unanswered(plan: Plan) -> tuple[int, int]:
 
 
 def check_size(settings: Settings, pairs: int, models: Mapping[Side, ModelShape]) -> int:
-    """The features of the dictionary.  Raises `InsufficientData` for too little text."""
-    return choose_crosscoder_config(
+    """The features of the dictionary.  Raises `InsufficientData` for too little text, and
+    `SettingsError` for more shards than it has features.
+    """
+    config = choose_crosscoder_config(
         settings, pairs, models["baseline"].width, models["candidate"].width
-    ).features
+    )
+    must_have_features([config], settings.dictionary_shards, settings.sources)
+    return config.features

@@ -172,6 +172,8 @@ def _entry(data: object) -> Entry:
     id_, side = _get(data, "id", str), _get(data, "side", str)
     if not _ID.fullmatch(id_):
         raise ValueError(f"id {id_[:40]!r} is none of ours")
+    if not _get(data, "reason", str).strip():
+        raise ValueError("it has no reason")
     if side not in SIDES:
         raise ValueError(f"side is {side[:40]!r}, not baseline or candidate")
     return Entry(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_crossdiff.sides import Side
 
 Status = Literal["within", "exceeded", "inconclusive", "insufficient"]
-Evidence = Literal["dictionary", "metrics", "references"]
+Evidence = Literal["dictionary", "controls", "metrics", "references"]
 """What a verdict may have to do without."""
 MODEL_DISTANCE = "the model distance is too large for possible differences to be confirmed"
 TOO_FAR_APART = "the outputs differ too much for single differences to be found"
@@ -154,7 +154,8 @@ def _by_dictionary(result: Result, budgets: Budgets, accepted: AcceptanceLookup)
     if doubts and any(metric.status == "exceeded" for metric in metrics):
         # The outputs were measured without the dictionary; what it found stays out of it.
         reason = "differences not judged: " + "; ".join(doubts)
-        return Verdict("exceeded", (), reason, metrics, lacking=("dictionary",))
+        lacking = _unusable(result, budgets, unseen=False)
+        return Verdict("exceeded", (), reason, metrics, lacking=lacking)
     # That weak signals are missed makes silence worthless, not what is found all the same.
     if not doubts and _any_exceeded(sides, metrics):
         return Verdict("exceeded", sides, "", metrics)
@@ -168,7 +169,7 @@ def _by_dictionary(result: Result, budgets: Budgets, accepted: AcceptanceLookup)
     ]
     if doubts or unseen or unmeasured:
         reason = "; ".join([*doubts, *unseen, *unmeasured])
-        by_dictionary: tuple[Evidence, ...] = ("dictionary",) if doubts or unseen else ()
+        by_dictionary = _unusable(result, budgets, unseen=bool(unseen))
         return Verdict(
             "insufficient",
             sides,
@@ -222,6 +223,16 @@ def _side(result: Result, counted: Result, side: Side, limits: Limits) -> SideVe
         limits=limits,
         small=of_side - len(counted.of(side)) - len(possible),
     )
+
+
+def _unusable(result: Result, budgets: Budgets, *, unseen: bool) -> tuple[Evidence, ...]:
+    """Which of what the verdict on differences needs cannot be used.  unseen: whether planted
+    signals were missed.
+    """
+    poor = any(not result.model(side).fve >= budgets.min_fve for side in SIDES)
+    null = result.controls.null
+    controls = unseen or (null is not None and null.found > 0)
+    return (*(("dictionary",) if poor else ()), *(("controls",) if controls else ()))
 
 
 def _measurement_problems(result: Result, budgets: Budgets) -> Iterator[str]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _REMEDIES: dict[Evidence, str] = {
     "dictionary": "read more tokens, train a larger dictionary (crossdiff_features) or for longer "
     "(crossdiff_steps), or lower crossdiff_min_fve",
+    "controls": "read more text (crossdiff_tokens, more documents), or train a larger dictionary "
+    "(crossdiff_features) or for longer (crossdiff_steps)",
     "metrics": "set crossdiff_metrics = true (for replies, crossdiff_replies above 0), or remove "
     "the budget where it can't be measured",
     "references": "name more references, or unset crossdiff_references to be judged without",
@@ -133,6 +135,7 @@ def _require_evidence(check: Check, budgets: Budgets) -> None:
         unmeasured = [metric.origin for metric in check.metrics if metric.status == "unmeasured"]
         sources = {
             "dictionary": budgets.fve_from,
+            "controls": "crossdiff_controls",
             "metrics": unmeasured[0] if unmeasured else "",
             "references": "crossdiff_references",
         }

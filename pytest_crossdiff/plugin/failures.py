@@ -57,7 +57,8 @@ def shorten(report: pytest.TestReport, shown: dict[str, str]) -> None:
     if first == report.nodeid:
         return
     title = re.split(r"\n(?! )", text, maxsplit=1)[0]
-    told = f"{title}\nThe same verdict on the same models as in {first}, where it is explained."
+    same = "verdict on the same models as" if report.when == "call" else "error as"
+    told = f"{title}\nThe same {same} in {first}, where it is explained."
     vars(report)["crossdiff_problem"] = told
     entries = getattr(getattr(report.longrepr, "reprtraceback", None), "reprentries", ())
     if entries:

@@ -159,8 +159,12 @@ def _errno(error: Exception) -> int | None:
 
 
 def _remedy(code: int, setting: str, *, reading: bool) -> str:
+    if not setting and code in _NO_SPACE:
+        return "make room there, or name a place on another disk"
+    if not setting and reading:
+        return "check its name, and that you may read it"
     if not setting:
-        return "check that file and its permissions"
+        return "check that its folder is there and that you may write there, or name another place"
     if code in _NO_SPACE:
         entries = "every entry of the cache may be deleted and is made again"
         return f"make room there ({entries}), or set {setting} to a folder on another disk"

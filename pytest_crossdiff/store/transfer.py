@@ -52,7 +52,7 @@ class _Head(NamedTuple):
 
 
 def pack(file: Path, entries: Iterable[Entry], purpose: str, facts: Mapping[str, Any]) -> int:
-    """Write the entries, all complete, to `file`; its size in bytes.
+    """Write the entries, all complete, to `file`; its size in bytes.  `unpack` adds the first last.
 
     purpose: what the archive is, for `unpack` to compare.  facts: what is to be known of it.
     Raises `StoreError`, also where `file` is there already, and `DamagedEntry`.
@@ -74,7 +74,7 @@ def pack(file: Path, entries: Iterable[Entry], purpose: str, facts: Mapping[str,
     if file.exists():
         raise StoreError(f"{file} is there already", remedy="name another file, or remove it")
     temporary = temporary_beside(file)
-    with translate_os_errors(file, "write"):
+    with translate_os_errors(file, "write", setting=""):
         try:
             with tarfile.open(temporary, "w") as archive:
                 member = tarfile.TarInfo(HEAD)
@@ -101,7 +101,8 @@ def unpack(file: Path, purpose: str, store: Store) -> int:
     """Add the archive's entries to the store; how many it did not have.
 
     An entry that is there already stays as it is.  Raises `StoreError` for a file that is no such
-    archive, or in which a part is not what was packed: the entries before it are whole and stay.
+    archive, or in which a part is not what was packed: the entries behind it are whole and stay.
+    The first entry of the archive comes last: where it is there, so are the others.
     """
     with _opened(file) as archive:
         head = _head(archive, file, purpose)
@@ -109,7 +110,7 @@ def unpack(file: Path, purpose: str, store: Store) -> int:
             members = {member.name: member for member in archive.getmembers() if member.isfile()}
         except (tarfile.TarError, EOFError) as error:
             raise _damaged(file, str(error)) from error
-        return sum(_add(archive, members, of, store, file) for of in head.entries)
+        return sum(_add(archive, members, of, store, file) for of in reversed(head.entries))
 
 
 def _add(
@@ -149,7 +150,9 @@ def _extract(
 
 
 def _opened(file: Path) -> tarfile.TarFile:
-    with translate_os_errors(file, "read"):
+    with translate_os_errors(file, "read", setting=""):
+        if file.exists() and not file.is_file():  # to open a pipe would wait for ever
+            raise StoreError(f"{file} is no file", remedy="name a file that was exported")
         try:
             return tarfile.open(file, "r:")
         except (tarfile.TarError, EOFError, ValueError) as error:

@@ -130,6 +130,13 @@ def test_as_a_command_it_fails_with_3(measured):
         ({"tokens": 200}, "texts "),
         ({"features": 8000}, "amount the corpus gives "),
         ({"train": "never"}, "time crossdiff_train = never"),
+        ({"reader": "vllm"}, "device vllm can't be imported: No module named 'vllm'"),
+        ({"dictionary_shards": 64}, "amount 64 shards are too many: a dictionary of the run has"),
+        ({"max_surprising_replies": 0.1}, "replies crossdiff_max_surprising_replies is set, and"),
+        (
+            {"reference_corpus": "no.txt"},
+            "reference texts there is no corpus 'no.txt' (from crossdiff_reference_corpus = no.txt",
+        ),
     ],
 )
 def test_what_a_measurement_would_fail_at(examine, others, expected):

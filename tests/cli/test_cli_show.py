@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import re
 import shutil
@@ -9,6 +10,7 @@ import shutil
 import pytest
 
 from pytest_crossdiff.cli import differences
+from pytest_crossdiff.cli.arguments import rows
 from pytest_crossdiff.cli.results import find
 from pytest_crossdiff.cli.terminal import Terminal
 from pytest_crossdiff.errors import SettingsError
@@ -217,6 +219,11 @@ class TestSelection:
         lines.clear()
         differences.write_difference(lines.terminal, self.RESULT.differences[2], found.report)
         assert "  expired      by Ben, 2026-01-02, until 2026-02-01: for now" in lines
+
+    @pytest.mark.parametrize("text", ["-1", "x", "", "1.5"])
+    def test_what_is_no_number_of_rows_is_refused(self, text):
+        with pytest.raises(argparse.ArgumentTypeError, match="is no number of rows"):
+            rows(text)
 
     def test_what_is_beyond_the_limit_is_counted(self, tmp_path):
         many = make_result(*(make_difference(f"C{i}") for i in range(1, 6)))

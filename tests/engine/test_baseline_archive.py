@@ -138,6 +138,16 @@ def test_an_archive_of_other_texts_or_settings_says_what_differs(
     refuse_unfit(elsewhere, done.digest)
 
 
+def test_an_archive_without_its_activations_is_to_be_imported_again(archived, elsewhere):
+    done = imported(archived, elsewhere)
+    for key in {plan(elsewhere).harvest_keys["baseline"]}:
+        shutil.rmtree(Store.at(elsewhere.cache_dir).entry("harvest", key).path)
+    with pytest.raises(CorpusError) as caught:
+        plan(elsewhere)
+    assert caught.value.what == f"the cache lacks activations of the archive of {done.reference}"
+    assert caught.value.remedy == "import the archive again: crossdiff baseline import FILE"
+
+
 def test_what_needs_the_weights_says_that_they_are_gone(archived, elsewhere):
     imported(archived, elsewhere)
     planned = plan(elsewhere)

@@ -173,6 +173,7 @@ def changed(**changes):
         (CONTENTS.replace("0.01235", "9" * 5000), "not"),
         (without("reason"), "entry 1: reason is missing"),
         (without("slot"), "entry 1: slot is missing"),
+        (changed(reason=" "), "entry 1: it has no reason"),
         (changed(reason=["x"]), "entry 1: reason is \"['x']\""),
         (changed(id="C1"), "entry 1: id 'C1' is none of ours"),
         (changed(id="c-0a1b2c3d\x1b[2J"), "entry 1: id"),

@@ -10,6 +10,7 @@ import pytest
 from pytest_crossdiff.errors import BudgetExceeded, InsufficientData, SettingsError
 from pytest_crossdiff.plugin.diff import CrossDiff
 from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.results.controls import Controls, NullControl, PlantedSignal
 from pytest_crossdiff.results.population import JudgedModel, Population, ReferenceModel
 from pytest_crossdiff.settings import Settings
 from support.results import make_context, make_difference, make_model, make_result
@@ -151,6 +152,22 @@ def test_too_few_references_are_to_blame_where_only_they_stand_in_the_way():
         pair.assert_within_budget()
     assert "crossdiff_reference_level = 0.2 needs 4, 3 more" in str(caught.value)
     assert "from: crossdiff_references" in str(caught.value)
+    assert "min_fve" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "controls",
+    [
+        Controls(null=NullControl(1, 64, 100)),
+        Controls((PlantedSignal("candidate", 0.01, 0.01, 0.01, 0.0),)),
+    ],
+)
+def test_a_control_that_failed_is_no_matter_of_the_variance_explained(controls):
+    result = dataclasses.replace(make_result(), controls=controls)
+    with pytest.raises(InsufficientData) as caught:
+        CrossDiff(Report.of(result), Settings()).assert_within_budget()
+    assert caught.value.source == "crossdiff_controls"
+    assert caught.value.remedy.startswith("read more text (crossdiff_tokens, more documents)")
     assert "min_fve" not in str(caught.value)
 
 

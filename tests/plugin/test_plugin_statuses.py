@@ -111,6 +111,14 @@ def test_a_bad_argument_of_an_assertion_is_an_error(project, engine, call):
     project.runpytest().assert_outcomes(errors=1)
 
 
+def test_an_error_that_a_test_has_explained_is_not_called_a_verdict(project, broken):
+    project.makepyfile(test_it=f"{FIXTURE}\n{FIXTURE.replace('test_it', 'test_again')}")
+    result = project.runpytest()
+    result.assert_outcomes(errors=2)
+    same = "The same error as in test_it.py::test_it, where it is explained."
+    assert result.outlines.count(same) == 1
+
+
 @pytest.mark.parametrize("test", [FIXTURE, FACTORY])
 def test_an_unforeseen_exception_of_the_engine_is_an_error_with_its_traceback(
     project, engine, test

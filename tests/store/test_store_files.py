@@ -65,7 +65,7 @@ def test_only_old_temporary_files_of_processes_that_have_ended_are_removed(tmp_p
 def test_a_setting_other_than_that_of_the_cache_is_named_where_it_is_to_blame(tmp_path):
     for setting, remedy in (
         ("crossdiff_report_dir", "set crossdiff_report_dir to a folder that can be written"),
-        ("", "check that file and its permissions"),
+        ("", "check that its folder is there and that you may write there, or name another place"),
     ):
         with (
             pytest.raises(StoreError) as caught,

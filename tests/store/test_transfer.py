@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 
 import pytest
@@ -83,6 +84,34 @@ def test_a_changed_archive_is_refused_and_leaves_no_damaged_entry(packed, tmp_pa
     with pytest.raises(StoreError, match=words):
         unpack(rewritten(packed, change), "a-purpose", target)
     assert target.entry("harvest", KEY).read_manifest() is None
+
+
+def test_the_first_entry_is_there_only_where_all_others_are(packed, tmp_path):
+    """What names the others, such as the description of an archived model, is packed first."""
+    target = Store(tmp_path / "to")
+    broken = rewritten(packed, lambda name, data: b"x" if name.startswith("replies") else data)
+    with pytest.raises(StoreError, match="is not what was packed"):
+        unpack(broken, "a-purpose", target)
+    assert [entry.read_manifest() for entry in entries(target)] == [None, None]
+    assert unpack(packed, "a-purpose", target) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StoreError, match="pipe is no file"):
+        read_facts(tmp_path / "pipe", "a-purpose")
+
+
+def test_the_cache_is_not_to_blame_for_the_place_of_an_archive(store, tmp_path):
+    with pytest.raises(StoreError, match="can't write") as caught:
+        pack(tmp_path / "nowhere" / "a.archive", entries(store), "a-purpose", {})
+    with pytest.raises(StoreError, match="can't read") as read:
+        read_facts(tmp_path / "nowhere" / "a.archive", "a-purpose")
+    assert (caught.value.remedy, read.value.remedy) == (
+        "check that its folder is there and that you may write there, or name another place",
+        "check its name, and that you may read it",
+    )
 
 
 def test_what_is_cut_short_or_no_archive_is_refused(packed, tmp_path):

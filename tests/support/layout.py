@@ -38,7 +38,8 @@ ALLOWED = {
     "engine.corpus": "errors",
     "engine.models": "errors settings sides store",
     "engine.reply_texts": "errors settings sides store engine.corpus engine.models",
-    "engine.plan": "errors settings sides store engine.corpus engine.models engine.reply_texts",
+    "engine.plan": "version errors settings sides store engine.corpus engine.models"
+    " engine.reply_texts",
     "engine.activations": "errors progress results sides store engine.corpus engine.models",
     "engine.self_checks": "settings sides store engine.models engine.plan engine.activations",
     "engine.phases": "progress settings sides",
@@ -77,7 +78,7 @@ ALLOWED = {
     "engine.compute": "version progress results settings sides engine.models engine.plan"
     " engine.activations engine.dictionary engine.verification engine.explanation"
     " engine.controls engine.tokens engine.model_reading engine.phases",
-    "engine.workflow": "progress results settings sides store engine.beside engine.plan"
+    "engine.workflow": "progress results sides store engine.beside engine.plan"
     " engine.activations engine.metrics engine.dictionary engine.verification engine.explanation"
     " engine.model_reading",
     "engine.pipeline": "errors progress results settings sides store engine.plan engine.metrics"

@@ -121,10 +121,12 @@ class _Doctor(Checks):
     def device(self, settings: Settings) -> bool:
         """What would compute."""
         from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
+        from pytest_crossdiff.engine.models.readers.choice import must_be_installed
 
         def chosen() -> str:
             device = choose_device(settings.device)
             number = str(choose_dtype(settings.dtype, device)).removeprefix("torch.")
+            must_be_installed(settings.reader)
             return f"{device}, {number}"
 
         return self.attempt("device", chosen, str) is not None
@@ -180,9 +182,11 @@ class _Doctor(Checks):
     def texts(self, settings: Settings, *, complete: bool) -> Plan | None:
         """Whether the corpus can be read and divided; the plan, where both models are there."""
         from pytest_crossdiff.engine.corpus import documents
-        from pytest_crossdiff.engine.plan import plan
+        from pytest_crossdiff.engine.plan import plan, reference_plan
 
-        def words(found: Plan) -> str:
+        def words(found: Plan | None) -> str:
+            if found is None:
+                return ""
             texts, sample = found.corpus, found.sample
             left = f"{texts.empty} empty, {plural(texts.duplicates, 'duplicate')} left out"
             return (
@@ -193,8 +197,9 @@ class _Doctor(Checks):
         if complete:
             found = self.attempt("texts", lambda: plan(settings), words)
             if settings.reference_corpus:
-                signed_off = settings.with_values(corpus=settings.reference_corpus)
-                self.attempt("reference texts", lambda: plan(signed_off), words)
+                self.attempt("reference texts", lambda: reference_plan(settings), words)
+            if found is not None and settings.max_surprising_replies is not None:
+                self.replies(settings, found)
             for remark in found.corpus.remarks() if found is not None else ():
                 self.note("texts", remark)
             return found
@@ -204,6 +209,15 @@ class _Doctor(Checks):
             lambda found: f"{found.source}: {found.records} records",
         )
         return None
+
+    def replies(self, settings: Settings, plan: Plan) -> None:
+        """Whether there are replies to hold against a budget on them."""
+        why = "the corpus has no prompts" if settings.replies else "crossdiff_replies = 0"
+        if not plan.prompts:
+            self.report_check(
+                "replies", f"crossdiff_max_surprising_replies is set, and {why}", passed=False,
+                remedy="give conversations and crossdiff_replies, or remove the budget",
+            )  # fmt: skip
 
     def tokenizer(self, plan: Plan, side: Side) -> PreTrainedTokenizerBase | None:
         """Whether a model's tokenizer is there, and a fast one."""

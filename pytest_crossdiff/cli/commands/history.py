@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.cli.arguments import add_settings, command, given
+from pytest_crossdiff.cli.arguments import add_settings, command, given, rows
 from pytest_crossdiff.cli.exits import FINE
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
         more=MORE, examples=EXAMPLES,
     )  # fmt: skip
     parser.add_argument(
-        "--limit", type=int, default=20, metavar="N", help="rows a table (default: 20; 0: all)"
+        "--limit", type=rows, default=20, metavar="N", help="rows a table (default: 20; 0: all)"
     )
     parser.add_argument("--json", action="store_true", help="as JSON, for other programs")
     add_settings(parser, listed=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.cli.arguments import add_run, command, given
+from pytest_crossdiff.cli.arguments import add_run, command, given, rows
 from pytest_crossdiff.cli.exits import FINE
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--list", action="store_true", help="ask nothing, at a terminal either")
     parser.add_argument("--tested", action="store_true", help="the features that were tested")
     parser.add_argument(
-        "--limit", type=int, default=20, metavar="N", help="rows of a list (default: 20; 0: all)"
+        "--limit", type=rows, default=20, metavar="N", help="rows of a list (default: 20; 0: all)"
     )
     parser.add_argument("--on", metavar="TEXT", help="what fires on a text, or @file")
     add_run(parser)

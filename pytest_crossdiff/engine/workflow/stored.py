@@ -9,7 +9,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_crossdiff.engine.beside import computed, stored
-from pytest_crossdiff.engine.plan import plan
 from pytest_crossdiff.engine.workflow.entry_names import NO_WORKFLOW, WORKFLOW
 from pytest_crossdiff.results.wording import describe_workflow
 from pytest_crossdiff.results.workflow import Workflow
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.progress import Progress
     from pytest_crossdiff.results.result import Result
-    from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.store.entry import Entry
 
 VERSION = 1
@@ -34,18 +32,6 @@ class StoredWorkflow(NamedTuple):
 
     def added_to(self, result: Result) -> Result:
         return dataclasses.replace(result, workflow=self.workflow, no_workflow=self.reason)
-
-
-def reference_plan(settings: Settings) -> Plan | None:
-    """The plan of the same pair on the reference corpus; None where none is set.
-
-    Raises `CorpusError` for a corpus that can't be read or is too small.
-    """
-    if not settings.reference_corpus:
-        return None
-    sources = {**settings.sources, "corpus": settings.sources.get("reference_corpus", "default")}
-    chosen = settings.with_values(corpus=settings.reference_corpus)
-    return plan(type(settings)(**chosen.given, sources=sources))
 
 
 def stored_workflow(today: Plan, reference: Plan | None) -> StoredWorkflow | None:

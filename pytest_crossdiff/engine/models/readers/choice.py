@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.engine.models.readers.check import check_reader, texts_to_check
 from pytest_crossdiff.engine.models.readers.reader import TransformersReader
-from pytest_crossdiff.engine.models.readers.vllm import VllmReader
+from pytest_crossdiff.engine.models.readers.vllm import VllmReader, not_importable
 from pytest_crossdiff.engine.models.reading.probing import ROUNDING
 from pytest_crossdiff.engine.models.reading.source_and_target import TEXT
 from pytest_crossdiff.errors import SettingsError
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 TRANSFORMERS = "transformers"
 READERS = {"vllm": VllmReader}
+
+
+def must_be_installed(name: str) -> None:
+    """Raise `ModelError` where the package of the reader is missing."""
+    if name != TRANSFORMERS and importlib.util.find_spec(name) is None:
+        raise not_importable(f"No module named {name!r}")
 
 
 def checked_reader(

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.models.sources.references import ModelReference
 
 
+def not_importable(why: str) -> ModelError:
+    """What is said where vLLM is not installed."""
+    return ModelError(
+        f"vllm can't be imported: {why}",
+        source="crossdiff_reader",
+        remedy='pip install "vllm>=0.18", or set crossdiff_reader = transformers',
+    )
+
+
 class VllmReader:
     """An engine of vLLM in this process.  Raises `ModelError` where there is none."""
 
@@ -42,11 +51,7 @@ class VllmReader:
                 KVTransferConfig,
             )
         except ImportError as error:
-            raise ModelError(
-                f"vllm can't be imported: {error}",
-                source="crossdiff_reader",
-                remedy='pip install "vllm>=0.18", or set crossdiff_reader = transformers',
-            ) from error
+            raise not_importable(str(error)) from error
         self._folder = tempfile.TemporaryDirectory(prefix="crossdiff-vllm-")
         self._sampling: Any = SamplingParams(max_tokens=1)
         config = {"eagle_aux_hidden_state_layer_ids": [layer + 1]}
