@@ -70,7 +70,12 @@ def exceeded(
     items += [f"wanted: {remedy}" for side in short for remedy in raise_budget(side)]
     if by_references:
         items.append("wanted: add accepted models in which this is so to crossdiff_references")
-    unmet = [m for m in check.metrics if m.status in ("exceeded", "undecided")]
+    # Where the models are too different no limit in between would be enough.
+    unmet = [
+        m
+        for m in check.metrics
+        if m in over_metrics or (m.status == "undecided" and not check.reason)
+    ]
     items += [f"wanted: {raise_metric_budget(metric)}" for metric in unmet if metric.high]
     items.append("not wanted: fix or retrain the candidate, then run again")
     return _text(lines, "What to do:", items, pointers, display)

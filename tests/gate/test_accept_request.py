@@ -66,7 +66,11 @@ class TestTheRequest:
             ({"accept": None, "expires": "x"}, "--crossdiff-expires belongs to"),
             ({"accept": " ,"}, "names no difference"),
             ({"reason": None}, "needs a reason"),
-            ({"reason": " "}, "needs a reason"),
+            ({"reason": " "}, "needs a reason: give"),
+            (
+                {"reason": "Why this is wanted."},
+                "needs a reason, and 'Why this is wanted.' is none",
+            ),
             ({"expires": "2026-11-29"}, "2026-11-29 is over"),
             ({"expires": "soon"}, "--crossdiff-expires: "),
         ],
@@ -92,6 +96,12 @@ class TestTheRequest:
         found = asked(author=None, folder=tmp_path)
         assert found.author == "Bob\\x1b"
         assert ran == [(["git", "config", "user.name"], tmp_path, 10)]
+
+    def test_git_itself_is_asked(self, tmp_path, monkeypatch):
+        (tmp_path / "gitconfig").write_text("[user]\n  name = J\u00fcrgen \n", "utf-8")
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+        monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        assert asked(author=None, folder=tmp_path).author == "J\u00fcrgen"
 
     @pytest.mark.parametrize("error", [OSError, subprocess.TimeoutExpired("git", 10)])
     def test_without_git_an_author_has_to_be_given(self, monkeypatch, error):

@@ -65,6 +65,37 @@ def test_the_cost_is_that_of_training_and_testing_in_this_run():
         assert f"15 would decide it{cost}`pytest" in text
 
 
+def dictionaries(result, count):
+    """The same, of so many dictionaries."""
+    training = dataclasses.replace(result.training, seeds=tuple(range(count)))
+    return dataclasses.replace(result, training=training)
+
+
+def test_what_is_not_known_of_a_step_costs_nothing():
+    result = result_of(verified(0))
+    (text,) = advised(dataclasses.replace(result, seconds={"train crosscoder": 3.0}))
+    assert "15 would decide it, about 10 seconds more: " in text  # 1 s each, 12 more, rounded
+    tested = {"train crosscoder": 3.0, "verify features": 6.0}
+    assert ", about 40 seconds more: " in advised(dataclasses.replace(result, seconds=tested))[0]
+    single = dictionaries(result_of(feature(0)), 1)
+    (text,) = advised(dataclasses.replace(single, seconds={}))
+    assert "seconds" not in text
+
+
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [(2, "C1, C2"), (3, "C1, C2, C3"), (4, "C1, C2, C3 and 1 more"), (6, "C1, C2, C3 and 3 more")],
+)
+def test_several_that_few_dictionaries_have_are_named_together(count, named):
+    parts = [result_of(verified(0, n), of=f"C{n}") for n in range(1, count + 1)]
+    together = make_result(
+        *(d for part in parts for d in part.differences),
+        features=tuple(f for part in parts for f in part.features),
+    )
+    (text,) = advised(together)
+    assert text.startswith(f"too few of the 3 dictionaries have {named}; 15 would decide them: ")
+
+
 def test_the_command_is_that_of_the_test():
     limits = Limits(0, None)
     result = result_of(verified(0))
@@ -125,6 +156,22 @@ def test_as_many_dictionaries_as_make_a_majority_have_to_verify_it():
     assert times(twice) == pytest.approx(ease)  # one feature of a dictionary is enough
 
 
+def test_of_five_dictionaries_three_have_to_verify_it():
+    lows = (0.5, 0.4, 0.3, 0.2, 0.1)  # 1, 4, 9, 16, 25 times the text
+    result = result_of(*(feature(seed, low=low, p=1e-9) for seed, low in enumerate(lows)))
+    assert times(dictionaries(result, 5)) == pytest.approx(9.0)
+
+
+def test_features_of_just_the_least_variance_are_among_those_tested():
+    """The more are tested, the smaller a p-value has to be."""
+
+    def needed(r2_own):
+        others = [feature(s, 9 + i, r2_own=r2_own, p=0.9) for s in range(3) for i in range(59)]
+        return times(result_of(*(feature(s, low=0.51, p=0.03) for s in range(3)), among=others))
+
+    assert needed(0.25) == needed(0.5) > needed(0.2499)
+
+
 def test_what_is_rewritten_goes_by_its_own_interval():
     own = {"kind": "rewritten", "r2_own": 0.3, "r2_own_low": 0.2, "p": 0.9}
     (text,) = advised(result_of(*(feature(seed, low=0.51, **own) for seed in range(3))))
@@ -137,6 +184,15 @@ def test_what_is_rewritten_goes_by_its_own_interval():
 def test_no_text_is_advised_that_nobody_has(near):
     (text,) = advised(result_of(*(feature(seed, **near) for seed in range(3))))
     assert text == "hardly more text: the estimate is too close to the threshold"
+
+
+@pytest.mark.parametrize(
+    ("times", "words"), [(29.9, "about 29.9 times"), (30.9, "hardly more text")]
+)
+def test_up_to_thirty_times_the_text_is_advised(times, words):
+    low = 0.6 - 0.1 * (times - 0.01) ** 0.5
+    (text,) = advised(result_of(*(feature(seed, low=low, p=1e-9) for seed in range(3))))
+    assert text.startswith(words)
 
 
 def test_both_are_advised_where_both_are_missing():

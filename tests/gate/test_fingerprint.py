@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pytest_crossdiff.gate.fingerprint import MAX_LISTED_FIRINGS, Fingerprint, rank
+from pytest_crossdiff.gate.fingerprint import MAX_LISTED_FIRINGS, MAX_PLACES, Fingerprint, rank
 from pytest_crossdiff.results.difference import Firing
 from support.results import make_difference
 
@@ -69,6 +69,45 @@ def test_a_rare_and_a_frequent_one_are_compared_where_both_are_known():
     assert fingerprint(frequent).correlation(fingerprint(rare)) == pytest.approx(expected, abs=0.1)
 
 
+def listed(*activations, pairs=PAIRS, kept=MAX_PLACES):
+    """Of a difference that fires at the places of least rank of some, with these activations."""
+    ordered = sorted((f"{n:016x}", n) for n in range(300))
+    ordered.sort(key=rank)
+    firing = tuple(Firing("d", *place, a) for place, a in zip(ordered, activations, strict=False))
+    return Fingerprint.of(dataclasses.replace(make_difference(), firing=firing), pairs, kept)
+
+
+def test_it_speaks_for_all_places_where_none_is_left_out():
+    assert MAX_PLACES == 128
+    assert listed(*[1.0] * 128).share == 1.0
+    cut = listed(*[1.0] * 129)
+    assert len(cut.places) == 128
+    assert cut.share == max(map(rank, cut.places))
+
+
+def test_a_list_that_may_be_longer_speaks_for_its_own_ranks():
+    """A result lists so many places at most, so there may be more of them."""
+    assert listed(*[1.0] * 255, kept=999).share == 1.0
+    full = listed(*[1.0] * MAX_LISTED_FIRINGS, kept=999)
+    assert full.share == max(map(rank, full.places)) < 1.0
+
+
+def test_the_last_place_that_both_speak_for_counts():
+    """Two places are kept of the first; in its share of the text are 200 of 4,000 pairs or so."""
+    first, other = listed(1.0, 3.0, 9.0, kept=2), listed(2.0, 5.0, 7.0)
+    n = first.share * PAIRS
+    product = (1 * 2 + 3 * 5) - (1 + 3) * (2 + 5) / n
+    spread = (1 + 9 - 4**2 / n) * (4 + 25 - 7**2 / n)
+    assert first.correlation(other) == pytest.approx(product / spread**0.5, rel=1e-12)
+
+
+def test_places_that_both_have_are_counted_once():
+    """Three pairs, on which one rises as the other falls."""
+    assert listed(1.0, 2.0, 3.0, pairs=3).correlation(listed(3.0, 2.0, 1.0, pairs=3)) == (
+        pytest.approx(-1.0)
+    )
+
+
 def test_those_that_fire_at_other_places_do_not_correlate():
     generator = np.random.default_rng(2)
     first = sparse(generator, 100)
@@ -82,7 +121,9 @@ def test_it_does_not_depend_on_which_comes_first_or_on_their_scale():
     other = noisy(generator, first)
     one, two = fingerprint(first), fingerprint(other)
     assert one.correlation(two) == pytest.approx(two.correlation(one), abs=1e-12)
-    assert fingerprint(7 * first).correlation(two) == pytest.approx(one.correlation(two), abs=1e-9)
+    for scale in (7, 1e-3):
+        found = fingerprint(scale * first).correlation(two)
+        assert found == pytest.approx(one.correlation(two), abs=1e-9)
 
 
 def test_what_never_fires_correlates_with_nothing():

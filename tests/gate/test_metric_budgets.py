@@ -13,6 +13,7 @@ from pytest_crossdiff.gate.check import evaluate_budgets, evaluate_equivalence
 from pytest_crossdiff.gate.metric_budgets import (
     ARCHIVED,
     LARGE_KL,
+    LARGE_SPAN_CHANGE,
     METRICS,
     SURPRISING,
     MetricLimit,
@@ -184,11 +185,23 @@ def limits_of(**given):
     return given_limits({name: given.get(name) for name in METRICS}, "assert_equivalent")
 
 
+@pytest.mark.parametrize("interval", [(None, 0.01), (0.0, None), (None, None)])
+def test_without_both_ends_of_an_interval_nothing_is_decided(interval):
+    result = make_result(output=make_output(kl=(0.005, *interval)))
+    assert check_metric(result, MetricLimit("max_kl", 1.0, "")).status == "undecided"
+
+
+def test_equivalence_is_not_known_where_nothing_was_measured():
+    check = evaluate_equivalence(make_result(), budgets(max_kl=1.0))
+    assert (check.status, check.passed, check.lacking) == ("insufficient", False, ("metrics",))
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_a_limit_in_a_test_may_be_what_its_setting_may_be(name):
     largest = METRICS[name].highest
     assert limits_of(**{name: largest})[0].limit == largest
     assert parse(name, str(largest), "pytest.ini") == largest
+    assert limits_of(**{name: 0.0})[0].limit == 0.0
     for wrong in (-0.1, largest + 0.1):
         with pytest.raises(SettingsError) as caught:
             limits_of(**{name: wrong})
@@ -225,6 +238,20 @@ def test_replies_that_were_not_compared_are_unmeasured(replies, status, reason):
 )
 def test_why_a_metric_was_not_measured_is_told(result, reason):
     assert check_metric(result, MetricLimit("max_kl", 0.2, "")).reason == reason
+
+
+def test_between_tokenizers_the_change_of_spans_is_what_is_large():
+    """A small change has KL = (change of log p)^2 / 2 on average: 0.45 corresponds to 0.1."""
+    assert pytest.approx(LARGE_KL, rel=0.02) == LARGE_SPAN_CHANGE**2 / 2
+
+    def said(low):
+        spans = dataclasses.replace(
+            make_output(), kl=None, log_probability_change_rms=Estimate(0.6, low, 0.7)
+        )
+        return large_change(make_result(output=spans))
+
+    assert said(0.45) == ""
+    assert said(0.46) == "RMS change of log p 0.6 nats a span, at least 0.46, where 0.45 is large"
 
 
 def test_outputs_that_are_not_known_or_alike_have_no_large_change():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.budgets import Budgets, Limits
 from pytest_crossdiff.gate.check import Check
-from pytest_crossdiff.gate.verdict import Verdict, compute_verdict
+from pytest_crossdiff.gate.verdict import Verdict, compute_verdict, is_small
 from pytest_crossdiff.results.controls import Controls, NullControl, PlantedSignal
 from pytest_crossdiff.results.replies import Share
 from pytest_crossdiff.settings import Settings
@@ -45,6 +45,25 @@ def test_the_joint_strength_of_a_side_is_held_against_its_budget(strength, statu
 def test_joint_strength_is_measured_not_summed():
     result = make_result(*TWO, candidate_strength=0.02)
     assert compute_verdict(result, budgets(9, 0.025)).status == "within"
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"),
+    [(0.029, "exceeded"), (0.03, "inconclusive"), (0.034, "inconclusive"), (0.036, "within")],
+)
+def test_what_is_possible_is_added_to_the_strength_of_a_side(limit, status):
+    possible = make_difference("C3", strength=0.005, certainty="possible")
+    result = make_result(*TWO, possible, candidate_strength=0.03)
+    verdict = compute_verdict(result, budgets(9, limit))
+    assert verdict.status == status
+    assert verdict.sides[0].possible_strength == pytest.approx(0.035)
+
+
+def test_variance_explained_of_just_the_least_is_enough():
+    just = make_result(baseline=make_model(fve=0.3), candidate=make_model(fve=0.3))
+    assert compute_verdict(just, budgets(min_fve=0.3)).status == "within"
+    poor = make_result(baseline=make_model(fve=0.3), candidate=make_model(fve=0.2999))
+    assert compute_verdict(poor, budgets(min_fve=0.3)).lacking == ("dictionary",)
 
 
 def test_each_side_has_its_own_budget():
@@ -175,6 +194,13 @@ def test_nothing_counts_where_a_model_differs_from_itself():
 def changing(name: str, count: int, total: int = 100, **others: object):
     made = make_difference(name, **others)
     return dataclasses.replace(made, changed_replies=Share(count, total))
+
+
+def test_a_difference_counts_where_the_interval_reaches_the_least_share():
+    made = changing("C1", 25)
+    high = made.changed_replies.high
+    assert not is_small(made, high)
+    assert is_small(made, math.nextafter(high, 1.0))
 
 
 def least(share: float) -> Budgets:

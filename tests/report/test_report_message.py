@@ -11,6 +11,7 @@ from pytest_crossdiff.gate.check import evaluate_budgets
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.screen.pointers import Pointers
+from pytest_crossdiff.results.controls import Controls, PlantedSignal
 from pytest_crossdiff.results.difference import Said
 from pytest_crossdiff.results.replies import Share
 from pytest_crossdiff.results.wording import reconciled
@@ -120,6 +121,14 @@ def test_the_budgets_that_are_proposed_are_enough():
     report = Report.of(result)
     check = evaluate_budgets(report.result, report, Budgets.configured(Settings(**enough)))
     assert check.status == "within"
+
+
+def test_no_budget_is_proposed_that_would_not_be_enough():
+    missed = Controls((PlantedSignal("candidate", 0.01, 0.01, 0.01, 0.0),))
+    far = make_result(output=make_output(kl=(0.44, 0.36, 0.52)))
+    text = exceeded(dataclasses.replace(far, controls=missed), width=300, max_kl=0.5)
+    assert text.startswith("TOO DIFFERENT: ")
+    assert "raise" not in text
 
 
 def test_no_budget_is_proposed_that_cannot_be_set():
