@@ -267,6 +267,25 @@ class TestBars:
         assert "crossdiff: harvest baseline: done in 0." in shown
         assert "1 passed" in shown
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+    def test_quick_phases_leave_no_line_behind(self, project):
+        project.makepyfile(
+            test_it="""
+            from pytest_crossdiff.report.live.progress import progress_for
+
+            def test_it(pytestconfig):
+                told = progress_for(pytestconfig)
+                for name in ("first", "second", "third"):
+                    with told.phase(name, 1, "step") as phase:
+                        phase.advance()
+            """
+        )
+        shown = _on_a_terminal([sys.executable, "-m", "pytest"], project.path)
+        before, _, bars = shown.partition("crossdiff: first")
+        assert before.endswith("test_it.py \r\n\r")
+        assert "crossdiff: third" in bars
+        assert "\n" not in bars[: bars.rindex("crossdiff: third")]
+
 
 def _on_a_terminal(command, folder):
     """What `command` shows on a terminal of its own."""

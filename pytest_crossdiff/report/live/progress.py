@@ -54,7 +54,14 @@ def progress_for(config: pytest.Config) -> Progress:
     uncaptured = capture.global_and_fixture_disabled if capture else contextlib.nullcontext
     with uncaptured():
         bars = sys.stderr.isatty()
-    return TerminalProgress(uncaptured, reporter.write_line, bars=bars, interval=interval)
+
+    def begin_line() -> None:
+        reporter.ensure_newline()
+        reporter.flush()
+
+    return TerminalProgress(
+        uncaptured, reporter.write_line, bars=bars, interval=interval, begin_line=begin_line
+    )
 
 
 class TerminalProgress:
@@ -63,7 +70,8 @@ class TerminalProgress:
     uncaptured: a context in which writing reaches the terminal.  write: writes a line of its own.
     bars: draw tqdm bars on stderr; else a line at the start and the end of each phase.  interval:
     seconds; of such lines and of details only those are written that come so long after the last
-    one, and what takes so long has one in between.
+    one, and what takes so long has one in between.  begin_line: called before a bar is drawn, which
+    must have a line of its own.
     """
 
     def __init__(
@@ -73,11 +81,13 @@ class TerminalProgress:
         *,
         bars: bool,
         interval: float = 0.0,
+        begin_line: Callable[[], object] = lambda: None,
     ) -> None:
         self._uncaptured = uncaptured
         self._write = write
         self.bars = bars
         self.interval = interval
+        self.begin_line = begin_line
         self._began = self._wrote = time.monotonic()
         self.outlook = Outlook()
 
@@ -196,7 +206,7 @@ class _BarPhase(_LinePhase):
 
         with self._progress.uncaptured():
             size = shutil.get_terminal_size((100, 24))  # tqdm's own draws nothing on 0 by 0
-            sys.stderr.write("\n")
+            self._progress.begin_line()
             self._bar = Bar(
                 total=self._total,
                 desc=f"crossdiff: {self._title}",
