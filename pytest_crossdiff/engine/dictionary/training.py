@@ -162,6 +162,12 @@ class Trainer:
             self.loss.append(round(loss, 6))
 
     @property
+    def product(self) -> int:
+        """Multiplications of the largest product of a step, the encoder's."""
+        config = self.model.config
+        return self.config.batch_size * config.features * (config.width_a + config.width_b)
+
+    @property
     def dead(self) -> int:
         """How many features have stopped firing."""
         return int((self.idle_m * self.config.batch_size >= DEAD_TOKENS).sum())
@@ -262,7 +268,7 @@ def train(
     training_inputs = TrainingInputs(trainers[0].model, pairs, device)
     with (
         progress.phase(label, config.steps, "step") as bar,
-        side_by_side(len(trainers), device) as run,
+        side_by_side(len(trainers), device, max(t.product for t in trainers)) as run,
     ):
         bar.advance(first)
         for step, chosen in enumerate(batches(pairs.training(), config, first), first):

@@ -11,7 +11,7 @@ import torch
 from benchmarks.toy import toy
 from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
 from pytest_crossdiff.engine.dictionary.crosscoders import new_trainers
-from pytest_crossdiff.engine.dictionary.side_by_side import side_by_side
+from pytest_crossdiff.engine.dictionary.side_by_side import SHORT, side_by_side
 from pytest_crossdiff.engine.dictionary.training import TrainingConfig, train
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.store.cache import Store
@@ -62,7 +62,7 @@ def test_pieces_run_at_once_on_their_share_of_the_threads(
         both.wait()  # for the other one, which therefore runs now
         shares.append(torch.get_num_threads())
 
-    with side_by_side(2, CPU) as run:
+    with side_by_side(2, CPU, SHORT) as run:
         run([piece, piece])
     assert shares == [2, 2]
     assert torch.get_num_threads() == 5
@@ -74,13 +74,27 @@ def test_one_thread_or_another_device_does_one_after_the_other(
 ) -> None:
     with_threads(threads)
     seen: list[object] = []
-    with side_by_side(3, torch.device(device)) as run:
+    with side_by_side(3, torch.device(device), SHORT) as run:
         run([lambda i=i: seen.append((i, threading.current_thread())) for i in range(3)])
     assert seen == [(i, threading.main_thread()) for i in range(3)]
 
 
 def test_what_a_piece_raises_is_raised(with_threads: Callable[[int], None]) -> None:
     with_threads(2)
-    with pytest.raises(ZeroDivisionError), side_by_side(2, CPU) as run:
+    with pytest.raises(ZeroDivisionError), side_by_side(2, CPU, SHORT) as run:
         run([lambda: 1 / 0, lambda: None])
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("count", "product", "share"), [(1, SHORT - 1, 1), (2, SHORT - 1, 1), (1, SHORT, 4)]
+)
+def test_a_short_product_is_not_divided_among_threads(
+    count: int, product: int, share: int, with_threads: Callable[[int], None]
+) -> None:
+    with_threads(4)
+    shares: list[int] = []
+    with side_by_side(count, CPU, product) as run:
+        run([lambda: shares.append(torch.get_num_threads())])
+    assert shares == [share]
+    assert torch.get_num_threads() == 4
