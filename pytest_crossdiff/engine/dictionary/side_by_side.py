@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 SHORT = 1 << 29
-"""Multiplications from which on a product is divided; a core does them in a fiftieth of a second."""
+"""Multiplications from which on a product is divided, a fiftieth of a second for one core."""
 
 
 @contextlib.contextmanager
