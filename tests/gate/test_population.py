@@ -39,7 +39,10 @@ def judged(side="candidate", references=8, largest=2.0, threshold=3.0, features=
 
 
 def population(*models, references=8):
-    names = tuple(ReferenceModel(f"r{i}", largest=2.0, loss=1.0) for i in range(references))
+    names = tuple(
+        ReferenceModel(f"r{i}", largest=2.0, loss=1.0, tokenizers=("baseline", "candidate"))
+        for i in range(references)
+    )
     return Population(names, 9_000, 300, 280, models or (judged(), judged("baseline")))
 
 
@@ -124,6 +127,31 @@ class TestTooFewReferences:
         checked = check_population(result(alone), "candidate", PopulationLimit(0.2))
         assert checked.status == "unmeasured"
         assert checked.reason.startswith("1 reference can give a probability of 1 in 2 at best")
+
+
+class TestTokenizers:
+    def of(self, *tokenizers):
+        """Eight references; the last ones do not count."""
+        kept = [ReferenceModel(f"r{i}", tokenizers=("baseline",)) for i in range(7)]
+        gone = ReferenceModel("gone", left_out="a copy", tokenizers=("candidate",))
+        twin = ReferenceModel("twin", same_as="r0", tokenizers=("candidate",))
+        last = ReferenceModel("last", tokenizers=tokenizers)
+        return dataclasses.replace(population(FLAGGED), references=(*kept, gone, twin, last))
+
+    def test_where_no_reference_has_the_candidate_s_there_is_no_verdict_and_the_figure_says_why(
+        self,
+    ):
+        verdict = compute_verdict(result(self.of("baseline")), budgets(baseline=None))
+        assert verdict.status == "insufficient"
+        assert verdict.reason == (
+            "not judged by the references: no reference has the candidate's tokenizer, and such "
+            "references are no yardstick: where at most 11 % of models with nothing planted may be "
+            "flagged, they flag 44 %; name one with its tokenizer in crossdiff_references"
+        )
+
+    def test_one_with_it_is_enough(self):
+        verdict = compute_verdict(result(self.of("candidate")), budgets(baseline=None))
+        assert verdict.status == "exceeded"
 
 
 class TestModelsThatAreFarApart:

@@ -186,11 +186,9 @@ class TestReferences:
         assert found.references[-1].name == "bert"
         assert found.references[-1].left_out == "predicts no next token"
 
-    def test_none_with_the_tokenizer_of_the_candidate_is_a_warning(self, held):
-        among = {name: of for name, of in references(held).items() if int(name[1:]) % 2}
-        found = judged(held, model(held, 1), among=among)
-        assert "no reference has the candidate's tokenizer" in found.warnings
-        assert not any("tokenizer" in w for w in judged(held, model(held, 1)).warnings)
+    def test_each_says_whose_tokenizer_it_has(self, held):
+        found = judged(held, model(held, 1), model(held, 50, split=True))
+        assert [of.tokenizers for of in found.references] == [("candidate",), ("baseline",)] * 4
 
     def test_one_alone_judges_nothing(self, held):
         found = judged(held, model(held, 1), among=references(held, 1))
