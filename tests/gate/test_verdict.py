@@ -191,6 +191,22 @@ def test_nothing_counts_where_a_model_differs_from_itself():
     assert compute_verdict(result, budgets()).status == "insufficient"
 
 
+@pytest.mark.parametrize(
+    ("fve", "controls", "lacking"),
+    [
+        (0.3, spiked(False), ("controls",)),
+        (0.3, spiked(True, null=1), ("controls",)),
+        (0.2, spiked(True), ("dictionary",)),
+        (0.2, spiked(False), ("dictionary", "controls")),
+        (0.2, Controls(), ("dictionary",)),
+    ],
+)
+def test_what_cannot_be_used_is_listed(fve, controls, lacking):
+    result = make_result(candidate=make_model(fve=fve), controls=controls)
+    verdict = compute_verdict(result, budgets())
+    assert (verdict.status, verdict.lacking) == ("insufficient", lacking)
+
+
 def changing(name: str, count: int, total: int = 100, **others: object):
     made = make_difference(name, **others)
     return dataclasses.replace(made, changed_replies=Share(count, total))
