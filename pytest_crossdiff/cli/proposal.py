@@ -5,12 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.gate.metric_budgets import METRICS, MetricLimit, check_metric
+from pytest_crossdiff.gate.recognition import without
+from pytest_crossdiff.gate.verdict import is_small
 from pytest_crossdiff.text import number, rounded_down, rounded_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pytest_crossdiff.report.document import Report
     from pytest_crossdiff.results.result import Result
+
+
+def counted(report: Report, least: float) -> Result:
+    """The result as a verdict counts it: without what was accepted, and without differences that
+    change what is said in less than this share of the answers.
+    """
+    return without(report.counted, lambda difference: is_small(difference, least))
 
 
 def proposal(results: Sequence[Result]) -> Iterator[str]:

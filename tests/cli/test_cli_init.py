@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
 
 import pytest
 
-from pytest_crossdiff.cli.proposal import proposal
+from pytest_crossdiff.cli.proposal import counted, proposal
+from pytest_crossdiff.report.acceptance import Acceptance
+from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.results.replies import Share
 from support.commands import crossdiff
 from support.results import make_difference, make_output, make_result
 
@@ -181,6 +185,21 @@ class TestBudgets:
             "crossdiff_max_candidate_only_strength = 0.031",
             "crossdiff_max_baseline_only = 0",
         ]
+
+    def test_what_does_not_count_needs_no_budget(self):
+        """What was accepted, and what changes what is said in too few answers."""
+        small, large, known = (
+            dataclasses.replace(
+                make_difference(f"C{n}", strength=0.01), changed_replies=Share(changed, 100)
+            )
+            for n, changed in ((1, 10), (2, 90), (3, 90))
+        )
+        result = make_result(small, large, known, candidate_strength=0.03)
+        accepted = (Acceptance("C3", "Ann", "wanted", "2026-11-30"),)
+        report = dataclasses.replace(Report.of(result), accepted=accepted)
+        budget = "crossdiff_max_candidate_only = "
+        for least, of, count in ((0.5, report, 1), (0.0, report, 2), (0.0, Report.of(result), 3)):
+            assert f"{budget}{count}" in list(proposal([counted(of, least)]))
 
     def test_metrics_get_limits_that_hold_their_intervals(self):
         """KL 0.012 [0.01, 0.015], same top 94 % [92 %, 96 %], perplexity ratio up to 1.03."""

@@ -74,10 +74,13 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     """Write what isn't there yet, or propose."""
     flags = given(options)
     if options.budgets:
-        from pytest_crossdiff.cli.proposal import proposal
+        from pytest_crossdiff.cli.configuration import read
+        from pytest_crossdiff.cli.proposal import counted, proposal
         from pytest_crossdiff.cli.results import find_each
 
-        for line in proposal([found.result for found in find_each(options.result, flags)]):
+        least = read(flags).settings.min_changed_replies
+        each = [counted(found.report, least) for found in find_each(options.result, flags)]
+        for line in proposal(each):
             out.line(line)
         return FINE
     from pytest_crossdiff.cli.configuration import read
