@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import glance, meaning, scaled, values
 from benchmarks.assistants import page as assistants
-from benchmarks.assistants import workflow
+from benchmarks.assistants import references, workflow
 from benchmarks.documents import IMAGES, write_blocks
 from benchmarks.organisms import page as organisms
 from benchmarks.population import page as population
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def blocks() -> dict[tuple[Path, str], str]:
     """The text of every generated block, by its page and name."""
     pages = (
-        glance, meaning, toy, organisms, scaled, real, speed, projections, assistants, workflow,
-        population,
+        glance, meaning, toy, organisms, scaled, real, speed, projections, assistants, references,
+        workflow,        population,
     )  # fmt: skip
     return {key: text for page in pages for key, text in page.tables().items()}
 

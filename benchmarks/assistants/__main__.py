@@ -3,6 +3,7 @@
     python -m benchmarks.assistants build [--half HALF] [NAME...]     the copies and their checks
     python -m benchmarks.assistants measure [--half HALF] [NAME...]   the gate, and alternatives
     python -m benchmarks.assistants workflow    model or workflow: what of a change is whose
+    python -m benchmarks.assistants references  candidates judged by accepted fine-tunes
     python -m benchmarks.assistants page        results and docs/evidence/assistants.md
 
 HALF is development, reporting or confirming (built later).  CROSSDIFF_ASSISTANTS names the folder
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("step", choices=("build", "measure", "workflow", "page"))
+    parser.add_argument("step", choices=("build", "measure", "workflow", "references", "page"))
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--half", choices=("development", "reporting", "confirming"))
     given = parser.parse_args(arguments)
@@ -42,6 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
         and change.name in (given.names or [change.name])
     ]
     steps = {"build": _build, "measure": _measure, "workflow": _workflow, "page": _page}
+    steps["references"] = _references
     steps[given.step](Family(), chosen)
 
 
@@ -61,6 +63,12 @@ def _measure(family: Family, chosen: list[Change]) -> None:
 
 def _workflow(family: Family, _: list[Change]) -> None:
     from benchmarks.assistants.workflow import measure
+
+    measure(family)
+
+
+def _references(family: Family, _: list[Change]) -> None:
+    from benchmarks.assistants.references import measure
 
     measure(family)
 

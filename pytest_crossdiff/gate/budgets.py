@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.metric_budgets import configured_limits
 from pytest_crossdiff.gate.population import PopulationLimit
+from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
     from pytest_crossdiff.gate.metric_budgets import MetricLimit
@@ -113,7 +114,8 @@ class Budgets:
 def _population_limit(settings: Settings) -> PopulationLimit | None:
     if not settings.references:
         return None
-    return PopulationLimit(settings.reference_level, _origin(settings, "reference_level"))
+    sides: tuple[Side, ...] = SIDES if settings.references_judge == "both" else ("candidate",)
+    return PopulationLimit(settings.reference_level, _origin(settings, "reference_level"), sides)
 
 
 def _origin(settings: Settings, name: str) -> str:

@@ -12,7 +12,7 @@ from pytest_crossdiff.results.population import (
     PopulationFeature,
     ReferenceModel,
 )
-from pytest_crossdiff.sides import Side
+from pytest_crossdiff.sides import SIDES, Side
 from pytest_crossdiff.text import number, percent, plural
 
 if TYPE_CHECKING:
@@ -33,15 +33,21 @@ OTHER_TOKENIZERS = (
 )
 """Measured: docs/how-to/another-model-family.md."""
 
+MADE_FROM_IT = (
+    "; references that were made from the baseline differ from it together: if these were, judge "
+    "the candidate alone (crossdiff_references_judge = candidate)"
+)
+
 
 @dataclass(frozen=True)
 class PopulationLimit:
     """level: the probability at most with which a model like the references may be flagged.
-    origin: where it was set.
+    origin: where it was set.  sides: the models that are judged.
     """
 
     level: float
     origin: str = ""
+    sides: tuple[Side, ...] = SIDES
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class PopulationCheck:
             return (
                 f"the {self.side} differs from the {self.references} references in a way in which "
                 f"none of them differs from the others ({what}): {'; '.join(names)}; "
-                f"{self.assumption}"
+                f"{self.assumption}{MADE_FROM_IT if self.side == 'baseline' else ''}"
             )
         if self.status == "undecided":
             return (

@@ -110,7 +110,7 @@ def compute_verdict(
     checks = tuple(
         check_population(result, side, budgets.population)
         for side in reversed(SIDES)
-        if budgets.limits(side) is not None
+        if budgets.limits(side) is not None and side in budgets.population.sides
     )
     return _with_population(replace(by_dictionary, population=checks))
 

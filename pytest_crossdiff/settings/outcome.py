@@ -28,6 +28,13 @@ class OutcomeSettings:
         "references, 0.1 nine",
         decides=True,
     )
+    references_judge = Setting(
+        "both",
+        choice("both", "candidate"),
+        "models that the references judge: both, or the candidate alone, which is right where the "
+        "references were made from the baseline",
+        decides=True,
+    )
     max_kl = Setting(
         None,
         optional_number(0.0, 100.0),

@@ -72,6 +72,17 @@ class TestStatus:
         assert verdict.status == "exceeded"
         assert [check.status for check in verdict.population] == ["within", "exceeded"]
 
+    def test_the_candidate_alone_is_judged_where_that_is_asked_for(self):
+        found = population(judged(), judged("baseline", largest=6.1, features=[feature()]))
+        both = compute_verdict(result(found), budgets())
+        assert both.population[1].sentence.endswith(
+            "; references that were made from the baseline differ from it together: if these were, "
+            "judge the candidate alone (crossdiff_references_judge = candidate)"
+        )
+        settings = Settings(references=("a",), references_judge="candidate")
+        alone = compute_verdict(result(found), Budgets.configured(settings))
+        assert (alone.status, len(alone.population)) == ("within", 1)
+
     def test_a_side_without_budgets_is_not_judged(self):
         found = population(judged(), judged("baseline", largest=6.1, features=[feature()]))
         verdict = compute_verdict(result(found), budgets(baseline=None))
