@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.errors import SettingsError
+from pytest_crossdiff.gate.check import SideCheck
 from pytest_crossdiff.report.acceptance import describe_acceptance, warnings
 from pytest_crossdiff.report.message import headline
 from pytest_crossdiff.report.output.metrics import metric_headline
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_crossdiff.gate.check import Check
+    from pytest_crossdiff.report.layers import LayerSide
     from pytest_crossdiff.report.summary import PairSummary
 
 STRONGEST = 0, 3, 10
@@ -120,11 +122,18 @@ def status(pair: PairSummary) -> str:
 
 def brief(pair: PairSummary, root: Path) -> str:
     """The pair on one line."""
+    judged = {side.side: side for check in reversed(pair.checks) for side in check.sides}
     counts = ", ".join(
-        f"{has.side}-only {has.count}" + (f" and {has.possible} possible" if has.possible else "")
-        for has in (model.has for model in reversed(pair.models))
+        _counted(judged.get(model.has.side, model.has)) for model in reversed(pair.models)
     )
     return visible(f"crossdiff: {WORDS[status(pair)]}: {_names(pair, root)}: {counts}")
+
+
+def _counted(of: SideCheck | LayerSide) -> str:
+    """`candidate-only 2 and 1 possible`, by the verdict where one was drawn."""
+    text = f"{of.side}-only {of.count}" + (f" and {of.possible} possible" if of.possible else "")
+    small = of.small if isinstance(of, SideCheck) else 0
+    return f"{text} ({small} more in too few answers)" if small else text
 
 
 def block(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ from pytest_crossdiff.report import terminal
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.summary import PairSummary, from_json, merge, to_json
 from pytest_crossdiff.results.controls import Controls, PlantedSignal
+from pytest_crossdiff.results.replies import Share
 from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.text import Display
 from support.results import (
@@ -334,6 +336,16 @@ class TestSummary:
         result.stdout.fnmatch_lines(
             ["crossdiff: INCONCLUSIVE: *: candidate-only 0 and 1 possible, baseline-only 0"]
         )
+
+    def test_quiet_counts_as_the_verdict_does(self, project, engine):
+        small = dataclasses.replace(make_difference(), changed_replies=Share(10, 100))
+        engine.result = make_result(small)
+        project.makepyfile(TEST)
+        result = project.runpytest("-q", "--crossdiff-min-changed-replies=0.5")
+        (said,) = [line for line in result.outlines if line.startswith("crossdiff:")]
+        verdict = "within budget: org/old block 6 of 12 -> org/new block 6 of 12"
+        counts = "candidate-only 0 (1 more in too few answers), baseline-only 0"
+        assert said == f"crossdiff: {verdict}: {counts}"
 
     def test_no_terminal_no_trouble(self, project, engine):
         project.makepyfile(TEST)
