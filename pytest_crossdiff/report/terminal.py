@@ -158,7 +158,8 @@ def few_lines(
     """The pair among others: what is within budget on two or three lines, of the rest what a reader
     wants to know first.  explained: as in `block`.
     """
-    yield cut(visible(f"{WORDS[status(pair)]}: {_names(pair, root)}"), display.width)
+    texts = visible(Path(pair.corpus).name)
+    yield cut(f"{WORDS[status(pair)]}: {_names(pair, root)}, on {texts}", display.width)
     differences, measured = _found_briefly(pair)
     if status(pair) == "within":
         found = [differences, *_other_limits(pair), measured]

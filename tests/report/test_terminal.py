@@ -236,10 +236,10 @@ class TestSummary:
         )
         lines = section(project.runpytest())
         assert lines[:5] == [
-            "within budget: org/old block 6 of 12 -> org/new block 6 of 12",
+            "within budget: org/old block 6 of 12 -> org/new block 6 of 12, on builtin:pydoc",
             "  differences     0 in the candidate, 0 in the baseline",
             "  would find      strength 0.0014 (candidate), with 80 % probability; 1 min 10 s",
-            "OVER BUDGET: org/old block 6 of 12 -> org/new block 6 of 12",
+            "OVER BUDGET: org/old block 6 of 12 -> org/new block 6 of 12, on builtin:pydoc",
             "  candidate-only  1 difference, budget 0; joint strength 0.01",
         ]
         assert "  candidate       C1  ' pod'" in lines, "no message has named it"
