@@ -155,9 +155,10 @@ def describe_feature(feature: PopulationFeature) -> str:
     14 % of its continuations, the references in 2 % (z = 6.1)`.
     """
     if feature.share is not None and feature.references_share is not None:
+        amount = ", for the amount that it writes" if feature.shift * feature.z < 0 else ""
         return (
             f"{feature.name} in {percent(feature.share)} of its continuations, the references in "
-            f"{percent(feature.references_share)} (z = {feature.z:.1f})"
+            f"{percent(feature.references_share)} (z = {feature.z:.1f}{amount})"
         )
     how = "more" if feature.shift > 0 else "less"
     return f"{feature.name} {number(abs(feature.shift))} nats {how} probable (z = {feature.z:.1f})"

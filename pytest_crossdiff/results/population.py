@@ -19,8 +19,9 @@ class PopulationFeature:
     features on mostly the same spans.
 
     Of a word that models write: share, references_share: of what the model goes on with after the
-    first words of texts, and of what the references do, the share that contains the word.  shift,
-    smallest_flagged: in shares.  spans, documents: the model's continuations that contain it.
+    first words of texts, and of what the references do, the share that contains the word; z
+    compares them for the same amount written.  shift, smallest_flagged: in shares.  spans,
+    documents: the model's continuations that contain it.
     """
 
     name: str

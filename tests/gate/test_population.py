@@ -13,6 +13,7 @@ from pytest_crossdiff.gate.population import (
     MORE_REFERENCES,
     PopulationLimit,
     check_population,
+    describe_feature,
     references_needed,
 )
 from pytest_crossdiff.gate.recognition import NONE_ACCEPTED
@@ -100,13 +101,22 @@ class TestStatus:
 
 def test_a_written_word_is_described_by_how_often_each_writes_it():
     word = dataclasses.replace(
-        feature("writes 'harvest'", 8.13), share=0.14, references_share=0.002, spans=83
+        feature("writes 'harvest'", 8.13), shift=0.138, share=0.14, references_share=0.002
     )
     found = population(judged(largest=8.13, features=[word]), judged("baseline"))
     verdict = compute_verdict(result(found), budgets())
     assert (
         "writes 'harvest' in 14 % of its continuations, the references in 0.2 % (z = 8.1)"
         in verdict.population[0].sentence
+    )
+
+
+def test_a_word_that_is_frequent_only_for_how_little_the_model_writes_is_described_so():
+    word = dataclasses.replace(feature("writes '.'", 5.0), share=0.9, references_share=0.95)
+    word = dataclasses.replace(word, shift=-0.05)
+    assert describe_feature(word) == (
+        "writes '.' in 90 % of its continuations, the references in 95 % (z = 5.0, for the amount "
+        "that it writes)"
     )
 
 

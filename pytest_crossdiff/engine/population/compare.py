@@ -123,7 +123,7 @@ class _Judged:
                 continue
             known = [of for row in chosen if (of := written[row]) is not None]
             if len(known) == len(chosen) and known[0].made:
-                self.words[side] = Words(written_words(known), known[0])
+                self.words[side] = Words(written_words(known), known[0], known[1:])
             elif any(written):
                 self.lacking[side] = [called[row] for row in chosen if written[row] is None]
             self.judgements[side] = judge(

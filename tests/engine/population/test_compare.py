@@ -138,6 +138,17 @@ class TestWriting:
             False,
         ]
 
+    def test_a_model_that_writes_little_has_shares_of_at_most_one(self, held):
+        every = dict.fromkeys(WORDS, DOCUMENTS)
+        curt = Observed(model(held, 1), Written(every, 5 * DOCUMENTS, DOCUMENTS))
+        found = judged(held, curt, writing(model(held, 2), 51), self.among(held))
+        words = [f for f in found.of("candidate").features if f.share is not None]
+        assert words
+        for f in words:
+            assert f.share == 1.0
+            assert 0.0 < f.references_share < 0.6
+            assert f.smallest_flagged + f.references_share <= 1.0
+
     def test_a_model_that_writes_nothing_lacks_what_all_others_write(self, held):
         silent = Observed(model(held, 1), Written({}, 0, DOCUMENTS))
         found = judged(held, silent, writing(model(held, 2), 51), self.among(held))

@@ -104,13 +104,13 @@ def _judged(
 class WrittenWords(NamedTuple):
     """Each model's deviation from the others in each word.
 
-    words: in the deviations' order.  count_mf: continuations that contain each, brought to the
-    amount that the models write on average.
+    words: in the deviations' order.  factor_m: brings a model's counts to the amount that the
+    models write on average.
     """
 
     words: tuple[str, ...]
     deviations: Deviations
-    count_mf: Array
+    factor_m: Array
 
 
 def written_words(written: Sequence[Written]) -> WrittenWords:
@@ -127,13 +127,13 @@ def written_words(written: Sequence[Written]) -> WrittenWords:
     )
     if not words:
         nothing_mf = np.zeros((len(written), 0))
-        return WrittenWords((), Deviations(nothing_mf, nothing_mf), nothing_mf)
+        return WrittenWords((), Deviations(nothing_mf, nothing_mf), np.ones(len(written)))
     amount_m = np.array([of.words for of in written], dtype=np.float64)
+    factor_m = amount_m.mean() / np.maximum(amount_m, 1.0)
     count_mf = np.array([[of.continuations.get(w, 0) for w in words] for of in written])
-    count_mf = count_mf * (amount_m.mean() / np.maximum(amount_m, 1.0))[:, None]
-    root_mf = root_of(count_mf)
+    root_mf = root_of(count_mf * factor_m[:, None])
     found = left_out(root_mf, np.zeros_like(root_mf), POISSON_VARIANCE)
-    return WrittenWords(tuple(words), found, count_mf)
+    return WrittenWords(tuple(words), found, factor_m)
 
 
 def root_of(count: Array) -> Array:

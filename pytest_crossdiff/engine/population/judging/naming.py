@@ -11,7 +11,7 @@ from pytest_crossdiff.engine.population.judging.features import explaining, over
 from pytest_crossdiff.results.population import PopulationFeature
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pytest_crossdiff.engine.population.judging.deviations import Indices, WrittenWords
     from pytest_crossdiff.engine.population.judging.judge import Judgement
@@ -23,10 +23,11 @@ NAMED = 3
 
 
 class Words(NamedTuple):
-    """The words judged.  own: what the judged model wrote."""
+    """The words judged.  own: what the judged model wrote.  others: what the references wrote."""
 
     judged: WrittenWords
     own: Written
+    others: Sequence[Written]
 
     @property
     def names(self) -> list[str]:
@@ -88,17 +89,18 @@ def _facts_of_texts(
 
 def _facts_of_word(found: Judgement, words: Words, f: int, at: int) -> dict[str, Any]:
     """at: the number of the word, whose feature is `f`."""
-    count_m = words.judged.count_mf[:, at]
-    # The deviations are those of roots: what the references' mean and the least shift make.
-    others = root_of(count_m[0]) - found.deviations.shift_mf[0, f]
-    least = counts_of(others + found.smallest_flagged_f()[f])
-    share, of_references, needed = (
-        float(count) / words.own.made for count in (count_m[0], count_m[1:].mean(), least)
+    word, factor = words.judged.words[at], float(words.judged.factor_m[0])
+    written = words.own.continuations.get(word, 0)
+    share = written / words.own.made
+    of_references = float(
+        np.mean([of.continuations.get(word, 0) / max(of.made, 1) for of in words.others])
     )
-    written = words.own.continuations.get(words.judged.words[at], 0)
+    # The deviations are those of roots: what the references' mean and the least shift make.
+    others = root_of(np.float64(written * factor)) - found.deviations.shift_mf[0, f]
+    least = float(counts_of(others + found.smallest_flagged_f()[f])) / factor / words.own.made
     return {
         "shift": share - of_references,
-        "smallest_flagged": needed - of_references,
+        "smallest_flagged": min(least, 1.0) - of_references,
         "spans": written,
         "documents": written,
         "share": share,
