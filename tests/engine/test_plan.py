@@ -127,7 +127,9 @@ IN_NO_KEY |= {"cache_dir", "train"}
 """Settings that say where something is or how it is run; models and texts count by contents."""
 
 
-IN_A_KEY_OF_ITS_OWN = {"compare_replies", "replies", "references", "reference_corpus"}
+IN_A_KEY_OF_ITS_OWN = {
+    "compare_replies", "replies", "references", "reference_writing", "reference_corpus",
+}  # fmt: skip
 """The setting of what is measured beside the result and added to it."""
 
 
