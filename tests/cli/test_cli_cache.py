@@ -109,6 +109,11 @@ class TestPrune:
         assert "removed 1 entry" in done.stdout
         assert result.key not in [i.key for i in entries(project)]
 
+    def test_a_key_that_no_entry_has_is_an_error(self, crossdiff, project):
+        done = crossdiff(project, "cache", "prune", "zz")
+        assert done.returncode == 2
+        assert "no entry has a key that begins with 'zz'" in done.stderr
+
     def test_nothing_is_chosen_by_default(self, crossdiff, project):
         done = crossdiff(project, "cache", "prune")
         assert done.returncode == 2

@@ -78,6 +78,16 @@ def test_the_doctor_says_how_many_are_still_to_be_read_and_for_how_long(project,
     )
 
 
+def test_what_is_no_model_and_no_set_is_blamed_on_what_was_typed(run):
+    code, _, err = run("add", "models/nope")
+    assert code != 0
+    assert "from: crossdiff references add" in err
+    code, _, err = run("remove", "models/r1", "--to=nowhere")
+    assert code == 2
+    assert "nowhere holds no set of references" in err
+    assert "from: --to" in err
+
+
 def test_a_set_of_other_texts_is_refused_by_name(project, run):
     run("add", "models/r2", "--to=other")
     code, _, err = run("list", "--references=other", "--tokens=5000")

@@ -154,9 +154,16 @@ def run_prune(options: argparse.Namespace, out: Terminal) -> int:
         )
     store = _store(options)
     states = [s for s in ("damaged", "unfinished") if getattr(options, s)]
+    known = _chosen(store, options.kind)
+    for key in options.keys:
+        if not any(info.key.startswith(key) for info in known):
+            raise SettingsError(
+                f"no entry has a key that begins with {key!r}",
+                remedy="crossdiff cache list shows the keys",
+            )
     entries = [
         info
-        for info in _chosen(store, options.kind)
+        for info in known
         if (not states or info.state in states)
         and (not options.keys or info.key.startswith(tuple(options.keys)))
     ]

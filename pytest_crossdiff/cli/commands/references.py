@@ -97,8 +97,15 @@ def run_add(options: argparse.Namespace, out: Terminal) -> int:
 
 def run_remove(options: argparse.Namespace, out: Terminal) -> int:
     """Take references out of the set."""
-    from pytest_crossdiff.engine.population.reference_sets import ReferenceSet
+    from pytest_crossdiff.engine.population.reference_sets import ReferenceSet, is_set
+    from pytest_crossdiff.errors import SettingsError
 
+    if not is_set(Path(options.to)):
+        raise SettingsError(
+            f"{options.to} holds no set of references",
+            source="--to",
+            remedy="give the folder that `crossdiff references add` wrote: --to=FOLDER",
+        )
     found = ReferenceSet.read(Path(options.to))
     for name in options.names:
         found = found.without(name)

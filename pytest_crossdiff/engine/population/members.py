@@ -27,6 +27,7 @@ def add_to_set(plan: Plan, model: str, folder: Path, progress: Progress) -> tupl
     """
     found = ReferenceSet.read(folder) if is_set(folder) else ReferenceSet(folder)
     asked = plan._replace(settings=plan.settings.with_values(references=(model,)))
+    asked.settings.sources["references"] = "crossdiff references add"
     rows = []
     for member in members(asked):
         observed = observe_reference(asked, member, progress)

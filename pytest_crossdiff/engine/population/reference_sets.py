@@ -57,7 +57,7 @@ class ReferenceSet:
         """The set in `folder`.  Raises `StoreError` where it is malformed."""
         path = folder / LIST
         try:
-            with translate_os_errors(path, "read"):
+            with translate_os_errors(path, "read", setting="crossdiff_references"):
                 data = json.loads(path.read_text(encoding="utf-8"))
             if (data["format"], data["version"]) != (FORMAT, VERSION):
                 raise StoreError(
@@ -81,7 +81,7 @@ class ReferenceSet:
         """The set with one more reading, its files copied from `sources`; one of the same model on
         the same texts is replaced.
         """
-        with translate_os_errors(self.folder, "write"):
+        with translate_os_errors(self.folder, "write", setting="--to"):
             self.folder.mkdir(parents=True, exist_ok=True)
             for name, source in zip(row.files, sources, strict=True):
                 shutil.copyfile(source, self.folder / name)
@@ -97,14 +97,14 @@ class ReferenceSet:
                 remedy=f"name one of {', '.join(row.name for row in self.rows) or 'none'}",
             )
         found = self._written(tuple(row for row in self.rows if row not in gone))
-        with translate_os_errors(self.folder, "remove"):
+        with translate_os_errors(self.folder, "remove", setting="--to"):
             for name in (name for row in gone for name in row.files):
                 (self.folder / name).unlink(missing_ok=True)
         return found
 
     def _written(self, rows: tuple[SetRow, ...]) -> ReferenceSet:
         listed = {"format": FORMAT, "version": VERSION, "references": [asdict(r) for r in rows]}
-        with translate_os_errors(self.folder, "write"):
+        with translate_os_errors(self.folder, "write", setting="--to"):
             replace_file(self.folder / LIST, (json.dumps(listed, indent=1) + "\n").encode())
         return ReferenceSet(self.folder, rows)
 
@@ -119,7 +119,7 @@ def is_set(folder: Path) -> bool:
 
 def verified(file: Path, sha256: str) -> Path:
     """The file of a reading, checked.  Raises `StoreError` where it is not what was written."""
-    with translate_os_errors(file, "read"):
+    with translate_os_errors(file, "read", setting="crossdiff_references"):
         if not file.is_file() or content_digest(file) != sha256:
             raise StoreError(
                 f"{file} is not what was written",
