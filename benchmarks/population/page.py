@@ -43,10 +43,7 @@ def _lines(found: dict[str, list[Record]]) -> Iterator[str]:
         f"documents, {facts['features']} features; 95 % intervals (Wilson)."
     )
     yield from ("", "Models of the population, nothing planted, references drawn by chance:", "")
-    yield "| references | at most | judged | flagged by the texts | by texts and words written |"
-    yield "|---|---|---|---|---|"
-    for r in found["unplanted"]:
-        yield f"| {r['references']} | {1 / (r['references'] + 1):.3f} | {_flagged(r)} |"
+    yield from _unplanted(found["unplanted"])
     yield from ("", "References of another kind only (up to 8):", "")
     yield "| another … than the model | at most | judged | by the texts | by texts and words |"
     yield "|---|---|---|---|---|"
@@ -62,11 +59,15 @@ def _lines_by_gate(found: dict[str, list[Record]]) -> Iterator[str]:
         f"features and about {facts['words']} words; 95 % intervals (Wilson)."
     )
     yield from ("", "Nothing planted, references drawn by chance:", "")
+    yield from _unplanted(found["unplanted"])
+    yield from _fine_tunes(found["fine-tuned"])
+
+
+def _unplanted(found: list[Record]) -> Iterator[str]:
     yield "| references | at most | judged | flagged by the texts | by texts and words written |"
     yield "|---|---|---|---|---|"
-    for r in found["unplanted"]:
+    for r in found:
         yield f"| {r['references']} | {1 / (r['references'] + 1):.3f} | {_flagged(r)} |"
-    yield from _fine_tunes(found["fine-tuned"])
 
 
 def _fine_tunes(found: list[Record]) -> Iterator[str]:

@@ -39,25 +39,28 @@ def references_cost(plan: Plan, rate: float) -> ReferencesCost:
     Raises `ModelError` and `SettingsError` as `members`.
     """
     found = members(plan)
-    seconds = {
-        member.digest: _seconds(plan, member.reference, reading_entry(plan, member.key), rate)
+    read, written = READ_FACTOR * predicted(plan), 0.0
+    if plan.settings.reference_writing:
+        written = WRITE_FACTOR * TOKENS * len(beginnings(chosen_pieces(plan).values()))
+
+    def seconds(of: ModelReference, reading: Entry | None) -> float:
+        """Of what the cache lacks of one model; reading: None where that is read anyway."""
+        tokens = 0.0
+        if reading is not None and reading.read_manifest() is None:
+            tokens += read
+        if written and writing_entry(plan, of.digest).read_manifest() is None:
+            tokens += written
+        if not tokens:
+            return 0.0
+        weights = inspect_model(of, layer=1.0).weights
+        return loading(weights) + weights * tokens / rate
+
+    of_references = {
+        member.digest: seconds(member.reference, reading_entry(plan, member.key))
         for member in found
         if member.reference is not None
     }
     pair = [plan.references[side] for side in SIDES if not plan.references[side].archived]
-    writing = sum(_seconds(plan, of, None, rate) for of in pair)
-    unread = sum(of > 0 for of in seconds.values())
-    return ReferencesCost(len(found), unread, sum(seconds.values()), writing)
-
-
-def _seconds(plan: Plan, of: ModelReference, reading: Entry | None, rate: float) -> float:
-    """Of what the cache lacks of one model; reading: None where that is read anyway."""
-    tokens = 0.0
-    if reading is not None and reading.read_manifest() is None:
-        tokens += READ_FACTOR * predicted(plan)
-    if plan.settings.reference_writing and writing_entry(plan, of.digest).read_manifest() is None:
-        tokens += WRITE_FACTOR * TOKENS * len(beginnings(chosen_pieces(plan).values()))
-    if not tokens:
-        return 0.0
-    weights = inspect_model(of, layer=1.0).weights
-    return loading(weights) + weights * tokens / rate
+    unread = sum(of > 0 for of in of_references.values())
+    writing = sum(seconds(of, None) for of in pair)
+    return ReferencesCost(len(found), unread, sum(of_references.values()), writing)

@@ -109,7 +109,7 @@ def _tests_with_message(reporter: pytest.TerminalReporter) -> set[str]:
     option = reporter.config.option
     if option.tbstyle == "no":
         return set()
-    kinds = ("failed", "error", "xfailed" if getattr(option, "xfail_tb", False) else "failed")
+    kinds = ["failed", "error", *(["xfailed"] if getattr(option, "xfail_tb", False) else [])]
     return {report.nodeid for kind in kinds for report in reporter.stats.get(kind, ())}
 
 

@@ -11,15 +11,20 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import torch
 import transformers
 
-from pytest_crossdiff.engine.activations.chat_templates import Chat
 from pytest_crossdiff.engine.corpus.messages import SEPARATOR
-from pytest_crossdiff.engine.corpus.prompts import before_the_last_answer
-from pytest_crossdiff.engine.replies.write import alone_or, ends, generate, writes_text
+from pytest_crossdiff.engine.corpus.prompts import Prompt, before_the_last_answer
+from pytest_crossdiff.engine.replies.write import (
+    alone_or,
+    ends,
+    generate,
+    prompt_ids,
+    writes_text,
+)
 from pytest_crossdiff.store.manifest import DamagedEntry
 
 if TYPE_CHECKING:
@@ -28,7 +33,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_crossdiff.engine.corpus.messages import Message
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.models.loaded import LoadedModel
     from pytest_crossdiff.progress import Phase, Progress
@@ -40,23 +44,14 @@ BEGINNING = 4
 """Words of a text from which a model goes on."""
 TOKENS = 64
 """Of a continuation, at most."""
-CONTINUATIONS = 1
-"""Of each text."""
 TOGETHER = 300
 """Continuations that are written in one batch."""
 SEED = 0
 WORD = re.compile(r"\w+|[^\w\s]")
 
 
-class Beginning(NamedTuple):
-    """What a model goes on from: the first words of a text, or the messages that it answers.
-
-    tools: those that the conversation offers, as JSON.
-    """
-
-    text: str = ""
-    messages: tuple[Message, ...] = ()
-    tools: str = ""
+Beginning: TypeAlias = "str | Prompt"
+"""What a model goes on from: the first words of a text, or a prompt that it answers."""
 
 
 class Written(NamedTuple):
@@ -98,13 +93,13 @@ def beginnings(pieces: Iterable[Piece]) -> list[Beginning]:
     """The first words of each text that goes on after them; of a conversation what comes before its
     last answer, as conversations with one system message begin with the same words.
     """
-    found = []
+    found: list[Beginning] = []
     for piece in pieces:
         if piece.text is None:
             asked = before_the_last_answer(piece.messages)
-            found += [Beginning(messages=asked, tools=piece.tools)] if asked else []
+            found += [Prompt("", "", asked, piece.tools)] if asked else []
         elif words := _first_words(piece.text):
-            found.append(Beginning(words))
+            found.append(words)
     return found
 
 
@@ -135,7 +130,7 @@ def write(
             batch, steps = asked[start : start + size], _Steps(bar)
             made = _continued(model, batch, steps)
             for one, text in zip(begun[start : start + size], made, strict=True):
-                words = whole_words(text, begun=bool(one.text))
+                words = whole_words(text, begun=isinstance(one, str))
                 total += len(words)
                 found.update(set(words))
             bar.advance(len(batch) * (TOKENS - steps.taken))  # where all have ended before
@@ -158,13 +153,14 @@ def _first_words(text: str) -> str:
 
 def _ids(begun: Beginning, model: LoadedModel, chat_template: str) -> list[int]:
     """The tokens of a beginning; of a long one the last that leave room for what is written."""
-    if not begun.messages:
-        text = begun.text
-    elif chat_template == "plain":
-        text = "".join(f"{message.text}{SEPARATOR}" for message in begun.messages)
+    ids: list[int]
+    if isinstance(begun, Prompt) and chat_template != "plain":
+        ids = prompt_ids(begun, model.tokenizer)
     else:
-        text = Chat(begun.messages, model.tokenizer, begun.tools).write(prompt=True)
-    ids: list[int] = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+        said = (
+            [begun] if isinstance(begun, str) else [f"{m.text}{SEPARATOR}" for m in begun.messages]
+        )
+        ids = model.tokenizer("".join(said), add_special_tokens=False)["input_ids"]
     return ids if model.max_length is None else ids[-max(1, model.max_length - TOKENS) :]
 
 

@@ -68,6 +68,19 @@ def never_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observing, "load", refuse)
 
 
+def loads_told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models that are loaded from now on, in order."""
+    loaded: list[str] = []
+    load = observing.load
+
+    def told(reference: Any, **others: Any) -> Any:
+        loaded.append(reference.reference)
+        return load(reference, **others)
+
+    monkeypatch.setattr(observing, "load", told)
+    return loaded
+
+
 @pytest.fixture
 def never_read(monkeypatch: pytest.MonkeyPatch) -> None:
     never_loaded(monkeypatch)
@@ -113,14 +126,7 @@ class TestVerdict:
 
     def test_of_other_references_reads_only_the_new_ones(self, models, tmp_path, monkeypatch):
         judged(planned(models, tmp_path, "r1", "r2", **TEXTS))
-        loaded: list[str] = []
-        load = observing.load
-
-        def told(reference: Any, **others: Any) -> Any:
-            loaded.append(reference.reference)
-            return load(reference, **others)
-
-        monkeypatch.setattr(observing, "load", told)
+        loaded = loads_told(monkeypatch)
         judged(planned(models, tmp_path, "r1", "r2", "r3", **TEXTS))
         assert loaded == [str(models["r3"])]
 
@@ -170,14 +176,7 @@ class TestWriting:
     def test_is_judged_with_the_texts_and_each_model_is_loaded_once_for_both(
         self, models, tmp_path, monkeypatch
     ):
-        loaded: list[str] = []
-        load = observing.load
-
-        def told(reference: Any, **others: Any) -> Any:
-            loaded.append(reference.reference)
-            return load(reference, **others)
-
-        monkeypatch.setattr(observing, "load", told)
+        loaded = loads_told(monkeypatch)
         of = planned(models, tmp_path, "r1", "r2", "r3")
         found = judged(of).population
         assert found is not None
