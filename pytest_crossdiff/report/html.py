@@ -17,11 +17,15 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.markdown import STATUS
-from pytest_crossdiff.report.screen.differences import telling_context
 from pytest_crossdiff.report.screen.todo import accept_command, command_of_test
 from pytest_crossdiff.results.difference import Context, Difference
 from pytest_crossdiff.results.result import Result
-from pytest_crossdiff.results.wording import behaviour, reconciled, three_numbers
+from pytest_crossdiff.results.wording import (
+    behaviour,
+    reconciled,
+    telling_context,
+    three_numbers,
+)
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import visible
 
@@ -113,8 +117,8 @@ class _Plain:
             case Difference():
                 del given["firing"]
                 given["contexts"] = value.contexts[: self.most]
-                telling = telling_context(value) if value.contexts else None
-                given["telling"] = value.contexts.index(telling) if telling else 0
+                telling = telling_context(value, self.result)
+                given["telling"] = -1 if telling is None else value.contexts.index(telling)
                 given["accept"] = accept_command(self.command, visible(value.id))
                 given["sentence"] = behaviour(value, self.result)
                 given["numbers"] = three_numbers(value)

@@ -6,6 +6,8 @@ import dataclasses
 import re
 from pathlib import Path
 
+import pytest
+
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.check import evaluate_budgets
 from pytest_crossdiff.report import message
@@ -216,7 +218,7 @@ def test_verbose_shows_more_of_them_and_more_contexts():
 
 
 def test_the_sentence_says_what_both_models_say_and_the_text_shows_it():
-    said = Said(" Oslo", " is", 0.5, " was", 0.75, 3, 4)
+    said = Said("Oslo", " is", 0.5, " was", 0.75, 3, 4)
     contexts = make_context(" Rome"), make_context(" Oslo", "I live in")
     d = dataclasses.replace(
         make_difference(contexts=contexts), said=said, kl_share=0.46,
@@ -225,10 +227,30 @@ def test_the_sentence_says_what_both_models_say_and_the_text_shows_it():
     lines = exceeded(make_result(d)).splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("  C1 "))
     assert lines[at : at + 3] == [
-        "  C1  After ' Oslo' the candidate says ' was' (75 %), the baseline ' is' (50 %).",
+        "  C1  After 'Oslo' the candidate says ' was' (75 %), the baseline ' is' (50 %).",
         "      I live in⟦ Oslo⟧ and some after it",
         "      strength 0.01, on 1.2 % of the tokens, in 3 of 40 answers",
     ]
+
+
+@pytest.mark.parametrize(
+    ("after", "tokens", "shown", "lead", "marked"),
+    [
+        ("<start of answer>", (), ("Rome", "\n"), "", "⏎"),
+        ("Bonn", (), (" Rome", "Oslo"), "strongest at: ", " Rome"),
+        (None, ("Oslo", "Bonn"), (" Rome", " Bonn"), "", " Bonn"),
+        (None, ("Oslo",), ("Rome",), "strongest at: ", "Rome"),
+    ],
+)
+def test_the_text_shows_a_token_that_the_sentence_names_or_says_that_it_does_not(
+    after, tokens, shown, lead, marked
+):
+    d = dataclasses.replace(
+        make_difference(tokens=tokens, contexts=tuple(map(make_context, shown))),
+        said=None if after is None else Said(after, " is", 0.5, " was", 0.75, 3, 4),
+    )
+    lines = exceeded(make_result(d)).splitlines()
+    assert f"      {lead}some text before the⟦{marked}⟧ and some after it" in lines
 
 
 def test_verified_features_possible_and_counted_differences_add_up():

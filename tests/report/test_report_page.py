@@ -199,11 +199,11 @@ class TestStrongest:
     """Below the verdict: the three strongest differences, complete."""
 
     def test_each_has_a_sentence_a_text_both_replies_and_the_command(self, opened):
-        said = Said(" Oslo", "Res", 0.5, "I'm", 0.75, 3, 4)
+        said = Said("Oslo", "Res", 0.5, "I'm", 0.75, 3, 4)
         contexts = make_context(" Rome"), make_context(" Oslo", "I live in")
         found = [
             dataclasses.replace(make_difference("C1", contexts=contexts), said=said),
-            make_difference("B1", "baseline", strength=0.02),
+            make_difference("B1", "baseline", strength=0.02, tokens=("Bonn",)),
             make_difference("C2", strength=0.001, certainty="possible"),
             make_difference("C3", strength=0.0001),
         ]
@@ -216,8 +216,10 @@ class TestStrongest:
         assert [card.split(" ")[0] for card in cards] == ["B1", "C1", "C3"]  # confirmed ones first
         assert "◆ only in the baseline (lost)" in cards[0]
         assert (
-            "After ' Oslo' the candidate says 'I'm' (75 %), the baseline 'Res' (50 %)." in cards[1]
+            "After 'Oslo' the candidate says 'I'm' (75 %), the baseline 'Res' (50 %)." in cards[1]
         )
+        elsewhere = "It is strongest here, at another token:"
+        assert [elsewhere in card for card in cards] == [True, False, False]
         assert (
             "Asked: What helps against ailment 1? ◆ baseline replies Rest. ● candidate" in cards[1]
         )

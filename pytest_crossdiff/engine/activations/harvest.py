@@ -11,7 +11,7 @@ import copy
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -133,18 +133,34 @@ class Harvest:
                 found[inside] = stored[at].float()
         return found if self._renaming_dd is None else found @ self._renaming_dd
 
-    def rows_by_piece(self) -> dict[int, NDArray[np.integer]]:
-        """For each piece the rows of its tokens, in reading order."""
-        order = np.argsort(np.asarray(self.piece_n), kind="stable").astype(row_kind(len(self)))
-        piece_n = self.piece_n[order]
-        cuts = np.flatnonzero(np.diff(piece_n)) + 1
-        found = (rows for rows in np.split(order, cuts) if len(rows))
-        return dict(zip(piece_n[[0, *cuts]].tolist(), found, strict=True))
+    def rows_by_piece(self) -> PieceRows:
+        """Which rows are those of which piece."""
+        piece_n = np.asarray(self.piece_n)
+        order_n = np.argsort(piece_n, kind="stable").astype(row_kind(len(self)))
+        pieces, starts = np.unique(piece_n[order_n], return_index=True)
+        return PieceRows(pieces, order_n, np.append(starts, len(order_n)))
 
     def tokens(self, rows: NDArray[np.integer]) -> Tokens:
         """The tokens of `rows`."""
         content = np.ones(len(rows), dtype=bool)
         return Tokens(self.ids_n[rows], self.starts_n[rows], self.ends_n[rows], content)
+
+
+class PieceRows(NamedTuple):
+    """The rows of every piece's tokens, in three arrays: thousands of small ones would leave holes
+    in memory.
+
+    pieces: those that have any, rising.  order_n: the rows, one piece behind the other, each in
+    reading order.  starts: where those of each piece begin, and the end.
+    """
+
+    pieces: NDArray[np.integer]
+    order_n: NDArray[np.integer]
+    starts: NDArray[np.integer]
+
+    def of(self, number: int) -> NDArray[np.integer]:
+        """The rows of the piece `pieces[number]`."""
+        return self.order_n[self.starts[number] : self.starts[number + 1]]
 
 
 _INDEX = ("piece", "ids", "starts", "ends")

@@ -211,30 +211,29 @@ def _aligned(
     that the pairs speak for in either.  Raises `ActivationError` when nothing aligns.
     """
     of_a, of_b = a.rows_by_piece(), b.rows_by_piece()
-    rows_a, rows_b, piece_of, counts = [], [], [], []
-    characters_a = characters_b = 0
-    for i in sorted(of_a.keys() & of_b.keys()):
-        ta, tb = a.tokens(of_a[i]), b.tokens(of_b[i])
+    both, *at = np.intersect1d(of_a.pieces, of_b.pieces, assume_unique=True, return_indices=True)
+    most = min(len(a), len(b))
+    rows_a, rows_b = (np.empty(most, dtype=of.order_n.dtype) for of in (of_a, of_b))
+    counts = np.zeros(len(both), dtype=row_kind(most))
+    done = characters_a = characters_b = 0
+    for i, numbers in enumerate(zip(*(of.tolist() for of in at), strict=True)):
+        in_a, in_b = of_a.of(numbers[0]), of_b.of(numbers[1])
+        ta, tb = a.tokens(in_a), b.tokens(in_b)
         found = align_tokens(ta, tb)
         cover = coverage(found, ta, tb)
         characters_a += cover.aligned_characters_a
         characters_b += cover.aligned_characters_b
-        rows_a.append(of_a[i][found[:, 0]])
-        rows_b.append(of_b[i][found[:, 1]])
-        piece_of.append(i)
-        counts.append(len(found))
-    if not sum(counts):
+        counts[i] = len(found)
+        end = done + len(found)
+        rows_a[done:end], rows_b[done:end] = in_a[found[:, 0]], in_b[found[:, 1]]
+        done = end
+    if not done:
         raise ActivationError(
             "the two tokenizers never end a token at the same character of the corpus",
             remedy="check that both models read this kind of text",
         )
-    piece_n = np.repeat(np.array(piece_of, dtype=np.int32), counts)
-    return (
-        np.concatenate(rows_a),
-        np.concatenate(rows_b),
-        piece_n,
-        (characters_a, characters_b),
-    )
+    piece_n = np.repeat(both.astype(np.int32), counts)
+    return rows_a[:done], rows_b[:done], piece_n, (characters_a, characters_b)
 
 
 def _in_words_of_both(

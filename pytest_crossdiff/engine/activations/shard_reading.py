@@ -16,10 +16,10 @@ import torch
 
 from pytest_crossdiff.engine.activations.batches import (
     Job,
-    Packing,
     batches,
     padded_tokens,
     shards,
+    tokenised,
     tokens_in,
 )
 from pytest_crossdiff.engine.activations.columns import Found, columns_of
@@ -88,18 +88,19 @@ class Reading:
         self._dated = reads_clock(pieces, model.tokenizer, template)
         self._conversations = any(piece.text is None for piece in pieces)
         limit = token_limit(model)
-        jobs, packing = [], Packing()
-        for i, piece in enumerate(pieces):
-            encoded = tokenize(
-                piece, model.tokenizer, chat_template=chat_template, limit=limit, form=model.form
-            )
-            if encoded.content.any():
-                jobs.append(Job(i, packing.packed(encoded)))
+        encode = functools.partial(
+            tokenize,
+            tokenizer=model.tokenizer,
+            chat_template=chat_template,
+            limit=limit,
+            form=model.form,
+        )
+        jobs = tokenised(enumerate(pieces), encode, lambda encoded: bool(encoded.content.any()))
         if not jobs:
             raise CorpusError(
                 f"the {label}'s tokenizer leaves no token of the corpus", remedy="check the corpus"
             )
-        jobs.sort(key=lambda job: (len(job.encoded.input_ids), job.piece))
+        jobs.sort(key=lambda job: (job.length, job.piece))
         self.jobs, self.tokens = jobs, tokens_in(jobs)
         divided = list(shards(jobs, self.tokens))
         self.shards: dict[str, list[Job]] = {
@@ -230,11 +231,11 @@ def padded(batch: Sequence[Job]) -> tuple[Tensor, Tensor, Tensor]:
     """Token ids, mask, and the places at which what is predicted is compared, shape (b, p) each; of
     jobs of which the last is the longest.
     """
-    longest = len(batch[-1].encoded.input_ids)
+    longest = batch[-1].length
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
     mask, counted = torch.zeros_like(ids), torch.zeros_like(ids)
     for row, job in enumerate(batch):
-        length = len(job.encoded.input_ids)
+        length = job.length
         ids[row, :length] = torch.as_tensor(np.asarray(job.encoded.input_ids, dtype=np.int64))
         mask[row, :length] = 1
         counted[row, :length] = torch.from_numpy(_compared(job).astype(np.int64))

@@ -26,7 +26,7 @@ BYTES_PER_TOKEN = 4
 """UTF-8 bytes in an average token of English, by which budgets and lengths are estimated."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Piece:
     """A stretch of one document: characters from `start` on, or a whole conversation.
 

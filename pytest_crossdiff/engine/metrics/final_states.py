@@ -6,6 +6,7 @@ Axes: n predicted tokens, d model width, v outputs, b texts of a batch, p positi
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from pytest_crossdiff.engine.activations.batches import Job
+from pytest_crossdiff.engine.activations.batches import tokenised
 from pytest_crossdiff.engine.activations.conversations import Place
 from pytest_crossdiff.engine.activations.rendering import tokenize
 from pytest_crossdiff.engine.activations.shard_reading import padded, token_limit
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from pytest_crossdiff.engine.activations.batches import Job
     from pytest_crossdiff.engine.activations.rendering import Encoded
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.models.loaded import LoadedModel
@@ -167,7 +169,7 @@ class StatesListener:
         heard_bpd, self._heard = self._heard, None
         if heard_bpd is None:
             return  # `save` finds them missing
-        longest = max(len(job.encoded.input_ids) for job in batch)
+        longest = max(job.length for job in batch)
         read_bpd = torch.nn.functional.pad(heard_bpd, (0, 0, read_before, 0)).cpu()
         if read_bpd.shape[:-1] != (len(batch), longest):
             return
@@ -204,22 +206,21 @@ def final_states(
     if model.head != "causal":
         raise _predicts_nothing(model, label)
     limit = token_limit(model)
-    jobs = [
-        Job(i, tokenize(piece, model.tokenizer, chat_template=chat_template, limit=limit))
-        for i, piece in pieces.items()
-    ]
-    jobs = [job for job in jobs if len(predicted_tokens(job.encoded))]
+    encode = functools.partial(
+        tokenize, tokenizer=model.tokenizer, chat_template=chat_template, limit=limit
+    )
+    jobs = tokenised(pieces.items(), encode, lambda encoded: len(predicted_tokens(encoded)) > 0)
     if not jobs:
         raise ActivationError(f"the held-out texts hold no token for the {label} to predict")
-    jobs.sort(key=lambda job: (len(job.encoded.input_ids), job.piece))
+    jobs.sort(key=lambda job: (job.length, job.piece))
     head = _checked_head(model, jobs[len(jobs) // 2])
-    total = sum(len(job.encoded.input_ids) for job in jobs)
+    total = sum(job.length for job in jobs)
     states: dict[int, Tensor] = {}
     with progress.phase(f"read predictions of {label}", total, "token") as bar:
         budget = BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])
         for batch in _batches(jobs, budget, model.batching):
             states |= _run(model, batch, label)
-            bar.advance(sum(len(job.encoded.input_ids) for job in batch))
+            bar.advance(sum(job.length for job in batch))
     return _gathered(head, sorted(jobs), states, output_words(model.model, model.tokenizer))
 
 
@@ -270,8 +271,8 @@ def _batches(jobs: Sequence[Job], budget: int, batching: Batching) -> Iterator[l
     """
     batch: list[Job] = []
     for job in jobs:
-        length = len(job.encoded.input_ids)
-        padded = bool(batch) and length != len(batch[0].encoded.input_ids)
+        length = job.length
+        padded = bool(batch) and length != batch[0].length
         apart = batching == "one text" or (batching == "same length" and padded)
         if batch and (apart or length * (len(batch) + 1) > budget):
             yield batch

@@ -8,6 +8,7 @@ Axes: t tokens, p tested features, g held-out document groups, r bootstrap draws
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -81,7 +82,7 @@ class ScreeningResult(NamedTuple):
     """What the training documents say of every feature (cross-validated, so no feature is judged by
     a fit that saw the document), arrays of length m, and the probes for all of them.
 
-    on: activations on the pairs of `Pairs.thinned`.
+    active: on the pairs of `Pairs.thinned`, of features that may be candidates (see `screen`).
     """
 
     from_a: LinearMap
@@ -91,8 +92,14 @@ class ScreeningResult(NamedTuple):
     active: ActiveFeatures
 
     def exclusivity(self, own_is_b_m: NDArray[np.bool_]) -> NDArray[np.float64]:
-        own = np.where(own_is_b_m, self.r2_b_m, self.r2_a_m)
-        return ratio(own, np.where(own_is_b_m, self.r2_a_m, self.r2_b_m))
+        return _exclusivity(self.r2_a_m, self.r2_b_m, own_is_b_m)
+
+
+def _exclusivity(
+    r2_a_m: NDArray[np.float64], r2_b_m: NDArray[np.float64], own_is_b_m: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    own = np.where(own_is_b_m, r2_b_m, r2_a_m)
+    return ratio(own, np.where(own_is_b_m, r2_a_m, r2_b_m))
 
 
 class ProbeInputs(NamedTuple):
@@ -122,8 +129,13 @@ def screen(
     model: Crosscoder,
     device: torch.device,
     inputs: tuple[ProbeInputs, ProbeInputs] | None = None,
+    least_exclusivity: float = -math.inf,
 ) -> ScreeningResult:
-    """Fit ridge probes from either model to every feature on the training documents."""
+    """Fit ridge probes from either model to every feature on the training documents.
+
+    least_exclusivity: a feature of the shared part is a candidate above it only; where the others
+    are active is not kept.
+    """
     of_a, of_b = inputs or probe_inputs(pairs, device)
     m = model.config.features
     moments_a, moments_b = of_a.folds.with_targets(m), of_b.folds.with_targets(m)
@@ -138,16 +150,35 @@ def screen(
             moments_b[i].add_active(read_b[chosen], active)
             place_n = (done + chosen.nonzero().flatten())[active.token]
             wanted = place_n % step == 0
-            kept.append((place_n[wanted] // step, active.feature[wanted], active.value[wanted]))
+            kept.append(
+                (
+                    (place_n[wanted] // step).int(),
+                    active.feature[wanted].int(),
+                    active.value[wanted],
+                )
+            )
         done += len(block)
         del x_a, x_b, read_a, read_b  # before the next block is read
+    a, b = fit(moments_a, of_a.design), fit(moments_b, of_b.design)
+    r2_a_m, r2_b_m = a.r2_p.cpu().numpy(), b.r2_p.cpu().numpy()
+    own_is_b_m = model.owner_is_candidate().cpu().numpy()
+    candidate_m = _exclusivity(r2_a_m, r2_b_m, own_is_b_m) > least_exclusivity
+    shared = model.config.shared_slice
+    candidate_m[: shared.start] = candidate_m[shared.stop :] = True
+    active = _active(kept, torch.from_numpy(candidate_m).to(device), len(rows))
+    return ScreeningResult(a.map, b.map, r2_a_m, r2_b_m, active)
+
+
+def _active(
+    kept: list[tuple[Tensor, Tensor, Tensor]], candidate_m: Tensor, tokens: int
+) -> ActiveFeatures:
+    """Where the candidates are active, of the parts of all features; empties `kept`."""
     place_n, feature_n, value_n = (torch.cat(parts) for parts in zip(*kept, strict=True))
     kept.clear()
+    wanted = candidate_m[feature_n].nonzero().flatten()
+    place_n, feature_n, value_n = place_n[wanted].long(), feature_n[wanted].long(), value_n[wanted]
     order = feature_n.argsort()
-    place_n, feature_n, value_n = place_n[order], feature_n[order], value_n[order]
-    active = build_active(place_n, feature_n, value_n, len(rows), m)
-    a, b = fit(moments_a, of_a.design), fit(moments_b, of_b.design)
-    return ScreeningResult(a.map, b.map, a.r2_p.cpu().numpy(), b.r2_p.cpu().numpy(), active)
+    return build_active(place_n[order], feature_n[order], value_n[order], tokens, len(candidate_m))
 
 
 class SumsBuilder:

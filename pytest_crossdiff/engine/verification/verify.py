@@ -77,10 +77,11 @@ def verify(
     """Find the features of each dictionary that only one model has, and test them."""
     inputs, screens = probe_inputs(pairs, device), []
     for model in models:
-        screens.append(screen(pairs, model, device, inputs))
+        screens.append(screen(pairs, model, device, inputs, settings.exclusivity))
         bar.advance(len(pairs.training()))
     give_back_free_memory()
     distance = model_distance(models[0], pairs, settings)
+    give_back_free_memory()
     helds = measure_heldout(models, pairs, screens, distance, settings, device)
     made = []
     for seed, held in zip(seeds, helds, strict=True):

@@ -12,12 +12,14 @@ function repliesOf(d) {
 }
 
 function strongestCard(d) {
-  const context = d.contexts[d.telling] || d.contexts[0] || null; // some are left out of a large report
+  const telling = d.contexts[d.telling]; // none names such a token, or it is left out of a large report
+  const context = telling || d.contexts[0] || null;
   const pair = repliesOf(d);
   const most = context ? Math.max(context.activation, 1e-9) : 1;
   return h("li", { class: `card ${d.side}` },
     h("h3", {}, h("a", { href: href("difference", d.id) }, visible(d.id)), ` ${MARK[d.side]} only in the ${d.side} (${WHAT[d.side]})`, state(d) === "confirmed" ? null : [" ", stateChip(state(d))]),
     h("p", { class: "said" }, d.label ? h("span", { class: "quiet" }, visible(d.label), " (a label, unverified): ") : null, h("bdi", {}, visible(d.sentence)), "."),
+    context && !telling ? h("p", { class: "quiet" }, "It is strongest here, at another token:") : null,
     context ? contextText(context, d.side, "own", most) : null,
     h("p", { class: "quiet" }, d.numbers),
     pair ? h("div", { class: "twin" }, h("p", { class: "quiet asked" }, "Asked: ", h("bdi", {}, cut(visible(pair.question), 300))), ["baseline", "candidate"].map((side) =>

@@ -10,6 +10,7 @@ from pytest_crossdiff.results.wording import (
     interval,
     marked,
     reconciled,
+    telling_context,
     three_numbers,
     tokens,
 )
@@ -42,6 +43,8 @@ REWRITTEN_NOTE = (
     "rewritten: the other model represents these tokens too, but writes nothing similar there"
 )
 SAID = "What its model predicts after these tokens, and what the other model predicts instead:"
+STRONGEST_AT = "strongest at: "
+"""In front of a text whose marked token is none that the sentence names."""
 _HEADERS = ("id", "strength", "density", "exclusivity", "fires on", "context")
 _INDENT = 6
 
@@ -69,7 +72,9 @@ def _in_words(differences: list[Difference], result: Result, display: Display) -
         label = f"{visible(d.label)} (a label, unverified): " if d.label else ""
         yield from wrapped(f"{name}{label}{behaviour(d, result)}.", display.width, _INDENT)
         if d.contexts:
-            yield " " * _INDENT + marked(telling_context(d), display.width - _INDENT)
+            telling = telling_context(d, result)
+            lead = " " * _INDENT + ("" if telling else STRONGEST_AT)
+            yield lead + marked(telling or d.contexts[0], display.width - len(lead))
         yield from wrapped(" " * _INDENT + three_numbers(d), display.width, _INDENT)
         if d.doubt:
             yield from wrapped(
@@ -77,14 +82,6 @@ def _in_words(differences: list[Difference], result: Result, display: Display) -
             )
     if len(differences) > len(shown):
         yield f"  … and {len(differences) - len(shown)} more (-v shows more)"
-
-
-def telling_context(difference: Difference) -> Context:
-    """The strongest context in which the sentence on the difference can be seen, else the first."""
-    first = difference.contexts[0]
-    if (said := difference.said) is None:
-        return first
-    return next((c for c in difference.contexts if c.token == said.after), first)
 
 
 def _in_full(differences: list[Difference], result: Result, display: Display) -> Iterator[str]:

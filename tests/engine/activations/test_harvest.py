@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from pytest_crossdiff.engine.activations.batches import Packing, batches
+from pytest_crossdiff.engine.activations.batches import Packing, batches, tokenised
 from pytest_crossdiff.engine.activations.columns import StoredColumn
 from pytest_crossdiff.engine.activations.rendering import Encoded
 from pytest_crossdiff.engine.activations.shard_reading import BATCH_TOKENS
@@ -17,8 +18,8 @@ from pytest_crossdiff.engine.activations.shard_reading import BATCH_TOKENS
 @pytest.mark.parametrize("budget", BATCH_TOKENS.values())
 def test_batches_by_length_are_hardly_padded(pieces: int, budget: int) -> None:
     lengths = sorted(np.random.default_rng(0).integers(3, 257, pieces).tolist())
-    jobs = [SimpleNamespace(encoded=SimpleNamespace(input_ids=range(n))) for n in lengths]
-    found = [[len(job.encoded.input_ids) for job in batch] for batch in batches(jobs, budget)]
+    jobs = [SimpleNamespace(length=n) for n in lengths]
+    found = [[job.length for job in batch] for batch in batches(jobs, budget)]
     assert [n for batch in found for n in batch] == lengths
     padded = sum(len(batch) * batch[-1] for batch in found)
     assert all(len(batch) * batch[-1] <= budget for batch in found)
@@ -48,6 +49,24 @@ def test_packed_pieces_are_what_they_were_and_stay_apart(monkeypatch: pytest.Mon
         return Encoded(ids, starts, ends, ids > 9, (ids % 3).astype(np.int8), n, 1, 2)
 
     made = [encoded(n) for n in (3, 5, 2, 20, 0, 4)]
-    for before, after in zip(made, [packing.packed(e) for e in made], strict=True):
+    for before, job in zip(made, [packing.job(i, e) for i, e in enumerate(made)], strict=True):
+        assert made[job.piece] is before
+        assert job.length == len(before.input_ids)
         for name, value in vars(before).items():
-            np.testing.assert_array_equal(getattr(after, name), value)
+            np.testing.assert_array_equal(getattr(job.encoded, name), value)
+
+
+def test_pieces_are_tokenised_in_a_thread_that_ends_and_what_is_not_wanted_is_left_out() -> None:
+    threads = set()
+
+    def encode(piece: int) -> Encoded:
+        threads.add(threading.current_thread())
+        ids = np.full(piece, piece, dtype=np.int32)
+        return Encoded(ids, ids, ids, ids > 0, ids.astype(np.int8), 0, 0)
+
+    pieces = [(number, number % 5) for number in range(200)]  # more than are tokenised at once
+    jobs = tokenised(pieces, encode, lambda encoded: len(encoded.input_ids) > 0)
+    assert [job.piece for job in jobs] == [number for number, piece in pieces if piece]
+    assert all(job.encoded.input_ids.tolist() == [job.length] * job.length for job in jobs)
+    assert [thread.is_alive() for thread in threads] == [False]
+    assert threading.current_thread() not in threads

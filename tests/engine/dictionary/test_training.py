@@ -70,7 +70,8 @@ def concept(t: Toy, f_n: np.ndarray[Any, Any]) -> int:
 @pytest.mark.parametrize("architecture", ["dfc", "standard"])
 def test_planted_exclusive_concepts_are_found(architecture: str, tmp_path: Path) -> None:
     t = toy(own=4)
-    held, features = verdicts(t, trained(t, Store(tmp_path), architecture=architecture))
+    model = trained(t, Store(tmp_path), architecture=architecture)
+    held, features = verdicts(t, model)
     found = {side: set[int]() for side in ("baseline", "candidate")}
     for p, feature in enumerate(features):
         if feature.verified:
@@ -80,6 +81,12 @@ def test_planted_exclusive_concepts_are_found(architecture: str, tmp_path: Path)
     if architecture == "dfc":  # `standard` also reports a feature that mixes two concepts
         assert found["baseline"] <= set(t.only_a)
         assert found["candidate"] <= set(t.only_b)
+    every, of_candidates = (
+        screen(t.pairs, model, CPU, None, least).active for least in (-1.0, 0.4)
+    )
+    candidates = torch.from_numpy(held.index_p)
+    assert torch.equal(of_candidates.columns(candidates), every.columns(candidates))
+    assert len(of_candidates.value) < len(every.value) / 2  # the rest isn't kept in memory
 
 
 @pytest.mark.parametrize("seed", range(3))
