@@ -36,9 +36,18 @@ class ChatModel(NamedTuple):
     tokenizer: PreTrainedTokenizerFast
 
     def save(self, folder: Path) -> None:
-        """Write a folder that transformers reads."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        """Write a folder that transformers reads; it draws no progress bar of its own."""
+        from transformers.utils import logging
+
+        log: Any = logging  # its functions have no types
+        shown = log.is_progress_bar_enabled()
+        log.disable_progress_bar()
+        try:
+            self.model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+        finally:
+            if shown:
+                log.enable_progress_bar()
 
 
 def untrained(told: Sequence[Conversation]) -> ChatModel:

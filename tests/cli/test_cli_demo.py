@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_crossdiff.demo.conversations import REFUSED, after_the_update, conversations
+from pytest_crossdiff.demo.models import untrained
 from support.commands import crossdiff
 
 if TYPE_CHECKING:
@@ -29,6 +30,13 @@ def test_what_is_there_already_is_left_alone(tmp_path):
     assert done.returncode == 2
     assert "name another folder: crossdiff demo FOLDER" in done.stderr
     assert list((tmp_path / "shop").iterdir()) == []
+
+
+def test_transformers_draws_no_bars_of_its_own(tmp_path, capfd):
+    chat = untrained(conversations()[:2])
+    chat.save(tmp_path / "model")
+    assert (tmp_path / "model" / "model.safetensors").is_file()
+    assert capfd.readouterr().err == ""
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace, out: Terminal) -> int:
     """Plan for each group of devices."""
     from pytest_crossdiff.cli.configuration import read
+    from pytest_crossdiff.cli.progress import on_stderr
     from pytest_crossdiff.engine.capacity.devices import parse
     from pytest_crossdiff.engine.capacity.projection import model_at, project
 
@@ -61,12 +62,17 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     settings = next(iter(read(given(options)).settings.by_layer().values()))
     paths = {side: getattr(options, f"{side}_config") for side in SIDES}
     paths["candidate"] = paths["candidate"] or paths["baseline"]
-    models = {
-        side: model_at(
-            path, settings.layer_of(side), getattr(settings, f"{side}_blocks"), f"the {side}"
-        )
+    wanted = {
+        side: (path, settings.layer_of(side), getattr(settings, f"{side}_blocks"))
         for side, path in paths.items()
     }
+    with on_stderr().phase("build the models from their configs", 2, "model") as bar:
+        baseline = model_at(*wanted["baseline"], "the baseline")
+        bar.advance(1)
+        models: dict[Side, PlannedModel] = {"baseline": baseline, "candidate": baseline}
+        if wanted["candidate"] != wanted["baseline"]:
+            models["candidate"] = model_at(*wanted["candidate"], "the candidate")
+        bar.advance(1)
     for line in _models(models, settings):
         out.line(line)
     for group in groups:

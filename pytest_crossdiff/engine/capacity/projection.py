@@ -19,6 +19,7 @@ from pytest_crossdiff.engine.capacity.cost_model import (
 from pytest_crossdiff.engine.dictionary.sizing import choose_training_config, divided, features
 from pytest_crossdiff.engine.models.parts import OVERHEAD, count_loaded
 from pytest_crossdiff.engine.models.skeletons import inspect_model
+from pytest_crossdiff.engine.models.sources.files import CONFIG, is_regular
 from pytest_crossdiff.engine.models.sources.references import ModelReference
 from pytest_crossdiff.engine.phases import TRAIN, VERIFY, predictions_phase, read_phase
 from pytest_crossdiff.engine.plan import METRICS_TOKENS
@@ -90,8 +91,8 @@ class Projection(NamedTuple):
 def model_at(path: str, layer: Layer, blocks: str, source: str) -> PlannedModel:
     """The model whose config is at `path`: its folder, or the file.  Raises `ModelError`."""
     folder = Path(path).expanduser()
-    folder = folder.parent if folder.is_file() else folder
-    if not (folder / "config.json").is_file():
+    folder = folder.parent if folder.exists() and not folder.is_dir() else folder
+    if not is_regular(folder / CONFIG, source):
         raise ModelError(
             f"there is no config.json at {path!r}",
             source=source,

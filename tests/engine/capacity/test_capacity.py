@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -179,6 +180,29 @@ def test_an_unknown_device_is_refused_with_the_known_ones(text: str) -> None:
 def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no config.json"):
         model_at(str(tmp_path), 0.5, "", "the baseline")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+@pytest.mark.parametrize("name", ["", "config.json"])
+def test_a_pipe_as_a_config_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(ModelError, match=r"config\.json is no file but a pipe or a device"):
+        model_at(str(tmp_path / name), 0.5, "", "the baseline")
+
+
+def test_the_command_says_what_it_does_and_builds_one_shape_once(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built = []
+    monkeypatch.setattr(
+        "pytest_crossdiff.engine.capacity.projection.model_at",
+        lambda *given: built.append(given) or MODELS["baseline"],
+    )
+    monkeypatch.chdir(config.parent)
+    assert main(["plan", str(config)]) == 0
+    assert main(["plan", str(config), "another"]) == 0
+    assert [path for path, *_ in built] == [str(config), str(config), "another"]
+    assert "build the models from their configs: 2 models" in capsys.readouterr().err
 
 
 def test_the_command_states_hours_bytes_and_its_error(

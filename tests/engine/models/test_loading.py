@@ -66,6 +66,39 @@ def test_a_model_deeper_than_its_weights(folder):
     refused(folder, r"lacks 18 weights .*, \.\.\.")
 
 
+@pytest.mark.parametrize("with_head", [True, False])
+def test_blocks_that_the_config_does_not_count_are_not_left_out(folder, with_head):
+    change_config(folder, num_hidden_layers=2)
+    error = refused(folder, "has weights of 4 blocks .*layers, .* counts 2: 2 would be left out",
+                    with_head=with_head)  # fmt: skip
+    assert "num_hidden_layers" in error.remedy
+
+
+def test_a_block_that_predicts_further_tokens_may_stand_behind_the_others(folder):
+    """As of DeepSeek and GLM: a block with modules of its own, which the config doesn't count."""
+
+    def add_block(tensors):
+        tensors |= {
+            name.replace("layers.3", "layers.4"): values.clone()
+            for name, values in [*tensors.items()]
+            if "layers.3." in name
+        }
+        tensors["model.layers.4.eh_proj.weight"] = torch.ones(2, 2)
+
+    before = load(resolve(str(folder)), **FLOAT)
+    change_weights(folder, add_block)
+    after = load(resolve(str(folder)), **FLOAT)
+    assert len(after.model.base_model.layers) == 4
+    assert all(torch.equal(a, b) for a, b in zip(
+        before.model.parameters(), after.model.parameters(), strict=True
+    ))  # fmt: skip
+
+
+def test_a_config_that_counts_more_blocks_than_any_model_has(folder):
+    change_config(folder, num_hidden_layers=1_000_000)
+    refused(folder, "counts 1,000,000 blocks; no model that is known has more than 2,000")
+
+
 def test_weights_of_another_family(folder):
     change_weights(folder, lambda tensors: [tensors.pop(name) for name in list(tensors)[1:]])
     refused(folder, "would be random numbers")

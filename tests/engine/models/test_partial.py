@@ -20,6 +20,7 @@ from pytest_crossdiff.engine.activations.harvest import Harvest
 from pytest_crossdiff.engine.model_reading import read_models
 from pytest_crossdiff.engine.models.lineage import WeightSample
 from pytest_crossdiff.engine.models.loaded import LoadedModel, also_at, load, read, read_batch
+from pytest_crossdiff.engine.models.loading.partial import load_part
 from pytest_crossdiff.engine.models.not_loaded import NotLoadedError
 from pytest_crossdiff.engine.models.parts import part_up_to
 from pytest_crossdiff.engine.models.reading.self_check import check
@@ -139,6 +140,22 @@ def test_a_weight_that_the_files_lack_is_found_in_the_whole_model(tmp_path: Path
     part = part_up_to(reference, [LAYER])
     with pytest.raises(Exception, match=r"lacks 1 weights .* model.layers.3.mlp.up_proj"):
         load(reference, layer=LAYER, part=part, **FLOAT)
+
+
+def test_blocks_that_the_config_does_not_count_are_refused_of_a_part_too(tmp_path: Path) -> None:
+    """The last block is of mixtures; the block that is read, and loaded alone, is not."""
+    config = tf.Qwen3MoeConfig(
+        **tiny_models.SHORT, num_experts=2, moe_intermediate_size=8, mlp_only_layers=[0, 1]
+    )
+    tiny_models.save(tf.Qwen3MoeForCausalLM(config), tmp_path)
+    changed = json.loads((tmp_path / "config.json").read_text()) | {"num_hidden_layers": 3}
+    (tmp_path / "config.json").write_text(json.dumps(changed))
+    reference = resolve(str(tmp_path))
+    part = part_up_to(reference, [0])
+    assert part is not None
+    assert load_part(reference, part, torch.float32, "") is None
+    with pytest.raises(Exception, match=r"4 blocks .* counts 3: 1 would be left out"):
+        load(reference, layer=0, part=part, **FLOAT)
 
 
 @pytest.mark.parametrize(

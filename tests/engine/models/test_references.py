@@ -202,7 +202,10 @@ def test_an_older_model_without_safetensors(model):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
-@pytest.mark.parametrize("name", ["tokenizer_config.json", "tokenizer.json", "code.py"])
+@pytest.mark.parametrize("name", [
+    "config.json", "adapter_config.json", "model.safetensors",
+    "tokenizer_config.json", "tokenizer.json", "code.py",
+])  # fmt: skip
 def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(model, name):
     write_tokenizer_code(model, "")
     (model / name).unlink(missing_ok=True)

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.models.sources.references import ModelReference
 
 
+MAX_BLOCKS = 2_000
+"""Of a model: building one takes milliseconds, and a config may count any number of them."""
 _FROM_PRETRAINED: Any = vars(transformers.PreTrainedModel)["from_pretrained"].__func__
 
 
@@ -253,6 +255,14 @@ def load_config(
     found: transformers.PretrainedConfig = transformers.AutoConfig.from_pretrained(
         root.location, trust_remote_code=trust_remote_code, **where_it_lies(root)
     )
+    count = getattr(found.get_text_config(), "num_hidden_layers", None)
+    if isinstance(count, int) and count > MAX_BLOCKS:
+        raise ModelError(
+            f"the config.json of {root.reference} counts {count:,} blocks; no model that is known "
+            f"has more than {MAX_BLOCKS:,}",
+            source=source,
+            remedy="correct num_hidden_layers in it",
+        )
     return found
 
 

@@ -1,24 +1,29 @@
 """Weights that a file lacks: which of them are random numbers, and which are what they always are.
 
-Tables of sine positions, for example, are computed when a model is built and not stored.
+Tables of sine positions, for example, are computed when a model is built and not stored.  And
+weights that a file has and the config doesn't count: blocks that a model would lack.
 """
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from torch import Tensor
     from transformers import PreTrainedModel
 
     from pytest_crossdiff.engine.models.sources.references import ModelReference
 
+_NUMBER = re.compile(r"\.(\d+)\.")
 _FLAG = "_is_hf_initialized"
 """By which transformers knows what was loaded, and makes it up no more."""
 
@@ -76,8 +81,13 @@ def must_be_whole(
     info: dict[str, Any],
     reference: ModelReference,
     source: str,
+    absent: Mapping[str, nn.Module] | None = None,
 ) -> None:
-    """Refuse a model of which a part that activations run through was made up at random."""
+    """Refuse a model of which a part that activations run through was made up at random, or left
+    in the files.
+
+    absent: modules that stand elsewhere while the model is loaded.
+    """
     lost = lost_in_backbone(model, info)
     if lost:
         raise ModelError(
@@ -95,6 +105,56 @@ def must_be_whole(
             source=source,
             remedy="check that its config.json belongs to its weights",
         )
+
+    for name, (counted, left) in uncounted_blocks(model, info["unexpected_keys"], absent).items():
+        raise ModelError(
+            f"{reference.reference} has weights of {counted + left} blocks {name}, and its "
+            f"config.json counts {counted}: {left} would be left out",
+            source=source,
+            remedy="correct the number of blocks in config.json (num_hidden_layers or the like), "
+            "or remove the weights of the other blocks from the files",
+        )
+
+
+def uncounted_blocks(
+    model: PreTrainedModel,
+    unexpected: Collection[str],
+    absent: Mapping[str, nn.Module] | None = None,
+) -> dict[str, tuple[int, int]]:
+    """Of each list of blocks, by its name, how many the model has, and of how many more the files
+    have the weights, which nobody takes; of lists without more nothing.
+
+    absent: modules that stand elsewhere while the model is loaded.  A block counts that has weights
+    of the same modules as one of the list.  Others are no part of the model that is read: those
+    that predict further tokens (DeepSeek's, GLM's) stand behind the blocks and have modules of
+    their own besides.
+    """
+    base = f"{model.base_model_prefix}."
+    lists = {n: m for n, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m)}
+    by_key = lists | {n.removeprefix(base): m for n, m in lists.items()}
+    left: defaultdict[int, defaultdict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for key in unexpected:
+        for number in _NUMBER.finditer(key):
+            blocks = by_key.get(key[: number.start()].removeprefix(base)) or by_key.get(
+                key[: number.start()]
+            )
+            if blocks is not None:
+                module = key[number.end() :].rpartition(".")[0]
+                left[id(blocks)][int(number[1])].add(module)
+    found = {}
+    for name, blocks in lists.items():
+        others = left[id(blocks)]
+        numbered = ((absent or {}).get(f"{name}.{i}", block) for i, block in enumerate(blocks))
+        own = [{weight.rpartition(".")[0] for weight in block.state_dict()} for block in numbered]
+        untaken = set().union(*(others[i] for i in list(others) if i < len(blocks)))
+        count = sum(
+            any(of and of <= modules and modules - of <= untaken for of in own)
+            for i, modules in others.items()
+            if i >= len(blocks)
+        )
+        if count:
+            found[name] = len(blocks), count
+    return found
 
 
 def lost_in_backbone(model: PreTrainedModel, info: dict[str, Any]) -> list[str]:

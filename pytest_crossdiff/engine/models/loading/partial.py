@@ -69,7 +69,7 @@ def load_part(
     try:
         with silence_transformers(), one_by_one:
             model, info = from_pretrained(loader, reference, options)
-            must_be_whole(model, info, reference, source)
+            must_be_whole(model, info, reference, source, vars(model)[_ABSENT])
     except Exception:  # noqa: BLE001  loading the whole model says what is wrong
         return None
     if not _are_in_the_files(model, info["unexpected_keys"]):

@@ -80,7 +80,7 @@ def model_weights(folder: Path, config: dict[str, Any], source: str) -> list[Pat
     """The files that transformers would load the weights from.  Raises `ModelError`."""
     explicit = config.get("transformers_weights")
     for name in (explicit,) if isinstance(explicit, str) else _WEIGHTS:
-        if not _inside(folder, name, folder / CONFIG, source).is_file():
+        if not is_regular(_inside(folder, name, folder / CONFIG, source), source):
             continue
         if name.endswith(".index.json"):
             return [folder / name, *_shards(folder / name, source)]
@@ -101,7 +101,7 @@ def model_weights(folder: Path, config: dict[str, Any], source: str) -> list[Pat
 def adapter_weights(folder: Path, source: str) -> list[Path]:
     """The file of an adapter's weights.  Raises `ModelError`."""
     for name in _ADAPTER_WEIGHTS:
-        if (folder / name).is_file():
+        if is_regular(folder / name, source):
             return [folder / name]
     raise ModelError(
         f"{folder} has an {ADAPTER_CONFIG} but no weights",
@@ -191,7 +191,7 @@ def custom_code(folder: Path, source: str = "") -> list[Path]:
         if path.suffix == ".py" or not _is_output(path)
         if not any(_HIDDEN.match(part) for part in path.relative_to(folder).parts)
         and not path.is_dir()
-        and _is_regular(path, source)
+        and is_regular(path, source)
     ]
 
 
@@ -204,17 +204,17 @@ def _is_output(path: Path) -> bool:
 def _names_code(path: Path, source: str) -> bool:
     """Whether a config names classes of its own, which code in its folder defines."""
     try:
-        return _is_regular(path, source) and "auto_map" in shallow_json(path.read_bytes())
+        return is_regular(path, source) and "auto_map" in shallow_json(path.read_bytes())
     except (OSError, ValueError, TypeError):  # loading it says so
         return False
 
 
 def _matching(folder: Path, patterns: Iterable[str], source: str) -> list[Path]:
     found = (path for pattern in patterns for path in folder.glob(pattern))
-    return [path for path in found if _is_regular(path, source)]
+    return [path for path in found if is_regular(path, source)]
 
 
-def _is_regular(path: Path, source: str) -> bool:
+def is_regular(path: Path, source: str) -> bool:
     """Whether a file is there, to be read.  Raises `ModelError` for a pipe or a device, which would
     be waited for.
     """

@@ -22,6 +22,7 @@ from pytest_crossdiff.engine.models.sources.files import (
     check_weights,
     folder_files,
     gguf_files,
+    is_regular,
     model_weights,
     read_json,
     tensor_names,
@@ -118,7 +119,7 @@ def _resolve(
         raise ModelError(
             f"can't look for a model at {written!r}: {error}", source=source
         ) from error
-    if is_folder and (path / ADAPTER_CONFIG).is_file():
+    if is_folder and is_regular(path / ADAPTER_CONFIG, source):
         return _adapter(written, path.resolve(), digests, source, adapters)
     if is_folder:
         return _folder(written, path.resolve(), digests, source)
@@ -179,7 +180,7 @@ def _listed(of: ModelReference) -> list[Path]:
 
 
 def _folder(written: str, folder: Path, digests: DigestedFiles, source: str) -> ModelReference:
-    if not (folder / CONFIG).is_file():
+    if not is_regular(folder / CONFIG, source):
         raise ModelError(
             f"{folder} is no transformers model: it has neither {CONFIG} nor {ADAPTER_CONFIG}; "
             f"it holds {contents(folder)}",
