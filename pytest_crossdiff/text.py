@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MARKS = "⟦", "⟧"
 _NAMED = {"\n": "⏎", "\r": "\\r", "\t": "⇥"}
 _JOINERS = "\u200c\u200d"  # invisible, but scripts and emoji are built with them
+_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 class Display(NamedTuple):
@@ -146,6 +147,18 @@ def roughly(seconds: float) -> str:
     if seconds < 55 * 60:
         return plural(round(seconds / 60), "minute")
     return plural(max(1, round(seconds / 3600)), "hour")
+
+
+def size(count: float) -> str:
+    """Bytes: `512 B`, `3.1 MB`."""
+    unit = 0
+    while count >= 1000 and unit < len(_UNITS) - 1:
+        count, unit = count / 1000, unit + 1
+    return (
+        f"{count:.0f} {_UNITS[unit]}"
+        if unit == 0 or count >= 100
+        else f"{count:.2g} {_UNITS[unit]}"
+    )
 
 
 def _escape(ch: str) -> str:

@@ -11,14 +11,13 @@ from tabulate import tabulate
 
 from benchmarks.documents import DOCS
 from benchmarks.speed import cost_model
-from pytest_crossdiff.cli.terminal import size
 from pytest_crossdiff.engine.capacity.cost_model import fitted
 from pytest_crossdiff.engine.capacity.devices import parse
 from pytest_crossdiff.engine.capacity.projection import CONTROLS, PlannedModel, project
 from pytest_crossdiff.engine.phases import TRAIN, VERIFY, predictions_phase, read_phase
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.sides import SIDES
-from pytest_crossdiff.text import percent
+from pytest_crossdiff.text import percent, size
 
 if TYPE_CHECKING:
     from pathlib import Path

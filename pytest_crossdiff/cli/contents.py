@@ -54,6 +54,10 @@ def _crosscoder(meta: dict[str, Any]) -> str:
     return f"{config['architecture']}: {plural(features, 'feature')}, {widths}"
 
 
+def _dequantised(meta: dict[str, Any]) -> str:
+    return f"{meta['what']} of {meta['file']}"
+
+
 def _null(meta: dict[str, Any]) -> str:
     return f"null control: {plural(meta['found'], 'false positive')}"
 
@@ -110,6 +114,7 @@ _OF_KIND = {
     "null": _null,
     "spiked": _spiked,
     "self-check": _self_check,
+    "dequantised": _dequantised,
 }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.cli.terminal import size
-from pytest_crossdiff.text import plural, roughly
+from pytest_crossdiff.sides import SIDES
+from pytest_crossdiff.text import plural, roughly, size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +79,11 @@ def check_cost(
         "disk", f"about {size(cost.disk)} needed, {size(room)} free", passed=cost.disk < room,
         remedy="make room (crossdiff cache prune), or set crossdiff_cache_dir",
     )  # fmt: skip
+    for side in SIDES:
+        root = first.references[side].root
+        if root.kind == "gguf":
+            taken = size(models[0][side].weights * number)
+            doctor.note("cache", f"keeps the dequantised weights of {root.file}: {taken}")
     if settings.train == "never":
         doctor.report_check(
             "time", "crossdiff_train = never, and the cache has no result", passed=False,

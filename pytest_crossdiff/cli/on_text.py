@@ -87,7 +87,7 @@ def _reference(
     """The model as it was measured.  Raises `ModelError` when it isn't there or is another now."""
     from pytest_crossdiff.engine.models.sources.references import resolve
 
-    reference = resolve(getattr(settings, side), found.store.memo, source=f"the result's {side}")
+    reference = resolve(getattr(settings, side), found.store, source=f"the result's {side}")
     if reference.digest != result.model(side).digest:
         raise ModelError(
             f"{reference.reference} is not the {side} that was measured: its files have changed",

@@ -28,7 +28,6 @@ _STYLES = {
     "candidate": "1;36",
     "baseline": "1;35",
 }
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 class Terminal:
@@ -93,18 +92,6 @@ def _wants_colour(stream: TextIO) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return stream.isatty() and os.environ.get("TERM") != "dumb" and sys.platform != "win32"
-
-
-def size(count: float) -> str:
-    """Bytes: `512 B`, `3.1 MB`."""
-    unit = 0
-    while count >= 1000 and unit < len(_UNITS) - 1:
-        count, unit = count / 1000, unit + 1
-    return (
-        f"{count:.0f} {_UNITS[unit]}"
-        if unit == 0 or count >= 100
-        else f"{count:.2g} {_UNITS[unit]}"
-    )
 
 
 def age(since: float) -> str:

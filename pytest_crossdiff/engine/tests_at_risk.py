@@ -66,7 +66,7 @@ def find_tests_at_risk(
     if not reason:
         try:
             references = {
-                side: resolve(getattr(settings, side), store.memo, source=f"crossdiff_{side}")
+                side: resolve(getattr(settings, side), store, source=f"crossdiff_{side}")
                 for side in SIDES
             }
             own = [result for result in results if _is_of(result, references)]

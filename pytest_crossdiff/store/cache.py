@@ -82,7 +82,7 @@ class Store:
                 f"{root} can't be the folder of the cache: {error}",
                 remedy="write the folder out in crossdiff_cache_dir",
             ) from error
-        self._note = note or SilentProgress().note
+        self.note = note or SilentProgress().note
         self._locks: dict[Path, KeyLock] = {}
         self._verified: dict[Path, tuple[FileState, str]] = {}
 
@@ -126,7 +126,7 @@ class Store:
         if checked_name(key, "an entry") != key.partition(".")[0] or len(key) < 3:
             raise StoreError(f"{key!r} is no key: three or more letters and digits, no '.'")
         path = self.root / kind / key[:2] / key
-        return Entry(path, self._lock(kind, key), self._verified, self._note)
+        return Entry(path, self._lock(kind, key), self._verified, self.note)
 
     def _lock(self, kind: str, key: str) -> KeyLock:
         path = self._lock_path(kind, key)

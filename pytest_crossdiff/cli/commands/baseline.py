@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.arguments import add_settings, command, described, given
 from pytest_crossdiff.cli.exits import FINE
-from pytest_crossdiff.cli.terminal import Terminal, size
-from pytest_crossdiff.text import visible
+from pytest_crossdiff.text import size, visible
 
 if TYPE_CHECKING:
     import argparse
 
     from pytest_crossdiff.cli.arguments import Commands
+    from pytest_crossdiff.cli.terminal import Terminal
 
 MORE = """\
 An archive has the baseline's activations, predictions and replies on the texts of the

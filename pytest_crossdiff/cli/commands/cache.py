@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.arguments import command, described
 from pytest_crossdiff.cli.exits import FINE, UNMEASURED
-from pytest_crossdiff.cli.terminal import Terminal, age, size, table
-from pytest_crossdiff.text import plural, visible
+from pytest_crossdiff.cli.terminal import Terminal, age, table
+from pytest_crossdiff.text import plural, size, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,6 +29,7 @@ KINDS = (
     "comparison",
     "harvest",
     "weights",
+    "dequantised",
     "self-check",
     "crosscoder",
     "null",
@@ -37,13 +38,16 @@ KINDS = (
     "workflow",
     "archive",
 )
+CARRIED = tuple(kind for kind in KINDS if kind != "dequantised")
+"""What is pushed and pulled unless kinds are named: whole weights are nothing to share unasked."""
 MORE = """\
 An entry is one step of a measurement: states (what one model's head reads on held-out text, with
 the head), metrics (how much two models' predictions differ), reading (the log-probabilities that
 one model gives to held-out text), writing (the words that one model writes after the first words
 of held-out text), population (what reference models say of a pair), replies (what
 one model answers to the corpus's prompts), comparison (of two models' replies), harvest (one
-model's activations, the large ones), weights (a small sample of one model's weights), self-check
+model's activations, the large ones), weights (a small sample of one model's weights), dequantised
+(what a GGUF file is made to, the largest; pushed and pulled only when it is named), self-check
 (whether a model is read as it runs), crosscoder (a trained dictionary), null or spiked (controls),
 result (the differences; small, and all that a finished pair is answered from), workflow (what the
 model and what other texts have changed since the last sign-off) or archive (configuration and
@@ -219,14 +223,14 @@ def run_push(options: argparse.Namespace, out: Terminal) -> int:
     """Copy what is not there yet."""
     from pytest_crossdiff.store.remote import push
 
-    return _carried(push(_store(options), options.url, options.kind or KINDS), "pushed", out)
+    return _carried(push(_store(options), options.url, options.kind or CARRIED), "pushed", out)
 
 
 def run_pull(options: argparse.Namespace, out: Terminal) -> int:
     """Copy what is not here yet."""
     from pytest_crossdiff.store.remote import pull
 
-    return _carried(pull(_store(options), options.url, options.kind or KINDS), "pulled", out)
+    return _carried(pull(_store(options), options.url, options.kind or CARRIED), "pulled", out)
 
 
 def _carried(entries: Sequence[Carried], verb: str, out: Terminal) -> int:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.arguments import add_settings, command, given
 from pytest_crossdiff.cli.exits import FINE
-from pytest_crossdiff.cli.terminal import size, table
+from pytest_crossdiff.cli.terminal import table
 from pytest_crossdiff.results.result import layer_name
 from pytest_crossdiff.sides import SIDES
-from pytest_crossdiff.text import percent, plural
+from pytest_crossdiff.text import percent, plural, size
 
 if TYPE_CHECKING:
     import argparse

@@ -126,7 +126,7 @@ def _of_setting(plan: Plan, written: str) -> Iterator[Member]:
             )
         return
     try:
-        found = resolve(written, plan.store.memo, source=source)
+        found = resolve(written, plan.store, source=source)
     except ModelError:
         known = None if has_weights(written) else _read_before(plan, written)
         if known is None:

@@ -15,6 +15,7 @@ from huggingface_hub import errors as hub_errors
 from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.store import digest as digest_module
+from pytest_crossdiff.store.cache import Store
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MOVED = "f" * 40
@@ -223,7 +224,8 @@ def test_large_files_are_read_once(model, tmp_path, monkeypatch):
     monkeypatch.setattr(digest_module, "REMEMBER_ABOVE", 50)
     for clock in ("SETTLED_NS", "TICK_NS"):
         monkeypatch.setattr(digest_module, clock, -(10**12))
-    first = resolve(str(model), tmp_path / "memo")
+    store = Store(tmp_path / "cache")
+    first = resolve(str(model), store)
     reads = []
     content_digest = digest_module.content_digest
     monkeypatch.setattr(
@@ -231,7 +233,7 @@ def test_large_files_are_read_once(model, tmp_path, monkeypatch):
         "content_digest",
         lambda path: reads.append(path.name) or content_digest(path),
     )
-    assert resolve(str(model), tmp_path / "memo") == first
+    assert resolve(str(model), store) == first
     assert sorted(reads) == ["config.json", "tokenizer.json"]
 
 

@@ -22,10 +22,12 @@ from pytest_crossdiff.engine.models.loading.adapters.classes import (
 from pytest_crossdiff.engine.models.loading.adapters.merging import merge
 from pytest_crossdiff.engine.models.loading.extras import require_extra
 from pytest_crossdiff.engine.models.loading.foreign_code import must_run_only_own_code
+from pytest_crossdiff.engine.models.loading.gguf.copies import keep_tokenizer, kept_tokenizer
 from pytest_crossdiff.engine.models.loading.gguf.files import (
+    complete_model,
     complete_tokenizer,
     gguf_config,
-    scale_frequencies,
+    where_weights_lie,
 )
 from pytest_crossdiff.engine.models.loading.heads import (
     choose_head,
@@ -143,15 +145,16 @@ def _load_model(
     placement: Mapping[str, Any],
 ) -> tuple[transformers.PreTrainedModel, Head]:
     root = reference.root
-    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust, **where_it_lies(root)}
-    options |= placement
+    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust, **placement}
     config: dict[str, Any] = {}
+    location, keeps = root.location, reference.base is None and not placement
     if root.kind == "gguf":
         require_extra("gguf", root, source)
-        options |= {"quantization_config": transformers.GgufConfig(dequantize=True)}
-        options |= {"config": gguf_config(root, source)}
+        location, how = where_weights_lie(root, dtype if keeps else None)
+        options |= {"config": gguf_config(root, source), **how}
         architectures = [CAUSAL_SUFFIXES[0]]
     else:
+        options |= where_it_lies(root)
         config, _ = transformers.PretrainedConfig.get_config_dict(
             root.location, revision=root.revision
         )
@@ -172,11 +175,11 @@ def _load_model(
         quantisation_errors(config, root, source),
     ):
         options |= {**dequantising(config, device), **chosen.options}
-        model, info = from_pretrained(chosen, root, options)
+        model, info = from_pretrained(chosen, location, options)
         named = named_class(architectures, known) if reference.base is None else None
         if named not in (None, type(model)) and lost_in_backbone(model, info):
             # The weights may fit the class that saved them, with other names than without its head.
-            again, its_info = from_pretrained(AdaptedClass(named), root, options)
+            again, its_info = from_pretrained(AdaptedClass(named), location, options)
             if not lost_in_backbone(again, its_info):
                 model, info = again, its_info
     if getattr(model, "_hf_peft_config_loaded", False):
@@ -185,10 +188,10 @@ def _load_model(
             source=source,
             remedy="download it and give the path of the folder",
         )
-    if root.file:
-        scale_frequencies(model, root, source)
     with quantisation_errors(config, root, source):
         must_be_whole(model, info, root, source)
+    if root.file:
+        complete_model(model, root, source, dtype if keeps else None)
     if reference.base is None:
         return model, "" if info["missing_keys"] else head
     if device is not None:
@@ -201,18 +204,16 @@ def _load_model(
 
 
 def from_pretrained(
-    chosen: AdaptedClass, root: ModelReference, options: dict[str, Any]
+    chosen: AdaptedClass, location: str, options: dict[str, Any]
 ) -> tuple[transformers.PreTrainedModel, dict[str, Any]]:
-    """The model, and what its files lack that no adapter provides; of missing weights only those
-    that are random, see `made_up_at_random`.
+    """The model at `location`, and what its files lack that no adapter provides; of missing weights
+    only those that are random, see `made_up_at_random`.
     """
     load: Any = chosen.loader.from_pretrained
     if isinstance(chosen.loader, type) and issubclass(chosen.loader, transformers.PreTrainedModel):
         # Not that of a subclass, which may not know of `output_loading_info`.
         load = functools.partial(_FROM_PRETRAINED, chosen.loader)
-    model, info = load(
-        root.location, output_loading_info=True, ignore_mismatched_sizes=True, **options
-    )
+    model, info = load(location, output_loading_info=True, ignore_mismatched_sizes=True, **options)
     assert isinstance(model, transformers.PreTrainedModel)
     missing = sorted(set(info["missing_keys"]) - chosen.provided)
     info["missing_keys"] = made_up_at_random(model, missing)
@@ -286,6 +287,13 @@ def _load_tokenizer(
         return _load_tokenizer(reference.base, trust, source)
     if trust:
         must_run_only_own_code(reference)
+    kept = kept_tokenizer(reference) if reference.file else None
+    if kept is not None:
+        again: transformers.PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
+            kept
+        )
+        again.name_or_path = reference.location
+        return again
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             reference.location, use_fast=True, trust_remote_code=trust, **where_it_lies(reference)
@@ -298,6 +306,7 @@ def _load_tokenizer(
         ) from error
     if reference.file:
         complete_tokenizer(tokenizer, reference)
+        keep_tokenizer(reference, tokenizer)
     assert isinstance(tokenizer, transformers.PreTrainedTokenizerBase)
     return tokenizer
 

@@ -68,7 +68,7 @@ def load_part(
     one_by_one = _one_weight_at_a_time() if converted else contextlib.nullcontext()
     try:
         with silence_transformers(), one_by_one:
-            model, info = from_pretrained(loader, reference, options)
+            model, info = from_pretrained(loader, reference.location, options)
             must_be_whole(model, info, reference, source, vars(model)[_ABSENT])
     except Exception:  # noqa: BLE001  loading the whole model says what is wrong
         return None

@@ -43,7 +43,7 @@ def resolve_or_archived(
             )
         return found
     try:
-        return resolve(reference, store.memo, source=source)
+        return resolve(reference, store, source=source)
     except ModelError:
         answered = by_name and not has_weights(reference)
         found = _archived(reference, store, source) if answered else None

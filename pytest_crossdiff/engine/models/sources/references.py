@@ -34,6 +34,7 @@ from pytest_crossdiff.store.digest import content_digest, digest
 
 if TYPE_CHECKING:
     from pytest_crossdiff.engine.models.sources.digested import DigestedFile
+    from pytest_crossdiff.store.cache import Store
 
 _HUB_NAME = re.compile(
     r"(?P<id>[\w][\w.-]*(/[\w][\w.-]*)?)(@(?P<revision>[\w][\w./-]*))?", re.ASCII
@@ -51,6 +52,7 @@ class ModelReference:
     remark: what the person at the terminal should know, or "".  files: those that the digest was
     taken of, with those of the base; none of a hub model, which its commit names.  archived: its
     weights are not here; `location` has its configuration and tokenizer (see `archived.py`).
+    store: the cache, where what is made of a GGUF file is kept; None: nothing is kept.
     """
 
     reference: str
@@ -64,6 +66,7 @@ class ModelReference:
     remark: str = ""
     files: dict[Path, DigestedFile] = field(default_factory=dict, compare=False, repr=False)
     archived: bool = False
+    store: Store | None = field(default=None, compare=False, repr=False)
 
     @property
     def pinned(self) -> bool:
@@ -91,15 +94,20 @@ class ModelReference:
         must_be_unchanged(self.files, self.reference, self.source, listed)
 
 
-def resolve(reference: str, memo: Path | None = None, *, source: str = "") -> ModelReference:
+def resolve(reference: str, store: Store | None = None, *, source: str = "") -> ModelReference:
     """The model that `reference` names: a folder, a .gguf file, or a hub id with `@revision`.
 
-    A folder with an adapter resolves its base model too.  memo: where digests of large files are
-    remembered.  source: the setting, for messages.  Raises `ModelError`.
+    A folder with an adapter resolves its base model too.  store: the cache, where digests of
+    large files are remembered.  source: the setting, for messages.  Raises `ModelError`.
     """
-    digests = DigestedFiles(memo)
+    digests = DigestedFiles(None if store is None else store.memo)
     found = _resolve(reference, digests, source, ())
-    return dataclasses.replace(found, files=digests.files)
+    return _with_store(dataclasses.replace(found, files=digests.files), store)
+
+
+def _with_store(of: ModelReference, store: Store | None) -> ModelReference:
+    base = None if of.base is None else _with_store(of.base, store)
+    return dataclasses.replace(of, base=base, store=store)
 
 
 def _resolve(
