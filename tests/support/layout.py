@@ -36,7 +36,7 @@ ALLOWED = {
     "results": "errors settings sides text",
     # the computation: first the inputs of a run, then its stages in the order of the work
     "engine.corpus": "errors",
-    "engine.models": "errors settings sides store",
+    "engine.models": "errors settings sides store text",
     "engine.reply_texts": "errors settings sides store engine.corpus engine.models",
     "engine.plan": "version errors settings sides store engine.corpus engine.models"
     " engine.reply_texts",
