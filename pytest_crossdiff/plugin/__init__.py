@@ -332,15 +332,13 @@ def _recorder(config: pytest.Config) -> Recorder:
 
 def _loaded(config: pytest.Config, side: Side) -> RecordedModel:
     from pytest_crossdiff.engine import isolation
-    from pytest_crossdiff.engine.models import loaded
     from pytest_crossdiff.engine.replies.recorded_model import RecordedModel
     from pytest_crossdiff.settings import resolution
 
     settings = next(iter(resolution.resolve(config).by_layer().values()))
     resolution.require(settings, side)
     with isolation.undisturbed():
-        model = loaded.load_configured(settings, side, getattr(settings, side))
-    return RecordedModel.of(model, side, settings.replies, _recorder(config).record)
+        return RecordedModel.load(settings, side, _recorder(config).record)
 
 
 def _width(config: pytest.Config) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_crossdiff.engine.models import loaded
+from pytest_crossdiff.engine.replies import recorded_model
 from pytest_crossdiff.engine.replies.recorded_model import RecordedModel
 from support.results import make_difference, make_result
 
@@ -171,6 +172,8 @@ class TestModels:
     def _models(self, monkeypatch):
         monkeypatch.setattr(loaded, "load", lambda reference, **options: (reference, options))
         monkeypatch.setattr(RecordedModel, "of", lambda model, *_: model)
+        monkeypatch.setattr(recorded_model, "resolve", lambda reference, *_, **__: reference)
+        monkeypatch.setattr(recorded_model, "hold", lambda *_, **__: None)
 
     def test_each_model_is_loaded_once_for_ordinary_tests(self, project):
         project.makepyfile(

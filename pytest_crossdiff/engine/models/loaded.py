@@ -6,12 +6,14 @@ Axes: b texts of a batch, p positions, d model width.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pytest_crossdiff.engine.models.devices import choose_device, choose_dtype
+from pytest_crossdiff.engine.models.in_memory import find_held
 from pytest_crossdiff.engine.models.loaded_model import LoadedModel as LoadedModel
 from pytest_crossdiff.engine.models.loading.load import (
     load_model_and_tokenizer,
@@ -237,7 +239,25 @@ def _logits(loaded: LoadedModel, model: PreTrainedModel, ids_bp: Tensor, mask_bp
 def load_configured(
     settings: Settings,
     side: Side,
-    reference: ModelReference | str,
+    reference: ModelReference,
+    *,
+    with_head: bool = False,
+    part: Part | None = None,
+) -> LoadedModel:
+    """As the settings ask for it: a model that a fixture holds, or `load_own`."""
+    layer, blocks = settings.layer_of(side), getattr(settings, f"{side}_blocks")
+    held = find_held(settings, reference, with_head=with_head or layer == OUTPUT)
+    if held is not None:
+        of = _Weights(held.model, held.tokenizer, reference, held.head, held.dtype, held.device)
+        found = _placed(of, layer, blocks, settings.sources.get(side, reference.source))
+        return replace(found, borrowed=True)
+    return load_own(settings, side, reference, with_head=with_head, part=part)
+
+
+def load_own(
+    settings: Settings,
+    side: Side,
+    reference: ModelReference,
     *,
     with_head: bool = False,
     part: Part | None = None,

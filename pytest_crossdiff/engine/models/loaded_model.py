@@ -39,7 +39,7 @@ class LoadedModel:
     predictions: how predictions become vectors, where they are read.  passes, layout, reader: see
     `hook_point.HookPoint`; without them each block runs once, in the whole model, and returns the
     residual stream.  batching: which texts may share a batch; `read` keeps to it.  form: what of a
-    document it reads.
+    document it reads.  borrowed: the weights are a fixture's, which `unload` leaves in memory.
     """
 
     model: PreTrainedModel
@@ -61,6 +61,7 @@ class LoadedModel:
     batching: probing.Batching = "padded"
     form: InputForm = TEXT
     part: Part | None = None
+    borrowed: bool = False
 
     def __repr__(self) -> str:
         block = f"block {self.layer} of {self.layers}"
@@ -79,7 +80,9 @@ class LoadedModel:
         return cast("PreTrainedModel", self.reader or self.model)
 
     def unload(self) -> None:
-        """Free the memory of the weights, whoever else holds on to the model."""
+        """Free the memory of the weights, whoever else holds on to the model, unless borrowed."""
+        if self.borrowed:
+            return
         take_back(self.model)
         nn.Module.to(self.model, "meta")
         release(self.device)

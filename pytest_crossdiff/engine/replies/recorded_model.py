@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.engine.corpus.messages import Message, UnusableRecordError, read_message
 from pytest_crossdiff.engine.corpus.prompts import Prompt
-from pytest_crossdiff.engine.models.loaded import LoadedModel
+from pytest_crossdiff.engine.models.in_memory import hold
+from pytest_crossdiff.engine.models.loaded import LoadedModel, load_own
+from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.engine.replies.write import continuations, prompt_ids
 from pytest_crossdiff.errors import CorpusError, ModelError, SettingsError
+from pytest_crossdiff.settings.kinds import OUTPUT
+from pytest_crossdiff.store.cache import Store
 
 if TYPE_CHECKING:
+    from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
 
 Question = str | Sequence[Mapping[str, object]]
@@ -39,6 +44,21 @@ class RecordedModel(LoadedModel):
     side: Side = "baseline"
     tokens: int = 64
     record: Callable[[Question, str, Side], None] = lambda *_: None
+
+    @classmethod
+    def load(
+        cls, settings: Settings, side: Side, record: Callable[[Question, str, Side], None]
+    ) -> RecordedModel:
+        """The model of `side`, with weights of its own, which measurements read too as long as no
+        test changes them.  Raises `ModelError`.
+        """
+        source = settings.sources.get(side, f"crossdiff_{side}")
+        store = Store.at(settings.cache_dir)
+        reference = resolve(getattr(settings, side), store, source=source)
+        recorded = cls.of(load_own(settings, side, reference), side, settings.replies, record)
+        if not settings.device_map:
+            hold(recorded, with_head=settings.layer_of(side) == OUTPUT)
+        return recorded
 
     @classmethod
     def of(
