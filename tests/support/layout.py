@@ -47,7 +47,7 @@ ALLOWED = {
     "engine.beside": "errors progress results store engine.isolation",
     "engine.metrics": "progress results sides store errors engine.beside engine.corpus"
     " engine.models engine.plan engine.activations",
-    "engine.replies": "progress results sides store errors engine.beside engine.corpus"
+    "engine.replies": "progress results settings sides store errors engine.beside engine.corpus"
     " engine.models engine.plan engine.activations",
     "engine.sparse": "",
     "engine.regression": "engine.sparse",
