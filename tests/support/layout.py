@@ -97,7 +97,7 @@ ALLOWED = {
     "demo": "progress store",
     "gate": "errors sides text settings results store",
     "report": "errors sides text progress settings store results gate",
-    "plugin": "errors sides text progress settings results engine.models engine.plan"
+    "plugin": "errors sides text progress settings results engine.plan"
     " engine.dictionary engine.pipeline gate report engine.isolation engine.replies store"
     " engine.tests_at_risk",
     "cli": "version errors sides text progress settings store results engine.corpus"
