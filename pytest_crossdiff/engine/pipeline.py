@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_crossdiff.engine.metrics.stored import NOT_MEASURED, load_or_measure, stored_metrics
@@ -174,7 +175,7 @@ def _stored(planned: Plan, signed_off: Plan | None) -> Outcome | None:
     try:
         if entry.read_manifest() is None:
             return None
-        result = _read(entry, planned.result_key)
+        result = _named_as_now(_read(entry, planned.result_key), planned)
     except DamagedEntry as damage:
         entry.set_aside(damage.what)
         return None
@@ -196,6 +197,18 @@ def _with(result: Result, *parts: _Beside) -> Result:
     for part in parts:
         result = part.added_to(result)
     return result
+
+
+def _named_as_now(result: Result, planned: Plan) -> Result:
+    """The result with models and texts called as the settings call them: the same ones may lie
+    elsewhere by now, as in a folder that was copied.
+    """
+    a, b = (
+        dataclasses.replace(result.model(side), reference=planned.references[side].reference)
+        for side in SIDES
+    )
+    corpus = dataclasses.replace(result.corpus, source=planned.corpus.source)
+    return dataclasses.replace(result, baseline=a, candidate=b, corpus=corpus)
 
 
 def _read(entry: Entry, key: str) -> Result:

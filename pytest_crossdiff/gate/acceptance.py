@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate import accepted_file
 from pytest_crossdiff.gate.accept_request import AcceptRequest
+from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.new_entries import EntryMaker
 from pytest_crossdiff.gate.recognition import Recognition, recognise
 from pytest_crossdiff.gate.slot import Slot
@@ -61,7 +62,7 @@ class AcceptanceRecord:
         if self.request is None:
             return known, None
         maker = EntryMaker(self.request, slot, self.path.parent, self.today, texts)
-        proposal = maker.proposal(result, known)
+        proposal = maker.proposal(result, known, Budgets.configured(settings))
         entries |= {entry.id: entry for entry in proposal.entries}
         return recognise(result, entries.values(), growth=growth, today=self.today), proposal
 

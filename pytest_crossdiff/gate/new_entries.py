@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_crossdiff.gate import accepted_file
 from pytest_crossdiff.gate.accepted_file import Entry
 from pytest_crossdiff.gate.fingerprint import Fingerprint
+from pytest_crossdiff.gate.recognition import without
 from pytest_crossdiff.gate.slot import portable
+from pytest_crossdiff.gate.verdict import compute_verdict, is_small
 from pytest_crossdiff.results.wording import describe_difference, marked
 from pytest_crossdiff.text import visible
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_crossdiff.gate.accept_request import AcceptRequest
+    from pytest_crossdiff.gate.budgets import Budgets
     from pytest_crossdiff.gate.recognition import Recognition
     from pytest_crossdiff.gate.slot import Slot
     from pytest_crossdiff.results.difference import Difference
@@ -57,14 +60,15 @@ class EntryMaker(NamedTuple):
     today: datetime.date
     texts: bool
 
-    def proposal(self, result: Result, known: Recognition) -> Proposal:
+    def proposal(self, result: Result, known: Recognition, budgets: Budgets) -> Proposal:
         """The entries of the differences that the request names.
 
         known: what was accepted before; a difference that it knows keeps the id of its entry.
+        budgets: by which it is seen what else stands in the way of a verdict.
         """
         ids = tuple(d.id for d in result.differences)
         if self.request.all:
-            named = _that_count(result, known)
+            named = _that_count(result, known, budgets)
         else:
             named = [d for d in result.differences if d.id in self.request.ids]
         entries = tuple(self._entry(d, result, known) for d in named)
@@ -93,10 +97,22 @@ class EntryMaker(NamedTuple):
         )
 
 
-def _that_count(result: Result, known: Recognition) -> list[Difference]:
-    """The confirmed differences that are not accepted yet; where there are none, the possible."""
+def _that_count(result: Result, known: Recognition, budgets: Budgets) -> list[Difference]:
+    """The confirmed differences that are not accepted yet, with the possible ones of a side that
+    these would leave without a verdict; where there are no confirmed ones, all possible ones.
+    """
     new = [d for d in result.differences if not known.accepts(d.id)]
-    return [d for d in new if d.confirmed] or new
+    confirmed = [d for d in new if d.confirmed]
+    if not confirmed:
+        return new
+    left = without(result, lambda d: d.confirmed or known.accepts(d.id))
+    verdict = compute_verdict(left, budgets)
+    undecided = {of.side for of in verdict.undecided}
+    return [
+        d
+        for d in new
+        if d.confirmed or (d.side in undecided and not is_small(d, budgets.min_changed_replies))
+    ]
 
 
 def _new_id(slot: Slot, difference: Difference, fingerprint: Fingerprint) -> str:

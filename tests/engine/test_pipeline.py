@@ -243,6 +243,19 @@ def test_a_second_run_answers_from_the_cache(lost: Outcome) -> None:
     assert pipeline.cached(lost.plan.settings) is not None
 
 
+def test_a_cached_answer_calls_models_and_texts_as_they_are_called_now(
+    lost: Outcome, models: dict[str, Path], cache: Path, tmp_path: Path
+) -> None:
+    """As in a project that was copied to another folder."""
+    moved = {name: shutil.copytree(models[name], tmp_path / name) for name in ("plain", "merged")}
+    found = pipeline.cached(planted.quick(moved["plain"], moved["merged"], cache))
+    assert found is not None
+    assert found.result.baseline.reference == str(moved["plain"])
+    assert found.result.candidate.reference == str(moved["merged"])
+    facts = lost.result.baseline, found.result.baseline
+    assert len({replace(of, reference="") for of in facts}) == 1
+
+
 def test_a_cached_answer_imports_neither_torch_nor_numpy(lost: Outcome) -> None:
     code = (
         "import sys, json; from pytest_crossdiff.settings import Settings\n"

@@ -13,6 +13,7 @@ from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate import accepted_file
 from pytest_crossdiff.gate.accept_request import AcceptRequest
 from pytest_crossdiff.gate.acceptance import AcceptanceRecord
+from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.new_entries import EntryMaker, Proposal
 from pytest_crossdiff.gate.slot import Slot, portable
 from pytest_crossdiff.settings import Settings
@@ -21,6 +22,7 @@ from support.results import make_context, make_difference, make_model, make_resu
 TODAY = datetime.date(2026, 11, 30)
 REQUEST = AcceptRequest(("C1",), "wanted", "Ann", None)
 FOUR = tuple(make_context(f" word{n}", "x" * 200) for n in range(4))
+BUDGETS = Budgets.configured(Settings())
 RESULT = make_result(
     make_difference("C1", strength=0.02, tokens=(" a", "b\n"), contexts=FOUR),
     make_difference("B1", "baseline"),
@@ -122,7 +124,9 @@ class TestWhatItMakes:
         return record.recognition(RESULT, Settings())[0]
 
     def test_an_entry_says_what_was_accepted_by_whom_and_why(self, tmp_path):
-        (entry,) = self.maker(Path("/somewhere")).proposal(RESULT, self.known(tmp_path)).entries
+        (entry,) = (
+            self.maker(Path("/somewhere")).proposal(RESULT, self.known(tmp_path), BUDGETS).entries
+        )
         assert (entry.seen_as, entry.side, entry.strength) == ("C1", "candidate", 0.02)
         assert (entry.baseline, entry.candidate) == ("org/old", "v2")
         assert entry.tokens == (" a", "b⏎")
@@ -137,7 +141,9 @@ class TestWhatItMakes:
             maker = self.maker(tmp_path)._replace(
                 slot=slot, request=REQUEST._replace(ids=tuple(names))
             )
-            return [entry.id for entry in maker.proposal(RESULT, self.known(tmp_path)).entries]
+            return [
+                entry.id for entry in maker.proposal(RESULT, self.known(tmp_path), BUDGETS).entries
+            ]
 
         here, there = Slot("texts", "1", "1"), Slot("texts", "2", "1")
         assert ids(here, ["C1"]) == ids(here, ["C1"])
@@ -145,11 +151,11 @@ class TestWhatItMakes:
 
     def test_texts_can_be_left_out(self, tmp_path):
         maker = self.maker(tmp_path, texts=False)
-        (entry,) = maker.proposal(RESULT, self.known(tmp_path)).entries
+        (entry,) = maker.proposal(RESULT, self.known(tmp_path), BUDGETS).entries
         assert (entry.description, entry.tokens, entry.contexts) == ("", (), ())
 
     def test_a_proposal_survives_being_written_and_read(self, tmp_path):
-        made = self.maker(tmp_path).proposal(RESULT, self.known(tmp_path))
+        made = self.maker(tmp_path).proposal(RESULT, self.known(tmp_path), BUDGETS)
         again = Proposal.from_json(made.to_json())
         assert again.ids == made.ids == ("C1", "B1")
         assert accepted_file.to_json(again.entries) == accepted_file.to_json(made.entries)

@@ -116,10 +116,10 @@ class TestAccepting:
         accept(project, "C1")
         possible = make_difference("C3", certainty="possible")
         differing.result = make_result(PODS, CANNOT, possible, LOST)
-        done = project.runpytest(
-            GATE, "--crossdiff-accept=all", "--crossdiff-reason=read", "--crossdiff-author=Bob"
-        )
+        all_ = GATE, "--crossdiff-accept=all", "--crossdiff-reason=read", "--crossdiff-author=Bob"
+        done = project.runpytest(*all_, "--crossdiff-max-candidate-only=1")
         done.stdout.fnmatch_lines(["crossdiff: accepted B1 as b-*, C2 as c-*: commit *"])
+        done.assert_outcomes(passed=1)  # the possible one is within the budget
         assert {e["seen_as"]: e["author"] for e in entries(project)} == {
             "B1": "Bob", "C1": "Ann", "C2": "Bob",
         }  # fmt: skip
@@ -127,6 +127,19 @@ class TestAccepting:
         assert len(entries(project)) == 4
         result = accept(project, "all")
         result.stdout.fnmatch_lines(["crossdiff: nothing was accepted: no difference is left *"])
+
+    def test_all_leaves_no_possible_one_that_a_second_acceptance_would_have_to_name(
+        self, project, differing
+    ):
+        possible = [
+            make_difference("C3", certainty="possible"),
+            make_difference("B2", "baseline", certainty="possible"),
+        ]
+        differing.result = make_result(PODS, LOST, *possible)
+        within = "--crossdiff-max-candidate-only=0", "--crossdiff-max-baseline-only=1"
+        accept(project, "all", *within).assert_outcomes(passed=1)
+        assert [e["seen_as"] for e in entries(project)] == ["B1", "C1", "C3"]
+        project.runpytest(GATE, *within).assert_outcomes(passed=1)
 
     def test_the_command_of_the_failure_accepts_what_it_shows(self, project, differing):
         failure = project.runpytest(GATE)
