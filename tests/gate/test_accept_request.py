@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import subprocess
 from pathlib import Path
@@ -15,7 +16,11 @@ from pytest_crossdiff.gate.accept_request import AcceptRequest
 from pytest_crossdiff.gate.acceptance import AcceptanceRecord
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.new_entries import EntryMaker, Proposal
+from pytest_crossdiff.gate.recognition import recognise
 from pytest_crossdiff.gate.slot import Slot, portable
+from pytest_crossdiff.gate.verdict import compute_verdict
+from pytest_crossdiff.results.difference import Firing
+from pytest_crossdiff.results.replies import Share
 from pytest_crossdiff.settings import Settings
 from support.results import make_context, make_difference, make_model, make_result
 
@@ -115,6 +120,11 @@ class TestTheRequest:
             asked(author=None)
 
 
+def firing(difference, begin):
+    places = tuple(Firing("document 1", "a" * 16, end, 2.0) for end in range(begin, begin + 40))
+    return dataclasses.replace(difference, firing=places)
+
+
 class TestWhatItMakes:
     def maker(self, folder, *, texts=True):
         return EntryMaker(REQUEST, Slot("texts", "1", "1"), folder, TODAY, texts)
@@ -135,6 +145,45 @@ class TestWhatItMakes:
         assert (entry.reason, entry.author, entry.date) == ("wanted", "Ann", TODAY)
         assert entry.id.startswith("c-")
         assert len(entry.id) == 10
+
+    @pytest.mark.parametrize(
+        ("most", "named"),
+        [
+            # The possible ones of a side on which the budget has no room for them.
+            ({"max_candidate_only": 0, "max_baseline_only": 1}, ["B1", "C1", "C2"]),
+            ({"max_candidate_only": 1, "max_baseline_only": 0}, ["B1", "B2", "C1"]),
+            ({"max_candidate_only": 1, "max_baseline_only": 1}, ["B1", "C1"]),
+        ],
+    )
+    def test_all_is_what_counts_and_what_would_then_leave_the_verdict_open(
+        self, tmp_path, most, named
+    ):
+        found = make_result(
+            firing(make_difference("C1"), 0),
+            firing(make_difference("C2", certainty="possible"), 100),
+            firing(make_difference("B1", "baseline"), 0),
+            firing(make_difference("B2", "baseline", certainty="possible"), 100),
+        )
+        maker = self.maker(tmp_path)._replace(request=REQUEST._replace(ids=("all",)))
+        budgets = Budgets.configured(Settings(**most))
+        known = recognise(found, (), growth=2.0, today=TODAY)
+        made = maker.proposal(found, known, budgets)
+        assert sorted(entry.seen_as for entry in made.entries) == named
+        accepted = recognise(found, made.entries, growth=2.0, today=TODAY)
+        assert compute_verdict(found, budgets, accepted).status == "within"
+
+    def test_all_leaves_out_possible_ones_that_change_too_few_answers_to_count(self, tmp_path):
+        small = dataclasses.replace(
+            make_difference("C2", certainty="possible"), changed_replies=Share(0, 400)
+        )
+        found = make_result(
+            make_difference("C1"), make_difference("C3", certainty="possible"), small
+        )
+        maker = self.maker(tmp_path)._replace(request=REQUEST._replace(ids=("all",)))
+        budgets = Budgets.configured(Settings(min_changed_replies=0.2))
+        known = recognise(found, (), growth=2.0, today=TODAY)
+        made = maker.proposal(found, known, budgets)
+        assert sorted(entry.seen_as for entry in made.entries) == ["C1", "C3"]
 
     def test_ids_differ_between_sides_and_comparisons_and_nothing_else(self, tmp_path):
         def ids(slot, names):

@@ -120,6 +120,22 @@ def test_a_word_that_is_frequent_only_for_how_little_the_model_writes_is_describ
     )
 
 
+@pytest.mark.parametrize(
+    ("shift", "amount"), [(0.05, False), (0.0, False), (-0.01, True), (-5.0, True)]
+)
+def test_the_amount_is_named_where_shift_and_z_point_to_different_sides(shift, amount):
+    word = dataclasses.replace(
+        feature("writes '.'", 5.0), shift=shift, share=0.9, references_share=0.95
+    )
+    assert ("for the amount that it writes" in describe_feature(word)) is amount
+
+
+@pytest.mark.parametrize(("shift", "how"), [(0.5, "0.5 nats more"), (-0.5, "0.5 nats less")])
+def test_a_token_is_more_or_less_probable_by_the_sign_of_its_shift(shift, how):
+    found = describe_feature(dataclasses.replace(feature(), shift=shift))
+    assert found == f"on 'peace' {how} probable (z = -6.1)"
+
+
 class TestTooFewReferences:
     @pytest.mark.parametrize(
         ("level", "needed"), [(0.25, 3), (0.2, 4), (0.1, 9), (0.05, 19), (0.3, 3), (0.5, 2)]
@@ -136,6 +152,18 @@ class TestTooFewReferences:
             "not judged by the references: 3 references can give a probability of 1 in 4 at best; "
             "crossdiff_reference_level = 0.1 needs 9, 6 more"
         )
+
+    def test_exactly_as_many_as_are_needed_judge(self):
+        limit = PopulationLimit(0.1)
+        of = {n: population(judged(references=n), references=n) for n in (8, 9)}
+        assert [check_population(result(of[n]), "candidate", limit).status for n in of] == [
+            "unmeasured", "within",
+        ]  # fmt: skip
+
+    def test_without_any_nothing_is_bounded(self):
+        checked = check_population(result(None), "candidate", PopulationLimit(0.2))
+        figures = checked.references, checked.bound, checked.largest, checked.threshold
+        assert figures == (0, 1.0, 0.0, 0.0)
 
     def test_references_that_could_not_be_read_are_no_verdict(self):
         unread = result(None, no_population="the corpus is gone")
