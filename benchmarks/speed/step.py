@@ -21,9 +21,9 @@ from tabulate import tabulate
 
 from benchmarks.dictionaries import ARCHITECTURES
 from benchmarks.machine import machine
-from benchmarks.speed.device import new_trainer
+from benchmarks.speed.gpu.training import new_trainer
 
-FILE = Path(__file__).parent / "results" / "step.json"
+FILE = Path(__file__).parents[1] / "results" / "step.json"
 STEPS = 6
 PARTS = {
     "maps (what the other model predicts)": ("crosscoder.py", "inputs"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.speed.device import trained_loss
+from benchmarks.speed.gpu.training import trained_loss
 from pytest_crossdiff.engine.sparse import kernels
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -44,7 +44,7 @@ def test_only_a_cuda_device_that_has_them_uses_them(monkeypatch: pytest.MonkeyPa
     assert not kernels._has_bfloat16(torch.device("cpu"))
 
 
-@pytest.mark.skipif(DEVICE.type == "cuda", reason="benchmarks/speed/device.py does it there")
+@pytest.mark.skipif(DEVICE.type == "cuda", reason="benchmarks/speed/gpu/training.py does it there")
 def test_a_dictionary_learns_as_well_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = trained_loss(DEVICE)
     monkeypatch.setattr(kernels, "_has_bfloat16", lambda _device: True)

@@ -1,7 +1,7 @@
 """A training step on a GPU at the size of the largest published run: fills in outstanding figures.
 
-    python -m benchmarks.speed.device [--device cuda] [--features 131072] [--width 4096]
-                                      [--active 200] [--batch 4096] [--steps 48] [--out FILE.json]
+    python -m benchmarks.speed.gpu.training [--device cuda] [--features 131072] [--width 4096]
+                                            [--active 200] [--batch 4096] [--steps 48] [--out FILE]
 
 Tokens a second of wall time with all bookkeeping on, the way of the batch to the device included,
 and 1 % of the features dead, against the rate at which the same device multiplies the encoder's
@@ -28,7 +28,7 @@ from pytest_crossdiff.engine.dictionary.training import CHECK_INTERVAL, Trainer,
 from pytest_crossdiff.engine.models.devices import to_device
 from pytest_crossdiff.engine.sparse.kernels import add_product
 
-FILE = Path(__file__).parent / "results" / "device.json"
+FILE = Path(__file__).parents[1] / "results" / "device.json"
 ROUNDS = 3
 
 
