@@ -5,6 +5,8 @@
                                                    half the results are those of the page
     python -m benchmarks.population gate [HALF]    the same through the product, with the share of
                                                    the texts that it holds out
+    python -m benchmarks.population fine-tunes [HALF]  the same by references of which half, or
+                                                   all, are fine-tunes themselves
     python -m benchmarks.population page           the tables of docs/how-to/another-model-family.md
 
 HALF is development or reporting, by default both for build and the reporting one for the others.
@@ -24,6 +26,7 @@ from benchmarks.population import judging, page
 from benchmarks.population.bases import COUNTS, bases
 from benchmarks.population.by_gate import Gate
 from benchmarks.population.family import Family
+from benchmarks.population.fine_tuned_references import by_fine_tunes
 from benchmarks.population.fine_tunes import IN_BASES, fine_tunes
 from benchmarks.records import write_tables
 
@@ -51,6 +54,9 @@ def main(arguments: list[str]) -> None:
                 family.fine_tune(fine_tune)
         elif step == "gate":
             _judge_by_gate(family, half)
+        elif step == "fine-tunes":
+            found = {"mixes": [*by_fine_tunes(Gate(family, half))]}
+            _write(_results(family, half, page.BY_FINE_TUNES), found)
         else:
             _judge(family, half)
 
@@ -69,14 +75,18 @@ def _judge(family: Family, half: str) -> None:
         "unplanted": [*judging.unplanted(of)],
         "other": [*judging.other_kinds(of)],
     }
-    _write(page.RESULTS if half == "reporting" else family.root / f"{half}.jsonl", found)
+    _write(_results(family, half, page.RESULTS), found)
 
 
 def _judge_by_gate(family: Family, half: str) -> None:
     of = Gate(family, half)
     found = {"fine-tuned": [*judging.fine_tuned(of)], "unplanted": [*judging.unplanted(of)]}
-    path = page.BY_GATE if half == "reporting" else family.root / f"{half}-gate.jsonl"
-    _write(path, {"facts": [of.facts], **found})
+    _write(_results(family, half, page.BY_GATE), {"facts": [of.facts], **found})
+
+
+def _results(family: Family, half: str, path: Path) -> Path:
+    """The committed file of the reporting half; of the development half one beside the models."""
+    return path if half == "reporting" else family.root / f"{half}-{path.name}"
 
 
 def _write(path: Path, found: dict[str, list[Record]]) -> None:

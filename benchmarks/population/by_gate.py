@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.population.bases import Base, Half
     from benchmarks.population.family import Family
+    from benchmarks.population.fine_tunes import FineTune
     from benchmarks.records import Record
     from pytest_crossdiff.results.population import JudgedModel
     from pytest_crossdiff.results.population import Population as Verdict
@@ -37,11 +38,14 @@ class Gate:
 
     def outcome(self, model: str, references: Sequence[Base]) -> Outcome:
         """Judge one model by references; the baseline is any model that is neither."""
-        both, texts = (self._judged(model, references, writing=w) for w in (True, False))
+        both, texts = (self.judged(model, references, writing=w) for w in (True, False))
         first = [f.name for f in both.features[:FIRST]], [f.name for f in texts.features[:FIRST]]
         return Outcome(both.flagged, texts.flagged, tuple(first[0]), tuple(first[1]))
 
-    def _judged(self, model: str, references: Sequence[Base], *, writing: bool) -> JudgedModel:
+    def judged(
+        self, model: str, references: Sequence[Base | FineTune], *, writing: bool = True
+    ) -> JudgedModel:
+        """The verdict on a candidate; writing: whether the words that models write count."""
         names = [*(b.name for b in self.bases), *(t.name for t in self.tuned if t.plant is None)]
         used = {model, *(base.name for base in references)}
         baseline = next(name for name in names if name not in used)

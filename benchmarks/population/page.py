@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "results" / "population.jsonl"
 BY_GATE = RESULTS.with_name("by-gate.jsonl")
+BY_FINE_TUNES = RESULTS.with_name("by-fine-tunes.jsonl")
 PAGE = DOCS / "how-to" / "another-model-family.md"
 MARK = "population"
 KINDS = {
@@ -81,13 +82,13 @@ def _fine_tunes(found: list[Record]) -> Iterator[str]:
         name = KINDS.get(kind, "nothing planted" if not kind else "all planted")
         counted = "flagged_by_texts", "flagged", "named_by_texts", "named", "first"
         sums = {k: sum(r[k] for r in rows) for k in (*counted, "judged")}
-        cells = [_share(sums[k], sums["judged"]) for k in counted[: None if kind else 2]]
+        cells = [share(sums[k], sums["judged"]) for k in counted[: None if kind else 2]]
         cells += ["-"] * (len(counted) - len(cells))
         yield f"| {name} | {len(rows)} | {count} | {' | '.join(cells)} |"
 
 
 def _flagged(r: Record) -> str:
-    shares = (_share(r[k], r["judged"]) for k in ("flagged_by_texts", "flagged"))
+    shares = (share(r[k], r["judged"]) for k in ("flagged_by_texts", "flagged"))
     return f"{r['judged']} | {' | '.join(shares)}"
 
 
@@ -105,7 +106,7 @@ def _by_kind(records: Iterable[Record]) -> dict[tuple[int, str], list[Record]]:
     return found
 
 
-def _share(count: int, total: int) -> str:
+def share(count: int, total: int) -> str:
     """`0.86 [0.78, 0.92]`."""
     p = count / total
     middle = (p + Z * Z / (2 * total)) / (1 + Z * Z / total)

@@ -1,0 +1,84 @@
+"""The tables of docs/explanation/reference-models.md on criteria inside the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.documents import DOCS
+from benchmarks.population.page import KINDS, share
+from benchmarks.records import read_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.records import Record
+
+RESULTS = Path(__file__).parent / "results" / "inside.jsonl"
+PAGE = DOCS / "explanation" / "reference-models.md"
+CRITERIA = {
+    "gap": "g, negated", "unread": "read by no reference", "covariance": "covariance measure",
+    "z_linear": "covariance measure, linear", "z_curved": "with random hidden units",
+    "z_exact": "told the truth",
+}  # fmt: skip
+NAMES = {**KINDS, "benign": "nothing planted", "planted": "all planted"}
+
+
+def tables() -> dict[tuple[Path, str], str]:
+    """The generated blocks."""
+    found = read_tables(RESULTS)
+    blocks = {}
+    if "toy kinds" in found:
+        blocks[PAGE, "inside, toy"] = "\n".join(_toy(found))
+    if "reporting" in found:
+        blocks[PAGE, "inside, population"] = "\n".join(_population(found))
+        blocks[PAGE, "inside, ablation"] = "\n".join(_ablation(found))
+    return blocks
+
+
+def _toy(found: dict[str, list[Record]]) -> Iterator[str]:
+    yield (
+        "| concept of the candidate | concepts | g, median | share that no reference reads | "
+        "covariance measure rejects: linear | random hidden units | told the truth |"
+    )
+    yield "|---|---|---|---|---|---|---|"
+    for r in found["toy kinds"]:
+        rejected = " | ".join(
+            f"{r[f'rejected_{how}']:.2f}" for how in ("linear", "curved", "exact")
+        )
+        yield f"| {r['kind']} | {r['concepts']} | {r['gap']:.2f} | {r['unread']:.2f} | {rejected} |"
+    yield ""
+    aucs = ", ".join(f"{CRITERIA[r['criterion']]} {r['auc']:.2f}" for r in found["toy criteria"])
+    yield f"AUC, planted against encoded differently: {aucs}."
+
+
+def _population(found: dict[str, list[Record]]) -> Iterator[str]:
+    yield (
+        "| criterion | half | candidate | models | plant's features that pass | "
+        "oracles that pass | other features that pass | models flagged | AUC, plant | AUC, oracle |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for half in ("development", "reporting"):
+        for r in found.get(half, []):
+            cells = [_of(*r[name]) for name in ("plant", "oracle", "rest")]
+            aucs = ["-" if r[name] is None else f"{r[name]:.2f}" for name in ("auc", "auc_oracle")]
+            yield (
+                f"| {CRITERIA[r['criterion']]} | {half} | {NAMES[r['kind']]} | {r['models']} | "
+                f"{' | '.join(cells)} | {_of(r['alarms'], r['models'])} | {' | '.join(aucs)} |"
+            )
+
+
+def _ablation(found: dict[str, list[Record]]) -> Iterator[str]:
+    yield "| half | candidate | feature | features | effect above 95 % of matched shared ones |"
+    yield "|---|---|---|---|---|"
+    for half in ("development", "reporting"):
+        for r in found.get(f"{half} ablation", []):
+            feature = "the plant's" if r["plant"] else "others"
+            yield (
+                f"| {half} | {NAMES[r['kind']]} | {feature} | {r['features']} | "
+                f"{_of(r['first'], r['features'])} |"
+            )
+
+
+def _of(count: int, total: int) -> str:
+    return f"{count} of {total}, {share(count, total)}" if total else "-"
