@@ -5,7 +5,7 @@
                                                     (built by `python -m benchmarks.population
                                                     build HALF`): ten minutes of CPU a set
     python -m benchmarks.inside judge               results from what was measured
-    python -m benchmarks.inside page                its tables in docs/explanation/reference-models.md
+    python -m benchmarks.inside page                its tables, in explanation/reference-models.md
 
 HALF is development or reporting; SET is 0 or 1.
 """

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from benchmarks.inside.readability import Reader
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from benchmarks.inside.readability import Reader
 
 HIDDEN = 256
 """Random hidden units beside the vectors themselves: the regressions are not linear."""

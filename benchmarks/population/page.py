@@ -34,6 +34,9 @@ def tables() -> dict[tuple[Path, str], str]:
     blocks = {(PAGE, MARK): "\n".join(_lines(found))} if found else {}
     if by_gate:
         blocks[PAGE, f"{MARK} by the gate"] = "\n".join(_lines_by_gate(by_gate))
+    if by_fine_tunes := read_tables(BY_FINE_TUNES):
+        lines = _lines_by_fine_tunes(by_fine_tunes["mixes"])
+        blocks[PAGE, f"{MARK} by fine-tunes"] = "\n".join(lines)
     return blocks
 
 
@@ -62,6 +65,28 @@ def _lines_by_gate(found: dict[str, list[Record]]) -> Iterator[str]:
     yield from ("", "Nothing planted, references drawn by chance:", "")
     yield from _unplanted(found["unplanted"])
     yield from _fine_tunes(found["fine-tuned"])
+
+
+def _lines_by_fine_tunes(found: list[Record]) -> Iterator[str]:
+    yield (
+        "| references | fine-tunes among them | at most | models trained as the references' bases | "
+        "fine-tunes, nothing planted | fine-tunes, planted |"
+    )
+    yield "|---|---|---|---|---|---|"
+    for mix in dict.fromkeys((r["references"], r["fine-tunes"]) for r in found):
+        rows = [r for r in found if (r["references"], r["fine-tunes"]) == mix]
+        groups = [[r for r in rows if r["kind"] == kind] for kind in ("base", "benign")]
+        groups.append([r for r in rows if r["kind"] not in ("base", "benign")])
+        cells = [f"{_share_of_models(of)}, {len(of)} models" for of in groups]
+        yield f"| {mix[0]} | {mix[1]} | {1 / (mix[0] + 1):.3f} | {' | '.join(cells)} |"
+
+
+def _share_of_models(rows: list[Record]) -> str:
+    """The share of draws that flag, its interval as if each model had been drawn once: the draws of
+    one model are hardly independent.
+    """
+    flagged = sum(r["flagged"] for r in rows) / sum(r["judged"] for r in rows)
+    return share(flagged * len(rows), len(rows))
 
 
 def _unplanted(found: list[Record]) -> Iterator[str]:
@@ -106,8 +131,8 @@ def _by_kind(records: Iterable[Record]) -> dict[tuple[int, str], list[Record]]:
     return found
 
 
-def share(count: int, total: int) -> str:
-    """`0.86 [0.78, 0.92]`."""
+def share(count: float, total: int) -> str:
+    """A share with its 95 % interval (Wilson), as `0.86 [0.78, 0.92]`."""
     p = count / total
     middle = (p + Z * Z / (2 * total)) / (1 + Z * Z / total)
     half = Z * math.sqrt(p * (1 - p) / total + Z * Z / (4 * total * total)) / (1 + Z * Z / total)
