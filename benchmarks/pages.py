@@ -13,6 +13,7 @@ from benchmarks import glance, meaning, scaled, values
 from benchmarks.assistants import page as assistants
 from benchmarks.assistants import references, workflow
 from benchmarks.documents import IMAGES, write_blocks
+from benchmarks.inside import page as inside
 from benchmarks.organisms import page as organisms
 from benchmarks.population import page as population
 from benchmarks.real import page as real
@@ -28,7 +29,7 @@ def blocks() -> dict[tuple[Path, str], str]:
     """The text of every generated block, by its page and name."""
     pages = (
         glance, meaning, toy, organisms, scaled, real, speed, projections, assistants, references,
-        workflow,        population,
+        workflow, population, inside,
     )  # fmt: skip
     return {key: text for page in pages for key, text in page.tables().items()}
 

@@ -108,13 +108,12 @@ def _judged(candidate: Scored, null: Sequence[Scored], criterion: str) -> Record
         "alarm": bool(score[~oracle].max(initial=-np.inf) > largest),
         "auc": _rounded(auc(score[~oracle], on[~oracle])),
         "auc_oracle": _rounded(auc(score, oracle)),
+        "oracle_score": _rounded(float(np.median(score[oracle]))) if oracle.any() else None,
     }
 
 
 def ablated(records: Sequence[Record]) -> Iterator[Record]:
-    """Each kind of model: its dictionary features, and those with more effect than every one of the
-    matched shared features.
-    """
+    """Each kind of model: its features of the dictionary, and those that pass."""
     found: dict[tuple[str, bool], list[float]] = defaultdict(list)
     for r in records:
         if r["rank"] is not None:
@@ -144,19 +143,20 @@ def summary(found: Sequence[Record]) -> Iterator[Record]:
                 name: [sum(r[name][i] for r in rows) for i in (0, 1)]
                 for name in ("plant", "oracle", "rest", "same_places")
             }
-            aucs = {
-                name: _rounded(float(np.nanmean(known))) if known else None
-                for name in ("auc", "auc_oracle")
-                if (known := [r[name] for r in rows if r[name] is not None]) or True
-            }
             yield {
                 "criterion": criterion,
                 "kind": kind,
                 "models": len(rows),
                 **sums,
-                **aucs,
+                **{name: _mean(rows, name) for name in ("auc", "auc_oracle", "oracle_score")},
                 "alarms": sum(r["alarm"] for r in rows),
             }
+
+
+def _mean(rows: Sequence[Record], name: str) -> float | None:
+    """Over the models of which it is known."""
+    known = [r[name] for r in rows if r[name] is not None]
+    return _rounded(float(np.mean(known))) if known else None
 
 
 def _rounded(value: float) -> float | None:

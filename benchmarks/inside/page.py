@@ -64,7 +64,8 @@ def _population(found: dict[str, list[Record]]) -> Iterator[str]:
             aucs = ["-" if r[name] is None else f"{r[name]:.2f}" for name in ("auc", "auc_oracle")]
             yield (
                 f"| {CRITERIA[r['criterion']]} | {half} | {NAMES[r['kind']]} | {r['models']} | "
-                f"{' | '.join(cells)} | {_of(r['alarms'], r['models'])} | {' | '.join(aucs)} |"
+                f"{' | '.join(cells)} | {r['alarms']}: {share(r['alarms'], r['models'])} | "
+                f"{' | '.join(aucs)} |"
             )
 
 
@@ -76,9 +77,9 @@ def _ablation(found: dict[str, list[Record]]) -> Iterator[str]:
             feature = "the plant's" if r["plant"] else "others"
             yield (
                 f"| {half} | {NAMES[r['kind']]} | {feature} | {r['features']} | "
-                f"{_of(r['first'], r['features'])} |"
+                f"{_of(r['first'], r['features'])}, {r['first'] / r['features']:.0%} |"
             )
 
 
 def _of(count: int, total: int) -> str:
-    return f"{count} of {total}, {share(count, total)}" if total else "-"
+    return f"{count} of {total}" if total else "-"

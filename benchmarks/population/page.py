@@ -69,7 +69,7 @@ def _lines_by_gate(found: dict[str, list[Record]]) -> Iterator[str]:
 
 def _lines_by_fine_tunes(found: list[Record]) -> Iterator[str]:
     yield (
-        "| references | fine-tunes among them | at most | models trained as the references' bases | "
+        "| references | fine-tunes among them | at most | models of the population | "
         "fine-tunes, nothing planted | fine-tunes, planted |"
     )
     yield "|---|---|---|---|---|---|"

@@ -155,6 +155,11 @@ class TestVerdict:
             f"the reference {models['encoder']}, BertModel, predicts no next token"
         )
 
+    def test_says_of_a_masked_candidate_that_it_cannot_be_judged(self, models, cache):
+        found = judged(planned(models, cache, "r1", "r2", candidate=str(models["encoder"])))
+        assert found.population is None
+        assert found.reason == "the candidate, BertModel, predicts no next token"
+
     def test_a_reference_that_does_not_exist_is_an_error(self, models, cache):
         with pytest.raises(ModelError, match="there is no model at"):
             judged(planned(models, cache, "./nowhere"))
