@@ -21,6 +21,7 @@ CRITERIA = {
     "z_linear": "covariance measure, linear", "z_curved": "with random hidden units",
     "z_exact": "told the truth",
 }  # fmt: skip
+TOTALS = ("benign", "planted")
 NAMES = {**KINDS, "benign": "nothing planted", "planted": "all planted"}
 
 
@@ -54,12 +55,14 @@ def _toy(found: dict[str, list[Record]]) -> Iterator[str]:
 
 def _population(found: dict[str, list[Record]]) -> Iterator[str]:
     yield (
-        "| criterion | half | candidate | models | plant's features that pass | "
-        "oracles that pass | other features that pass | models flagged | AUC, plant | AUC, oracle |"
+        "| criterion | half | candidate | pairs | plant's features that pass | "
+        "oracles that pass | other features that pass | pairs flagged | AUC, plant | AUC, oracle |"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for half in ("development", "reporting"):
         for r in found.get(half, []):
+            if half == "development" and r["kind"] not in TOTALS:
+                continue
             cells = [_of(*r[name]) for name in ("plant", "oracle", "rest")]
             aucs = ["-" if r[name] is None else f"{r[name]:.2f}" for name in ("auc", "auc_oracle")]
             yield (
@@ -70,16 +73,24 @@ def _population(found: dict[str, list[Record]]) -> Iterator[str]:
 
 
 def _ablation(found: dict[str, list[Record]]) -> Iterator[str]:
-    yield "| half | candidate | feature | features | effect above 95 % of matched shared ones |"
-    yield "|---|---|---|---|---|"
+    yield (
+        "| half | features of fine-tunes with nothing planted | of planted ones, elsewhere | "
+        "of planted ones, on the plant's places |"
+    )
+    yield "|---|---|---|---|"
     for half in ("development", "reporting"):
-        for r in found.get(f"{half} ablation", []):
-            feature = "the plant's" if r["plant"] else "others"
-            yield (
-                f"| {half} | {NAMES[r['kind']]} | {feature} | {r['features']} | "
-                f"{_of(r['first'], r['features'])}, {r['first'] / r['features']:.0%} |"
-            )
+        rows = found.get(f"{half} ablation", [])
+        groups = (
+            [r for r in rows if r["kind"] == "benign"],
+            [r for r in rows if r["kind"] != "benign" and not r["plant"]],
+            [r for r in rows if r["plant"]],
+        )
+        cells = (
+            _of(*(sum(r[name] for r in group) for name in ("first", "features")))
+            for group in groups
+        )
+        yield f"| {half} | {' | '.join(cells)} |"
 
 
 def _of(count: int, total: int) -> str:
-    return f"{count} of {total}" if total else "-"
+    return f"{count} of {total} ({count / total:.0%})" if total else "-"
