@@ -19,7 +19,7 @@ PAGE = DOCS / "explanation" / "reference-models.md"
 CRITERIA = {
     "gap": "g, negated", "unread": "read by no reference", "covariance": "covariance measure",
     "z_linear": "covariance measure, linear", "z_curved": "with random hidden units",
-    "z_exact": "told the truth",
+    "z_exact": "with the truth as input",
 }  # fmt: skip
 TOTALS = ("benign", "planted")
 NAMES = {**KINDS, "benign": "nothing planted", "planted": "all planted"}
@@ -40,7 +40,7 @@ def tables() -> dict[tuple[Path, str], str]:
 def _toy(found: dict[str, list[Record]]) -> Iterator[str]:
     yield (
         "| concept of the candidate | concepts | g, median | share that no reference reads | "
-        "covariance measure rejects: linear | random hidden units | told the truth |"
+        "covariance measure rejects: linear | random hidden units | the truth as input |"
     )
     yield "|---|---|---|---|---|---|---|"
     for r in found["toy kinds"]:
