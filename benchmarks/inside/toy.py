@@ -90,7 +90,7 @@ def kinds() -> NDArray[np.int64]:
 def measured(seeds: int, places: int = PLACES) -> Iterator[Record]:
     """For each world and each concept that the baseline does not read linearly: g, how little the
     references read it, and the covariance measure with regressions that are linear, that have
-    random hidden units, and that are told what the baseline encodes differently.
+    random hidden units, and that have among their inputs what the baseline encodes differently.
     """
     for seed in range(seeds):
         world, kind_c = make(seed, places), kinds()
