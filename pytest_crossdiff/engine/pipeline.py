@@ -83,6 +83,7 @@ def run(
             remedy="run once with crossdiff_train = auto where there is time for it, and share the "
             "cache folder",
         )
+    progress.detail("looking at both models before anything is measured")
     planned = answered(planned, texts, progress)
     signed_off = signed_off and answered(signed_off, None, progress)
     entry = planned.store.entry("result", planned.result_key)

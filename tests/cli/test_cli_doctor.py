@@ -338,9 +338,10 @@ class TestEstimate:
 
 
 def test_a_measurement_begins_with_an_estimate(measured):
-    first = (measured / "stderr.txt").read_text("utf-8").splitlines()[0]
-    assert re.match(r"crossdiff: \S+ -> \S+: this will take ", first)
-    assert "(a rough estimate" in first
+    lines = (measured / "stderr.txt").read_text("utf-8").splitlines()
+    assert lines[0] == "crossdiff: looking at both models before anything is measured"
+    assert re.match(r"crossdiff: \S+ -> \S+: this will take ", lines[1])
+    assert "(a rough estimate" in lines[1]
 
 
 def test_a_skeleton_is_the_model_without_its_weights(models):
