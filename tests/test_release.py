@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,29 @@ def test_the_changelog_dates_this_version_below_what_is_unreleased():
 def test_the_public_workflow_runs_what_every_other_run_does():
     steps = WORKFLOW["jobs"]["tests"]["steps"]
     assert [step["run"] for step in steps if "run" in step] == [".ci/run"]
+
+
+def test_what_is_released_is_listed_and_its_pins_are_audited():
+    steps = WORKFLOW["jobs"]["package"]["steps"]
+    commands = [step["run"] for step in steps if "run" in step]
+    assert "cyclonedx-py environment --pyproject pyproject.toml -o dist/sbom.json" in commands[-2]
+    assert commands[-1].startswith("pip-audit ")
+    assert commands[-1].endswith("-r constraints.txt")
+    assert steps[-1]["with"]["path"] == "dist"
+
+
+def test_the_public_workflow_is_safe(tmp_path):
+    """As those that the documentation proposes: `tests/docs/test_docs_ci.py`."""
+    config = tmp_path / "zizmor.yml"
+    config.write_text('rules: {unpinned-uses: {config: {policies: {"actions/*": ref-pin}}}}')
+    program = Path(sys.executable).with_name("zizmor")
+    found = subprocess.run(
+        [program, "--offline", "--no-progress", f"--config={config}", ROOT / ".github/workflows"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_hooks_before_a_commit_are_the_checks_of_ci():

@@ -96,6 +96,7 @@ def test_a_dictionary_that_explains_too_little_does_not_hide_an_exceeded_metric(
     assert verdict.status == "exceeded"
     assert verdict.sides == ()
     assert verdict.reason.startswith("differences not judged: the dictionary explains 0.100")
+    assert verdict.lacking == ("dictionary",)
     assert compute_verdict(poor, budgets(max_kl=1.0)).status == "insufficient"
 
 

@@ -2,8 +2,9 @@
 
 Each case is an environment of its own, made by `venv` and pip.  A case of this Python takes what it
 doesn't pin (torch above all, which is large) from the environment that runs this.  Another Python
-gets the packages that the gate, the store and the settings need, and with --torch all.  What can't
-be installed is reported and counts as not tried.
+gets the packages that the gate, the store and the settings need, and with --torch all.  The oldest
+of everything together takes nothing from here.  What can't be installed is reported and counts as
+not tried.
 
 --only: cases whose name has these letters.  --keep FOLDER: the environments, for another time.
 """
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from importlib.metadata import requires
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,14 +48,27 @@ SMOKE = (
 )
 
 
+OLDEST = tuple(
+    wanted.replace(">=", "==") for wanted in requires("pytest-crossdiff") or () if ";" not in wanted
+)
+"""Every dependency at its lower bound."""
+BESIDE = ("hypothesis==6.100", "scipy==1.11.1", "jsonschema==4.20", "pytest-xdist==3.6.1")
+"""What the tests need, as old."""
+
+
 class Case(NamedTuple):
-    """python: its version.  packages: pinned ones; none: those that are here."""
+    """python: its version.  packages: pinned ones; none: those that are here.  alone: nothing else
+    is taken from here.
+    """
 
     python: str
     packages: tuple[str, ...] = ()
+    alone: bool = False
 
     @property
     def name(self) -> str:
+        if self.alone:
+            return f"Python {self.python}, the oldest of all: {', '.join(self.packages)}"
         return f"Python {self.python}, {', '.join(self.packages) or 'newest'}"
 
 
@@ -63,6 +78,7 @@ CASES = (
     Case(HERE, ("transformers==5.0.0",)),
     Case(HERE, ("pytest==8.1.0", "transformers==5.0.0")),
     Case(HERE, ("torch==2.4.0",)),
+    Case(HERE, OLDEST, alone=True),
     *(Case(python) for python in ("3.10", "3.11", "3.12", "3.13", "3.14") if python != HERE),
 )
 
@@ -77,7 +93,9 @@ def made(case: Case, folder: Path, *, torch: bool) -> str:
     subprocess.run([found, "-m", "venv", str(folder)], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
     install = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet"]
-    if case.python == HERE:
+    if case.alone:
+        wanted = ["-e", str(PROJECT), *case.packages, *BESIDE]
+    elif case.python == HERE:
         (site / "shared.pth").write_text(sysconfig.get_path("purelib"))
         wanted = [*case.packages]
     else:
