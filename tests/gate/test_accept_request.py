@@ -172,6 +172,13 @@ class TestWhatItMakes:
         accepted = recognise(found, made.entries, growth=2.0, today=TODAY)
         assert compute_verdict(found, budgets, accepted).status == "within"
 
+    def test_all_is_every_possible_one_where_none_is_confirmed(self, tmp_path):
+        found = make_result(make_difference("C1", certainty="possible"))
+        maker = self.maker(tmp_path)._replace(request=REQUEST._replace(ids=("all",)))
+        known = recognise(found, (), growth=2.0, today=TODAY)
+        made = maker.proposal(found, known, Budgets.configured(Settings(max_candidate_only=9)))
+        assert [entry.seen_as for entry in made.entries] == ["C1"]
+
     def test_all_leaves_out_possible_ones_that_change_too_few_answers_to_count(self, tmp_path):
         small = dataclasses.replace(
             make_difference("C2", certainty="possible"), changed_replies=Share(0, 400)

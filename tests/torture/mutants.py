@@ -38,7 +38,7 @@ PYTEST = ("-q", "-x", "--assert=plain", "--noconftest", "-k", "not two_processes
 WITHOUT = ("cacheprovider", "crossdiff", "xdist", "anyio", "hypothesispytest")
 """Plugins that no test of the gate needs."""
 REQUIRED = 0.85
-SECONDS, WAITING = 60, 1800
+SECONDS, WAITING = 60, 600
 """A mutant whose tests take more CPU time is killed: it loops.  So is one that waits for longer, of
 which a busy machine is no cause."""
 WARM = ("hypothesis", "numpy", "_pytest.pytester", "pytest_crossdiff.results.result")
