@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+from types import SimpleNamespace
 
 import huggingface_hub
 import peft
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers.utils import logging as transformers_logging
 
 from pytest_crossdiff.engine.models.loaded import load, vectors
+from pytest_crossdiff.engine.models.loading import extras
 from pytest_crossdiff.engine.models.loading import load as loading
 from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.errors import ModelError
@@ -90,7 +92,7 @@ def test_a_block_that_predicts_further_tokens_may_stand_behind_the_others(folder
     after = load(resolve(str(folder)), **FLOAT)
     assert len(after.model.base_model.layers) == 4
     assert all(torch.equal(a, b) for a, b in zip(
-        before.model.parameters(), after.model.parameters(), strict=True
+        before.model.base_model.parameters(), after.model.base_model.parameters(), strict=True
     ))  # fmt: skip
 
 
@@ -130,10 +132,19 @@ def test_a_commit_that_cannot_be_had_offline(monkeypatch, tmp_path):
 # Tokenizers
 
 
+def test_a_gguf_file_wants_a_transformers_that_knows_how_to_read_it(folder, monkeypatch):
+    monkeypatch.setattr(extras, "transformers", SimpleNamespace(__version__="5.0.0"))
+    with pytest.raises(
+        ModelError, match=r"with transformers 5\.0\.0, which does not turn"
+    ) as caught:
+        extras.require_extra("gguf", resolve(str(folder)), "crossdiff_baseline")
+    assert caught.value.remedy == "pip install 'pytest-crossdiff[gguf]'"
+
+
 def test_a_model_without_a_tokenizer(folder):
     for file in ("tokenizer.json", "tokenizer_config.json"):
         (folder / file).unlink()
-    error = refused(folder, "the tokenizer of .* can't be loaded")
+    error = refused(folder, "the tokenizer of .* can't be loaded: its folder has none")
     assert "tokenizer.save_pretrained" in error.remedy
 
 

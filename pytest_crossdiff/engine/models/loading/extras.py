@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING
 
+import transformers
+
 from pytest_crossdiff.errors import ModelError
 
 if TYPE_CHECKING:
@@ -19,6 +21,13 @@ def require_extra(extra: str, reference: ModelReference, source: str) -> None:
     if absent:
         raise ModelError(
             f"{reference.reference} can't be loaded without {' and '.join(absent)}",
+            source=source,
+            remedy=f"pip install 'pytest-crossdiff[{extra}]'",
+        )
+    if extra == "gguf" and not hasattr(transformers, "GgufConfig"):  # new in 5.17
+        raise ModelError(
+            f"{reference.reference} can't be loaded with transformers {transformers.__version__}, "
+            "which does not turn GGUF files into plain numbers",
             source=source,
             remedy=f"pip install 'pytest-crossdiff[{extra}]'",
         )

@@ -37,6 +37,7 @@ from pytest_crossdiff.engine.models.loading.lost_weights import (
     lost_in_backbone,
     made_up_at_random,
     must_be_whole,
+    must_count_few_blocks,
 )
 from pytest_crossdiff.engine.models.loading.quantised import dequantising, quantisation_errors
 from pytest_crossdiff.engine.models.sources.files import tokenizer_files
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.models.sources.references import ModelReference
 
 
-MAX_BLOCKS = 2_000
-"""Of a model: building one takes milliseconds, and a config may count any number of them."""
 _FROM_PRETRAINED: Any = vars(transformers.PreTrainedModel)["from_pretrained"].__func__
 
 
@@ -256,14 +255,7 @@ def load_config(
     found: transformers.PretrainedConfig = transformers.AutoConfig.from_pretrained(
         root.location, trust_remote_code=trust_remote_code, **where_it_lies(root)
     )
-    count = getattr(found.get_text_config(), "num_hidden_layers", None)
-    if isinstance(count, int) and count > MAX_BLOCKS:
-        raise ModelError(
-            f"the config.json of {root.reference} counts {count:,} blocks; no model that is known "
-            f"has more than {MAX_BLOCKS:,}",
-            source=source,
-            remedy="correct num_hidden_layers in it",
-        )
+    must_count_few_blocks(found, root, source)
     return found
 
 
@@ -294,21 +286,29 @@ def _load_tokenizer(
         )
         again.name_or_path = reference.location
         return again
+    folder = Path(reference.location)
+    if reference.kind == "local" and folder.is_dir() and not tokenizer_files(folder, source):
+        # Of a folder without one, older versions of transformers make an empty one up.
+        raise _no_tokenizer(reference, "its folder has none", source)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             reference.location, use_fast=True, trust_remote_code=trust, **where_it_lies(reference)
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(
-            f"the tokenizer of {reference.reference} can't be loaded: {_first_line(error)}",
-            source=source,
-            remedy="save it with the model, in one folder: tokenizer.save_pretrained(folder)",
-        ) from error
+        raise _no_tokenizer(reference, _first_line(error), source) from error
     if reference.file:
         complete_tokenizer(tokenizer, reference)
         keep_tokenizer(reference, tokenizer)
     assert isinstance(tokenizer, transformers.PreTrainedTokenizerBase)
     return tokenizer
+
+
+def _no_tokenizer(reference: ModelReference, why: str, source: str) -> ModelError:
+    return ModelError(
+        f"the tokenizer of {reference.reference} can't be loaded: {why}",
+        source=source,
+        remedy="save it with the model, in one folder: tokenizer.save_pretrained(folder)",
+    )
 
 
 def _has_tokenizer(adapter: ModelReference) -> bool:

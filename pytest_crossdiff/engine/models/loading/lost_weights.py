@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
     from pytest_crossdiff.engine.models.sources.references import ModelReference
 
+MAX_BLOCKS = 2_000
+"""Of a model; building one takes milliseconds."""
 _NUMBER = re.compile(r"\.(\d+)\.")
 _FLAG = "_is_hf_initialized"
 """By which transformers knows what was loaded, and makes it up no more."""
@@ -113,6 +115,18 @@ def must_be_whole(
             source=source,
             remedy="correct the number of blocks in config.json (num_hidden_layers or the like), "
             "or remove the weights of the other blocks from the files",
+        )
+
+
+def must_count_few_blocks(config: PretrainedConfig, reference: ModelReference, source: str) -> None:
+    """Refuse a config that counts more blocks than any model has: to build them would take hours."""
+    count = getattr(config.get_text_config(), "num_hidden_layers", None)
+    if isinstance(count, int) and count > MAX_BLOCKS:
+        raise ModelError(
+            f"the config.json of {reference.reference} counts {count:,} blocks; no model that is "
+            f"known has more than {MAX_BLOCKS:,}",
+            source=source,
+            remedy="correct num_hidden_layers in it",
         )
 
 
