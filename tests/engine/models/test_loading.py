@@ -148,6 +148,16 @@ def test_a_model_without_a_tokenizer(folder):
     assert "tokenizer.save_pretrained" in error.remedy
 
 
+def test_a_vocabulary_alone_is_a_tokenizer(tmp_path):
+    folder = tiny_models.save(tiny_models.make("bert"), tmp_path / "bert")
+    for file in folder.glob("*token*"):
+        file.unlink()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    found = load(resolve(str(folder)), **FLOAT).tokenizer
+    assert found.convert_ids_to_tokens(found("b a").input_ids) == ["[CLS]", "b", "a", "[SEP]"]
+
+
 def test_a_tokenizer_that_is_not_fast(folder, monkeypatch):
     tokenizer = tiny_models.make_tokenizer()
     monkeypatch.setattr(type(tokenizer), "is_fast", False)

@@ -40,7 +40,7 @@ from pytest_crossdiff.engine.models.loading.lost_weights import (
     must_count_few_blocks,
 )
 from pytest_crossdiff.engine.models.loading.quantised import dequantising, quantisation_errors
-from pytest_crossdiff.engine.models.sources.files import tokenizer_files
+from pytest_crossdiff.engine.models.sources.files import has_vocabulary, tokenizer_files
 from pytest_crossdiff.errors import ModelError
 from pytest_crossdiff.settings.default_layers import CAUSAL_SUFFIXES, Head
 
@@ -287,7 +287,7 @@ def _load_tokenizer(
         again.name_or_path = reference.location
         return again
     folder = Path(reference.location)
-    if reference.kind == "local" and folder.is_dir() and not tokenizer_files(folder, source):
+    if reference.kind == "local" and folder.is_dir() and not has_vocabulary(folder):
         # Of a folder without one, older versions of transformers make an empty one up.
         raise _no_tokenizer(reference, "its folder has none", source)
     try:

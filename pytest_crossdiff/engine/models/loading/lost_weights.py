@@ -119,7 +119,7 @@ def must_be_whole(
 
 
 def must_count_few_blocks(config: PretrainedConfig, reference: ModelReference, source: str) -> None:
-    """Refuse a config that counts more blocks than any model has: to build them would take hours."""
+    """Refuse a config that counts more blocks than any model has: building them takes hours."""
     count = getattr(config.get_text_config(), "num_hidden_layers", None)
     if isinstance(count, int) and count > MAX_BLOCKS:
         raise ModelError(

@@ -36,6 +36,7 @@ _TOKENIZER = (
     "chat_template*",
     "additional_chat_templates/*",
 )
+_VOCABULARIES = ("tokenizer*", "*vocab*", "*.model", "*.tiktoken", "tekken.json", "*.spm", "*.bpe*")
 # Written by trainers and people; nothing that a model is loaded from.
 _IRRELEVANT_FILES = {
     "trainer_state.json",
@@ -158,6 +159,11 @@ def companion_files(folder: Path, source: str = "") -> list[Path]:
 def tokenizer_files(folder: Path, source: str = "") -> list[Path]:
     """What a tokenizer may be read from besides a GGUF file."""
     return _matching(folder, _TOKENIZER, source)
+
+
+def has_vocabulary(folder: Path) -> bool:
+    """Whether a folder has any file that a tokenizer's words are in."""
+    return any(next(folder.glob(pattern), None) for pattern in _VOCABULARIES)
 
 
 def folder_files(folder: Path, source: str) -> list[Path]:
