@@ -4,6 +4,8 @@
     python -m benchmarks.inside measure HALF [SET]  read, train and test on models of the population
                                                     (built by `python -m benchmarks.population
                                                     build HALF`): ten minutes of CPU a set
+    python -m benchmarks.inside lost HALF           what g says of models that lost something: six
+                                                    minutes of CPU
     python -m benchmarks.inside judge               results from what was measured
     python -m benchmarks.inside page                its tables, in explanation/reference-models.md
 
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchmarks.documents import write_blocks
-from benchmarks.inside import page, toy
+from benchmarks.inside import lost, page, toy
 from benchmarks.inside.activations import World
 from benchmarks.inside.judging import ablated, judged, summary
 from benchmarks.inside.measure import choices, measure
@@ -61,6 +63,10 @@ def _measure(half: Half, number: str = "") -> None:
         if not number or int(number) == at:
             with _measured(family, half, at).open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(r) + "\n" for r in measure(world, choice))
+
+
+def _lost(half: Half) -> None:
+    _replace({f"{half} lost": [*lost.measured(World(Family(), half))]})
 
 
 def _judge() -> None:
