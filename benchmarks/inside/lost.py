@@ -1,9 +1,9 @@
 """What g is made for: does it show what a model lost?
 
-Fine-tunes whose tables of words have one vector for several words read the words as one.  Features
-of eight models of the population, from dictionaries of pairs among these, are read by the eight, by
-each such fine-tune and by its base.  A reader's score of a feature is -g: the median R² of the other
-readers that do not own the feature, less the reader's own.
+Fine-tunes whose tables of words have one vector for several words read these as one.  Features of
+eight models of the population, from dictionaries of pairs among these, are read by the eight, by
+each such fine-tune and by its base.  A reader's score of a feature is -g: the median R² of the
+others that do not own the feature, less the reader's own.
 
 Axes: n places, p features, m readers.
 """
@@ -27,10 +27,11 @@ from benchmarks.population.fine_tunes import fine_tunes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from benchmarks.inside.activations import World
     from benchmarks.population.fine_tunes import FineTune
     from benchmarks.records import Record
-    from numpy.typing import NDArray
 
 
 def measured(world: World) -> Iterator[Record]:

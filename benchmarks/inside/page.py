@@ -34,6 +34,8 @@ def tables() -> dict[tuple[Path, str], str]:
     if "reporting" in found:
         blocks[PAGE, "inside, population"] = "\n".join(_population(found))
         blocks[PAGE, "inside, ablation"] = "\n".join(_ablation(found))
+    if "reporting lost" in found:
+        blocks[PAGE, "inside, lost"] = "\n".join(_lost(found))
     return blocks
 
 
@@ -90,6 +92,24 @@ def _ablation(found: dict[str, list[Record]]) -> Iterator[str]:
             for group in groups
         )
         yield f"| {half} | {' | '.join(cells)} |"
+
+
+def _lost(found: dict[str, list[Record]]) -> Iterator[str]:
+    yield (
+        "| half | reader | AUC of features on the merged words | -g there, median | elsewhere | "
+        "largest -g | is it on the merged words | largest of a reference |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
+    for half in ("development", "reporting"):
+        for r in found.get(f"{half} lost", []):
+            number = r["model"].split("-")[1]
+            reader = "with merged words" if r["merged"] else "its base"
+            first = "yes" if r["first_on"] else "no"
+            yield (
+                f"| {half} | {number}, {reader} | {r['auc']:.2f} | {r['on_score']:.2f} | "
+                f"{r['rest_score']:.2f} | {r['largest']:.2f} | {first} | "
+                f"{r['largest_of_references']:.2f} |"
+            )
 
 
 def _of(count: int, total: int) -> str:

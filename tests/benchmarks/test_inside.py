@@ -11,6 +11,7 @@ from benchmarks.inside.ablating import MATCHED, shares_above
 from benchmarks.inside.covariance import covariance_z
 from benchmarks.inside.dictionary import Features
 from benchmarks.inside.judging import judged
+from benchmarks.inside.lost import scores
 from benchmarks.inside.places import of_plant
 from benchmarks.inside.readability import Readability, Reader, auc
 
@@ -62,6 +63,14 @@ def test_in_worlds_known_by_construction_g_does_not_show_what_is_planted() -> No
     assert hidden["unread"] < 0.1
     assert hidden["rejected_exact"] < 0.25 < 0.7 < planted["rejected_exact"]
     assert hidden["rejected_linear"] > 0.7
+
+
+def test_a_reader_that_lost_a_feature_scores_by_what_the_others_read_of_it() -> None:
+    # Three readers, two features; the first reader owns the first feature and is not scored by it.
+    found = scores(np.array([[0.9, 0.5], [0.6, 0.8], [0.1, 0.7]]), np.array([0, 1]))
+    assert found == pytest.approx(
+        np.array([[-np.inf, 0.7 - 0.5], [0.1 - 0.6, -np.inf], [0.6 - 0.1, 0.5 - 0.7]])
+    )
 
 
 def test_an_area_under_the_curve_counts_ties_half() -> None:
