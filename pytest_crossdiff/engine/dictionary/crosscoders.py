@@ -99,10 +99,10 @@ def _train_in_shards(
     first process of `exchange` keeps the entries.  Raises `SettingsError` where there are more
     shards than features.
     """
+    must_have_features(configs.values(), exchange.shards, settings.sources)
     # With torch.distributed.checkpoint, whose import takes most of a second.
     from pytest_crossdiff.engine.dictionary.sharded.training import discard, train_in_shards
 
-    must_have_features(configs.values(), exchange.shards, settings.sources)
     maps_from = None
     for seed, entry in entries.items():
         first = exchange.rank == 0

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from benchmarks.toy import pairs_of
 from pytest_crossdiff.engine.dictionary import training
 from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
-from pytest_crossdiff.engine.dictionary.sharded import checkpoint
+from pytest_crossdiff.engine.dictionary.sharded import checkpoint, shards
 from pytest_crossdiff.engine.dictionary.sharded.exchange import Exchange
 from pytest_crossdiff.engine.dictionary.sharded.selection import ABSENT, keys_of, kth_largest
 from pytest_crossdiff.engine.dictionary.sharded.shards import join, must_have_features, take_shard
@@ -110,6 +110,14 @@ def test_more_shards_than_features_are_refused() -> None:
     must_have_features([config()], 13, {})
     with pytest.raises(SettingsError, match=r"14 shards are too many(.|\n)*= 13 or less"):
         must_have_features([config()], 14, {})
+
+
+def test_a_torch_that_cannot_keep_shards_is_said(monkeypatch):
+    monkeypatch.setattr(shards, "_CHECKPOINTS", "torch.distributed.checkpoint.of_the_future")
+    must_have_features([config()], 1, {})
+    with pytest.raises(SettingsError, match="which dictionaries in shards need") as caught:
+        must_have_features([config()], 2, {})
+    assert "--upgrade torch, or set crossdiff_dictionary_shards = 1" in caught.value.remedy
 
 
 PROCESS = """

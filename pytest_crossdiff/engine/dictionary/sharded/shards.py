@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,6 +28,9 @@ _BY_FEATURE = {
 """The parameters that have a row for each feature, and the groups of features in their order."""
 
 
+_CHECKPOINTS = "torch.distributed.checkpoint.hf_storage"
+
+
 def bounds(count: int, shards: int) -> list[int]:
     """Where the shards of so many features begin, and the end of the last one."""
     return [i * count // shards for i in range(shards + 1)]
@@ -36,8 +40,14 @@ def must_have_features(
     configs: Iterable[CrosscoderConfig], shards: int, sources: Mapping[str, str]
 ) -> None:
     """Refuse so many shards that one has no feature of a group: it would reconstruct other things
-    than the rest.  Raises `SettingsError`.
+    than the rest; and several where torch cannot write their checkpoints.  Raises `SettingsError`.
     """
+    if shards > 1 and importlib.util.find_spec(_CHECKPOINTS) is None:
+        raise SettingsError(
+            f"torch {torch.__version__} has no {_CHECKPOINTS}, which dictionaries in shards need",
+            source=sources.get("dictionary_shards", ""),
+            remedy="pip install --upgrade torch, or set crossdiff_dictionary_shards = 1",
+        )
     groups = [(of.shared, of.baseline_only, of.candidate_only) for of in configs]
     least = min(size for sizes in groups for size in sizes if size)
     if shards > least:
