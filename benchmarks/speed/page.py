@@ -37,6 +37,7 @@ def tables() -> dict[tuple[Path, str], str]:
         "growth": growth(_read(RESULTS / "growth.json")["rows"]),
         "harvest": harvest([_read(RESULTS / f"harvest-{model}.json") for model in MODELS]),
         "verification": verification(_read(RESULTS / "verification.json")["rows"]),
+        "tokens": tokens(_read(RESULTS / "tokens.json")["rows"]),
         "cached": cached(_read(RESULTS / "cached.json")["rows"]),
     }
     return {(PERFORMANCE, name): text for name, text in blocks.items()}
@@ -114,6 +115,33 @@ def verification(rows: Sequence[dict[str, Any]]) -> str:
         for row in rows
     ]
     head = ["tokens", "CPU s", "peak MB before", "peak MB"]
+    return tabulate(table, head, tablefmt="github", disable_numparse=True)
+
+
+def tokens(rows: Sequence[dict[str, Any]]) -> str:
+    """A whole comparison by its amount of text."""
+    table = []
+    for row in rows:
+        seconds = row["cpu_seconds"]
+        reading = seconds["read baseline"] + seconds["read candidate"]
+        phases = (
+            reading,
+            *(seconds[p] for p in ("train crosscoder", "verify features", "controls")),
+        )
+        limits = (row["limit"][side] for side in ("candidate", "baseline"))
+        table.append(
+            [
+                f"{row['pairs'] + row['heldout_pairs']:,}",
+                f"{row['steps']:,}",
+                f"{row['features']:,}",
+                *(f"{one:.0f}" for one in phases),
+                f"{row['total']:.0f}",
+                f"{row['peak_mb']:,}",
+                *("none" if limit is None else f"{limit:.4f}" for limit in limits),
+            ]
+        )
+    head = ["pairs of tokens", "steps", "features", "read", "train", "verify", "controls", "CPU s"]
+    head += ["peak MB", "limit, candidate", "limit, baseline"]
     return tabulate(table, head, tablefmt="github", disable_numparse=True)
 
 

@@ -281,7 +281,7 @@ def workload(plan: Plan, models: Mapping[Side, ModelShape], *, tokens: int, pair
         },
         tokens=tokens,
         layers=1 + len(plan.settings.extra_probe_layers()),
-        features=features(plan.settings, pairs),
+        features=features(plan.settings, pairs, max(of.width for of in models.values())),
         steps=training.steps,
         batch=training.batch_size,
         dictionaries=sum(costs.values()),

@@ -15,7 +15,7 @@ from pytest_crossdiff.engine.models.sources.archived import archived_facts, reso
 from pytest_crossdiff.engine.models.sources.references import same_tokenizer
 from pytest_crossdiff.engine.reply_texts import answered_corpus
 from pytest_crossdiff.errors import CorpusError
-from pytest_crossdiff.settings.kinds import OUTPUT
+from pytest_crossdiff.settings.kinds import BOUNDED_FROM, OUTPUT
 from pytest_crossdiff.settings.resolution import require
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.cache import Store
@@ -41,8 +41,7 @@ MIN_HELDOUT = 10
 HARVEST_VERSION, PREDICTIONS_VERSION, CROSSCODER_VERSION = 4, 2, 9
 VERIFICATION_VERSION, RESULT_VERSION, EXPLANATION_VERSION, WEIGHTS_VERSION = 20, 5, 10, 1
 STATES_VERSION, METRICS_VERSION, CONVERSATIONS_VERSION, REPLIES_VERSION = 1, 2, 3, 1
-READING_VERSION, POPULATION_VERSION, ANSWERS_VERSION = 1, 5, 1
-WRITING_VERSION = 2
+READING_VERSION, POPULATION_VERSION, ANSWERS_VERSION, WRITING_VERSION = 1, 5, 1, 2
 """Versions of what the code makes of the same input; raised when that changes.  Of predictions
 there is more than of a block.  That of conversations counts where there are any, and that of
 answers where what is predicted in them is read.
@@ -167,6 +166,7 @@ def plan(
         "harvests": [harvest_keys[side] for side in SIDES],
         **{name: getattr(settings, name) for name in (*chosen, "learning_rate")},
         **({"shards": settings.dictionary_shards} if settings.dictionary_shards > 1 else {}),
+        **({"bounded": 1} if settings.tokens > BOUNDED_FROM and not settings.features else {}),
     }
     first, *others = seeds(settings)
     exclusive = {"exclusive": True} if settings.architecture == "innovation" else {}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PathKind = Literal["", "model", "file"]
 OUTPUT: Final = "output"
+BOUNDED_FROM = 40_960
+"""Training pairs from which on the widths bound the number of features that is chosen."""
 MIN_STRENGTH_BLOCK, MIN_STRENGTH_OUTPUT = 0.0002, 0.001
 """Training continued without a plant leaves a strength of 0.0001 at most in a block and of 0.0004
 in the output, plants 0.0003 and 0.004 (docs/evidence/organisms.md).

@@ -158,3 +158,21 @@ def test_longer_replies_are_other_replies_and_change_no_result(pair):
     assert short.comparison_key != long.comparison_key
     assert short.result_key == long.result_key
     assert plan(Settings(**usual, replies=0), records).prompts == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({"tokens": 40_960}, False),
+        ({"tokens": 40_961}, True),
+        ({"tokens": 100_000, "features": 512}, False),
+    ],
+)
+def test_a_dictionary_that_the_widths_may_bound_has_another_key(
+    pair, settings, changed, monkeypatch
+):
+    given = {"baseline": str(pair / "old"), "candidate": str(pair / "new"), **settings}
+    given |= {"corpus": str(pair / "texts.jsonl"), "cache_dir": str(pair / "cache")}
+    now = plan(Settings(**given)).crosscoder_keys
+    monkeypatch.setattr(planning, "BOUNDED_FROM", 10**9)
+    assert (plan(Settings(**given)).crosscoder_keys != now) == changed

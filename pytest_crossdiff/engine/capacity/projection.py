@@ -122,7 +122,7 @@ def project(
     """
     tokens, pairs = settings.tokens, int(settings.tokens * (1 - settings.heldout))
     widths = [model.width for model in models.values()]
-    whole = divided(settings, features(settings, pairs), *widths)
+    whole = divided(settings, features(settings, pairs, max(widths)), *widths)
     others = [whole.exclusive_only()] * (settings.seeds - 1)
     training = choose_training_config(settings, pairs)
     loaded = max(model.loaded for model in models.values()) * itemsize

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
 from pytest_crossdiff.engine.dictionary.training import TrainingConfig
 from pytest_crossdiff.errors import InsufficientData
+from pytest_crossdiff.settings.kinds import BOUNDED_FROM
 
 if TYPE_CHECKING:
     from pytest_crossdiff.settings import Settings
@@ -16,6 +17,9 @@ PAIRS_PER_FEATURE = 20
 no more of what is planted (docs/explanation/how-it-works.md)."""
 MIN_PAIRS_PER_FEATURE = 5
 MIN_FEATURES = 128
+EXPANSION = 8
+"""The larger of the widths times this is the most features where the size is ours to choose, unless
+that is fewer than `BOUNDED_FROM` pairs give: so time is linear in the tokens."""
 EPOCHS, MIN_STEPS, MAX_STEPS = 8, 500, 10_000
 
 
@@ -26,9 +30,11 @@ def choose_training_config(settings: Settings, count: int) -> TrainingConfig:
     return TrainingConfig(steps, batch, settings.learning_rate)
 
 
-def features(settings: Settings, count: int) -> int:
-    """How many features a dictionary for `count` training pairs has."""
-    return settings.features or max(MIN_FEATURES, count // PAIRS_PER_FEATURE // 32 * 32)
+def features(settings: Settings, count: int, width: int) -> int:
+    """How many features a dictionary for `count` training pairs has.  width: the larger one."""
+    most = max(BOUNDED_FROM // PAIRS_PER_FEATURE, EXPANSION * width)
+    wanted = max(MIN_FEATURES, count // PAIRS_PER_FEATURE // 32 * 32)
+    return settings.features or min(wanted, most)
 
 
 def choose_crosscoder_config(
@@ -38,7 +44,7 @@ def choose_crosscoder_config(
 
     Raises `InsufficientData` when they are too few, saying how many are needed.
     """
-    wanted = features(settings, count)
+    wanted = features(settings, count, max(width_a, width_b))
     needed = wanted * MIN_PAIRS_PER_FEATURE
     if count < needed:
         raise InsufficientData(
