@@ -17,7 +17,7 @@ PAIRS_PER_FEATURE = 20
 no more of what is planted (docs/explanation/how-it-works.md)."""
 MIN_PAIRS_PER_FEATURE = 5
 MIN_FEATURES = 128
-EXPANSION = 8
+EXPANSION = 4
 """The larger of the widths times this is the most features where the size is ours to choose, unless
 that is fewer than `BOUNDED_FROM` pairs give: so time is linear in the tokens."""
 EPOCHS, MIN_STEPS, MAX_STEPS = 8, 500, 10_000

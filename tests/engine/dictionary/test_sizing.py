@@ -17,13 +17,13 @@ def size(pairs, widths, **settings):
         (11_134, (384, 384), 544),
         (40_960, (48, 32), 2_048),
         (109_261, (48, 32), 2_048),  # of narrow models as many as of middling ones
-        (109_261, (384, 384), 3_072),
-        (109_261, (384, 512), 4_096),
-        (546_000, (384, 384), 3_072),
-        (546_000, (4_096, 4_096), 27_296),
+        (109_261, (384, 384), 2_048),
+        (109_261, (384, 1_024), 4_096),
+        (546_000, (384, 384), 2_048),
+        (546_000, (4_096, 4_096), 16_384),
     ],
 )
-def test_a_feature_for_twenty_pairs_until_there_are_eight_for_each_dimension(
+def test_a_feature_for_twenty_pairs_until_there_are_four_for_each_dimension(
     pairs, widths, expected
 ):
     assert size(pairs, widths) == expected
