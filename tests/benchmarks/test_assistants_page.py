@@ -35,12 +35,23 @@ def line_of(table, name):
 
 
 def test_rates_leave_out_what_did_not_take():
-    first, second = page._rates(ROWS).splitlines()
+    first, second = page._rates(ROWS).splitlines()[:2]
     assert first.startswith("* replies alone: planted detected 1/2 = 50%")
     assert "shown by the first three replies 1/2 = 50%" in first
     assert second.startswith("* output: planted detected 1/2 = 50%")
     assert "named 1/2" in page._rates(ROWS)
     assert "benign flagged 1/2" in page._rates(ROWS)
+
+
+def test_an_alternative_is_given_the_best_cut_that_no_benign_copy_reaches():
+    rows = [row("refusal-medical"), row("tone-enthusiastic"), row("bf16", planted=False)]
+    for one, kl, overlap in zip(rows, (0.3, 0.1, 0.2), (0.4, 0.5, 0.6), strict=True):
+        one["alternatives"] |= {"kl": kl, "same_reply": overlap}
+    kl, _, changed, overlap = page._rates(rows).splitlines()[2:]
+    assert kl.startswith("* KL of the outputs, by the best cut that flags no benign copy: planted ")
+    assert "detected 1/2 = 50%" in kl
+    assert "detected 0/2 = 0%" in changed
+    assert "detected 2/2 = 100%" in overlap
 
 
 def test_a_copy_within_its_budgets_is_not_named():
