@@ -55,7 +55,8 @@ def _crosscoder(meta: dict[str, Any]) -> str:
 
 
 def _dequantised(meta: dict[str, Any]) -> str:
-    return f"{meta['what']} of {meta['file']}"
+    what = meta["what"] if meta["what"] in ("config", "tokenizer") else f"weights, {meta['what']},"
+    return f"{what} of {meta['file']}"
 
 
 def _null(meta: dict[str, Any]) -> str:

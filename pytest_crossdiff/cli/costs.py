@@ -83,7 +83,7 @@ def check_cost(
         root = first.references[side].root
         if root.kind == "gguf":
             taken = size(models[0][side].weights * number)
-            doctor.note("cache", f"keeps the dequantised weights of {root.file}: {taken}")
+            doctor.report_check("cache", f"keeps the dequantised weights of {root.file}: {taken}")
     if settings.train == "never":
         doctor.report_check(
             "time", "crossdiff_train = never, and the cache has no result", passed=False,
