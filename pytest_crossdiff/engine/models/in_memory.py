@@ -64,7 +64,7 @@ def find_held(
 def _state(model: nn.Module) -> tuple[object, ...]:
     """Everything about a model that a test may have changed and a forward pass depends on."""
     return (
-        str(getattr(model, "config", "")),
+        *(str(getattr(model, name, "")) for name in ("config", "generation_config")),
         *((name, *_module_state(module)) for name, module in model.named_modules()),
         *((name, *_tensor_state(tensor)) for name, tensor in _tensors(model)),
     )

@@ -17,6 +17,7 @@ from pytest_crossdiff.engine.models.in_memory import find_held
 from pytest_crossdiff.engine.models.loaded_model import LoadedModel as LoadedModel
 from pytest_crossdiff.engine.models.loading.load import (
     load_model_and_tokenizer,
+    load_tokenizer,
     silence_transformers,
 )
 from pytest_crossdiff.engine.models.loading.partial import load_part, put_back
@@ -248,8 +249,11 @@ def load_configured(
     layer, blocks = settings.layer_of(side), getattr(settings, f"{side}_blocks")
     held = find_held(settings, reference, with_head=with_head or layer == OUTPUT)
     if held is not None:
-        of = _Weights(held.model, held.tokenizer, reference, held.head, held.dtype, held.device)
-        found = _placed(of, layer, blocks, settings.sources.get(side, reference.source))
+        source = settings.sources.get(side, reference.source)
+        trusted = settings.trust_remote_code
+        tokenizer = load_tokenizer(reference, trust_remote_code=trusted, source=source)
+        of = _Weights(held.model, tokenizer, reference, held.head, held.dtype, held.device)
+        found = _placed(of, layer, blocks, source)
         return replace(found, borrowed=True)
     return load_own(settings, side, reference, with_head=with_head, part=part)
 
@@ -262,9 +266,7 @@ def load_own(
     with_head: bool = False,
     part: Part | None = None,
 ) -> LoadedModel:
-    """Load the model of `side` as the settings ask for it.  part: see `load`.  Raises
-    `ModelError`.
-    """
+    """Load the model of `side` as the settings ask for it.  Raises `ModelError`."""
     return load(
         reference,
         layer=settings.layer_of(side),

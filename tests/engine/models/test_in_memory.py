@@ -82,8 +82,12 @@ def configure(model):
     model.config.rms_norm_eps = 0.5
 
 
+def stop_elsewhere(model):
+    model.generation_config.eos_token_id = 7
+
+
 @pytest.mark.parametrize(
-    "change", [scale, swap, frequencies, hook, forward, replace, train, configure]
+    "change", [scale, swap, frequencies, hook, forward, replace, train, configure, stop_elsewhere]
 )
 def test_it_is_not_found_once_a_test_has_changed_it(held, change):
     change(held.model)
@@ -96,7 +100,9 @@ def test_a_measurement_loads_nothing_that_fixtures_hold_and_says_the_same(tmp_pa
     alone = pipeline.run(planted.quick(*folders, tmp_path / "a", **more)).result
     settings = planted.quick(*folders, tmp_path / "b", **more)
     held = [RecordedModel.load(settings, side, lambda *_: None) for side in SIDES]
-    monkeypatch.setattr(loading, "from_pretrained", None)  # loading would fail
+    held[1].reply("The node", max_tokens=2)
+    held[0].tokenizer.add_tokens(["node"])  # a tokenizer is loaded again
+    monkeypatch.setattr(loading, "from_pretrained", None)  # a model can't be
     result = pipeline.run(settings).result
     assert result.differences == alone.differences
     assert result.features == alone.features
