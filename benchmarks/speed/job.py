@@ -2,10 +2,12 @@
 
     python -m benchmarks.speed.job BASELINE CANDIDATE CORPUS [--settings JSON] [--out FILE.json]
     python -m benchmarks.speed.job BASELINE CANDIDATE CORPUS --against COMMIT [--rounds N]
+    python -m benchmarks.speed.job BASELINE CANDIDATE CORPUS --threads N [--rounds N]
 
 CPU seconds of each phase with nothing cached and one thread, and the peak memory.  With --against,
 a checkout of that commit is measured in turn with this one, each round in two new processes, with
 the same packages, models, texts and settings; the ratios' spread is their least and their most.
+With --threads the seconds of wall time on so many cores, which should be idle, beside those on one.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ def main() -> None:
         parser.add_argument(name)
     parser.add_argument("--settings", type=json.loads, default={}, help="others than the defaults")
     parser.add_argument("--against", metavar="COMMIT", help="another version to measure in turn")
+    parser.add_argument("--threads", type=int, default=1, help="wall time on so many beside one")
     parser.add_argument("--rounds", type=int, default=2, help="of each version")
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
@@ -49,6 +52,8 @@ def main() -> None:
     given = [*pair.values(), "--settings", json.dumps(args.settings)]
     if args.against:
         found = compared(given, args.against, args.rounds)
+    elif args.threads > 1:
+        found = on_threads(given, args.threads, args.rounds)
     else:
         found = _in_a_process(HOME, given)
     print(json.dumps(found, indent=1))
@@ -87,6 +92,22 @@ def compared(given: list[str], commit: str, rounds: int) -> Measured:
     }
 
 
+def on_threads(given: list[str], threads: int, rounds: int) -> Measured:
+    """Wall and CPU seconds of whole processes on one thread and on `threads`, in turn."""
+    from benchmarks.machine import machine
+
+    runs: dict[int, list[Measured]] = {1: [], threads: []}
+    for _ in range(rounds):
+        for count, of in runs.items():
+            began = time.perf_counter()
+            cpu = _in_a_process(HOME, given, count)["total"]
+            of.append({"wall": round(time.perf_counter() - began, 1), "cpu": cpu})
+            print(count, of[-1], file=sys.stderr, flush=True)
+    walls = [[one["wall"] for one in of] for of in runs.values()]
+    by_threads = {str(count): of for count, of in runs.items()}
+    return {"machine": machine(), "threads": by_threads, "ratio": _ratio(*walls)}
+
+
 def _ratio(before: list[float], now: list[float]) -> dict[str, float] | None:
     of_rounds = [b / a for a, b in zip(before, now, strict=True) if a > 0]
     if not of_rounds:
@@ -96,12 +117,12 @@ def _ratio(before: list[float], now: list[float]) -> dict[str, float] | None:
     return {name: round(number, 3) for name, number in spread.items()}
 
 
-def _in_a_process(home: Path, given: list[str]) -> Measured:
+def _in_a_process(home: Path, given: list[str], threads: int = 1) -> Measured:
     """This file's `measured`, with the package at `home`."""
     path = os.pathsep.join((str(home), str(HOME)))
     done = subprocess.run(
         [sys.executable, __file__, *given, "--here"],
-        env=os.environ | ONE_THREAD | {"PYTHONPATH": path},
+        env=os.environ | ONE_THREAD | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -128,7 +149,7 @@ def measured(pair: dict[str, str], others: Measured) -> Measured:
     except ImportError:  # where versions before December 2026 had them
         from pytest_crossdiff.options import Settings, fields  # type: ignore[import-not-found,no-redef]
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     known = {field.name: field for field in fields()}
     given = {
         name: known[name].parse(value) if isinstance(value, str) else value
