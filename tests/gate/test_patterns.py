@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate import patterns
 from pytest_crossdiff.gate.patterns import matching_replies
+from pytest_crossdiff.results.difference import Description
 from support.replies import REFUSAL, make_pair, make_replies, refusing
-from support.results import make_context, make_difference, make_result
+from support.results import make_context, make_difference, make_model, make_result
 
 PATTERN = re.compile("I can't|cannot help")
 
@@ -92,4 +94,13 @@ def test_a_difference_matches_by_a_token_and_by_a_text_around_it(pattern, names)
         make_difference("B1", "baseline", tokens=("y",)),
     )
     found = patterns.matching(result, re.compile(pattern), ("candidate", "baseline"))
+    assert [difference.id for difference in found] == names
+
+
+@pytest.mark.parametrize(("pattern", "names"), [("sorry", ["C1"]), ("gladly", [])])
+def test_a_difference_matches_by_what_its_model_says_and_not_by_what_the_other_says(pattern, names):
+    said = Description(promoted=("sorry",), suppressed=("gladly",))
+    difference = dataclasses.replace(make_difference("C1"), description=said)
+    result = make_result(difference, candidate=make_model("org/new", layer=12))
+    found = patterns.matching(result, re.compile(pattern), ("candidate",))
     assert [difference.id for difference in found] == names
