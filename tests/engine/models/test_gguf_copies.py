@@ -132,3 +132,15 @@ def test_what_would_be_read_back_otherwise_is_not_kept(file, store, monkeypatch)
     monkeypatch.setattr(copies, "_told", lambda _: object())
     must_be_same(load(file, store), load(file))
     must_be_same(load(file, store), load(file))
+
+
+def test_what_cannot_be_saved_is_read_from_the_file_each_time(file, store, monkeypatch):
+    expected = load(file)
+
+    def fails(*_, **__):
+        raise OSError("no generation_config.json found")  # as transformers says it, without errno
+
+    monkeypatch.setattr(type(expected.model), "save_pretrained", fails)
+    for _ in range(2):
+        must_be_same(load(file, store), expected)
+    assert [info.state for info in kept(store)].count("complete") == 2

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 KIND = "dequantised"
 VERSION = 1
+"""Raised when the same file is read otherwise than before, as where more of it is corrected."""
 MOST_OF_DISK = 0.5
 """Weights that would take more of the free space than this are dequantised each time."""
 _PACKAGES = "transformers", "gguf", "tokenizers"
@@ -147,7 +148,7 @@ def _keep(
     if file.store is None:
         return False
     entry = _entry(file.store, file, what)
-    with contextlib.suppress(CrossDiffError), entry.lock(file.store.note):
+    with contextlib.suppress(CrossDiffError, OSError), entry.lock(file.store.note):
         if is_whole(entry):
             return False
         try:
@@ -159,7 +160,7 @@ def _keep(
                         path.replace(part)
                 entry.complete({"file": file.file, "what": what, "same": same})
                 return same
-        except (CrossDiffError, RuntimeError, ValueError):  # no room, or it can't be saved so
+        except (CrossDiffError, OSError, RuntimeError, ValueError):  # no room, or not to be saved
             entry.keep_only(())
     return False
 
