@@ -159,7 +159,8 @@ class TestNumberByNumber:
     def test_the_terminal(self, ran):
         data, result = ran.data, ran.data["result"]
         before, after = (
-            f"…/{Path(result[name]['reference']).name} block {of['layer']} of {of['layers']}"
+            f"{Path(result[name]['reference']).relative_to(ran.folder)} "
+            f"block {of['layer']} of {of['layers']}"
             for name in ("baseline", "candidate")
             for of in [side(data, name)]
         )
