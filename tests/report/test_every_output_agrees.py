@@ -187,7 +187,8 @@ class TestNumberByNumber:
         )
         corpus = result["corpus"]
         assert ran.section("texts") == (
-            f"…/{Path(corpus['source']).name}: {corpus['train_pairs']} training token pairs, "
+            f"{Path(corpus['source']).relative_to(ran.folder)}: "
+            f"{corpus['train_pairs']} training token pairs, "
             f"{corpus['heldout_pairs']} held out"
         )
         took = sum(result["seconds"].values())
