@@ -14,18 +14,15 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
+from benchmarks.machine import Peak, machine
 from benchmarks.speed.job import ONE_THREAD
 
 FILE = Path(__file__).parent / "results" / "tokens.json"
 SIZES = 20_000, 200_000, 1_000_000
-EVERY = 0.05
-"""Seconds between two looks at the memory."""
 
 
 def main() -> None:
@@ -83,27 +80,6 @@ def measured(given: dict[str, Any], tokens: int) -> dict[str, Any]:
         "total": round(time.process_time(), 1),
         "peak_mb": round(peak.kilobytes / 1000),
     }
-
-
-class Peak:
-    """The largest anonymous memory of this process while it is open."""
-
-    def __enter__(self) -> Peak:  # noqa: PYI034  nothing is derived from it
-        self.kilobytes = 0
-        self._ended = threading.Event()
-        self._watch = threading.Thread(target=self._look, daemon=True)
-        self._watch.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._watch.join()
-
-    def _look(self) -> None:
-        while not self._ended.wait(EVERY):
-            lines = Path("/proc/self/status").read_text("ascii").splitlines()
-            (now,) = (int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
-            self.kilobytes = max(self.kilobytes, now)
 
 
 if __name__ == "__main__":

@@ -37,17 +37,11 @@ class ChatModel(NamedTuple):
 
     def save(self, folder: Path) -> None:
         """Write a folder that transformers reads; it draws no progress bar of its own."""
-        from transformers.utils import logging
+        from pytest_crossdiff.engine.models.loading.load import silence_transformers
 
-        log: Any = logging  # its functions have no types
-        shown = log.is_progress_bar_enabled()
-        log.disable_progress_bar()
-        try:
+        with silence_transformers():
             self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
-        finally:
-            if shown:
-                log.enable_progress_bar()
 
 
 def untrained(told: Sequence[Conversation]) -> ChatModel:

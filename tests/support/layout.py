@@ -94,7 +94,7 @@ ALLOWED = {
     " engine.activations engine.dictionary engine.controls engine.isolation engine.metrics"
     " engine.replies engine.model_reading engine.pipeline",
     # what the user sees of it
-    "demo": "progress store",
+    "demo": "progress store engine.models",
     "gate": "errors sides text settings results store",
     "report": "errors sides text progress settings store results gate",
     "plugin": "errors sides text progress settings results engine.plan"

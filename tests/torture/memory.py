@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.machine import Peak
 from pytest_crossdiff.engine.dictionary import training_inputs
 from torture.runs import ended, measure
 from torture.tally import Tally
 
 if TYPE_CHECKING:
     import random
+    from pathlib import Path
 
     from torture.runs import Pair
 
@@ -51,24 +51,3 @@ def peak_memory(pair: Pair, folder: Path, count: int, _: random.Random) -> Tally
     if any(peak > ALLOWED_GROWTH * peaks[0] for peak in peaks):
         tally.problems.append(f"the peak grows: {peaks} MiB")
     return tally
-
-
-class Peak:
-    """The largest anonymous memory of this process, looked at 200 times a second."""
-
-    def __enter__(self) -> Peak:  # noqa: PYI034  nothing is derived from it
-        self.kilobytes = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.005):
-            lines = Path("/proc/self/status").read_text("ascii").splitlines()
-            (now,) = (int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
-            self.kilobytes = max(self.kilobytes, now)

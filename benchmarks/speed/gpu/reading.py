@@ -11,18 +11,16 @@ Tokenising and writing activations are part of the time.  On a CPU choose small 
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from benchmarks.machine import machine
-from benchmarks.speed.gpu.training import now, wait
+from benchmarks.speed.gpu.training import arguments, least_seconds, machine_with, now, wait
 from pytest_crossdiff.engine.activations.harvest import harvest
 from pytest_crossdiff.engine.activations.shard_reading import BATCH_TOKENS, Reading
 from pytest_crossdiff.engine.corpus import documents
@@ -31,20 +29,16 @@ from pytest_crossdiff.engine.models.loaded import LoadedModel, load
 from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.store.cache import Store
 
+if TYPE_CHECKING:
+    import argparse
+
 FILE = Path(__file__).parents[1] / "results" / "reading-rate.json"
 VOCABULARY, CORPUS_TOKENS, CONTEXT = 16_000, 100_000, 256
-ROUNDS = 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    for name, value in {
-        "width": 4096, "inner": 14_336, "heads": 32, "blocks": 16, "tokens": 200_000,
-    }.items():  # fmt: skip
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--out", type=Path, default=FILE)
-    args = parser.parse_args()
+    sizes = {"width": 4096, "inner": 14_336, "heads": 32, "blocks": 16}
+    args = arguments(FILE, **sizes, tokens=200_000).parse_args()
     device = torch.device(args.device)
     rate = product_rate(args.width, args.inner, device)
     print(f"{rate:.1f} TFLOP a second in a product of {args.width} by {args.inner}", flush=True)
@@ -54,15 +48,13 @@ def main() -> None:
     pieces = list(drawn.pieces)
     with tempfile.TemporaryDirectory() as folder:
         save_random(Path(folder), args, [piece.text for piece in pieces], device)
-        options = {"dtype": "bfloat16", "device": args.device}
-        loaded = load(folder, layer=args.blocks - 1, **options)  # type: ignore[arg-type]
+        loaded = load(folder, layer=args.blocks - 1, dtype="bfloat16", device=args.device)
     seconds, tokens = read(loaded, pieces, args.tokens, device)
     weights = sum(p.numel() for block in loaded.blocks[: args.blocks] for p in block.parameters())
     reached = 2 * weights * tokens / seconds / 1e12
     found = {
-        "machine": machine()
-        | {"device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"},
-        "sizes": {name: getattr(args, name) for name in ("width", "inner", "heads", "blocks")},
+        "machine": machine_with(device),
+        "sizes": {name: getattr(args, name) for name in sizes},
         "tokens": tokens,
         "seconds": round(seconds, 2),
         "tokens_a_second": round(tokens / seconds),
@@ -78,14 +70,7 @@ def product_rate(width: int, inner: int, device: torch.device) -> float:
     """TFLOP a second of the largest product of a block, over a batch as reading takes it."""
     x = torch.randn(BATCH_TOKENS[device.type], width, device=device, dtype=torch.bfloat16)
     weight = torch.randn(width, inner, device=device, dtype=torch.bfloat16)
-    best = float("inf")
-    for _ in range(ROUNDS):
-        wait(device)
-        began = now(device)
-        x @ weight
-        wait(device)
-        best = min(best, now(device) - began)
-    return 2 * x.numel() * inner / best / 1e12
+    return 2 * x.numel() * inner / least_seconds(lambda: x @ weight, device) / 1e12
 
 
 def save_random(
@@ -132,7 +117,7 @@ def read(
         with tempfile.TemporaryDirectory() as folder:
             entry = Store(Path(folder)).entry("harvest", "benchmark")
             wait(device)
-            began = now(device) if device.type == "cuda" else time.process_time()
+            began = now(device)
             with entry.lock():
                 reading = Reading([loaded], pieces, "own", "model")
                 harvest(reading, [entry], label="model", progress=SilentProgress())

@@ -18,6 +18,7 @@ import json
 import resource
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -27,6 +28,9 @@ from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, Crosscoder
 from pytest_crossdiff.engine.dictionary.training import CHECK_INTERVAL, Trainer, TrainingConfig
 from pytest_crossdiff.engine.models.devices import to_device
 from pytest_crossdiff.engine.sparse.kernels import add_product
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FILE = Path(__file__).parents[1] / "results" / "device.json"
 ROUNDS = 3
@@ -84,14 +88,36 @@ def product_rate(args: argparse.Namespace, device: torch.device) -> float:
     out = torch.zeros(args.features, args.batch, device=device)
     rows = torch.randn(args.features, args.width, device=device)
     x = torch.randn(args.batch, args.width, device=device)
+    best = least_seconds(lambda: add_product(out, rows, x), device)
+    return float(2 * args.features * args.width * args.batch / best / 1e12)
+
+
+def least_seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Of a few runs on the device."""
     best = float("inf")
     for _ in range(2 * ROUNDS):
         wait(device)
         began = now(device)
-        add_product(out, rows, x)
+        run()
         wait(device)
         best = min(best, now(device) - began)
-    return float(2 * args.features * args.width * args.batch / best / 1e12)
+    return best
+
+
+def arguments(file: Path, **sizes: int) -> argparse.ArgumentParser:
+    """The device, sizes with their defaults, and where the results are written."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    for name, value in sizes.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--out", type=Path, default=file)
+    return parser
+
+
+def machine_with(device: torch.device) -> dict[str, object]:
+    """What the times depend on, the device's name included."""
+    on_gpu = device.type == "cuda"
+    return machine() | {"device": torch.cuda.get_device_name(device) if on_gpu else "CPU"}
 
 
 def trained_loss(device: torch.device) -> float:
@@ -108,14 +134,8 @@ def trained_loss(device: torch.device) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    for name, value in {
-        "features": 131_072, "width": 4096, "active": 200, "batch": 4096, "steps": 48,
-    }.items():  # fmt: skip
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--out", type=Path, default=FILE)
-    args = parser.parse_args()
+    sizes = {"features": 131_072, "width": 4096, "active": 200, "batch": 4096, "steps": 48}
+    args = arguments(FILE, **sizes).parse_args()
     device = torch.device(args.device)
     there, here = trained_loss(device), trained_loss(torch.device("cpu"))
     rate = product_rate(args, device)
@@ -133,16 +153,15 @@ def main() -> None:
             }
         )
         print(rows[-1], flush=True)
-    on_gpu = device.type == "cuda"
     found = {
-        "machine": machine() | {"device": torch.cuda.get_device_name(device) if on_gpu else "CPU"},
+        "machine": machine_with(device),
         "triton": importlib.util.find_spec("triton") is not None,
         "sizes": {k: v for k, v in vars(args).items() if isinstance(v, int)},
         "encoder_tflop_a_second": round(rate, 3),
         "steps": rows,
         "peak_gb": round(
             torch.cuda.max_memory_allocated(device) / 1e9
-            if on_gpu
+            if device.type == "cuda"
             else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
             2,
         ),

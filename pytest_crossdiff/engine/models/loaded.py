@@ -244,37 +244,29 @@ def load_configured(
     *,
     with_head: bool = False,
     part: Part | None = None,
+    own: bool = False,
 ) -> LoadedModel:
-    """As the settings ask for it: a model that a fixture holds, or `load_own`."""
+    """The model of `side` as the settings ask for it: one that a fixture holds, or else loaded.
+
+    part: see `load`.  own: with weights of its own in any case.  Raises `ModelError`.
+    """
     layer, blocks = settings.layer_of(side), getattr(settings, f"{side}_blocks")
-    held = find_held(settings, reference, with_head=with_head or layer == OUTPUT)
+    source = settings.sources.get(side, f"crossdiff_{side}")
+    with_head = with_head or layer == OUTPUT
+    held = None if own else find_held(settings, reference, with_head=with_head)
     if held is not None:
-        source = settings.sources.get(side, reference.source)
         trusted = settings.trust_remote_code
         tokenizer = load_tokenizer(reference, trust_remote_code=trusted, source=source)
         of = _Weights(held.model, tokenizer, reference, held.head, held.dtype, held.device)
-        found = _placed(of, layer, blocks, source)
-        return replace(found, borrowed=True)
-    return load_own(settings, side, reference, with_head=with_head, part=part)
-
-
-def load_own(
-    settings: Settings,
-    side: Side,
-    reference: ModelReference,
-    *,
-    with_head: bool = False,
-    part: Part | None = None,
-) -> LoadedModel:
-    """Load the model of `side` as the settings ask for it.  Raises `ModelError`."""
+        return replace(_placed(of, layer, blocks, source), borrowed=True)
     return load(
         reference,
-        layer=settings.layer_of(side),
-        blocks=getattr(settings, f"{side}_blocks"),
+        layer=layer,
+        blocks=blocks,
         dtype=settings.dtype,
         device=settings.device,
         trust_remote_code=settings.trust_remote_code,
-        source=settings.sources.get(side, f"crossdiff_{side}"),
+        source=source,
         with_head=with_head,
         part=part,
         device_map=settings.device_map,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.engine.corpus.messages import Message, UnusableRecordError, read_message
 from pytest_crossdiff.engine.corpus.prompts import Prompt
 from pytest_crossdiff.engine.models.in_memory import hold
-from pytest_crossdiff.engine.models.loaded import LoadedModel, load_own
+from pytest_crossdiff.engine.models.loaded import LoadedModel, load_configured
 from pytest_crossdiff.engine.models.sources.references import resolve
 from pytest_crossdiff.engine.replies.write import continuations, prompt_ids
 from pytest_crossdiff.errors import CorpusError, ModelError, SettingsError
@@ -55,7 +55,8 @@ class RecordedModel(LoadedModel):
         source = settings.sources.get(side, f"crossdiff_{side}")
         store = Store.at(settings.cache_dir)
         reference = resolve(getattr(settings, side), store, source=source)
-        recorded = cls.of(load_own(settings, side, reference), side, settings.replies, record)
+        loaded = load_configured(settings, side, reference, own=True)
+        recorded = cls.of(loaded, side, settings.replies, record)
         if not settings.device_map:
             hold(recorded, with_head=settings.layer_of(side) == OUTPUT)
         return recorded
