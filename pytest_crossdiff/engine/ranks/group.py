@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional
 
 from pytest_crossdiff.engine.dictionary.sharded.exchange import Exchange
 from pytest_crossdiff.errors import CrossDiffError
@@ -77,7 +78,12 @@ class Ranks:
 
 @contextlib.contextmanager
 def joined() -> Iterator[Ranks]:
-    """Inside, the processes that a launcher started are a group.  Raises `RankError`."""
+    """Inside, the processes that a launcher started are a group.  Raises `RankError`.
+
+    `torch.distributed.nn.functional` has to be imported by now: its functions keep the group of
+    that moment as a default, and a group that is kept has threads that can abort a process while it
+    ends.
+    """
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     with _lost():

@@ -206,3 +206,33 @@ def test_what_differs_is_named(folder: Path, tmp_path: Path, what: str) -> None:
         agreement.must_agree(ranks, planned)
     object.__setattr__(ranks, "other", ("rank 1 on other", facts))
     agreement.must_agree(ranks, planned)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the threads in /proc")
+def test_a_group_that_is_left_keeps_no_threads() -> None:
+    """Threads of gloo that outlive their group abort some processes while they end."""
+    code = """
+from pathlib import Path
+from pytest_crossdiff.engine.ranks.group import joined
+
+def gloo():
+    return sum("gloo" in p.read_text() for p in Path("/proc/self/task").glob("*/comm"))
+
+with joined() as ranks:
+    import torch.distributed.nn.functional
+    ranks.wait()
+    print(ranks.count, gloo() > 0)
+print(gloo())
+"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    group = {"RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **{k: str(v) for k, v in group.items()}},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["1", "True", "0"]
