@@ -7,7 +7,8 @@
 CPU seconds of each phase with nothing cached and one thread, and the peak memory.  With --against,
 a checkout of that commit is measured in turn with this one, each round in two new processes, with
 the same packages, models, texts and settings; the ratios' spread is their least and their most.
-With --threads the seconds of wall time on so many cores, which should be idle, beside those on one.
+With --threads the seconds of wall time on so many cores, which should be idle, beside those on one,
+as a whole and of each phase.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+BEGAN = time.perf_counter()
 PARTS = ("shared", "baseline_only", "candidate_only")
 HOME = Path(__file__).parents[2]
 ONE_THREAD = {
@@ -43,11 +45,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="wall time on so many beside one")
     parser.add_argument("--rounds", type=int, default=2, help="of each version")
     parser.add_argument("--out", type=Path, default=None)
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--here", choices=("cpu", "wall"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     pair = {name: getattr(args, name) for name in ("baseline", "candidate", "corpus")}
     if args.here:
-        print(json.dumps(measured(pair, args.settings)))
+        print(json.dumps(measured(pair, args.settings, args.here == "wall")))
         return
     given = [*pair.values(), "--settings", json.dumps(args.settings)]
     if args.against:
@@ -76,19 +78,11 @@ def compared(given: list[str], commit: str, rounds: int) -> Measured:
                     print(name, runs[name][-1]["total"], "CPU s", file=sys.stderr, flush=True)
         finally:
             _git("worktree", "remove", "--force", str(other))
-    every = [one for of in runs.values() for one in of]
-    phases = dict.fromkeys(phase for one in every for phase in one["cpu_seconds"])
-    seconds = {
-        phase: [[one["cpu_seconds"].get(phase, 0.0) for one in of] for of in runs.values()]
-        for phase in phases
-    }
-    totals = [[one["total"] for one in of] for of in runs.values()]
     return {
         "machine": machine(),
         "against": commit,
         **runs,
-        "ratio_by_phase": {phase: _ratio(*of) for phase, of in seconds.items()},
-        "ratio": _ratio(*totals),
+        **_ratios(list(runs.values()), "cpu_seconds"),
     }
 
 
@@ -99,13 +93,23 @@ def on_threads(given: list[str], threads: int, rounds: int) -> Measured:
     runs: dict[int, list[Measured]] = {1: [], threads: []}
     for _ in range(rounds):
         for count, of in runs.items():
-            began = time.perf_counter()
-            cpu = _in_a_process(HOME, given, count)["total"]
-            of.append({"wall": round(time.perf_counter() - began, 1), "cpu": cpu})
-            print(count, of[-1], file=sys.stderr, flush=True)
-    walls = [[one["wall"] for one in of] for of in runs.values()]
-    by_threads = {str(count): of for count, of in runs.items()}
-    return {"machine": machine(), "threads": by_threads, "ratio": _ratio(*walls)}
+            of.append(_in_a_process(HOME, given, count, "wall"))
+            print(count, of[-1]["total"], "s", file=sys.stderr, flush=True)
+    return {
+        "machine": machine(),
+        "threads": {str(count): of for count, of in runs.items()},
+        **_ratios(list(runs.values()), "wall_seconds"),
+    }
+
+
+def _ratios(runs: list[list[Measured]], name: str) -> Measured:
+    """The second's seconds as shares of the first's, by phase and in all."""
+    phases = dict.fromkeys(phase for of in runs for one in of for phase in one[name])
+    seconds = {phase: [[one[name].get(phase, 0.0) for one in of] for of in runs] for phase in phases}
+    return {
+        "ratio_by_phase": {phase: _ratio(*of) for phase, of in seconds.items()},
+        "ratio": _ratio(*[[one["total"] for one in of] for of in runs]),
+    }
 
 
 def _ratio(before: list[float], now: list[float]) -> dict[str, float] | None:
@@ -117,11 +121,11 @@ def _ratio(before: list[float], now: list[float]) -> dict[str, float] | None:
     return {name: round(number, 3) for name, number in spread.items()}
 
 
-def _in_a_process(home: Path, given: list[str], threads: int = 1) -> Measured:
+def _in_a_process(home: Path, given: list[str], threads: int = 1, clock: str = "cpu") -> Measured:
     """This file's `measured`, with the package at `home`."""
     path = os.pathsep.join((str(home), str(HOME)))
     done = subprocess.run(
-        [sys.executable, __file__, *given, "--here"],
+        [sys.executable, __file__, *given, "--here", clock],
         env=os.environ | ONE_THREAD | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         text=True,
@@ -137,9 +141,11 @@ def _git(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def measured(pair: dict[str, str], others: Measured) -> Measured:
-    """A comparison with an empty cache, in this process."""
-    time.perf_counter = time.process_time  # with which the package times its phases
+def measured(pair: dict[str, str], others: Measured, wall: bool = False) -> Measured:
+    """A comparison with an empty cache, in this process; its CPU seconds, or those of the wall."""
+    if not wall:
+        time.perf_counter = time.process_time  # with which the package times its phases
+    began = BEGAN if wall else 0.0
     import torch
 
     from pytest_crossdiff.engine import compute, pipeline
@@ -156,11 +162,11 @@ def measured(pair: dict[str, str], others: Measured) -> Measured:
         for name, value in others.items()
         if name in known  # an earlier version hasn't all of them
     }
-    phases = {"importing torch and the rest": time.process_time()}
+    phases = {"importing torch and the rest": time.perf_counter() - began}
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(**pair, cache_dir=folder, **given)
         results = [pipeline.run(of).result for of in settings.by_layer().values()]
-    total = time.process_time()
+    total = time.perf_counter() - began
     for result in results:
         for phase, seconds in result.seconds.items():
             phases[phase] = phases.get(phase, 0.0) + seconds
@@ -180,7 +186,7 @@ def measured(pair: dict[str, str], others: Measured) -> Measured:
         "differences": [
             {side: len(result.of(side)) for side in ("baseline", "candidate")} for result in results
         ],
-        "cpu_seconds": {name: round(value, 1) for name, value in phases.items()},
+        "wall_seconds" if wall else "cpu_seconds": {name: round(value, 1) for name, value in phases.items()},
         "total": round(total, 1),
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
