@@ -105,7 +105,9 @@ def on_threads(given: list[str], threads: int, rounds: int) -> Measured:
 def _ratios(runs: list[list[Measured]], name: str) -> Measured:
     """The second's seconds as shares of the first's, by phase and in all."""
     phases = dict.fromkeys(phase for of in runs for one in of for phase in one[name])
-    seconds = {phase: [[one[name].get(phase, 0.0) for one in of] for of in runs] for phase in phases}
+    seconds = {
+        phase: [[one[name].get(phase, 0.0) for one in of] for of in runs] for phase in phases
+    }
     return {
         "ratio_by_phase": {phase: _ratio(*of) for phase, of in seconds.items()},
         "ratio": _ratio(*[[one["total"] for one in of] for of in runs]),
@@ -186,7 +188,9 @@ def measured(pair: dict[str, str], others: Measured, wall: bool = False) -> Meas
         "differences": [
             {side: len(result.of(side)) for side in ("baseline", "candidate")} for result in results
         ],
-        "wall_seconds" if wall else "cpu_seconds": {name: round(value, 1) for name, value in phases.items()},
+        "wall_seconds" if wall else "cpu_seconds": {
+            name: round(value, 1) for name, value in phases.items()
+        },
         "total": round(total, 1),
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }

@@ -22,7 +22,9 @@ from pytest_crossdiff.engine.controls.planted_signals import (
     match_signals,
     plant_signals,
 )
+from pytest_crossdiff.engine.controls.shared_progress import SharedProgress
 from pytest_crossdiff.engine.dictionary.crosscoders import new_trainers
+from pytest_crossdiff.engine.dictionary.side_by_side import at_once, side_by_side
 from pytest_crossdiff.engine.dictionary.sizing import choose_training_config
 from pytest_crossdiff.engine.dictionary.trained import CHECKPOINT
 from pytest_crossdiff.engine.dictionary.training import train
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 Metadata: TypeAlias = "dict[str, Any]"
 CONTROLS = SPIKED, NULL = "spiked", "null"
 """The kinds of their entries in the cache."""
+SHOWN = SPIKED
+"""The one whose progress is shown where both are made at once: it takes longer."""
 LABELS = {SPIKED: PLANTED_SIGNALS, NULL: NULL_CONTROL}
 """What a control is called on the progress display."""
 
@@ -79,29 +83,46 @@ def run_controls(
     progress: Progress,
     kinds: Sequence[str] = CONTROLS[::-1],
 ) -> dict[str, Metadata]:
-    """What describes each of the controls that are asked for.
+    """What describes each of the controls that are asked for, which are made at once where there
+    are threads for that.
 
     By default in the reverse order of the other ranks of a run, so that neither waits for long.
     """
-    found = {}
-    least = plan.settings.least_strength
-    for kind in kinds:
-        spiked = plant_signals(pairs) if kind == SPIKED else None
-        build = functools.partial(
-            _train_and_verify,
-            plan=plan,
-            pairs=spiked or null_pairs(pairs),
-            like=like,
-            device=device,
-            progress=progress,
-            kind=kind,
-            summarise=functools.partial(recovered_signals, pairs=spiked)
-            if spiked
-            else functools.partial(differences, least=least),
-        )
-        entry = plan.store.entry(kind, plan.control_keys[kind])
-        found[kind] = read_or_build(entry, build, _meta, progress.note)
-    return found
+    make = functools.partial(_control, plan, pairs, like, device)
+    if len(kinds) < 2 or at_once(len(kinds), device) < 2:
+        return {kind: make(kind, progress) for kind in kinds}
+    shown = SharedProgress(progress)
+    with side_by_side(len(kinds), device) as run, shown.ended_together():
+        pieces = [
+            functools.partial(make, kind, shown if kind == SHOWN else shown.unseen())
+            for kind in kinds
+        ]
+        return dict(zip(kinds, run(pieces), strict=True))
+
+
+def _control(
+    plan: Plan,
+    pairs: Pairs,
+    like: TrainedCrosscoder,
+    device: torch.device,
+    kind: str,
+    progress: Progress,
+) -> Metadata:
+    spiked = plant_signals(pairs) if kind == SPIKED else None
+    build = functools.partial(
+        _train_and_verify,
+        plan=plan,
+        pairs=spiked or null_pairs(pairs),
+        like=like,
+        device=device,
+        progress=progress,
+        kind=kind,
+        summarise=functools.partial(recovered_signals, pairs=spiked)
+        if spiked
+        else functools.partial(differences, least=plan.settings.least_strength),
+    )
+    entry = plan.store.entry(kind, plan.control_keys[kind])
+    return read_or_build(entry, build, _meta, progress.note)
 
 
 def _train_and_verify(

@@ -10,23 +10,36 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    Work: TypeAlias = Callable[[], object]
-    Run: TypeAlias = Callable[[Iterable[Work]], None]
+T = TypeVar("T")
 
 
 SHORT = 1 << 29
 """Multiplications from which on a product is divided, a fiftieth of a second for one core."""
 
 
+class Run(Protocol):
+    """Does pieces of work."""
+
+    def __call__(
+        self, work: Iterable[Callable[[], T]], after_each: Callable[[], object] = ...
+    ) -> list[T]:
+        """What they return, when all are done.  after_each: called here, once for each piece."""
+
+
+def at_once(count: int, device: torch.device) -> int:
+    """How many of so many pieces `side_by_side` does at once: one on another device than a CPU."""
+    return min(count, torch.get_num_threads()) if device.type == "cpu" else 1
+
+
 @contextlib.contextmanager
-def side_by_side(count: int, device: torch.device, product: int) -> Iterator[Run]:
+def side_by_side(count: int, device: torch.device, product: int = SHORT) -> Iterator[Run]:
     """A function that does up to `count` pieces of work at once, the first ones first, and returns
     when all are done.  It raises what one of them raised.
 
@@ -34,28 +47,39 @@ def side_by_side(count: int, device: torch.device, product: int) -> Iterator[Run
     as are one piece's share, and one where that is short.  On another device than a CPU, and with
     one thread, one piece is done after the other.
     """
-    threads = torch.get_num_threads()
-    workers = min(count, threads)
-    share = 1 if product < SHORT else threads // workers
+    threads, workers = torch.get_num_threads(), at_once(count, device)
+    share = 1 if product < SHORT else threads // max(1, workers)
     if device.type != "cpu" or share == threads:
-        yield _one_by_one
+        yield one_by_one
         return
     torch.set_num_threads(share)
     try:
         if workers < 2:
-            yield _one_by_one
+            yield one_by_one
             return
         with ThreadPoolExecutor(workers, "crossdiff", torch.set_num_threads, (share,)) as pool:
 
-            def at_once(work: Iterable[Work]) -> None:
-                for done in [pool.submit(piece) for piece in work]:
-                    done.result()
+            def run(
+                work: Iterable[Callable[[], T]], after_each: Callable[[], object] = _nothing
+            ) -> list[T]:
+                begun = [pool.submit(piece) for piece in work]
+                return one_by_one([piece.result for piece in begun], after_each)
 
-            yield at_once
+            yield run
     finally:
         torch.set_num_threads(threads)
 
 
-def _one_by_one(work: Iterable[Work]) -> None:
+def _nothing() -> None:
+    pass
+
+
+def one_by_one(
+    work: Iterable[Callable[[], T]], after_each: Callable[[], object] = _nothing
+) -> list[T]:
+    """The same without threads."""
+    made = []
     for piece in work:
-        piece()
+        made.append(piece())
+        after_each()
+    return made

@@ -7,12 +7,14 @@ all dictionaries, one dictionary after the other.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
+from pytest_crossdiff.engine.dictionary.side_by_side import one_by_one
 from pytest_crossdiff.engine.dictionary.step import reconstruction_errors
 from pytest_crossdiff.engine.regression.networks import Probe, with_networks
 from pytest_crossdiff.engine.regression.ridge import LinearMap, fold_masks
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.engine.activations.pairs import Pairs
     from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder
+    from pytest_crossdiff.engine.dictionary.side_by_side import Run
     from pytest_crossdiff.engine.sparse.kernels import ActiveFeatures
     from pytest_crossdiff.engine.verification.exclusivity import ScreeningResult, Sums
     from pytest_crossdiff.engine.verification.latent_scaling import LatentScaling
@@ -116,18 +119,19 @@ def measure_heldout(
     distance: ModelDistance,
     settings: Settings,
     device: torch.device,
+    run: Run = one_by_one,
 ) -> list[Heldout]:
     """Choose each dictionary's features whose exclusivity on training text is above the setting's,
     and between related models those of the exclusive parts that may be rewritten, and pass over the
-    held-out pairs with them.
+    held-out pairs with them.  run: does what belongs to one dictionary, or to one model.
     """
     has_maps = models[0].config.architecture == "innovation"
     rewritten = settings.rewritten and distance.related and has_maps
-    found = [
-        _candidates(*of, models[0], pairs, settings, device, rewritten=rewritten)
+    found = run(
+        functools.partial(_candidates, *of, models[0], pairs, settings, device, rewritten=rewritten)
         for of in zip(models, screens, strict=True)
-    ]
-    probes = _probes(found, screens, pairs, device, network=settings.probe == "mlp")
+    )
+    probes = _probes(found, screens, pairs, device, run, network=settings.probe == "mlp")
     sums = _probe_heldout(found, probes, pairs, device)
     made, start = [], 0
     for c, model, screened in zip(found, models, screens, strict=True):
@@ -150,6 +154,7 @@ def measure_heldout(
     return made
 
 
+@torch.no_grad()  # which is so for each thread
 def _candidates(
     model: Crosscoder,
     screened: ScreeningResult,
@@ -229,6 +234,7 @@ def _probes(
     screens: Sequence[ScreeningResult],
     pairs: Pairs,
     device: torch.device,
+    run: Run,
     *,
     network: bool,
 ) -> tuple[Probe, Probe]:
@@ -250,8 +256,8 @@ def _probes(
     rows, _ = pairs.thinned()
     blocks = [pairs.probe_vectors(block, *x) for block, *x in pairs.blocks(rows, device)]
     left_out_n = fold_masks(y_nq, pairs.group_n[rows])[0]
-    a, b = (
-        with_networks(of, wanted, torch.cat(x), y_nq, left_out_n)
+    a, b = run(
+        functools.partial(with_networks, of, wanted, torch.cat(x), y_nq, left_out_n)
         for of, x in zip(linear, zip(*blocks, strict=True), strict=True)
     )
     return a, b

@@ -11,11 +11,13 @@ Axes: n held-out pairs, t pairs of a block, m features, p candidates for a diffe
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
+from pytest_crossdiff.engine.dictionary.side_by_side import side_by_side
 from pytest_crossdiff.engine.models.devices import give_back_free_memory
 from pytest_crossdiff.engine.verification.exclusivity import (
     MIN_DOCUMENTS,
@@ -43,6 +45,10 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.difference import Kind
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
+
+
+MOST_SUMS = 1 << 22
+"""Sums over the pairs that screening keeps for a dictionary in each fold, 16 MB."""
 
 
 class Verification(NamedTuple):
@@ -75,14 +81,18 @@ def verify(
     bar: Phase,
 ) -> list[Verification]:
     """Find the features of each dictionary that only one model has, and test them."""
-    inputs, screens = probe_inputs(pairs, device), []
-    for model in models:
-        screens.append(screen(pairs, model, device, inputs, settings.exclusivity))
-        bar.advance(len(pairs.training()))
-    give_back_free_memory()
+    inputs, training = probe_inputs(pairs, device), len(pairs.training())
     distance = model_distance(models[0], pairs, settings)
-    give_back_free_memory()
-    helds = measure_heldout(models, pairs, screens, distance, settings, device)
+    with side_by_side(_at_once(models, pairs), device) as run:
+        screens = run(
+            (
+                functools.partial(screen, pairs, model, device, inputs, settings.exclusivity)
+                for model in models
+            ),
+            lambda: bar.advance(training),
+        )
+        give_back_free_memory()
+        helds = measure_heldout(models, pairs, screens, distance, settings, device, run)
     made = []
     for seed, held in zip(seeds, helds, strict=True):
         made.append(
@@ -92,6 +102,12 @@ def verify(
         )
         bar.advance(len(pairs.heldout()))
     return made
+
+
+def _at_once(models: Sequence[Crosscoder], pairs: Pairs) -> int:
+    """How many dictionaries may be looked at at once: all where that takes little memory."""
+    sums = max(model.config.features for model in models) * sum(pairs.probe_widths())
+    return max(2, len(models)) if sums <= MOST_SUMS else 1
 
 
 def classify_features(

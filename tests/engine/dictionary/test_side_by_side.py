@@ -79,6 +79,20 @@ def test_one_thread_or_another_device_does_one_after_the_other(
     assert seen == [(i, threading.main_thread()) for i in range(3)]
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_pieces_return_stands_in_their_order(
+    threads: int, with_threads: Callable[[int], None]
+) -> None:
+    with_threads(threads)
+    done: list[threading.Thread] = []
+    with side_by_side(2, CPU) as run:
+        made = run(
+            [lambda i=i: i * i for i in range(4)], lambda: done.append(threading.current_thread())
+        )
+    assert made == [0, 1, 4, 9]
+    assert done == [threading.main_thread()] * 4
+
+
 def test_what_a_piece_raises_is_raised(with_threads: Callable[[int], None]) -> None:
     with_threads(2)
     with pytest.raises(ZeroDivisionError), side_by_side(2, CPU, SHORT) as run:
