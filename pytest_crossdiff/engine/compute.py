@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import transformers
 
-from pytest_crossdiff.engine.controls.controls import controls
+from pytest_crossdiff.engine.controls.beside import controls_beside
 from pytest_crossdiff.engine.dictionary.crosscoders import load_or_train_crosscoders
 from pytest_crossdiff.engine.explanation.differences import find
 from pytest_crossdiff.engine.explanation.explain import explain
@@ -55,21 +55,22 @@ def compute(plan: Plan, progress: Progress, spent: dict[str, float] | None = Non
     give_back_free_memory()
     device = crosscoder_device(choose_device(plan.settings.device))
     chosen = seeds(plan.settings)
-    with timed(seconds, "train crosscoder"):
-        trained = load_or_train_crosscoders(plan, pairs, device, progress)
-    give_back_free_memory()
-    with timed(seconds, "verify features"):
-        rows = len(chosen) * len(pairs.group_n)
-        with progress.phase(at_layer(VERIFY, plan.settings), rows, "token") as bar:
-            models = [t.model.to(device) for t in trained]
-            verified = verify(models, chosen, pairs, plan.settings, device, bar)
-        grouped = {side: groups(verified, side, plan.settings.least_strength) for side in SIDES}
-        found = find(grouped, verified, pairs, plan.sample.pieces, plan.corpus.documents)
-    give_back_free_memory()
-    controlled = Controls()
-    if plan.settings.controls:
-        with timed(seconds, "controls"):
-            controlled = controls(plan, pairs, trained[0], device, progress)
+    with controls_beside(plan, pairs, device, progress) as finish_controls:
+        with timed(seconds, "train crosscoder"):
+            trained = load_or_train_crosscoders(plan, pairs, device, progress)
+        give_back_free_memory()
+        with timed(seconds, "verify features"):
+            rows = len(chosen) * len(pairs.group_n)
+            with progress.phase(at_layer(VERIFY, plan.settings), rows, "token") as bar:
+                models = [t.model.to(device) for t in trained]
+                verified = verify(models, chosen, pairs, plan.settings, device, bar)
+            grouped = {side: groups(verified, side, plan.settings.least_strength) for side in SIDES}
+            found = find(grouped, verified, pairs, plan.sample.pieces, plan.corpus.documents)
+        give_back_free_memory()
+        controlled = Controls()
+        if plan.settings.controls:
+            with timed(seconds, "controls"):
+                controlled = finish_controls(trained[0].model)
     with timed(seconds, "explain"):
         found, accounted = explain(found, verified, pairs, plan, progress)
     config = trained[0].model.config

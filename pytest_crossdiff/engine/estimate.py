@@ -20,7 +20,6 @@ from pytest_crossdiff.engine.activations.template_tokens import (
     template_notes,
 )
 from pytest_crossdiff.engine.corpus.sampling import estimate as tokens_of
-from pytest_crossdiff.engine.dictionary.side_by_side import at_once
 from pytest_crossdiff.engine.dictionary.sizing import choose_training_config, features
 from pytest_crossdiff.engine.models.devices import choose_device, itemsize
 from pytest_crossdiff.engine.models.loading.load import load_tokenizer
@@ -204,8 +203,6 @@ def announce(plan: Plan, progress: Progress) -> None:
         found = cost(rough, rate(device), itemsize=itemsize(plan.settings.dtype, device))
         named = " -> ".join(_called(plan.references[side].reference) for side in SIDES)
         progress.note(f"{named}: {words(found)}")
-        if at_once(len(CONTROLS_SHARE), device) > 1:
-            found.seconds.pop(NULL_CONTROL, None)  # made beside the other one, which is shown
         progress.expect([*expected(found.seconds, plan.settings)])
     except Exception:  # noqa: BLE001  whatever is wrong, the run itself says it better
         return

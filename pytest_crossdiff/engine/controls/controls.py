@@ -22,10 +22,11 @@ from pytest_crossdiff.engine.controls.planted_signals import (
     match_signals,
     plant_signals,
 )
-from pytest_crossdiff.engine.controls.shared_progress import SharedProgress
 from pytest_crossdiff.engine.dictionary.crosscoders import new_trainers
-from pytest_crossdiff.engine.dictionary.side_by_side import at_once, side_by_side
-from pytest_crossdiff.engine.dictionary.sizing import choose_training_config
+from pytest_crossdiff.engine.dictionary.sizing import (
+    choose_crosscoder_config,
+    choose_training_config,
+)
 from pytest_crossdiff.engine.dictionary.trained import CHECKPOINT
 from pytest_crossdiff.engine.dictionary.training import train
 from pytest_crossdiff.engine.phases import (
@@ -43,77 +44,52 @@ from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.store.artefact import read_or_build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
     import torch
 
     from pytest_crossdiff.engine.activations.pairs import Pairs
-    from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
-    from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
+    from pytest_crossdiff.engine.dictionary.crosscoder import Crosscoder, CrosscoderConfig
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.verification.verify import Verification
     from pytest_crossdiff.progress import Progress
+    from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.store.cache import Entry
 
 Metadata: TypeAlias = "dict[str, Any]"
 CONTROLS = SPIKED, NULL = "spiked", "null"
 """The kinds of their entries in the cache."""
-SHOWN = SPIKED
-"""The one whose progress is shown where both are made at once: it takes longer."""
 LABELS = {SPIKED: PLANTED_SIGNALS, NULL: NULL_CONTROL}
 """What a control is called on the progress display."""
 
 
-def controls(
-    plan: Plan, pairs: Pairs, like: TrainedCrosscoder, device: torch.device, progress: Progress
-) -> Controls:
-    """Both controls of a run whose dictionaries are like this one, from the cache or made here."""
-    found = run_controls(plan, pairs, like, device, progress)
+def as_controls(found: Mapping[str, Metadata]) -> Controls:
+    """Both controls, of what describes each."""
     return Controls(
         tuple(PlantedSignal(**signal) for signal in found[SPIKED]["found"]),
         NullControl(**found[NULL]),
     )
 
 
-def run_controls(
-    plan: Plan,
-    pairs: Pairs,
-    like: TrainedCrosscoder,
-    device: torch.device,
-    progress: Progress,
-    kinds: Sequence[str] = CONTROLS[::-1],
-) -> dict[str, Metadata]:
-    """What describes each of the controls that are asked for, which are made at once where there
-    are threads for that.
-
-    By default in the reverse order of the other ranks of a run, so that neither waits for long.
-    """
-    make = functools.partial(_control, plan, pairs, like, device)
-    if len(kinds) < 2 or at_once(len(kinds), device) < 2:
-        return {kind: make(kind, progress) for kind in kinds}
-    shown = SharedProgress(progress)
-    with side_by_side(len(kinds), device) as run, shown.ended_together():
-        pieces = [
-            functools.partial(make, kind, shown if kind == SHOWN else shown.unseen())
-            for kind in kinds
-        ]
-        return dict(zip(kinds, run(pieces), strict=True))
-
-
-def _control(
-    plan: Plan,
-    pairs: Pairs,
-    like: TrainedCrosscoder,
-    device: torch.device,
+def control(
     kind: str,
+    plan: Plan,
+    pairs: Pairs,
+    device: torch.device,
     progress: Progress,
+    maps_from: Crosscoder | None = None,
 ) -> Metadata:
+    """What describes a control, from the cache or made here.
+
+    maps_from: a dictionary of the run, where there is one already; it saves fitting its maps again.
+    """
     spiked = plant_signals(pairs) if kind == SPIKED else None
     build = functools.partial(
         _train_and_verify,
         plan=plan,
         pairs=spiked or null_pairs(pairs),
-        like=like,
+        config=control_config(plan.settings, pairs),
+        maps_from=maps_from,
         device=device,
         progress=progress,
         kind=kind,
@@ -130,19 +106,19 @@ def _train_and_verify(
     *,
     plan: Plan,
     pairs: Pairs,
-    like: TrainedCrosscoder,
+    config: CrosscoderConfig,
+    maps_from: Crosscoder | None,
     device: torch.device,
     progress: Progress,
     kind: str,
     summarise: Callable[[Verification], Any],
 ) -> None:
     """Fill `entry` with what `summarise` makes of a smaller dictionary of `pairs`."""
-    config = _smaller(like, pairs)
-    settings, steps = plan.settings, like.meta["steps"]
-    training_config = dataclasses.replace(
-        choose_training_config(settings, len(pairs.training())), steps=steps
-    )
-    known = like.model if kind == SPIKED else None  # the pairs are the run's own, and so the maps
+    settings, count = plan.settings, len(pairs.training())
+    width_a, width_b = pairs.a.harvest.width, pairs.b.harvest.width
+    config = dataclasses.replace(config, width_a=width_a, width_b=width_b)
+    training_config = choose_training_config(settings, count)
+    known = maps_from if kind == SPIKED else None  # the pairs are the run's own, and so the maps
     curved = settings.maps == "curved"
     configs = {settings.seed: config}
     (trainer,) = new_trainers(configs, training_config, pairs, device, known, curved=curved)
@@ -150,7 +126,7 @@ def _train_and_verify(
     train([trainer], pairs, [entry], device, progress, label + CONTROL_TRAIN)
     with progress.phase(label + CONTROL_VERIFY, len(pairs.group_n), "token") as bar:
         (found,) = verify([trainer.model], [settings.seed], pairs, settings, device, bar)
-    facts = {"features": config.features, "steps": steps, "found": summarise(found)}
+    facts = {"features": config.features, "steps": training_config.steps, "found": summarise(found)}
     entry.complete(facts, without=(CHECKPOINT,))
 
 
@@ -189,7 +165,7 @@ def _meta(entry: Entry) -> Metadata:
     return manifest.meta
 
 
-def _smaller(like: TrainedCrosscoder, pairs: Pairs) -> CrosscoderConfig:
-    config = like.model.config.exclusive_only()
-    width_a, width_b = pairs.a.harvest.width, pairs.b.harvest.width
-    return dataclasses.replace(config, width_a=width_a, width_b=width_b)
+def control_config(settings: Settings, pairs: Pairs) -> CrosscoderConfig:
+    """The dictionary of a run's controls: its own, without shared features."""
+    widths = pairs.a.harvest.width, pairs.b.harvest.width
+    return choose_crosscoder_config(settings, len(pairs.training()), *widths).exclusive_only()

@@ -1,5 +1,5 @@
-"""The progress of work in several threads: of one piece it is shown, and where one ends with an
-error, or the run does, so do all.
+"""The progress of work that goes on beside other work: not shown until it is waited for, and where
+the run ends, so does that work.
 """
 
 from __future__ import annotations
@@ -7,8 +7,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from typing import TYPE_CHECKING
-
-from pytest_crossdiff.progress import SilentProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,59 +18,97 @@ if TYPE_CHECKING:
 
 
 class Ended(KeyboardInterrupt):
-    """Ends a piece of work whose result nobody wants any more."""
+    """Ends work whose result nobody wants any more."""
 
 
 class SharedProgress:
-    """Tells `shown` of phases and remarks, from any thread."""
+    """Tells another progress of phases and remarks, from any thread, once these are `shown`: of one
+    phase at a time.
+    """
 
-    def __init__(self, shown: Progress) -> None:
-        self._shown, self._remarks = shown, shown
-        self._lock, self._ended = threading.Lock(), threading.Event()
-
-    def unseen(self) -> SharedProgress:
-        """The same for a piece of which remarks alone are shown."""
-        made = SharedProgress(SilentProgress())
-        made._remarks, made._lock, made._ended = self._remarks, self._lock, self._ended
-        return made
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._lock, self._ended = threading.RLock(), threading.Event()
+        self._shown = False
+        self._remarks: list[str] = []
+        self._running: list[_Phase] = []
 
     @contextlib.contextmanager
     def ended_together(self) -> Iterator[None]:
-        """Where what is inside raises, each piece ends at its next step."""
+        """Where what is inside raises, the work ends at its next step."""
         try:
             yield
         except BaseException:
             self._ended.set()
             raise
 
-    def expect(self, phases: Sequence[Expected]) -> None:
-        """Say what is to come."""
+    def show(self) -> None:
+        """From now on, and what was to be said before."""
         with self._lock:
-            self._shown.expect(phases)
+            self._shown = True
+            for remark in self._remarks:
+                self._progress.note(remark)
+            self._show_one()
+
+    def expect(self, phases: Sequence[Expected]) -> None:
+        """Whoever shows the rest of the run knows what is to come."""
 
     def phase(self, name: str, total: int, unit: str) -> Phase:
         """Begin a phase."""
-        with self._lock:
-            return _SharedPhase(self._shown.phase(name, total, unit), self._lock, self._ended)
+        return _Phase(self, name, total, unit)
 
     def note(self, message: str) -> None:
-        """Say one thing."""
+        """Say one thing, when remarks are shown."""
         with self._lock:
-            self._remarks.note(message)
+            if self._shown:
+                self._progress.note(message)
+            else:
+                self._remarks.append(message)
 
     def detail(self, message: str) -> None:
-        """Say what is done now."""
+        """It may be left out, and is."""
+
+    def begin(self, phase: _Phase) -> None:
+        """A phase runs."""
         with self._lock:
-            self._shown.detail(message)
+            self._running.append(phase)
+            self._show_one()
+
+    def advance(self, phase: _Phase, units: int, detail: str) -> None:
+        """A phase is further.  Raises `Ended` where the run is over."""
+        if self._ended.is_set():
+            raise Ended
+        with self._lock:
+            phase.done += units
+            if phase.as_shown is not None:
+                phase.as_shown.advance(units, detail)
+
+    def end(self, phase: _Phase, *raised: object) -> None:
+        """A phase runs no more.  raised: what ended it, as `__exit__` gets it."""
+        with self._lock:
+            self._running.remove(phase)
+            if phase.as_shown is not None:
+                phase.as_shown.__exit__(*raised)  # type: ignore[arg-type]
+            self._show_one()
+
+    def _show_one(self) -> None:
+        if not self._shown or any(phase.as_shown is not None for phase in self._running):
+            return
+        for phase in self._running[-1:]:
+            phase.as_shown = self._progress.phase(phase.name, phase.total, phase.unit).__enter__()
+            phase.as_shown.advance(phase.done)
 
 
-class _SharedPhase:
-    def __init__(self, phase: Phase, lock: threading.Lock, ended: threading.Event) -> None:
-        self._phase, self._lock, self._ended = phase, lock, ended
+class _Phase:
+    """as_shown: the phase that tells of it, where it is shown."""
+
+    def __init__(self, shared: SharedProgress, name: str, total: int, unit: str) -> None:
+        self._shared, self.name, self.total, self.unit = shared, name, total, unit
+        self.done = 0
+        self.as_shown: Phase | None = None
 
     def __enter__(self) -> Self:
-        with self._lock:
-            self._phase.__enter__()
+        self._shared.begin(self)
         return self
 
     def __exit__(
@@ -81,11 +117,7 @@ class _SharedPhase:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._lock:
-            self._phase.__exit__(kind, error, trace)
+        self._shared.end(self, kind, error, trace)
 
     def advance(self, units: int = 1, detail: str = "") -> None:
-        if self._ended.is_set():
-            raise Ended
-        with self._lock:
-            self._phase.advance(units, detail)
+        self._shared.advance(self, units, detail)

@@ -17,11 +17,22 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from pytest_crossdiff.engine.dictionary.crosscoder import CrosscoderConfig
+
 T = TypeVar("T")
 
 
 SHORT = 1 << 29
 """Multiplications from which on a product is divided, a fiftieth of a second for one core."""
+
+SMALL = 1 << 22
+"""Weights of a dictionary up to which several may be worked on at once: 16 MB, and about four times
+as much for what training and verification keep of each."""
+
+
+def is_small(config: CrosscoderConfig) -> bool:
+    """Whether several such dictionaries take little memory."""
+    return config.features * (config.width_a + config.width_b) <= SMALL
 
 
 class Run(Protocol):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_crossdiff.engine.controls.controls import CONTROLS, run_controls
+from pytest_crossdiff.engine.controls.controls import CONTROLS, control
 from pytest_crossdiff.engine.dictionary.crosscoders import load_or_train_crosscoders
 from pytest_crossdiff.engine.dictionary.trained import TrainedCrosscoder
 from pytest_crossdiff.engine.isolation import undisturbed
@@ -71,5 +71,5 @@ def _train(planned: Plan, ranks: Ranks, progress: Progress) -> None:
     if ranks.is_first or not settings.controls:
         return
     first = TrainedCrosscoder.load(planned.store.entry("crosscoder", planned.crosscoder_keys[0]))
-    kinds = CONTROLS[ranks.rank - 1 :: ranks.count - 1]
-    run_controls(planned, pairs, first, device, progress, kinds)
+    for kind in CONTROLS[ranks.rank - 1 :: ranks.count - 1]:
+        control(kind, planned, pairs, device, progress, first.model)

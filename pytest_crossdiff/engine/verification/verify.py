@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from pytest_crossdiff.engine.dictionary.side_by_side import side_by_side
+from pytest_crossdiff.engine.dictionary.side_by_side import is_small, side_by_side
 from pytest_crossdiff.engine.models.devices import give_back_free_memory
 from pytest_crossdiff.engine.verification.exclusivity import (
     MIN_DOCUMENTS,
@@ -45,10 +45,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.results.difference import Kind
     from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.sides import Side
-
-
-MOST_SUMS = 1 << 22
-"""Sums over the pairs that screening keeps for a dictionary in each fold, 16 MB."""
 
 
 class Verification(NamedTuple):
@@ -83,7 +79,8 @@ def verify(
     """Find the features of each dictionary that only one model has, and test them."""
     inputs, training = probe_inputs(pairs, device), len(pairs.training())
     distance = model_distance(models[0], pairs, settings)
-    with side_by_side(_at_once(models, pairs), device) as run:
+    at_once = max(2, len(models)) if all(is_small(model.config) for model in models) else 1
+    with side_by_side(at_once, device) as run:
         screens = run(
             (
                 functools.partial(screen, pairs, model, device, inputs, settings.exclusivity)
@@ -102,12 +99,6 @@ def verify(
         )
         bar.advance(len(pairs.heldout()))
     return made
-
-
-def _at_once(models: Sequence[Crosscoder], pairs: Pairs) -> int:
-    """How many dictionaries may be looked at at once: all where that takes little memory."""
-    sums = max(model.config.features for model in models) * sum(pairs.probe_widths())
-    return max(2, len(models)) if sums <= MOST_SUMS else 1
 
 
 def classify_features(
