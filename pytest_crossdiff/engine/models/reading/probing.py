@@ -258,12 +258,17 @@ class BatchDistances(NamedTuple):
 
 
 def batch_distances(
-    read: Callable[[Tensor, Tensor], Tensor], longer_1p: Tensor, shorter_1p: Tensor
+    read: Callable[[Tensor, Tensor], Tensor],
+    longer_1p: Tensor,
+    shorter_1p: Tensor,
+    alone_1pd: Tensor | None = None,
 ) -> BatchDistances:
-    """Read `shorter_1p` alone, twice, and in two batches with `longer_1p`."""
+    """Read `shorter_1p` alone, twice, and in two batches with `longer_1p`.  alone_1pd: what was
+    read of it alone, where that is known.
+    """
     length = shorter_1p.shape[1]
     ones = torch.ones_like(shorter_1p)
-    alone = read(shorter_1p, ones)
+    alone = read(shorter_1p, ones) if alone_1pd is None else alone_1pd
     repeated = distance(read(shorter_1p, ones), alone)
     pair = torch.cat([shorter_1p, as_long_as(longer_1p, shorter_1p)])
     same_length = _distance_if_it_runs(read, pair, torch.ones_like(pair), alone)

@@ -98,7 +98,8 @@ def check(loaded: LoadedModel, texts: Sequence[Tensor]) -> SelfCheck:
             (vectors(ids, torch.ones_like(ids))[:, : lengths(ids)[0]], expect(loaded, ids))
             for ids in texts
         ]
-        batches = batch_distances(vectors, longer, shorter)
+        alone = found[0][0] if shorter is texts[0] else None
+        batches = batch_distances(vectors, longer, shorter, alone)
     compared = [(_nearest(value, candidates)) for value, candidates in found]
     independent, name = max(compared, key=lambda pair: (not math.isnan(pair[0]), pair[0]))
     result = SelfCheck(independent, name, *batches, ROUNDING[loaded.dtype])
