@@ -38,7 +38,7 @@ def controls_beside(
     dictionary.  Inside they are made meanwhile, where there are threads for that.
     """
     make = functools.partial(control, plan=plan, pairs=pairs, device=device)
-    threads, config = torch.get_num_threads(), control_config(plan.settings, pairs)
+    threads, config = torch.get_num_threads(), control_config(plan, pairs)
     wanted = plan.settings.controls and device.type == "cpu" and threads > 1
     if not wanted or not is_small(config):
         yield lambda model: as_controls(

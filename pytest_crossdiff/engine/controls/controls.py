@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.verification.verify import Verification
     from pytest_crossdiff.progress import Progress
-    from pytest_crossdiff.settings import Settings
     from pytest_crossdiff.store.cache import Entry
 
 Metadata: TypeAlias = "dict[str, Any]"
@@ -88,7 +87,7 @@ def control(
         _train_and_verify,
         plan=plan,
         pairs=spiked or null_pairs(pairs),
-        config=control_config(plan.settings, pairs),
+        config=control_config(plan, pairs),
         maps_from=maps_from,
         device=device,
         progress=progress,
@@ -165,7 +164,7 @@ def _meta(entry: Entry) -> Metadata:
     return manifest.meta
 
 
-def control_config(settings: Settings, pairs: Pairs) -> CrosscoderConfig:
+def control_config(plan: Plan, pairs: Pairs) -> CrosscoderConfig:
     """The dictionary of a run's controls: its own, without shared features."""
     widths = pairs.a.harvest.width, pairs.b.harvest.width
-    return choose_crosscoder_config(settings, len(pairs.training()), *widths).exclusive_only()
+    return choose_crosscoder_config(plan.settings, len(pairs.training()), *widths).exclusive_only()

@@ -68,7 +68,7 @@ def test_made_beside_other_work_they_find_what_they_find_after_it(
             control_keys=dict.fromkeys(CONTROLS, "key"),
         )
         with controls_beside(plan, pairs, cpu, SilentProgress()) as finish:
-            config = dataclasses.replace(control_config(settings, pairs), shared=32)
+            config = dataclasses.replace(control_config(plan, pairs), shared=32)
             (model,) = new_models({settings.seed: config}, pairs)
             names = [thread.name for thread in threading.enumerate()]
             threads.append(sum(name.startswith("crossdiff-control") for name in names))
