@@ -34,7 +34,7 @@ MADE = CONTROLS[::-1]
 def controls_beside(
     plan: Plan, pairs: Pairs, device: torch.device, progress: Progress
 ) -> Iterator[Finish]:
-    """A function that gives both controls, from the cache or made; it is told of the run's first
+    """A function that gives both controls, from the cache or made; it takes the run's first
     dictionary.  Inside they are made meanwhile, where there are threads for that.
     """
     make = functools.partial(control, plan=plan, pairs=pairs, device=device)
