@@ -32,8 +32,7 @@ def undisturbed() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(number)
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads)  # also for threads that begin later: any thread sets that
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002  theirs
         torch.set_rng_state(states[2])

@@ -6,7 +6,8 @@ import contextlib
 import os
 import random
 import warnings
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pytest
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+T = TypeVar("T")
+
+
+def in_a_thread(work: Callable[[], T]) -> T:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
 STATE: dict[str, Callable[[], Any]] = {
     "random": random.getstate,
     "numpy's random state": lambda: str(np.random.get_state()),  # noqa: NPY002  the suite's
@@ -30,6 +39,7 @@ STATE: dict[str, Callable[[], Any]] = {
     "default number type": torch.get_default_dtype,
     "gradient mode": torch.is_grad_enabled,
     "threads": torch.get_num_threads,
+    "threads in a thread that begins now": lambda: in_a_thread(torch.get_num_threads),
     "warning filters": lambda: list(warnings.filters),
     "environment": lambda: dict(os.environ),
 }
@@ -81,6 +91,14 @@ def test_nor_does_what_is_computed_beside_a_stored_result(suite, tmp_path):
     assert found is not None
     after = {name: state() for name, state in STATE.items()}
     assert [name for name in STATE if before[name] != after[name]] == []
+
+
+def test_threads_that_the_suite_begins_later_have_as_many_of_torch_as_before():
+    threads = torch.get_num_threads()
+    with undisturbed():
+        in_a_thread(lambda: torch.set_num_threads(threads + 1))
+        assert in_a_thread(torch.get_num_threads) == threads + 1
+    assert in_a_thread(torch.get_num_threads) == threads
 
 
 def test_the_suite_s_number_type_changes_no_result(models, tmp_path):
