@@ -94,11 +94,12 @@ def check(loaded: LoadedModel, texts: Sequence[Tensor]) -> SelfCheck:
         return read_batch(loaded, ids_bp, mask_bp).vectors_bpd
 
     with silence_transformers(), torch.inference_mode():
+        read = [vectors(ids, torch.ones_like(ids)) for ids in texts]
         found = [
-            (vectors(ids, torch.ones_like(ids))[:, : lengths(ids)[0]], expect(loaded, ids))
-            for ids in texts
+            (read_1pd[:, : lengths(ids)[0]], expect(loaded, ids))
+            for ids, read_1pd in zip(texts, read, strict=True)
         ]
-        alone = found[0][0] if shorter is texts[0] else None
+        alone = read[0] if shorter is texts[0] else None
         batches = batch_distances(vectors, longer, shorter, alone)
     compared = [(_nearest(value, candidates)) for value, candidates in found]
     independent, name = max(compared, key=lambda pair: (not math.isnan(pair[0]), pair[0]))
