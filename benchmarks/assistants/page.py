@@ -108,7 +108,8 @@ def _rates(rows: Sequence[Row]) -> str:
             named = rate([named_in(row, layer) for row in planted])
             false = rate([row[layer]["alarm"] for row in benign])
             lines.append(
-                f"* {layer}: planted detected {detected}; named {named}; benign flagged {false}"
+                f"* {layer}, and the replies: planted detected {detected}; named {named}; "
+                f"benign flagged {false}"
             )
     return "\n".join([*lines, *_best_cuts(usable)])
 
@@ -155,7 +156,8 @@ def _built(rows: Sequence[Row]) -> str:
 def _measured(rows: Sequence[Row]) -> str:
     """Verdicts, and the alternatives on the same texts."""
     header = ("copy", *(f"{layer}: verdict" for layer in LAYERS),
-              "confirmed + possible in the output", "accounted", "surprising replies",
+              *(f"confirmed + possible in the {layer}" for layer in LAYERS),
+              "accounted", "surprising replies",
               "shown by the first three",
               "begin otherwise", "KL, at temperature", "KL", "KL at the first token",
               "first token changed", "replies overlap")  # fmt: skip
@@ -168,7 +170,7 @@ def _measured(rows: Sequence[Row]) -> str:
             (
                 row["name"],
                 *(row.get(layer, {}).get("status", "") for layer in LAYERS),
-                _counts(row.get("output", {})),
+                *(_counts(row.get(layer, {})) for layer in LAYERS),
                 _accounted(row.get("output", {})),
                 "{} of {}".format(*said["surprising"]) if said else "",
                 "{} of {}".format(*said["shown"]) if said.get("shown") else "",
