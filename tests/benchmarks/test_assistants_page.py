@@ -38,7 +38,7 @@ def test_rates_leave_out_what_did_not_take():
     first, second = page._rates(ROWS).splitlines()[:2]
     assert first.startswith("* replies alone: planted detected 1/2 = 50%")
     assert "shown by the first three replies 1/2 = 50%" in first
-    assert second.startswith("* output: planted detected 1/2 = 50%")
+    assert second.startswith("* output, and the replies: planted detected 1/2 = 50%")
     assert "named 1/2" in page._rates(ROWS)
     assert "benign flagged 1/2" in page._rates(ROWS)
 
@@ -65,6 +65,6 @@ def test_the_tables_state_shares_verdicts_and_counts():
     assert line_of(built, "refusal-medical")[2:] == ["0%", "75%", "", "yes", "9"]
     assert line_of(built, "bf16")[2:] == ["", "", "", "", "9"]
     assert line_of(measured, "refusal-medical")[1:] == [
-        "", "over", "3 + 1", "50% + 25%", "30 of 100", "1 of 3", "40",
+        "", "over", "", "3 + 1", "50% + 25%", "30 of 100", "1 of 3", "40",
         "0.400, 0.100 at 1.50", "0.2500", "0.5000", "12%", "100%",
     ]  # fmt: skip

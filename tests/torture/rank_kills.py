@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import socket
@@ -10,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.engine.dictionary.sharded import training as sharded
+from pytest_crossdiff.engine.ranks import group as group_of_ranks
 from pytest_crossdiff.engine.ranks.fill import fill
 from pytest_crossdiff.engine.ranks.group import joined
 from pytest_crossdiff.progress import SilentProgress
@@ -93,6 +95,7 @@ def _work(settings: Settings, rank: int, count: int, port: int) -> str:
     group = {"RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in group.items()})
     sharded.CHECKPOINT_SECONDS = 0.0
+    group_of_ranks.JOINING = dt.timedelta(seconds=SECONDS_TO_NOTICE / 2)
     with joined() as ranks:
         fill(settings, ranks, SilentProgress())
         ranks.wait()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _PATIENCE = dt.timedelta(days=7)
 """A rank may work this long while another waits; one that ends is noticed at once."""
+JOINING = dt.timedelta(minutes=5)
+"""Within which all ranks have to join: of one that ends before, the others can't know."""
 
 
 class RankError(CrossDiffError):
@@ -67,8 +69,11 @@ class Ranks:
         Raises `RankError` where one of them ends.
         """
         together = min(self.count, shards)
+        self.wait()  # so that all are there when the group is made
         with _lost():
-            group = dist.new_group(list(range(together)), timeout=_PATIENCE)
+            group = dist.new_group(list(range(together)), timeout=JOINING)
+            if self.rank < together:
+                _be_patient(group)
             yield Exchange(shards, self.rank, together, group) if self.rank < together else None
 
     def wait(self) -> None:
@@ -87,11 +92,17 @@ def joined() -> Iterator[Ranks]:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     with _lost():
-        dist.init_process_group("gloo", timeout=_PATIENCE)
+        dist.init_process_group("gloo", timeout=JOINING)
+        _be_patient()
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()
+
+
+def _be_patient(group: dist.ProcessGroup | None = None) -> None:
+    # torch has no public function for it; a group that is made with this patience joins with it.
+    dist.distributed_c10d._set_pg_timeout(_PATIENCE, group)
 
 
 @contextlib.contextmanager

@@ -236,3 +236,31 @@ print(gloo())
         check=True,
     )
     assert done.stdout.split() == ["1", "True", "0"]
+
+
+def test_a_rank_that_never_joins_is_waited_for_for_a_limited_time() -> None:
+    code = """
+import datetime as dt
+from pytest_crossdiff.engine.ranks import group
+
+group.JOINING = dt.timedelta(seconds=1)
+try:
+    with group.joined():
+        pass
+except group.RankError as error:
+    print(error)
+"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    first = {"RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **{k: str(v) for k, v in first.items()}},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS,
+    )
+    assert "1/2 clients joined" in done.stdout
+    assert "see what the other ranks say" in done.stdout
