@@ -53,8 +53,9 @@ def damaged_entries(pair: Pair, folder: Path, count: int, chance: random.Random)
             for path in cache.glob("result/*/*"):
                 shutil.rmtree(path)
             code, said = ended(lambda: measure(settings))
-            now = kept(cache)  # what the run had no need of may still be damaged
-            wrong = [n for n, of in wanted.items() if now.get(n, of) not in (of, "damaged")]
+            now = kept(cache)  # what the run had no need of may still be as the attack left it
+            left = "damaged", "unfinished"
+            wrong = [n for n, of in wanted.items() if now.get(n, of) not in (of, *left)]
             if code or wrong:
                 tally.problems.append(f"{kind}: a run on what was left: {said}")
             tally.note("full runs on what was left")
