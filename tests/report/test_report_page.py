@@ -161,6 +161,7 @@ class TestOverview:
             "B4 missing near the words whale 0.01 wanted Ann, 2026-01-02 –",
         ]
         page.page.get_by_role("link", name="C1").last.click()
+        page.page.locator("article h1").wait_for()
         assert "When it was accepted: fires on ' pods'" in page.texts("article").pop()
 
     def test_what_was_not_measured_is_said_so(self, opened):
