@@ -120,8 +120,8 @@ def read_in_one_pass(plan: Plan, side: Side, progress: Progress) -> None:
             model = prepared_model(plan, wanted[0], side, progress, also=wanted[1:])
             try:
                 views = [model, *(_also_at(plan, at, side, model, progress) for at in wanted[1:])]
-                shortest, *_, longest = checked_texts(plan, model)
-                if len(views) == 1 or agree_in_one_pass(views, [shortest, longest]):
+                # of the texts the shortest and the longest
+                if len(views) == 1 or agree_in_one_pass(views, checked_texts(plan, model)[::2]):
                     taken = states if with_states else None
                     _fill(plan, side, views, [*missing.values()], progress, taken)
             finally:

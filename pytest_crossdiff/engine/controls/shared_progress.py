@@ -83,12 +83,12 @@ class SharedProgress:
             if phase.as_shown is not None:
                 phase.as_shown.advance(units, detail)
 
-    def end(self, phase: _Phase, *raised: object) -> None:
-        """A phase runs no more.  raised: what ended it, as `__exit__` gets it."""
+    @contextlib.contextmanager
+    def ending(self, phase: _Phase) -> Iterator[None]:
+        """A phase runs no more; inside, it is shown no further."""
         with self._lock:
             self._running.remove(phase)
-            if phase.as_shown is not None:
-                phase.as_shown.__exit__(*raised)  # type: ignore[arg-type]
+            yield
             self._show_one()
 
     def _show_one(self) -> None:
@@ -117,7 +117,9 @@ class _Phase:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._shared.end(self, kind, error, trace)
+        with self._shared.ending(self):
+            if self.as_shown is not None:
+                self.as_shown.__exit__(kind, error, trace)
 
     def advance(self, units: int = 1, detail: str = "") -> None:
         self._shared.advance(self, units, detail)

@@ -44,11 +44,6 @@ class Run(Protocol):
         """What they return, when all are done.  after_each: called here, once for each piece."""
 
 
-def at_once(count: int, device: torch.device) -> int:
-    """How many of so many pieces `side_by_side` does at once: one on another device than a CPU."""
-    return min(count, torch.get_num_threads()) if device.type == "cpu" else 1
-
-
 @contextlib.contextmanager
 def side_by_side(count: int, device: torch.device, product: int = SHORT) -> Iterator[Run]:
     """A function that does up to `count` pieces of work at once, the first ones first, and returns
@@ -58,8 +53,9 @@ def side_by_side(count: int, device: torch.device, product: int = SHORT) -> Iter
     as are one piece's share, and one where that is short.  On another device than a CPU, and with
     one thread, one piece is done after the other.
     """
-    threads, workers = torch.get_num_threads(), at_once(count, device)
-    share = 1 if product < SHORT else threads // max(1, workers)
+    threads = torch.get_num_threads()
+    workers = min(count, threads)
+    share = 1 if product < SHORT else threads // workers
     if device.type != "cpu" or share == threads:
         yield one_by_one
         return

@@ -66,13 +66,32 @@ def start(folder: Path, *options: str, code: str = "", **environment: object) ->
 def start_ranks(
     folder: Path, count: int, options: Callable[[int], list[str]], code: str = ""
 ) -> list[Any]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    group = {"WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    group = launched(count)
     return [
         start(folder, *options(r), code=code, RANK=r, LOCAL_RANK=r, **group) for r in range(count)
     ]
+
+
+def launched(count: int) -> dict[str, object]:
+    """What a launcher tells each of so many ranks, but for its number."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return {"WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+
+
+def joining(code: str, count: int) -> str:
+    """What the first rank of so many prints where `code` alone runs."""
+    group = {"RANK": 0, **launched(count)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **{k: str(v) for k, v in group.items()}},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS,
+    )
+    return done.stdout
 
 
 def ended(process: Any) -> tuple[int, str]:
@@ -224,18 +243,8 @@ with joined() as ranks:
     print(ranks.count, gloo() > 0)
 print(gloo())
 """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    group = {"RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **{k: str(v) for k, v in group.items()}},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == ["1", "True", "0"]
+    said = joining(code, 1)
+    assert said.split() == ["1", "True", "0"]
 
 
 def test_a_rank_that_never_joins_is_waited_for_for_a_limited_time() -> None:
@@ -250,17 +259,6 @@ try:
 except group.RankError as error:
     print(error)
 """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    first = {"RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **{k: str(v) for k, v in first.items()}},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=SECONDS,
-    )
-    assert "1/2 clients joined" in done.stdout
-    assert "see what the other ranks say" in done.stdout
+    said = joining(code, 2)
+    assert "1/2 clients joined" in said
+    assert "see what the other ranks say" in said
