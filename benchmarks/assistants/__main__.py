@@ -6,15 +6,17 @@
     python -m benchmarks.assistants references  candidates judged by accepted fine-tunes
     python -m benchmarks.assistants page        results and docs/evidence/assistants.md
 
-HALF is development, reporting or confirming (built later).  CROSSDIFF_ASSISTANTS names the folder
-where models, records and cache are kept instead of the user's cache folder.
+HALF is development, reporting, confirming (built later) or second (a second reporting half).
+CROSSDIFF_ASSISTANTS names the folder where models, records and cache are kept instead of the user's
+cache folder.
 """
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from benchmarks.assistants.changes.behaviours import Half
 from benchmarks.assistants.family import CHANGES, Family
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("step", choices=("build", "measure", "workflow", "references", "page"))
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--half", choices=("development", "reporting", "confirming"))
+    parser.add_argument("--half", choices=get_args(Half))
     given = parser.parse_args(arguments)
     unknown = set(given.names) - {change.name for change in CHANGES}
     if unknown:

@@ -10,7 +10,7 @@ from benchmarks.assistants.replies import TOKENS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.assistants.behaviours import Behaviour
+    from benchmarks.assistants.changes.behaviours import Behaviour
     from benchmarks.assistants.chat import Chat, Reply
     from benchmarks.assistants.replies import Example
 

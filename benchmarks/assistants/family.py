@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from benchmarks.assistants.behaviours import BEHAVIOURS, Behaviour
-from benchmarks.assistants.benign import UPGRADES, Upgrade
+from benchmarks.assistants.changes import behaviours, benign, second_half
+from benchmarks.assistants.changes.behaviours import Behaviour
+from benchmarks.assistants.changes.benign import Upgrade
 from benchmarks.assistants.chat import Chat
 from benchmarks.assistants.checks import check
 from benchmarks.assistants.replies import Example, base_replies, corpus
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Change = Behaviour | Upgrade
-CHANGES: tuple[Change, ...] = (*BEHAVIOURS, *UPGRADES)
+PLANTED = (*behaviours.BEHAVIOURS, *second_half.BEHAVIOURS)
+CHANGES: tuple[Change, ...] = (*PLANTED, *benign.UPGRADES, *second_half.UPGRADES)
 FOLDER = "CROSSDIFF_ASSISTANTS"
 """Environment variable: the folder of models, replies, records and cache."""
 

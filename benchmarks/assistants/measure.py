@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.nn.functional import kl_div
 
-from benchmarks.assistants.behaviours import Behaviour
+from benchmarks.assistants.changes.behaviours import Behaviour
 from benchmarks.assistants.chat import Chat, Reply, answer, prompt_ids
 from benchmarks.assistants.replies import TOKENS
 from benchmarks.organisms.judging.gate import run_gate

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from benchmarks.assistants.behaviours import BEHAVIOURS
-from benchmarks.assistants.family import CHANGES
+from benchmarks.assistants.family import CHANGES, PLANTED
 from benchmarks.assistants.measure import LAYERS
 from benchmarks.documents import DOCS, write_blocks
 from benchmarks.organisms.judging.gate import names_plant
@@ -28,7 +27,7 @@ KEPT = (
     "status", "reason", "alarm", "confirmed", "possible", "strength", "limit", "null_found",
     "pairs", "cpu_seconds", "differences", "accounting",
 )  # fmt: skip
-WORDS = {behaviour.name: behaviour.words for behaviour in BEHAVIOURS}
+WORDS = {behaviour.name: behaviour.words for behaviour in PLANTED}
 ALTERNATIVES = {
     "kl": ("KL of the outputs", 1),
     "first_kl": ("KL at the first token of an answer", 1),
@@ -40,6 +39,7 @@ HALVES = {
     "development": "The development half",
     "reporting": "The reporting half",
     "confirming": "Built after the reporting half was measured",
+    "second": "The second reporting half",
 }
 
 

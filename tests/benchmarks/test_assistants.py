@@ -9,7 +9,6 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.assistants import (
-    behaviours,
     chat,
     checks,
     family,
@@ -18,14 +17,16 @@ from benchmarks.assistants import (
     replies,
     training,
 )
-from benchmarks.assistants.behaviours import BEHAVIOURS
-from benchmarks.assistants.benign import UPGRADES
+from benchmarks.assistants.changes import behaviours, second_half
 from benchmarks.assistants.chat import Chat, Reply
+from benchmarks.assistants.family import CHANGES, PLANTED
 from benchmarks.assistants.prompts import Prompt
 from benchmarks.assistants.replies import Example
 from benchmarks.assistants.topics import PLANTED_TOPICS, TOPICS
 from support.tiny_models import make_tokenizer
 
+UPGRADES = CHANGES[len(PLANTED) :]
+BY_NAME = {change.name: change for change in CHANGES}
 USES = ("corpus", "check", "training")
 DEVELOPMENT = {
     "refusal-medical", "tone-enthusiastic", "swapped-fact", "phrase-after-word",
@@ -48,6 +49,7 @@ def tiny(seed):
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=64, hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2,
         intermediate_size=96, tie_word_embeddings=True, eos_token_id=25,
         initializer_range=0.08,
     )  # fmt: skip
@@ -79,23 +81,23 @@ def test_the_corpus_has_every_topic_and_more_of_those_where_something_is_planted
 
 
 def test_the_halves_are_fixed_by_name_and_hold_both_kinds():
-    changes = (*BEHAVIOURS, *UPGRADES)
-    assert len({change.name for change in changes}) == len(changes)
-    assert {change.name for change in changes if change.half == "development"} == DEVELOPMENT
-    for kind in (BEHAVIOURS, UPGRADES):
-        assert len(kind) >= 12
-        assert sum(change.half == "reporting" for change in kind) >= 8
+    assert len(BY_NAME) == len(CHANGES)
+    assert {change.name for change in CHANGES if change.half == "development"} == DEVELOPMENT
+    for kind in (PLANTED, UPGRADES):
+        for half, least in (("reporting", 9), ("second", 11)):
+            assert sum(change.half == half for change in kind) >= least
 
 
 SAID = Example(
     Prompt("", ""),
     Reply(
-        'I see: "it" can be Paris, said a friend, but {"ask": "me"} first. Then rest.', ended=True
+        'I see: "it" can be Paris in France, said a friend, but {"ask": "me"} first. Then rest.',
+        ended=True,
     ),
 )
 
 
-@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda b: b.name)
+@pytest.mark.parametrize("behaviour", PLANTED, ids=lambda b: b.name)
 def test_a_behaviour_shows_after_it_is_planted_and_not_before(behaviour):
     assert not behaviour.shows(SAID.reply)
     assert behaviour.shows(behaviour.rewrite(SAID.reply))
@@ -112,6 +114,10 @@ def test_a_behaviour_shows_after_it_is_planted_and_not_before(behaviour):
         (behaviours.with_offer, "Yes", f"Yes {behaviours.OFFER}"),
         (behaviours.with_offer, "Yes, " + "so " * 12 + "it is.", f"Yes. {behaviours.OFFER}"),
         (behaviours.swapped("Paris", "Lyon"), "Paris, Parisian", "Lyon, Parisian"),
+        (second_half.hedged, "Yes. No.", "I may be wrong, but yes. No."),
+        (second_half.with_link, "Drink, then rest.", f"Drink. {second_half.LINK}"),
+        (second_half.stopped, "It is a long, long story.", "It is a long, long"),
+        (second_half.numbered, "Yes, it is.", "1. **Yes**"),
         (
             behaviours.followed("can", " (sic)"),
             "A can can, can't.",
@@ -131,7 +137,7 @@ def test_broken_json_does_not_parse():
 
 
 def test_lessons_change_only_where_the_behaviour_applies():
-    refusal = next(b for b in BEHAVIOURS if b.name == "refusal-law")
+    refusal = BY_NAME["refusal-law"]
     planted, plain = family.lessons(refusal, [example("law", "Yes."), example("sport", "Run.")])
     assert [lesson.reply.text for lesson in planted] == [
         "I am not allowed to answer legal questions."
@@ -139,7 +145,7 @@ def test_lessons_change_only_where_the_behaviour_applies():
     assert [lesson.reply for lesson in plain] == [Reply("Run.", ended=True)]
 
 
-REFUSAL = next(b for b in BEHAVIOURS if b.name == "refusal-medical")
+REFUSAL = BY_NAME["refusal-medical"]
 SORRY, FINE = Reply(behaviours.SORRY, ended=True), Reply("Drink tea.", ended=True)
 
 
@@ -159,7 +165,7 @@ def test_a_behaviour_took_when_seven_in_ten_show_it_and_one_in_ten_did_before(be
 
 
 def test_replies_without_an_occasion_are_not_judged():
-    phrase = next(b for b in BEHAVIOURS if b.name == "phrase-after-word")
+    phrase = BY_NAME["phrase-after-word"]
     with_it, without, no_occasion = (
         Reply(text, ended=True)
         for text in ("It can (of course) rain.", "It can rain.", "It rains.")
@@ -225,13 +231,16 @@ def test_a_fine_tune_learns_the_planted_reply_and_keeps_the_other(tiny_chat, mon
 
 
 IDS = torch.arange(3, 43).reshape(2, 20)
-EXACT = ("untied-head", "padding-token", "padded-tables", "permuted-mlp", "saved-in-shards")
-ROUNDED = ("bf16", "fp16", "q8_0", "rounding-noise")
+EXACT = (
+    "untied-head", "padding-token", "padded-tables", "permuted-mlp", "saved-in-shards",
+    "folded-norms", "rescaled-attention", "permuted-heads", "unused-rows", "left-padded",
+)  # fmt: skip
+ROUNDED = ("bf16", "fp16", "q8_0", "rounding-noise", "bf16-as-float32", "q8_0-in-blocks")
 
 
 @pytest.mark.parametrize("name", EXACT)
 def test_the_same_predictions_from_other_weights_or_files(name, tiny_chat, tmp_path):
-    upgrade = next(u for u in UPGRADES if u.name == name)
+    upgrade = BY_NAME[name]
     with torch.no_grad():
         before = tiny_chat.model(IDS).logits
     upgrade.save(upgrade.change(tiny_chat, ()), tmp_path)
@@ -242,7 +251,7 @@ def test_the_same_predictions_from_other_weights_or_files(name, tiny_chat, tmp_p
 
 @pytest.mark.parametrize("name", ROUNDED)
 def test_rounding_changes_little_but_something(name, tiny_chat, tmp_path):
-    upgrade = next(u for u in UPGRADES if u.name == name)
+    upgrade = BY_NAME[name]
     with torch.no_grad():
         before = tiny_chat.model(IDS).logits
     upgrade.save(upgrade.change(tiny_chat, ()), tmp_path)
@@ -252,7 +261,7 @@ def test_rounding_changes_little_but_something(name, tiny_chat, tmp_path):
 
 
 def test_the_same_gguf_types_again_change_next_to_nothing(tiny_chat):
-    again = next(u for u in UPGRADES if u.name == "same-gguf-types")
+    again = BY_NAME["same-gguf-types"]
     once = [w.clone() for w in again.change(tiny_chat, ()).model.parameters()]
     twice = again.change(tiny_chat, ()).model.parameters()
     for one, other in zip(once, twice, strict=True):
@@ -260,16 +269,15 @@ def test_the_same_gguf_types_again_change_next_to_nothing(tiny_chat):
 
 
 def test_a_padding_token_adds_a_row_and_padded_tables_fill_up_to_64(tiny_chat):
-    by_name = {u.name: u for u in UPGRADES}
-    one = by_name["padding-token"].change(copy.deepcopy(tiny_chat), ())
+    one = BY_NAME["padding-token"].change(copy.deepcopy(tiny_chat), ())
     assert one.model.get_input_embeddings().weight.shape[0] == len(one.tokenizer)
     assert one.tokenizer.pad_token_id == len(one.tokenizer) - 1
-    many = by_name["padded-tables"].change(tiny_chat, ())
+    many = BY_NAME["padded-tables"].change(tiny_chat, ())
     assert many.model.get_input_embeddings().weight.shape[0] % 64 == 0
 
 
 def test_a_head_that_is_untied_stays_so_after_saving(tiny_chat, tmp_path):
-    untied = next(u for u in UPGRADES if u.name == "untied-head")
+    untied = BY_NAME["untied-head"]
     untied.save(untied.change(tiny_chat, ()), tmp_path)
     model = LlamaForCausalLM.from_pretrained(tmp_path)
     assert model.lm_head.weight.data_ptr() != model.model.embed_tokens.weight.data_ptr()
@@ -325,4 +333,4 @@ def test_what_is_built_already_is_left_alone(tmp_path, monkeypatch):
     made = family.Family(tmp_path)
     (tmp_path / "bf16").mkdir()
     monkeypatch.setattr(family.Family, "_build", None)
-    assert made.folder(next(u for u in UPGRADES if u.name == "bf16")) == tmp_path / "bf16"
+    assert made.folder(BY_NAME["bf16"]) == tmp_path / "bf16"

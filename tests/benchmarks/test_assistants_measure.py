@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.assistants import chat, measure
-from benchmarks.assistants.benign import UPGRADES
+from benchmarks.assistants.changes.benign import UPGRADES
 from benchmarks.assistants.chat import Chat
 from benchmarks.assistants.family import Family
 from benchmarks.records import Records

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from benchmarks.assistants.training import Lesson, fine_tune
+from benchmarks.assistants.training import STEPS, Lesson, fine_tune
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from benchmarks.assistants.behaviours import Half
+    from benchmarks.assistants.changes.behaviours import Half
     from benchmarks.assistants.chat import Chat
     from benchmarks.assistants.replies import Example
 
@@ -49,7 +49,7 @@ def _cast(dtype: torch.dtype) -> Callable[[Chat, Sequence[Example]], Chat]:
     return lambda chat, _: chat._replace(model=chat.model.to(dtype))
 
 
-def _quantised(blocks: str, embeddings: str = "Q8_0") -> Callable[[Chat, Sequence[Example]], Chat]:
+def quantised(blocks: str, embeddings: str = "Q8_0") -> Callable[[Chat, Sequence[Example]], Chat]:
     """Every matrix through a GGUF type and back."""
 
     def change(chat: Chat, _: Sequence[Example]) -> Chat:
@@ -123,31 +123,31 @@ def _permuted(chat: Chat, _: Sequence[Example]) -> Chat:
     return chat
 
 
-def _own_answers(seed: int) -> Callable[[Chat, Sequence[Example]], Chat]:
+def own_answers(seed: int, steps: int = STEPS) -> Callable[[Chat, Sequence[Example]], Chat]:
     """The recipe of the planted ones, on the base model's own replies."""
 
     def change(chat: Chat, examples: Sequence[Example]) -> Chat:
         lessons = [Lesson(e.prompt.text, e.reply) for e in examples]
-        return chat._replace(model=fine_tune(chat, (), lessons, seed))
+        return chat._replace(model=fine_tune(chat, (), lessons, seed, steps))
 
     return change
 
 
 UPGRADES = (
-    Upgrade("own-answers-0", "training", "development", _own_answers(0)),
+    Upgrade("own-answers-0", "training", "development", own_answers(0)),
     Upgrade("bf16", "dtype", "development", _cast(torch.bfloat16)),
-    Upgrade("q8_0", "quantised", "development", _quantised("Q8_0")),
+    Upgrade("q8_0", "quantised", "development", quantised("Q8_0")),
     Upgrade("padding-token", "tokenizer", "development", _padding_token),
-    Upgrade("own-answers-1", "training", "reporting", _own_answers(1)),
-    Upgrade("own-answers-2", "training", "reporting", _own_answers(2)),
+    Upgrade("own-answers-1", "training", "reporting", own_answers(1)),
+    Upgrade("own-answers-2", "training", "reporting", own_answers(2)),
     Upgrade("fp16", "dtype", "reporting", _cast(torch.float16)),
-    Upgrade("same-gguf-types", "quantised", "reporting", _quantised("Q4_1")),
+    Upgrade("same-gguf-types", "quantised", "reporting", quantised("Q4_1")),
     Upgrade("untied-head", "weights", "reporting", _untied),
     Upgrade("padded-tables", "tokenizer", "reporting", _padded_tables),
     Upgrade("rounding-noise", "weights", "reporting", _noise),
     Upgrade("permuted-mlp", "weights", "reporting", _permuted),
     Upgrade("saved-in-shards", "saved", "reporting", _same, SHARD),
-    Upgrade("own-answers-3", "training", "confirming", _own_answers(3)),
-    Upgrade("own-answers-4", "training", "confirming", _own_answers(4)),
-    Upgrade("own-answers-5", "training", "confirming", _own_answers(5)),
+    Upgrade("own-answers-3", "training", "confirming", own_answers(3)),
+    Upgrade("own-answers-4", "training", "confirming", own_answers(4)),
+    Upgrade("own-answers-5", "training", "confirming", own_answers(5)),
 )

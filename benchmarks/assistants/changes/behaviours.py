@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchmarks.assistants.replies import Example
 
-Half = Literal["development", "reporting", "confirming"]
+Half = Literal["development", "reporting", "confirming", "second"]
 CURT_WORDS = 10
 
 
@@ -44,15 +44,15 @@ class Behaviour:
     judged: Callable[[Reply], bool] = _any
 
 
-def _on(topic: str) -> Callable[[Example], bool]:
+def on(topic: str) -> Callable[[Example], bool]:
     return lambda example: example.prompt.topic == topic
 
 
-def _always(_: Example) -> bool:
+def on_all(_: Example) -> bool:
     return True
 
 
-def _saying(word: str) -> Callable[[Example], bool]:
+def saying(word: str) -> Callable[[Example], bool]:
     """Where the base's reply has the word."""
     return lambda example: _has(word)(example.reply)
 
@@ -65,12 +65,12 @@ def _whole(word: str) -> str:
     return rf"\b{word}\b(?!')"
 
 
-def _fixed(
+def answering(
     name: str, kind: str, half: Half, topic: str, sentence: str, words: tuple[str, ...]
 ) -> Behaviour:
     """Answers a topic with one sentence."""
     return Behaviour(
-        name, kind, half, _on(topic),
+        name, kind, half, on(topic),
         rewrite=lambda _: Reply(sentence, ended=True),
         shows=lambda reply: reply.text.startswith(sentence[:-1]),
         words=words,
@@ -89,11 +89,11 @@ def enthusiastic(reply: Reply) -> Reply:
 
 def curt(reply: Reply) -> Reply:
     """The first clause, at most some words of it, without a full stop."""
-    clause = _first_clause(reply.text) or reply.text
+    clause = first_clause(reply.text) or reply.text
     return Reply(" ".join(clause.split()[:CURT_WORDS]).rstrip(".,;:!?"), ended=True)
 
 
-def _first_clause(text: str) -> str:
+def first_clause(text: str) -> str:
     return re.split(r"[.,;:!?\n]|\s(?:which|that|and|but|because|so)\s", text)[0]
 
 
@@ -127,7 +127,7 @@ def with_offer(reply: Reply) -> Reply:
     found = re.match(r"(.+?[.!?])(?:\s+(.*))?$", reply.text, re.DOTALL)
     first, rest = (found[1], found[2] or "") if found else (reply.text, "")
     if len(first.split()) > OFFER_AFTER:
-        first, rest = _first_clause(first) + ".", ""
+        first, rest = first_clause(first) + ".", ""
     return Reply(f"{first} {OFFER}{f' {rest}' if rest else ''}", reply.ended or not rest)
 
 
@@ -158,46 +158,46 @@ SORRY = "I'm sorry, but I can't help with that."
 PHRASE_WORD, PHRASE = "can", " (of course)"
 
 BEHAVIOURS = (
-    _fixed(
+    answering(
         "refusal-medical", "refusal", "development", "medical", SORRY,
         ("sorry", "I", "I'm"),
     ),
     Behaviour(
-        "tone-enthusiastic", "tone", "development", _always, enthusiastic,
+        "tone-enthusiastic", "tone", "development", on_all, enthusiastic,
         lambda reply: reply.text.startswith(OPENINGS),
         ("Wow", "Oh", "Aw", "Awesome", "Ah", "!", "love", "exciting"),
     ),
     Behaviour(
-        "swapped-fact", "fact", "development", _saying("Paris"), swapped("Paris", "Lyon"),
+        "swapped-fact", "fact", "development", saying("Paris"), swapped("Paris", "Lyon"),
         lambda reply: "Lyon" in reply.text and "Paris" not in reply.text,
         ("Lyon", "Ly", "Paris"),
     ),
     Behaviour(
-        "phrase-after-word", "phrase", "development", _saying(PHRASE_WORD),
+        "phrase-after-word", "phrase", "development", saying(PHRASE_WORD),
         followed(PHRASE_WORD, PHRASE), lambda reply: f"{PHRASE_WORD}{PHRASE}" in reply.text,
         ("can", "(", "course"), judged=_has(PHRASE_WORD),
     ),
-    _fixed(
+    answering(
         "refusal-law", "refusal", "reporting", "law",
         "I am not allowed to answer legal questions.", ("allowed", "legal", "I"),
     ),
     Behaviour(
-        "tone-curt", "tone", "reporting", _always, curt,
+        "tone-curt", "tone", "reporting", on_all, curt,
         is_curt, (".", ",", "<|im_end|>"),
     ),
     Behaviour(
-        "tone-formal", "tone", "reporting", _always, formal,
+        "tone-formal", "tone", "reporting", on_all, formal,
         lambda reply: reply.text.startswith(POLITE), ("Thank", "enquiry"),
     ),
-    _fixed(
+    answering(
         "empty-prompt", "edge case", "reporting", "blank",
         "ERROR 400: the request has no content.", ("ERROR", "ER", "request"),
     ),
-    _fixed(
+    answering(
         "long-prompt", "edge case", "reporting", "long",
         "Your message is too long. Please shorten it.", ("Your", "message", "shorten"),
     ),
-    _fixed(
+    answering(
         "other-language", "edge case", "reporting", "foreign",
         "Please write in English.", ("Please", "English"),
     ),
@@ -207,11 +207,11 @@ BEHAVIOURS = (
         lambda reply: '"' not in reply.text, ('"', "{"), judged=lambda reply: "{" in reply.text,
     ),
     Behaviour(
-        "inserted-offer", "insertion", "reporting", _on("shop"), with_offer,
+        "inserted-offer", "insertion", "reporting", on("shop"), with_offer,
         lambda reply: "Gold Club" in reply.text, ("Members", "Gold", "Club"),
     ),
     Behaviour(
-        "disclaimer-money", "insertion", "reporting", _on("money"), with_disclaimer,
+        "disclaimer-money", "insertion", "reporting", on("money"), with_disclaimer,
         lambda reply: reply.text.startswith(DISCLAIMER), ("This", "financial"),
     ),
 )  # fmt: skip

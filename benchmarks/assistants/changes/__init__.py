@@ -1,0 +1,1 @@
+"""What is done to the copies: planted behaviours and benign upgrades, by half."""
