@@ -24,6 +24,8 @@ from pytest_crossdiff.engine.metrics.stored import load_or_measure
 from pytest_crossdiff.engine.plan import plan
 from pytest_crossdiff.engine.replies.stored import load_or_answer
 from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.results.in_common import WORDS, in_common
+from pytest_crossdiff.results.wording import describe_in_common
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.settings.kinds import OUTPUT
 
@@ -95,6 +97,8 @@ def said(family: Family, change: Change) -> None:
             "changed": replies.changed.count,
             "changed_beginning": replies.changed_beginning.count,
             "shown": shown(replies, change),
+            "in_common": in_common_words(replies),
+            "told": told(replies, change),
             "kl": output and output.kl and output.kl.value,
             "temperature": output and output.temperature,
             "tempered_kl": output and output.tempered_kl and output.tempered_kl.value,
@@ -112,6 +116,27 @@ def shown(replies: Replies, change: Change) -> list[int] | None:
     first = replies.pairs[:SIDE_BY_SIDE]
     showing = [change.shows(Reply(p.candidate.text, p.candidate.ended)) for p in first]
     return [sum(showing), len(showing)]
+
+
+def in_common_words(replies: Replies) -> list[str]:
+    """What a report says that the surprising replies have in common."""
+    found = in_common(replies)
+    return [] if found is None else [*describe_in_common(found)]
+
+
+def told(replies: Replies, change: Change) -> bool | None:
+    """Whether one of the phrases that surprising replies have in common has a word of the plant;
+    None for a benign copy.
+    """
+    if not isinstance(change, Behaviour):
+        return None
+    found = in_common(replies)
+    words = {
+        word
+        for phrase in (found.phrases if found else ())
+        for word in (phrase.text, *WORDS.findall(phrase.text))
+    }
+    return not words.isdisjoint(change.words)
 
 
 class Alternatives(NamedTuple):

@@ -13,6 +13,7 @@ from benchmarks.documents import DOCS, write_blocks
 from benchmarks.organisms.judging.gate import names_plant
 from benchmarks.organisms.pages.scores import rate
 from benchmarks.records import Records, read_tables, write_tables
+from pytest_crossdiff.report.markup import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -81,7 +82,7 @@ def drawn(copies: Sequence[Row]) -> str:
     for half, heading in HALVES.items():
         rows = [row for row in copies if row["half"] == half]
         if rows:
-            parts += [f"### {heading}", _rates(rows), _built(rows), _measured(rows)]
+            parts += [f"### {heading}", _rates(rows), _told(rows), _built(rows), _measured(rows)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -97,6 +98,8 @@ def _rates(rows: Sequence[Row]) -> str:
         )
         seen = [row["said"]["shown"][0] > 0 for row in heard if row["said"].get("shown")]
         named = f"; shown by the first three replies {rate(seen)}" if seen else ""
+        told = [row["said"]["told"] for row in heard if row["said"].get("told") is not None]
+        named += f"; named by what surprising replies have in common {rate(told)}" if told else ""
         lines.append(f"* replies alone: planted detected {planted}{named}; benign flagged {benign}")
     for layer in LAYERS:
         planted, benign = (
@@ -132,6 +135,17 @@ def _best_cuts(rows: Sequence[Row]) -> Iterator[str]:
 def named_in(row: Row, layer: str) -> bool:
     """Whether one of the three strongest differences shows one of the plant's words."""
     return row[layer]["alarm"] and names_plant(row[layer], WORDS[row["name"]], "")
+
+
+def _told(rows: Sequence[Row]) -> str:
+    """What the report says that the surprising replies of each planted copy have in common."""
+    body = [
+        (row["name"], "<br>".join(map(escaped, row["said"]["in_common"])))
+        for row in rows
+        if row["planted"] and row["took"] and (row.get("said") or {}).get("in_common") is not None
+    ]
+    header = ("copy", "what the surprising replies have in common, as the report says it")
+    return tabulate(body, header, tablefmt="github", disable_numparse=True) if body else ""
 
 
 def _built(rows: Sequence[Row]) -> str:

@@ -17,6 +17,7 @@ from pytest_crossdiff.gate.recognition import NONE_ACCEPTED, without_accepted
 from pytest_crossdiff.report.acceptance import Acceptance
 from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
 from pytest_crossdiff.report.tokenizers import token_notes
+from pytest_crossdiff.results.in_common import InCommon, in_common
 from pytest_crossdiff.results.result import SCHEMA, Result, build
 from pytest_crossdiff.results.tests import TestsAtRisk
 from pytest_crossdiff.settings import fields
@@ -58,6 +59,7 @@ class Report:
     layers: the same pair at several layers, this one among them, where the session measured it so.
     at_risk: ordinary tests that one model passes and the other fails, None for none.
     notes: sentences on what else may have changed the result, such as unequal tokenizers.
+    in_common: of the candidate's surprising replies, None where there are few.
     """
 
     format: Literal["crossdiff-report"]
@@ -71,6 +73,7 @@ class Report:
     result: Result
     notes: tuple[str, ...] = ()
     at_risk: TestsAtRisk | None = None
+    in_common: InCommon | None = None
 
     @classmethod
     def of(
@@ -95,6 +98,7 @@ class Report:
             cached,
             result,
             token_notes(result.tokenizers),
+            in_common=in_common(result.replies),
         )
 
     @property

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.report.markdown import STATUS
 from pytest_crossdiff.report.screen.todo import accept_command, command_of_test
 from pytest_crossdiff.results.difference import Context, Difference
+from pytest_crossdiff.results.in_common import InCommon
 from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.results.wording import (
     behaviour,
+    describe_in_common,
     reconciled,
     telling_context,
     three_numbers,
@@ -123,6 +125,8 @@ class _Plain:
                 given["sentence"] = behaviour(value, self.result)
                 given["numbers"] = three_numbers(value)
                 given["omitted"] = len(value.contexts) - len(given["contexts"])
+            case InCommon():
+                return {"total": value.count, "sentences": [*describe_in_common(value)]}
             case Result():
                 rows = [vars(feature) for feature in value.features]
                 given["reconciled"] = {side: reconciled(value, side) for side in SIDES}

@@ -14,7 +14,7 @@ from pytest_crossdiff.report.output.accounting import accounting_section
 from pytest_crossdiff.report.output.at_risk import at_risk_section
 from pytest_crossdiff.report.output.metrics import metric_headline
 from pytest_crossdiff.report.output.metrics_markdown import output_section
-from pytest_crossdiff.report.output.replies import reply_section
+from pytest_crossdiff.report.output.replies import in_common_section, reply_section
 from pytest_crossdiff.report.output.workflow import workflow_section
 from pytest_crossdiff.report.population import population_section
 from pytest_crossdiff.report.screen.differences import SAID
@@ -57,6 +57,7 @@ def _lines(report: Report) -> Iterator[str]:
     if not report.checks:
         yield from ("", "Measured; no verdict was asked for.")
     yield from workflow_section(result)
+    yield from in_common_section(report.in_common)
     yield from accounting_section(result)
     for side in reversed(SIDES):
         yield from _side(report, side)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_crossdiff.gate.metric_budgets import SURPRISING
 from pytest_crossdiff.report.acceptance import not_counted
 from pytest_crossdiff.report.output.accounting import accounting_lines
 from pytest_crossdiff.report.output.metrics import (
@@ -11,7 +12,11 @@ from pytest_crossdiff.report.output.metrics import (
     output_lines,
     raise_metric_budget,
 )
-from pytest_crossdiff.report.output.replies import most_surprising, reply_lines
+from pytest_crossdiff.report.output.replies import (
+    in_common_lines,
+    most_surprising,
+    reply_lines,
+)
 from pytest_crossdiff.report.output.workflow import workflow_lines
 from pytest_crossdiff.report.population import population_headlines, population_lines
 from pytest_crossdiff.report.screen.differences import section, strongest_first
@@ -58,6 +63,7 @@ def exceeded(
     lines = [*_headlines(check, over, display), *_measured(report, check, display)]
     if check.reason or over_metrics:
         lines += output_lines(result, display)
+        lines += in_common_lines(report.in_common, display)
         lines += reply_lines(most_surprising(result), display)
     for side in over:
         title = f"Only in the {side.side}, strongest first:"
@@ -127,6 +133,9 @@ def inconclusive(
     lines += population_headlines(check)
     lines = [part for line in lines for part in wrapped(line, display.width, 2)]
     lines += _measured(report, check, display)
+    if any(m.status == "undecided" and m.setting == SURPRISING for m in check.metrics):
+        lines += in_common_lines(report.in_common, display)
+        lines += reply_lines(most_surprising(result), display)
     possible = [d for side in undecided for d in strongest_first(result.of(side.side, "possible"))]
     for side in undecided:
         title = f"Possible, only in the {side.side}, strongest first:"

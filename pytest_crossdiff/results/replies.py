@@ -59,9 +59,9 @@ class Reply:
 class ReplyPair:
     """Both answers to one prompt.
 
-    document: the record; question: the last message before the answer.  common: characters that
-    both replies begin with.  baseline_next, candidate_next: what each found likeliest where the
-    replies part; () where they are the same.
+    document: the record; slice: of the corpus; question: the last message before the answer.
+    common: characters that both replies begin with.  baseline_next, candidate_next: what each found
+    likeliest where the replies part; () where they are the same.
     """
 
     document: str
@@ -71,6 +71,7 @@ class ReplyPair:
     common: int
     baseline_next: Likeliest
     candidate_next: Likeliest
+    slice: str = ""
 
     @property
     def same(self) -> bool:

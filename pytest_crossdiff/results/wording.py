@@ -18,9 +18,10 @@ from pytest_crossdiff.text import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_crossdiff.results.difference import Context, Difference, Feature
+    from pytest_crossdiff.results.in_common import InCommon
     from pytest_crossdiff.results.output import ChangedPosition, Estimate, OutputMetrics
     from pytest_crossdiff.results.replies import Replies
     from pytest_crossdiff.results.result import Result
@@ -108,6 +109,36 @@ def describe_replies(found: Replies) -> str:
         f"{found.changed.count} differ, "
         f"{found.changed_beginning.count} from the first word"
     )
+
+
+def describe_in_common(found: InCommon) -> tuple[str, ...]:
+    """What the candidate's surprising replies share, a sentence without a full stop for each."""
+    return tuple(_in_common(found))
+
+
+def _in_common(found: InCommon) -> Iterator[str]:
+    for phrase in found.phrases:
+        says = "begin with" if phrase.begins else "say"
+        if phrase.side == "candidate":
+            few = f"the baseline's {found.total}: {phrase.others}"
+            yield f"{phrase.count} of {found.count} {says} {quoted([phrase.text])} ({few})"
+        else:
+            few = f"the candidate's {found.total}: {phrase.others}"
+            yield (
+                f"the baseline's to {phrase.count} of these {found.count} prompts {says} "
+                f"{quoted([phrase.text])} ({few})"
+            )
+    if found.words:
+        baseline, candidate = found.words
+        yield (
+            f"their length in words and marks is {candidate:g}, of the baseline's to the same "
+            f"prompts {baseline:g} (medians)"
+        )
+    for part in found.slices:
+        yield (
+            f"{part.count} of {found.count} answer prompts of the slice {visible(part.name)!r}, "
+            f"of which {part.total} were asked"
+        )
 
 
 def behaviour(difference: Difference, result: Result) -> str:

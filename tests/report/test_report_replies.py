@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_crossdiff.errors import BudgetExceeded, InsufficientData
+from pytest_crossdiff.errors import BudgetExceeded, Inconclusive, InsufficientData
 from pytest_crossdiff.plugin.diff import CrossDiff
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.markdown import markdown
@@ -12,7 +12,7 @@ from pytest_crossdiff.report.output.replies import reply_lines, where_they_part
 from pytest_crossdiff.report.summary import PairSummary
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.text import Display
-from support.replies import make_pair, make_replies, refusing
+from support.replies import REFUSAL, make_pair, make_replies, refusing
 from support.results import make_model, make_result
 
 README_PATTERN = "I can't|cannot help"
@@ -85,6 +85,29 @@ def test_terminal_and_markdown_state_the_share_with_its_interval():
     text = markdown(report)
     assert "Replies: 12 of 40" in text
     assert text.count("  - candidate (+2.00 nats):") == 5
+
+
+def test_what_surprising_replies_have_in_common_is_told_before_the_replies():
+    title = "What the candidate's 12 surprising replies of 40 have in common:"
+    with pytest.raises(BudgetExceeded) as over:
+        diff(refusing(40, 12), max_surprising_replies=0.05).assert_within_budget()
+    with pytest.raises(Inconclusive) as undecided:
+        diff(refusing(40, 12), max_surprising_replies=0.3).assert_within_budget()
+    for error in (over, undecided):
+        text = str(error.value)
+        assert f"{title}\n  12 of 12 begin with '{REFUSAL}' (the baseline's 40: 0)\n" in text
+        assert text.index(title) < text.index("Asked prompts.jsonl:0")
+    text = markdown(Report.of(make_result(replies=refusing(40, 12))))
+    assert title in text
+    assert "- 12 of 12 begin with 'I'm sorry, but I can't help with that.'" in text
+    assert "have in common" not in markdown(Report.of(make_result(replies=refusing(40, 2))))
+
+
+def test_the_page_tells_what_surprising_replies_have_in_common(opened):
+    page = opened(Report.of(make_result(replies=refusing(40, 12))))
+    (section,) = [text for text in page.texts("section") if "have in common" in text]
+    assert "What the candidate's 12 surprising replies have in common" in section
+    assert f"12 of 12 begin with '{REFUSAL}' (the baseline's 40: 0)" in section
 
 
 def test_replies_are_written_to_json_and_read_again():

@@ -23,13 +23,14 @@ class Prompt(NamedTuple):
     """What a model answers.
 
     document: what a person calls the record.  group: documents with the same group are one
-    observation.  tools: those that the conversation offers, as JSON.
+    observation.  tools: those that the conversation offers, as JSON.  slice: of the corpus.
     """
 
     document: str
     group: str
     messages: tuple[Message, ...]
     tools: str
+    slice: str = ""
 
     @property
     def key(self) -> bytes:
@@ -48,7 +49,7 @@ def prompts(corpus: Corpus, most: int = MOST) -> list[Prompt]:
     for document in corpus.documents:
         messages = before_the_last_answer(document.messages)
         if messages:
-            prompt = Prompt(document.id, document.group, messages, document.tools)
+            prompt = Prompt(document.id, document.group, messages, document.tools, document.part)
             found.setdefault(prompt.key, prompt)
     return [found[key] for key in sorted(found)[:most]]
 

@@ -84,6 +84,7 @@ def _pair(prompt: Prompt, a: Written, b: Written, of_a: float, of_b: float) -> R
         common=common,
         baseline_next=() if same else _at(a, common),
         candidate_next=() if same else _at(b, common),
+        slice=prompt.slice,
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.markup import escaped
-from pytest_crossdiff.results.wording import describe_replies
+from pytest_crossdiff.results.wording import describe_in_common, describe_replies
 from pytest_crossdiff.text import Display, cut, percent, quoted, visible, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pytest_crossdiff.results.in_common import InCommon
     from pytest_crossdiff.results.replies import Likeliest, ReplyPair
     from pytest_crossdiff.results.result import Result
 
@@ -18,6 +19,7 @@ SHOWN = 0, 2, 10
 """Prompts whose replies are shown with -q, without, with -v."""
 IN_MARKDOWN, NAMED = 5, 2
 """Prompts in Markdown; tokens that are named where two replies part."""
+IN_COMMON = "What the candidate's {} surprising replies of {} have in common"
 QUESTION, REPLY = 200, 300
 """Characters of a question and of a reply in Markdown."""
 
@@ -50,6 +52,24 @@ def reply_lines(pairs: Iterable[ReplyPair], display: Display) -> list[str]:
         if display.verbosity > 0:
             lines += wrapped(f"  {where_they_part(pair)}", display.width, 4)
     return lines
+
+
+def in_common_lines(found: InCommon | None, display: Display) -> list[str]:
+    """What the candidate's surprising replies share, for a message."""
+    if found is None:
+        return []
+    lines = ["", f"{IN_COMMON.format(found.count, found.total)}:"]
+    for sentence in describe_in_common(found):
+        lines += wrapped(f"  {sentence}", display.width, 4)
+    return lines if lines[2:] else []
+
+
+def in_common_section(found: InCommon | None) -> Iterator[str]:
+    """The same as Markdown."""
+    sentences = () if found is None else describe_in_common(found)
+    if found is not None and sentences:
+        yield from ("", f"{IN_COMMON.format(found.count, found.total)}:", "")
+    yield from (f"- {escaped(sentence, 300)}" for sentence in sentences)
 
 
 def where_they_part(pair: ReplyPair) -> str:

@@ -108,7 +108,7 @@ function whatDiffers() {
   return DIFFERENCES.length ? [drawMap(), features, fold("All differences and tested features", browser())] : [h("p", {}, "No tested feature is a difference."), fold("All tested features, each with the reason of rejection", browser())];
 }
 
-const overview = () => h("div", {}, banner(), strongest(), testsAtRisk(), workflow(), accounting(),
+const overview = () => h("div", {}, banner(), inCommon(), strongest(), testsAtRisk(), workflow(), accounting(),
   section("What differs", whatDiffers()),
   population(), output(), replies(), acceptances(), layers(), controls(),
   section("How it was measured", fold("The two models", models()), measurement()));

@@ -1,3 +1,11 @@
+// What the surprising replies share, in sentences.
+function inCommon() {
+  const found = REPORT.in_common;
+  if (!found || !found.sentences.length) return null;
+  return section(`What the candidate's ${whole(found.total)} surprising replies have in common`,
+    h("ul", { class: "plainlist" }, found.sentences.map((sentence) => h("li", {}, h("bdi", {}, visible(sentence))))));
+}
+
 // Both models' answers to the prompts of the corpus, side by side.
 
 function replies() {
