@@ -2,6 +2,7 @@
 
     python -m benchmarks.assistants build [--half HALF] [NAME...]     the copies and their checks
     python -m benchmarks.assistants measure [--half HALF] [NAME...]   the gate, and alternatives
+    python -m benchmarks.assistants measure --layer output …          one layer, no alternatives
     python -m benchmarks.assistants workflow    model or workflow: what of a change is whose
     python -m benchmarks.assistants references  candidates judged by accepted fine-tunes
     python -m benchmarks.assistants page        results and docs/evidence/assistants.md
@@ -14,6 +15,7 @@ cache folder.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 from benchmarks.assistants.changes.behaviours import Half
@@ -33,6 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("step", choices=("build", "measure", "workflow", "references", "page"))
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--half", choices=get_args(Half))
+    parser.add_argument("--layer", choices=("block", "output"))
     given = parser.parse_args(arguments)
     unknown = set(given.names) - {change.name for change in CHANGES}
     if unknown:
@@ -44,8 +47,8 @@ def main(arguments: list[str] | None = None) -> None:
         if change.half == (given.half or change.half)
         and change.name in (given.names or [change.name])
     ]
-    steps = {"build": _build, "measure": _measure, "workflow": _workflow, "page": _page}
-    steps["references"] = _references
+    steps = {"build": _build, "workflow": _workflow, "page": _page, "references": _references}
+    steps["measure"] = partial(_measure, layer=given.layer)
     steps[given.step](Family(), chosen)
 
 
@@ -55,12 +58,12 @@ def _build(family: Family, chosen: list[Change]) -> None:
         print(family.folder(change), flush=True)
 
 
-def _measure(family: Family, chosen: list[Change]) -> None:
+def _measure(family: Family, chosen: list[Change], layer: str | None) -> None:
     from benchmarks.assistants.measure import measure
 
     for change in chosen:
         if family.usable(change):
-            measure(family, change)
+            measure(family, change, layer)
 
 
 def _workflow(family: Family, _: list[Change]) -> None:

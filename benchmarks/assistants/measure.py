@@ -48,16 +48,20 @@ CONVERSATIONS_EACH, REPLIES_EACH = 5, 2
 """Conversations of each topic that both models read, and prompts that the copy answers."""
 
 
-def measure(family: Family, change: Change) -> None:
-    """Record the gate in the middle and in the output, and the alternatives."""
+def measure(family: Family, change: Change, only: str | None = None) -> None:
+    """Record the gate in the middle and in the output, and the alternatives; or one layer only."""
     folder, cache = family.folder(change), family.root / "cache"
     for name, layer in LAYERS.items():
+        if only not in (None, name):
+            continue
         records = Records(family.root / f"{name}.jsonl")
         if change.name not in records:
             settings = {"tokens": GATE_TOKENS, "layer": layer, **BUDGETS}
             record = run_gate(family.base, folder, family.corpus, cache, **settings)
             records.add(change.name, record)
     said(family, change)
+    if only is not None:
+        return
     records = Records(family.root / "alternatives.jsonl")
     if change.name not in records:
         base, copy = Chat.load(family.base), Chat.load(folder)
