@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--half", choices=get_args(Half))
     parser.add_argument("--layer", choices=("block", "output"))
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     unknown = set(given.names) - {change.name for change in CHANGES}
     if unknown:
         known = ", ".join(change.name for change in CHANGES)

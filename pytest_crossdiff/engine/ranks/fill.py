@@ -4,7 +4,7 @@ harvest, by all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_crossdiff.engine.controls.controls import CONTROLS, control
 from pytest_crossdiff.engine.dictionary.crosscoders import load_or_train_crosscoders
@@ -22,6 +22,8 @@ from pytest_crossdiff.progress import SilentProgress
 from pytest_crossdiff.sides import SIDES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_crossdiff.engine.plan import Plan
     from pytest_crossdiff.engine.ranks.group import Ranks
     from pytest_crossdiff.progress import Progress
@@ -57,19 +59,46 @@ def fill(settings: Settings, ranks: Ranks, progress: Progress) -> None:
 
 
 def _train(planned: Plan, ranks: Ranks, progress: Progress) -> None:
+    """Dictionaries and controls; a rank without a dictionary makes its controls meanwhile."""
     settings = planned.settings
     device = crosscoder_device(choose_device(settings.device))
     pairs = read_pairs(planned, SilentProgress())  # from the cache, one rank after the other
-    own = seeds(settings)[ranks.rank :: ranks.count]
+    shares = share_out(seeds(settings), ranks.count)
+    own, controls = shares.seeds[ranks.rank], shares.controls[ranks.rank]
     if settings.dictionary_shards > 1:
         with ranks.sharing(settings.dictionary_shards) as exchange:
             if exchange is not None:
                 load_or_train_crosscoders(planned, pairs, device, progress, exchange=exchange)
     elif own:
         load_or_train_crosscoders(planned, pairs, device, progress, own)
+    elif settings.controls:
+        for kind in controls:
+            control(kind, planned, pairs, device, progress)
     ranks.wait()
-    if ranks.is_first or not settings.controls:
+    if not settings.controls or not controls:
         return
     first = TrainedCrosscoder.load(planned.store.entry("crosscoder", planned.crosscoder_keys[0]))
-    for kind in CONTROLS[ranks.rank - 1 :: ranks.count - 1]:
+    for kind in controls:
         control(kind, planned, pairs, device, progress, first.model)
+
+
+class Shares(NamedTuple):
+    """What each rank makes: the dictionaries of these seeds, and these controls."""
+
+    seeds: list[tuple[int, ...]]
+    controls: list[tuple[str, ...]]
+
+
+def share_out(seeds: Sequence[int], ranks: int) -> Shares:
+    """The first rank has the first dictionary, which alone has shared features and takes as long as
+    several others; these, and the controls, are dealt to the other ranks, the controls first to
+    those that have no dictionary.
+    """
+    if ranks == 1:
+        return Shares([tuple(seeds)], [()])
+    dealt = [tuple(seeds[1:][n :: ranks - 1]) for n in range(ranks - 1)]
+    free_first = sorted(range(ranks - 1), key=lambda n: len(dealt[n]))
+    controls: list[tuple[str, ...]] = [()] * (ranks - 1)
+    for place, n in enumerate(free_first):
+        controls[n] = CONTROLS[place :: ranks - 1]
+    return Shares([tuple(seeds[:1]), *dealt], [(), *controls])

@@ -17,6 +17,7 @@ import pytest
 
 from pytest_crossdiff.engine.plan import plan
 from pytest_crossdiff.engine.ranks import agreement
+from pytest_crossdiff.engine.ranks.fill import share_out
 from pytest_crossdiff.engine.ranks.group import RankError, Ranks
 from support import planted
 
@@ -164,6 +165,22 @@ def test_three_train_a_dictionary_in_two_shards_to_the_bits_of_one_process(folde
     made = artefacts(folder / "parts")
     assert made == artefacts(folder / "whole")
     assert not list((folder / "parts").rglob("shards"))  # checkpoints
+
+
+@pytest.mark.parametrize(
+    ("ranks", "dictionaries", "controls"),
+    [
+        (1, [(5, 6, 7)], [()]),
+        (2, [(5,), (6, 7)], [(), ("spiked", "null")]),
+        (3, [(5,), (6,), (7,)], [(), ("spiked",), ("null",)]),
+        (4, [(5,), (6,), (7,), ()], [(), ("null",), (), ("spiked",)]),
+        (6, [(5,), (6,), (7,), (), (), ()], [(), (), (), ("spiked",), ("null",), ()]),
+    ],
+)
+def test_the_first_dictionary_takes_a_rank_of_its_own(
+    ranks: int, dictionaries: list[tuple[int, ...]], controls: list[tuple[str, ...]]
+) -> None:
+    assert share_out((5, 6, 7), ranks) == (dictionaries, controls)
 
 
 @pytest.mark.long
