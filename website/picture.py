@@ -14,7 +14,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 PICTURE = Path(__file__).parents[1] / "docs" / "img" / "verdict.png"
-SIZE = {"width": 1100, "height": 980}
+SIZE = {"width": 1100, "height": 1120}
 
 
 def main(page: Path) -> None:
