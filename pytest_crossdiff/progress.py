@@ -50,6 +50,9 @@ class Progress(Protocol):
     def note(self, message: str) -> None:
         """Say one thing that the person at the terminal should know."""
 
+    def estimate(self, message: str, seconds: float) -> None:
+        """Say how long the run will take, in `message`, or more briefly where that is short."""
+
     def detail(self, message: str) -> None:
         """Say what is done now, or what a report will say again; it may be left out."""
 
@@ -80,6 +83,9 @@ class SilentProgress:
         return _SilentPhase()
 
     def note(self, message: str) -> None:
+        return None
+
+    def estimate(self, message: str, seconds: float) -> None:
         return None
 
     def detail(self, message: str) -> None:

@@ -44,7 +44,7 @@ def test_a_lost_ability_fails_the_build_and_is_shown_then_answered_from_the_cach
     pytester: pytest.Pytester, upgraded: tuple[Path, str]
 ) -> None:
     folder, shown = upgraded
-    assert "crossdiff: v1 -> v2: this will take about " in shown
+    assert "test_upgrade.py (about " in shown
     assert "= 1 failed in " in shown
     assert "baseline-only" in shown.lower()
     assert any(f"⟦{word}⟧" in shown or f"⟦ {word}⟧" in shown for word in planted.MERGED)

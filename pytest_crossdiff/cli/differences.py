@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from pytest_crossdiff.cli.terminal import table
 from pytest_crossdiff.errors import SettingsError
 from pytest_crossdiff.gate.patterns import compile_pattern, matches
+from pytest_crossdiff.report.screen.block import block
 from pytest_crossdiff.report.screen.differences import REWRITTEN_NOTE
 from pytest_crossdiff.report.summary import PairSummary
-from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.results.wording import interval, marked, reconciled, tokens
 from pytest_crossdiff.settings.parsing import closest_match
 from pytest_crossdiff.sides import SIDES

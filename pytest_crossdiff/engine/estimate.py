@@ -202,7 +202,7 @@ def announce(plan: Plan, progress: Progress) -> None:
         rough = _rough_workload(plan, models, added)
         found = cost(rough, rate(device), itemsize=itemsize(plan.settings.dtype, device))
         named = " -> ".join(_called(plan.references[side].reference) for side in SIDES)
-        progress.note(f"{named}: {words(found)}")
+        progress.estimate(f"{named}: {words(found)}", sum(found.seconds.values()))
         progress.expect([*expected(found.seconds, plan.settings)])
     except Exception:  # noqa: BLE001  whatever is wrong, the run itself says it better
         return

@@ -103,7 +103,8 @@ class SessionCollector:
 
                 root = self._config.rootpath
                 write_summary(terminalreporter, self._pairs.values(), root, self._width)
-                for line in self._archive.lines(root) if self._archive else ():
+                every = self._config.get_verbosity() > 0
+                for line in self._archive.lines(root, every=every) if self._archive else ():
                     terminalreporter.write_line(line)
             if self._at_risk:
                 from pytest_crossdiff.report.output.at_risk import write_at_risk

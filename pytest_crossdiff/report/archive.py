@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FOLDER = "crossdiff-report"
 """In pytest's root folder, where no other is set."""
+INDEX = "index"
+"""The name of the page that lists the others, without the ending."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,20 @@ class ReportArchive:
                 trackers = self._loggers.pop(key, ())
                 self._logged += [log(report, files, tracker) for tracker in trackers]
 
-    def lines(self, root: Path) -> Iterator[str]:
-        """What the terminal says of it: the files, as seen from `root`, or what went wrong."""
+    def lines(self, root: Path, *, every: bool = False) -> Iterator[str]:
+        """What the terminal says of it: the files, as seen from `root`, or what went wrong.
+
+        every: also the pages that an index lists.
+        """
+        listed = {path.parent for path in self._written if path.name == f"{INDEX}.html"}
         for path in self._written:
+            if (
+                path.parent in listed
+                and path.suffix == ".html"
+                and path.stem != INDEX
+                and not every
+            ):
+                continue
             seen = path.relative_to(root) if path.is_relative_to(root) else path
             yield f"crossdiff report: {visible(str(seen))}"
         if self._problem:
@@ -193,12 +206,12 @@ def _write_indexes(pages: list[tuple[Path, str, Report]], setting: str) -> Itera
 
     pages: file, the name that a message gives, report.  Raises `StoreError`.
     """
-    from pytest_crossdiff.report.page.index_page import NAME, index_page
+    from pytest_crossdiff.report.page.index_page import index_page
 
     shared = {name for path, name, _ in pages if path.stem != name}
     lists = {name: [page for page in pages if page[1] == name] for name in sorted(shared)}
     if len(pages) > 1:
-        lists[NAME] = pages
+        lists[INDEX] = pages
     for name, listed in lists.items():
         path = listed[0][0].with_name(f"{name}.html")
         text = index_page((file.name, report) for file, _, report in listed)

@@ -17,11 +17,17 @@ from pytest_crossdiff.report.acceptance import Acceptance
 from pytest_crossdiff.report.conversations import conversation_notes
 from pytest_crossdiff.report.distance import model_distance
 from pytest_crossdiff.report.layers import LayerSide, MeasuredLayer
+from pytest_crossdiff.report.output.in_short import output_in_short, replies_in_short
 from pytest_crossdiff.report.output.metrics import output
 from pytest_crossdiff.report.output.replies import replies
 from pytest_crossdiff.report.population import describe_population
 from pytest_crossdiff.results.result import build
-from pytest_crossdiff.results.wording import describe_accounting, tokens, workflow_parts
+from pytest_crossdiff.results.wording import (
+    behaviour,
+    describe_accounting,
+    describe_difference,
+    workflow_parts,
+)
 from pytest_crossdiff.store.digest import digest
 from pytest_crossdiff.text import visible
 
@@ -50,13 +56,17 @@ class Model:
         """The summary of the model that is one side of `counted`."""
         facts = counted.model(has.side)
         differences = sorted(counted.of(has.side), key=lambda d: -d.strength)
-        lines = tuple(_named(d) for d in differences)
+        lines = tuple(_named(d, counted) for d in differences)
         return cls(facts.reference, facts.token_coverage, has, lines)
 
 
-def _named(difference: Difference) -> str:
-    label = f"{visible(difference.label)} (unverified)  " if difference.label else ""
-    return f"{difference.id}  {label}{tokens(difference)}"
+def _named(difference: Difference, result: Result) -> str:
+    """What both models say where it is active, or else where that is."""
+    words = describe_difference(difference)
+    if difference.said is not None or any(result.predicted_tokens(difference)):
+        label = f"{visible(difference.label)} (unverified); " if difference.label else ""
+        words = label + behaviour(difference, result)
+    return f"{visible(difference.id)}  {words}"
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,8 @@ class PairSummary:
     output: how much the predictions differ, or why that is unknown.  output_numbers: the same,
     by name, for machines.  layer_group: the same for measurements that differ in nothing but the
     layers.
+
+    output_in_short, replies_in_short: what matters most of these, "" where they weren't measured.
     """
 
     key: str
@@ -83,7 +95,9 @@ class PairSummary:
     notes: tuple[str, ...]
     output: str
     output_numbers: dict[str, str]
+    output_in_short: str
     replies: str
+    replies_in_short: str
     accounting: str
     workflow: tuple[tuple[str, str], ...]
     conversations: tuple[str, ...]
@@ -111,7 +125,9 @@ class PairSummary:
             report.notes,
             output(counted) or counted.no_output,
             _output_numbers(counted),
+            output_in_short(counted),
             replies(counted),
+            replies_in_short(counted),
             describe_accounting(counted),
             workflow_parts(counted.workflow) if counted.workflow else (),
             conversation_notes(counted),

@@ -57,7 +57,7 @@ class TestTrain:
             ["crossdiff: harvest baseline: 4 tokens", "crossdiff: harvest baseline: done in 0.0 s"],
         )
         assert done.stdout.splitlines() == [
-            "within budget: org/old block 6 of 12 -> org/new block 6 of 12",
+            "within budget: org/old -> org/new, block 6 of 12",
             "  candidate-only  0 differences, budget 0; joint strength 0",
             "  baseline-only   0 differences, budget 0; joint strength 0",
             "  time            1 min 10 s",
@@ -75,10 +75,7 @@ class TestTrain:
         done = crossdiff(make_result(make_difference()), "train")
         assert done.returncode == 1
         assert "CANDIDATE-ONLY: 1 difference, budget 0; joint strength 0.01" in done.stdout
-        assert (
-            "OVER BUDGET: org/old block 6 of 12 -> org/new block 6 of 12"
-            in done.stdout.splitlines()
-        )
+        assert "OVER BUDGET: org/old -> org/new, block 6 of 12" in done.stdout.splitlines()
 
     def test_an_inconclusive_verdict_is_4(self, project, crossdiff):
         result = make_result(make_difference(certainty="possible"))
@@ -122,7 +119,7 @@ class TestTrain:
         done = crossdiff(result, "train", "-q", "--max-candidate-only", "1")
         assert done.returncode == 0
         assert done.stdout == (
-            "crossdiff: within budget: org/old block 6 of 12 -> org/new block 6 of 12: "
+            "crossdiff: within budget: org/old -> org/new, block 6 of 12: "
             "candidate-only 1, baseline-only 0\n"
         )
         assert done.stderr == ""
@@ -189,7 +186,7 @@ def test_a_real_pair_is_measured_and_over_budget(measured):
     """The difference is planted: the candidate can't tell some words apart."""
     out = (measured / "stdout.txt").read_text("utf-8")
     assert out.startswith("BASELINE-ONLY: ")
-    assert "OVER BUDGET: models/v1 block 0 of 3 -> models/v2 block 0 of 3\n" in out
+    assert "OVER BUDGET: models/v1 -> models/v2, block 0 of 3\n" in out
     assert out.endswith("\ncrossdiff report: crossdiff-report/v1-to-v2-block-0.html\n")
     assert (measured / "crossdiff-report" / "v1-to-v2-block-0.html").exists()
     told = (measured / "stderr.txt").read_text("utf-8").splitlines()

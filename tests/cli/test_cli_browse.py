@@ -136,7 +136,7 @@ def listed(text: str) -> list[str]:
 
 def test_it_begins_with_the_pair_and_the_list_strongest_first(opened):
     text = opened().until(PROMPT)
-    assert text.startswith("measured: org/old block 6 of 12 -> org/new block 6 of 12\r\n")
+    assert text.startswith("measured: org/old -> org/new, block 6 of 12\r\n")
     assert "1 to 4 of 4 differences, by strength:" in text
     assert listed(text) == ["1 C1", "2 B1", "3 C2", "4 B2"]
 

@@ -49,10 +49,7 @@ class TestWhichResult:
     def test_left_out_it_is_that_of_the_settings(self, measured, key):
         done = crossdiff(measured, "show")
         assert done.returncode == 0, done.stderr
-        assert (
-            done.stdout.splitlines()[0]
-            == "OVER BUDGET: models/v1 block 0 of 3 -> models/v2 block 0 of 3"
-        )
+        assert done.stdout.splitlines()[0] == "OVER BUDGET: models/v1 -> models/v2, block 0 of 3"
         assert f"\n  result          {key[:12]}  " in done.stdout
 
     @pytest.mark.parametrize("form", ["key", "folder", "file", "copy"])

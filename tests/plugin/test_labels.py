@@ -55,7 +55,7 @@ def test_labels_are_shown_as_unverified_and_change_no_verdict(differing, engine)
     named = differing.runpytest("-v")
     harmless = "C1  a name⏎ for C1\\x1b[[]31m?"
     named.stdout.fnmatch_lines(["Labels, unverified:", f"  {harmless}", "  C2  a name*"])
-    named.stdout.fnmatch_lines([f"*{harmless} (unverified)  ' token'"])
+    named.stdout.fnmatch_lines([f"*{harmless} (unverified); fires on ' token'; *"])
     assert named.ret == plain.ret == 1
     headline = next(line for line in plain.outlines if "CANDIDATE-ONLY" in line)
     assert headline in named.outlines

@@ -39,7 +39,7 @@ def test_pairs_and_verdicts_reach_the_main_process(project):
         [
             "crossdiff (pytest.ini): baseline=org/old, candidate=org/new",
             "*= crossdiff =*",
-            "OVER BUDGET: org/old block 6 of 12 -> org/new block 6 of 12",
+            "OVER BUDGET: org/old -> org/new, block 6 of 12",
             "  candidate-only  1 difference, budget 0; joint strength 0.01",
         ]
     )
@@ -47,7 +47,7 @@ def test_pairs_and_verdicts_reach_the_main_process(project):
         ["FAILED test_it.py::test_it[[]3[]] - CANDIDATE-ONLY: 1 difference, budget 0; *"]
     )
     result.stdout.fnmatch_lines(["ERROR test_it.py::test_factory - unknown setting 'leyer'"])
-    assert result.outlines.count("OVER BUDGET: org/old block 6 of 12 -> org/new block 6 of 12") == 1
+    assert result.outlines.count("OVER BUDGET: org/old -> org/new, block 6 of 12") == 1
     assert (project.path / "results.txt").read_text() == "key False\n"
 
 

@@ -25,9 +25,9 @@ from pytest_crossdiff.gate.fingerprint import Fingerprint
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.ci.junit import properties
 from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.report.screen.block import block
 from pytest_crossdiff.report.screen.pointers import Pointers
 from pytest_crossdiff.report.summary import PairSummary
-from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.results.result import Result
 from pytest_crossdiff.text import Display
 from support.markdown import plain as as_text
@@ -159,12 +159,14 @@ class TestNumberByNumber:
     def test_the_terminal(self, ran):
         data, result = ran.data, ran.data["result"]
         before, after = (
-            f"{Path(result[name]['reference']).relative_to(ran.folder)} "
-            f"block {of['layer']} of {of['layers']}"
+            str(Path(result[name]["reference"]).relative_to(ran.folder))
             for name in ("baseline", "candidate")
-            for of in [side(data, name)]
         )
-        assert ran.lines[0] == f"OVER BUDGET: {before} -> {after}"
+        (layer,) = {
+            f"block {of['layer']} of {of['layers']}"
+            for of in (side(data, name) for name in ("baseline", "candidate"))
+        }
+        assert ran.lines[0] == f"OVER BUDGET: {before} -> {after}, {layer}"
         (check,) = ran.checks("test_budgets")
         for of in check["sides"]:
             count = f"{of['count']} difference" + "s" * (of["count"] != 1)

@@ -56,6 +56,48 @@ def test_what_is_quick_is_not_told_without_v(project, engine):
     project.runpytest().stdout.no_fnmatch_line("crossdiff: harvest*")
 
 
+AMONG_TESTS = """
+import pytest
+from pytest_crossdiff.report.live.progress import progress_for
+
+@pytest.fixture(scope="session")
+def told(pytestconfig): return progress_for(pytestconfig)
+
+def test_a(): pass
+
+def test_b(told): told.estimate("a -> b: this will take about 30 seconds", 30.0)
+
+def test_c(told):
+    told.estimate("a -> c: this will take about 2 minutes", 120.0)
+    told.note("waiting")
+
+def test_d(): pass
+"""
+
+
+def test_among_dots_the_name_of_the_file_stands_once_and_a_short_wait_has_no_line(project):
+    project.makepyfile(test_it=AMONG_TESTS)
+    lines = project.runpytest().outlines
+    at = next(i for i, line in enumerate(lines) if line.startswith("test_it.py"))
+    assert lines[at : at + 3] == [
+        "test_it.py .(about 30 seconds) .",
+        "crossdiff: a -> c: this will take about 2 minutes",
+        "crossdiff: waiting",
+    ]
+    assert lines[at + 3].split() == ["..", "[100%]"]
+
+
+def test_with_v_each_has_its_line_in_front_of_the_test_s(project):
+    project.makepyfile(test_it=AMONG_TESTS)
+    project.runpytest("-v").stdout.fnmatch_lines(
+        [
+            "test_it.py::test_b *",
+            "crossdiff: a -> b: this will take about 30 seconds",
+            "test_it.py::test_b PASSED*",
+        ]
+    )
+
+
 def test_quiet_is_quiet(project, engine):
     project.makepyfile(test_it=TEST)
     project.runpytest("-q").stdout.no_fnmatch_line("crossdiff: harvest*")
@@ -99,8 +141,8 @@ def test_with_an_interval_a_line_comes_when_the_last_one_is_that_long_ago(clock)
     with told.phase("train", 2, "step") as phase:
         clock[0] += 9
         phase.advance(2)
-    clock[0] += 20
-    told.detail("loading again")
+    clock[0] += 100  # other tests
+    told.detail("looking at the next models")
     assert lines == [
         "crossdiff: about 3 minutes",
         "crossdiff: [1/2] read: 3 of 10 tokens, about 2 minutes left",

@@ -11,8 +11,8 @@ from pytest_crossdiff.errors import BudgetExceeded, InsufficientData
 from pytest_crossdiff.plugin.diff import CrossDiff
 from pytest_crossdiff.report.ci.junit import properties
 from pytest_crossdiff.report.document import Report
+from pytest_crossdiff.report.screen.block import block
 from pytest_crossdiff.report.summary import PairSummary
-from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.report.write import render
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.text import Display

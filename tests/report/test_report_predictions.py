@@ -17,10 +17,10 @@ from pytest_crossdiff.gate.patterns import matching
 from pytest_crossdiff.report import message
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.markdown import markdown
+from pytest_crossdiff.report.screen.block import block
 from pytest_crossdiff.report.screen.differences import SAID
 from pytest_crossdiff.report.screen.pointers import Pointers
 from pytest_crossdiff.report.summary import PairSummary
-from pytest_crossdiff.report.terminal import block
 from pytest_crossdiff.results.difference import Description
 from pytest_crossdiff.settings import Settings
 from pytest_crossdiff.text import Display
@@ -79,7 +79,7 @@ def test_of_a_block_nothing_of_the_kind_is_claimed():
 def test_terminal_and_markdown_name_the_output():
     report = Report.of(result())
     first = block(PairSummary.of(report), Path.cwd(), Display(100, 0))
-    assert next(iter(first)).endswith("org/old output -> org/new output")
+    assert next(iter(first)).endswith("org/old -> org/new, output")
     assert markdown(report).startswith("### crossdiff: org/old (output) → org/new (output)\n")
 
 

@@ -10,9 +10,10 @@ import pytest
 from pytest_crossdiff.gate.budgets import Budgets
 from pytest_crossdiff.gate.check import evaluate_budgets
 from pytest_crossdiff.gate.recognition import NONE_ACCEPTED
-from pytest_crossdiff.report import message, terminal
+from pytest_crossdiff.report import message
 from pytest_crossdiff.report.document import Report
 from pytest_crossdiff.report.markdown import markdown
+from pytest_crossdiff.report.screen.block import block
 from pytest_crossdiff.report.summary import PairSummary, from_json, to_json
 from pytest_crossdiff.report.tokenizers import token_notes
 from pytest_crossdiff.report.write import render
@@ -60,7 +61,7 @@ def test_an_inconclusive_verdict_names_it_too():
 
 def test_the_summary_the_markdown_and_the_json_name_it(report, tmp_path):
     summary = from_json(to_json([PairSummary.of(report)]))[0]
-    lines = list(terminal.block(summary, tmp_path, Display(100, 0)))
+    lines = list(block(summary, tmp_path, Display(100, 0)))
     assert CAUSE in plain(" ".join(lines))
     assert CAUSE in plain(markdown(report))
     data = json.loads(render(report, "json"))

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, out: Terminal) -> int:
     from pytest_crossdiff.cli.progress import on_stderr
     from pytest_crossdiff.engine.past_results import past_results
     from pytest_crossdiff.errors import InsufficientData
-    from pytest_crossdiff.report.terminal import short
+    from pytest_crossdiff.report.screen.pair import short
     from pytest_crossdiff.store.cache import Store
     from pytest_crossdiff.text import plural, visible
 

@@ -194,7 +194,7 @@ def _summary(
 ) -> Iterator[str]:
     """What pytest would say of each pair, and what became of accepted differences."""
     from pytest_crossdiff.report import acceptance
-    from pytest_crossdiff.report.terminal import block, brief
+    from pytest_crossdiff.report.screen.block import block, brief
     from pytest_crossdiff.text import wrapped
 
     for pair in pairs:

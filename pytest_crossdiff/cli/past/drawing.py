@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crossdiff.cli.past.series import in_short
 from pytest_crossdiff.cli.terminal import table
-from pytest_crossdiff.report.terminal import WORDS
+from pytest_crossdiff.report.screen.pair import WORDS
 from pytest_crossdiff.sides import SIDES
 from pytest_crossdiff.text import columns, number, percent, visible
 

@@ -65,6 +65,9 @@ class SharedProgress:
             else:
                 self._remarks.append(message)
 
+    def estimate(self, message: str, seconds: float) -> None:
+        """Whoever shows the rest of the run has said it."""
+
     def detail(self, message: str) -> None:
         """It may be left out, and is."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.report.output.at_risk import MOST_DIFFERENCES, firing, outcome
-from pytest_crossdiff.report.terminal import status
+from pytest_crossdiff.report.screen.pair import status
 from pytest_crossdiff.text import number
 
 if TYPE_CHECKING:

@@ -29,6 +29,9 @@ REFRESH = 0.2
 LEAST_LEFT = 5.0
 """Seconds; less isn't told."""
 
+SHORT = 60.0
+"""Seconds; how long a run will take is said within the line of its test where it is less."""
+
 INTERVAL, MOST_LINES = 30.0, 20
 """Without -v a line comes at most every so many seconds, and every 20th of the time so far."""
 
@@ -55,13 +58,47 @@ def progress_for(config: pytest.Config) -> Progress:
     with uncaptured():
         bars = sys.stderr.isatty()
 
-    def begin_line() -> None:
-        reporter.ensure_newline()
-        reporter.flush()
+    if config.get_verbosity() > 0:  # a line for each test, which begins with its name
 
+        def begin_line() -> None:
+            reporter.ensure_newline()
+            reporter.flush()
+
+        return TerminalProgress(
+            uncaptured, reporter.write_line, bars=bars, interval=interval, begin_line=begin_line
+        )
+    dots = _AmongDots(reporter)
     return TerminalProgress(
-        uncaptured, reporter.write_line, bars=bars, interval=interval, begin_line=begin_line
+        uncaptured,
+        dots.write_line,
+        bars=bars,
+        interval=interval,
+        begin_line=dots.begin_line,
+        within_line=dots.write,
     )
+
+
+class _AmongDots:
+    """Writes among the dots of a test file, which go on behind it: `reporter.write_line` would have
+    the name of the file written once more.
+    """
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self._reporter = reporter
+
+    def begin_line(self) -> None:
+        """End the line that has begun, if any."""
+        if self._reporter.config.get_terminal_writer().width_of_current_line:
+            self._reporter.write("\n", flush=True)
+
+    def write_line(self, line: str) -> None:
+        """Write a line of its own."""
+        self.begin_line()
+        self._reporter.write(f"{line}\n", flush=True)
+
+    def write(self, words: str) -> None:
+        """Write on the line of the dots."""
+        self._reporter.write(words, flush=True)
 
 
 class TerminalProgress:
@@ -71,7 +108,7 @@ class TerminalProgress:
     bars: draw tqdm bars on stderr; else a line at the start and the end of each phase.  interval:
     seconds; of such lines and of details only those are written that come so long after the last
     one, and what takes so long has one in between.  begin_line: called before a bar is drawn, which
-    must have a line of its own.
+    must have a line of its own.  within_line: writes a few words where the cursor is.
     """
 
     def __init__(
@@ -82,12 +119,14 @@ class TerminalProgress:
         bars: bool,
         interval: float = 0.0,
         begin_line: Callable[[], object] = lambda: None,
+        within_line: Callable[[str], object] | None = None,
     ) -> None:
         self._uncaptured = uncaptured
         self._write = write
         self.bars = bars
         self.interval = interval
         self.begin_line = begin_line
+        self._within_line = within_line
         self._began = self._wrote = time.monotonic()
         self.outlook = Outlook()
 
@@ -107,9 +146,19 @@ class TerminalProgress:
             self._write(f"crossdiff: {visible(message)}")
         self._wrote = time.monotonic()
 
+    def estimate(self, message: str, seconds: float) -> None:
+        """Write a line, or where little is to come `(about 30 seconds)` within that of the test."""
+        if self._within_line is None or seconds >= SHORT:
+            self.note(message)
+            return
+        with self._uncaptured():
+            self._within_line(f"(about {roughly(seconds)}) ")
+        self._wrote = time.monotonic()
+
     def detail(self, message: str) -> None:
-        """Write a line on a terminal, and elsewhere where one is due."""
-        if self.bars or self.due():
+        """Write a line on a terminal, and elsewhere where one is due in the course of a run."""
+        under_way = not self.interval or self.outlook.left() is not None
+        if self.bars or (under_way and self.due()):
             self.note(message)
 
     def due(self) -> bool:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from pytest_crossdiff.report.document import Report
 
-NAME = "index"
-"""Of its file, without the ending."""
-
 
 def index_page(pages: Iterable[tuple[str, Report]]) -> str:
     """The page.  pages: file name beside it and report of each."""

@@ -1,1 +1,1 @@
-"""The parts of a failing screen: differences in words, what to do next, where to read more."""
+"""Parts of what a run shows: a pair in the summary; differences in words, what to do next."""

@@ -14,8 +14,8 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_crossdiff.report.screen.pair import status
 from pytest_crossdiff.report.summary import PairSummary
-from pytest_crossdiff.report.terminal import status
 from pytest_crossdiff.report.write import file_name
 from pytest_crossdiff.text import visible
 
