@@ -198,8 +198,8 @@ class TestNumberByNumber:
         assert data["cached"] is True
         assert ran.section("time") == f"from cache (measured in {shown})"
         (found,) = result["differences"]
-        fires = " ".join(f"'{t['token']}'" for t in found["tokens"])
-        assert ran.section("baseline") == f"{found['id']}  {fires}"
+        fires = " ".join(f"'{t['token']}'" for t in found["tokens"][:5])
+        assert ran.section("baseline").startswith(f"{found['id']}  fires on {fires}")
 
     def test_what_became_of_acceptances(self, ran):
         told = {a["state"]: a for a in ran.data["accepted"]}
