@@ -63,7 +63,7 @@ CONTROLS_SHARE = {NULL_CONTROL: 0.3, PLANTED_SIGNALS: 0.5}
 what comes after, as shares of training all dictionaries of a run."""
 LOAD_SECONDS, LOAD_RATE = 1.0, 5e8
 """Of loading a model: seconds, and weights a second."""
-IN_PARTS = 120.0
+IN_PARTS = 600.0
 """Seconds from which on an estimate is given in parts."""
 STEP_SECONDS = 0.007
 """Of a training step, whatever its size."""
@@ -209,8 +209,8 @@ def announce(plan: Plan, progress: Progress) -> None:
 
 
 def words(found: Cost) -> str:
-    """E.g. `this will take about 4 minutes (a rough estimate: read baseline 50 seconds, …)`; the
-    parts of what takes minutes.
+    """E.g. `this will take about 40 minutes (a rough estimate: read baseline 8 minutes, …)`; the
+    parts of what takes long.
     """
     seconds = sum(found.seconds.values())
     parts = ", ".join(f"{phase} {roughly(s)}" for phase, s in found.seconds.items() if s >= 5)

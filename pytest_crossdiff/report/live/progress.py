@@ -147,13 +147,15 @@ class TerminalProgress:
         self._wrote = time.monotonic()
 
     def estimate(self, message: str, seconds: float) -> None:
-        """Write a line, or where little is to come `(about 30 seconds)` within that of the test."""
+        """Write a line, or of what is short `(about 30 seconds)` within that of the test; the next
+        line is then due when the run is no longer short.
+        """
         if self._within_line is None or seconds >= SHORT:
             self.note(message)
             return
         with self._uncaptured():
             self._within_line(f"(about {roughly(seconds)}) ")
-        self._wrote = time.monotonic()
+        self._wrote = time.monotonic() + SHORT - INTERVAL
 
     def detail(self, message: str) -> None:
         """Write a line on a terminal, and elsewhere where one is due in the course of a run."""
