@@ -328,6 +328,33 @@ class TestBars:
         assert "1 passed" in shown
 
     @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+    def test_on_a_terminal_what_is_done_now_passes_by_and_leaves_a_dot(self, project):
+        project.makepyfile(
+            test_it="""
+            from pytest_crossdiff.report.live.progress import progress_for
+
+            def test_first(): pass
+
+            def test_it(pytestconfig):
+                told = progress_for(pytestconfig)
+                told.detail("looking at both models")
+                told.estimate("a -> b: this will take about 30 seconds", 30.0)
+                told.estimate("a -> c: this will take about 2 minutes", 120.0)
+                told.detail("loading the candidate")
+            """
+        )
+        shown = _on_a_terminal([sys.executable, "-m", "pytest", "--color=no"], project.path)
+        lines = shown.splitlines(keepends=True)
+        at = next(i for i, line in enumerate(lines) if line.startswith("test_it.py"))
+        passed = [line.strip("\r ") for line in "".join(lines[at:]).splitlines()]
+        assert passed[:3] == ["test_it.py .", "crossdiff: looking at both models", ""]
+        left = [line.split("\r")[-1] for line in "".join(lines[at:]).split("\r\n")]
+        assert left[:2] == ["test_it.py .", "crossdiff: a -> c: this will take about 2 minutes"]
+        assert left[2].split() == [".", "[100%]"]
+        in_lines = [sys.executable, "-m", "pytest", "--color=no", "--capture=no"]
+        assert "\ncrossdiff: loading the candidate\r\n" in _on_a_terminal(in_lines, project.path)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
     def test_quick_phases_leave_no_line_behind(self, project):
         project.makepyfile(
             test_it="""

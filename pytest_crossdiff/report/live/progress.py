@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_crossdiff.progress import SilentProgress
+from pytest_crossdiff.report.live.among_dots import AmongDots
 from pytest_crossdiff.report.live.outlook import Outlook
 from pytest_crossdiff.text import duration, plural, roughly, visible
 
@@ -67,38 +68,18 @@ def progress_for(config: pytest.Config) -> Progress:
         return TerminalProgress(
             uncaptured, reporter.write_line, bars=bars, interval=interval, begin_line=begin_line
         )
-    dots = _AmongDots(reporter)
+    dots = AmongDots(reporter)
+    config.pluginmanager.register(dots)
+    passes = bars and config.option.capture != "no"  # what a test prints would come behind it
     return TerminalProgress(
         uncaptured,
         dots.write_line,
         bars=bars,
         interval=interval,
         begin_line=dots.begin_line,
-        within_line=dots.write,
+        within_line=None if bars else dots.write,
+        pass_by=dots.pass_by if passes else None,
     )
-
-
-class _AmongDots:
-    """Writes among the dots of a test file, which go on behind it: `reporter.write_line` would have
-    the name of the file written once more.
-    """
-
-    def __init__(self, reporter: pytest.TerminalReporter) -> None:
-        self._reporter = reporter
-
-    def begin_line(self) -> None:
-        """End the line that has begun, if any."""
-        if self._reporter.config.get_terminal_writer().width_of_current_line:
-            self._reporter.write("\n", flush=True)
-
-    def write_line(self, line: str) -> None:
-        """Write a line of its own."""
-        self.begin_line()
-        self._reporter.write(f"{line}\n", flush=True)
-
-    def write(self, words: str) -> None:
-        """Write on the line of the dots."""
-        self._reporter.write(words, flush=True)
 
 
 class TerminalProgress:
@@ -109,6 +90,7 @@ class TerminalProgress:
     seconds; of such lines and of details only those are written that come so long after the last
     one, and what takes so long has one in between.  begin_line: called before a bar is drawn, which
     must have a line of its own.  within_line: writes a few words where the cursor is.
+    pass_by: shows a line until something else is written.
     """
 
     def __init__(
@@ -120,13 +102,14 @@ class TerminalProgress:
         interval: float = 0.0,
         begin_line: Callable[[], object] = lambda: None,
         within_line: Callable[[str], object] | None = None,
+        pass_by: Callable[[str], object] | None = None,
     ) -> None:
         self._uncaptured = uncaptured
         self._write = write
         self.bars = bars
         self.interval = interval
         self.begin_line = begin_line
-        self._within_line = within_line
+        self._within_line, self._pass_by = within_line, pass_by
         self._began = self._wrote = time.monotonic()
         self.outlook = Outlook()
 
@@ -150,24 +133,30 @@ class TerminalProgress:
         """Write a line, or of what is short `(about 30 seconds)` within that of the test; the next
         line is then due when the run is no longer short.
         """
-        if self._within_line is None or seconds >= SHORT:
+        if seconds < SHORT and self._pass_by is not None:  # each bar says what is left
+            self.detail(message)
+        elif seconds < SHORT and self._within_line is not None:
+            with self._uncaptured():
+                self._within_line(f"(about {roughly(seconds)}) ")
+            self._wrote = time.monotonic() + SHORT - INTERVAL
+        else:
             self.note(message)
-            return
-        with self._uncaptured():
-            self._within_line(f"(about {roughly(seconds)}) ")
-        self._wrote = time.monotonic() + SHORT - INTERVAL
 
     def detail(self, message: str) -> None:
-        """Write a line on a terminal, and elsewhere where one is due in the course of a run."""
+        """Show a line on a terminal; elsewhere write one where it is due in the course of a run."""
+        if self._pass_by is not None:
+            with self._uncaptured():
+                self._pass_by(f"crossdiff: {visible(message)}")
+            return
         under_way = not self.interval or self.outlook.left() is not None
         if self.bars or (under_way and self.due()):
             self.note(message)
 
     def due(self) -> bool:
-        """Whether the last line is long enough ago."""
+        """Whether the last line is long enough ago, where nothing else shows that work goes on."""
         now = time.monotonic()
         interval = self.interval and max(self.interval, (now - self._began) / MOST_LINES)
-        return now - self._wrote >= interval
+        return self._pass_by is None and now - self._wrote >= interval
 
     def uncaptured(self) -> AbstractContextManager[object]:
         """A context in which writing reaches the terminal."""
