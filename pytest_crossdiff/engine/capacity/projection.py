@@ -150,9 +150,11 @@ def _memory(configs: Sequence[CrosscoderConfig], training: TrainingConfig) -> in
 
 
 def _dealt(configs: Sequence[CrosscoderConfig], group: Group) -> list[list[CrosscoderConfig]]:
-    """The dictionaries of each device that trains any."""
-    at_once = min(len(configs), group.size)
-    return [[*configs[i::at_once]] for i in range(at_once)]
+    """The dictionaries of each device that trains any, as several processes share them out."""
+    if group.size == 1:
+        return [[*configs]]
+    others = min(len(configs), group.size) - 1
+    return [[*configs[:1]], *([*configs[1:][i::others]] for i in range(others))]
 
 
 def _devices(weights: int, group: Group) -> int:
