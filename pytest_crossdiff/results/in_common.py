@@ -31,8 +31,11 @@ SHORTER = 0.5
 """The length is shown when one model's is at most this share of the other's."""
 MARKS = " .,;:!?)"
 """Left off before a phrase."""
-WORDS = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
-"""Words, and every mark by itself."""
+_LETTER = r"(?:(?![\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])\w)"
+WORDS = re.compile(rf"{_LETTER}+(?:['\u2019]{_LETTER}+)*|\S")
+"""Words, and every mark by itself; every character of Chinese, Japanese and Thai, which have no
+spaces between words.
+"""
 
 Phrase = tuple[str, ...]
 

@@ -79,6 +79,14 @@ def test_marks_before_a_phrase_are_left_off_and_the_words_are_as_they_were_writt
     assert [phrase.text for phrase in found.phrases] == ["Join  the club!"]
 
 
+def test_a_language_without_spaces_has_phrases_too():
+    endings = iter("猫犬鳥魚馬")
+    found = in_common(answered(5, of=lambda _: f"申し訳ありませんが、{next(endings)}です。"))
+    assert [(p.text, p.count, p.begins) for p in found.phrases] == [
+        ("申し訳ありませんが、", 5, True)
+    ]
+
+
 @pytest.mark.parametrize(("changed", "count"), [(3, 3), (2, None), (0, None)])
 def test_few_surprising_replies_have_nothing_in_common(changed, count):
     found = in_common(answered(changed))
