@@ -7,6 +7,7 @@ pieces; a killed harvest goes on after its last finished shard and ends in the s
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import time
@@ -189,15 +190,18 @@ def harvest(reading: Reading, entries: Sequence[Entry], *, label: str, progress:
         progress.phase(f"read {label}", reading.tokens, "token") as bar,
         ThreadPoolExecutor(1) as writer,
     ):
-        written: Future[None] | None = None
+        missing = []
         for name, shard in reading.shards.items():
             if all(entry.has(name) for entry in entries):
                 bar.advance(tokens_in(shard), "kept")
-                continue
-            columns = reading.read(name, bar.advance)
-            if written is not None:
-                written.result()
-            written = writer.submit(_write, entries, name, columns)
+            else:
+                missing.append(name)
+        written: Future[None] | None = None
+        with contextlib.closing(reading.read(missing, bar.advance)) as shards:
+            for name, columns in zip(missing, shards, strict=True):
+                if written is not None:
+                    written.result()
+                written = writer.submit(_write, entries, name, columns)
         if written is not None:
             written.result()
     for view, entry in zip(reading.views, entries, strict=True):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import TYPE_CHECKING, Any, Protocol
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -28,15 +29,17 @@ from pytest_crossdiff.engine.activations.rendering import template_for, tokenize
 from pytest_crossdiff.engine.models.one_pass import read_layers
 from pytest_crossdiff.engine.models.reading.predictions import ModelReadout
 from pytest_crossdiff.engine.models.shared_prefix import SharedPrefix, read_prefix
+from pytest_crossdiff.engine.models.two_at_once import two_at_once
 from pytest_crossdiff.errors import ActivationError, CorpusError
 from pytest_crossdiff.results.result import layer_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
     from torch import Tensor
+    from transformers import PreTrainedModel
 
     from pytest_crossdiff.engine.corpus.sampling import Piece
     from pytest_crossdiff.engine.models.loaded import LoadedModel
@@ -55,13 +58,23 @@ MAX_PIECE_TOKENS = 4_096
 class Listener(Protocol):
     """Takes more from the forward passes than what is read."""
 
-    def listening(self) -> AbstractContextManager[None]:
-        """Inside, a pass is listened to."""
+    def listening(self, model: PreTrainedModel) -> AbstractContextManager[list[Tensor]]:
+        """Inside, a pass of `model` is listened to; the list is what was heard."""
 
-    def take(self, batch: Sequence[Job], read_before: int) -> None:
+    def take(self, batch: Sequence[Job], heard: Sequence[Tensor], read_before: int) -> None:
         """Keep what was heard of the pass over `batch`, whose first so many positions were read
         before.
         """
+
+
+class _Pass(NamedTuple):
+    """A pass over a batch: what each view reads, and what the listener heard; the first so many
+    positions were read before.
+    """
+
+    readouts: list[ModelReadout]
+    heard: Sequence[Tensor] = ()
+    read_before: int = 0
 
 
 class Reading:
@@ -108,41 +121,60 @@ class Reading:
             for i, shard in enumerate(divided)
         }
 
-    def read(self, name: str, advance: Callable[[int], object]) -> list[dict[str, Tensor]]:
-        """A shard's vectors and index, of each view, as the tensors that are stored.
+    def read(
+        self, names: Sequence[str], advance: Callable[[int], object]
+    ) -> Generator[list[dict[str, Tensor]]]:
+        """Of each shard its vectors and index, of each view, as the tensors that are stored.
 
         advance: told of each batch's tokens.  Raises `ActivationError` on NaN or infinite ones.
         """
-        shard = self.shards[name]
+        divided = {name: list(batches(self.shards[name], self._budget)) for name in names}
+        every = list(itertools.chain(*divided.values()))
+        several = self._reader is None and len(every) > 1
+        if several:
+            _ = self._prefix  # is read before, by the model itself
+        with two_at_once(self.views, allowed=several) as read:
+            passes = read(self._run, every)
+            for name, of_shard in divided.items():
+                yield self._columns(name, zip(of_shard, passes, strict=False), advance)
+
+    def _columns(
+        self,
+        name: str,
+        passes: Iterable[tuple[Sequence[Job], _Pass]],
+        advance: Callable[[int], object],
+    ) -> list[dict[str, Tensor]]:
+        """Of a shard what is stored, from the passes over its batches."""
         parts: list[dict[int, Found]] = [{} for _ in self.views]
         said = [_nothing_said(view) for view in self.views]
-        for batch in batches(shard, self._budget):
-            for i, readout in enumerate(self._run(batch)):
+        for batch, found in passes:
+            if self._listener is not None:
+                self._listener.take(batch, found.heard, found.read_before)
+            for i, readout in enumerate(found.readouts):
                 parts[i] |= _found(self.views[i], batch, readout, self._label)
                 said[i] += readout.probability_w
             advance(tokens_in(batch))
         return [
             columns_of(
-                shard,
-                found,
+                self.shards[name],
+                of_view,
                 said_w if view.predictions else None,
                 conversations=self._conversations,
             )
-            for view, found, said_w in zip(self.views, parts, said, strict=True)
+            for view, of_view, said_w in zip(self.views, parts, said, strict=True)
         ]
 
-    def _run(self, batch: Sequence[Job]) -> list[ModelReadout]:
+    def _run(self, views: Sequence[LoadedModel], batch: Sequence[Job]) -> _Pass:
+        """views: those of the reading, or of a copy of their model."""
         ids_bp, mask_bp, counted_bp = padded(batch)
         if self._reader is not None:
-            return [_read_by(self._reader, ids_bp, mask_bp, self.views[0].dtype)]
-        device, listener = self.views[0].device, self._listener
-        prefix = self._prefix
-        with listener.listening() if listener else contextlib.nullcontext():
-            of_batch = self.views, ids_bp.to(device), mask_bp.to(device), counted_bp
+            return _Pass([_read_by(self._reader, ids_bp, mask_bp, views[0].dtype)])
+        device, listener, prefix = views[0].device, self._listener, self._prefix
+        listening = listener.listening(views[0].model) if listener else contextlib.nullcontext([])
+        with listening as heard:
+            of_batch = views, ids_bp.to(device), mask_bp.to(device), counted_bp
             found = prefix.read(*of_batch) if prefix else read_layers(*of_batch)
-        if listener:
-            listener.take(batch, prefix.length if prefix else 0)
-        return found
+        return _Pass(found, heard, prefix.length if prefix else 0)
 
     @functools.cached_property
     def _prefix(self) -> SharedPrefix | None:

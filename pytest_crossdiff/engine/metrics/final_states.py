@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
+    from transformers import PreTrainedModel
 
     from pytest_crossdiff.engine.activations.batches import Job
     from pytest_crossdiff.engine.activations.rendering import Encoded
@@ -147,28 +148,28 @@ class StatesListener:
         if model.head != "causal":
             raise _predicts_nothing(model, label)
         self._model, self._pieces, self._label = model, pieces, label
-        self._module = head_module(model.model)
+        head_module(model.model)  # which raises where there is none
         self._states: dict[int, Tensor] = {}
-        self._heard: Tensor | None = None
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Inside, what the head reads is kept."""
+    def listening(self, model: PreTrainedModel) -> Iterator[list[Tensor]]:
+        """Inside, what the head of `model`, which has these weights, reads is kept."""
+        heard: list[Tensor] = []
 
         def keep(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-            self._heard = arguments[0]
+            heard[:] = arguments[:1]
 
-        handle = self._module.register_forward_pre_hook(keep)
+        handle = head_module(model).register_forward_pre_hook(keep)
         try:
-            yield
+            yield heard
         finally:
             handle.remove()
 
-    def take(self, batch: Sequence[Job], read_before: int) -> None:
+    def take(self, batch: Sequence[Job], heard: Sequence[Tensor], read_before: int) -> None:
         """Keep the states of those pieces of the batch that are wanted."""
-        heard_bpd, self._heard = self._heard, None
-        if heard_bpd is None:
+        if not heard:
             return  # `save` finds them missing
+        (heard_bpd,) = heard
         longest = max(job.length for job in batch)
         read_bpd = torch.nn.functional.pad(heard_bpd, (0, 0, read_before, 0)).cpu()
         if read_bpd.shape[:-1] != (len(batch), longest):

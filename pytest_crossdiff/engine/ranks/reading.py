@@ -88,7 +88,7 @@ def _read_missing(
 
 
 def _write(entry: Entry, reading: Reading, name: str) -> _Written:
-    (columns,) = reading.read(name, lambda _: None)
+    ((columns,),) = reading.read([name], lambda _: None)
     path: Path = entry.spare_path(name)
     save_file(columns, path)
     sync(path)
