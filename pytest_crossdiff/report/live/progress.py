@@ -30,11 +30,9 @@ REFRESH = 0.2
 LEAST_LEFT = 5.0
 """Seconds; less isn't told."""
 
-SHORT = 60.0
-"""Seconds; how long a run will take is said within the line of its test where it is less."""
-
-INTERVAL, MOST_LINES = 30.0, 20
-"""Without -v a line comes at most every so many seconds, and every 20th of the time so far."""
+INTERVAL, MOST_LINES = 60.0, 20
+"""Without -v a line comes at most every so many seconds, and every 20th of the time so far; that a
+run will take less is said within the line of its test."""
 
 PROGRESS_PATH_KEY = "crossdiff_progress"
 """Names the file, in the input of a worker of pytest-xdist, that it writes its progress to."""
@@ -130,15 +128,13 @@ class TerminalProgress:
         self._wrote = time.monotonic()
 
     def estimate(self, message: str, seconds: float) -> None:
-        """Write a line, or of what is short `(about 30 seconds)` within that of the test; the next
-        line is then due when the run is no longer short.
-        """
-        if seconds < SHORT and self._pass_by is not None:  # each bar says what is left
+        """Write a line, or of what is short `(about 30 seconds)` within that of the test."""
+        if seconds < INTERVAL and self._pass_by is not None:  # each bar says what is left
             self.detail(message)
-        elif seconds < SHORT and self._within_line is not None:
+        elif seconds < INTERVAL and self._within_line is not None:
             with self._uncaptured():
                 self._within_line(f"(about {roughly(seconds)}) ")
-            self._wrote = time.monotonic() + SHORT - INTERVAL
+            self._wrote = time.monotonic()
         else:
             self.note(message)
 
