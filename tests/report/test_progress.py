@@ -87,6 +87,15 @@ def test_among_dots_the_name_of_the_file_stands_once_and_a_short_wait_has_no_lin
     assert lines[at + 3].split() == ["..", "[100%]"]
 
 
+def test_where_the_line_is_nearly_full_it_stands_on_the_next(project, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    name = "test_that_has_a_long_name"
+    project.makepyfile(**{name: AMONG_TESTS})
+    lines = project.runpytest().outlines
+    at = next(i for i, line in enumerate(lines) if line.startswith(name))
+    assert lines[at : at + 2] == [f"{name}.py .", "(about 30 seconds) ."]
+
+
 def test_with_v_each_has_its_line_in_front_of_the_test_s(project):
     project.makepyfile(test_it=AMONG_TESTS)
     project.runpytest("-v").stdout.fnmatch_lines(

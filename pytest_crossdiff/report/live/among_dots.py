@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import pytest
 
 
+ROOM = 12
+"""Columns behind a few words: for dots, and for the share of the tests that pytest writes last."""
+
+
 class AmongDots:
     """Writes where pytest has begun a line, or not."""
 
@@ -34,7 +38,10 @@ class AmongDots:
         self._reporter.write(f"{line}\n", flush=True)
 
     def write(self, words: str) -> None:
-        """Write on the line of the dots."""
+        """Write on the line of the dots, or on the next one where that is nearly full."""
+        writer = self._reporter.config.get_terminal_writer()
+        if writer.width_of_current_line + columns(words) + ROOM > writer.fullwidth:
+            self.begin_line()
         self._clear()
         self._reporter.write(words, flush=True)
 
