@@ -131,9 +131,9 @@ class Reading:
         divided = {name: list(batches(self.shards[name], self._budget)) for name in names}
         every = list(itertools.chain(*divided.values()))
         several = self._reader is None and len(every) > 1
-        if several:
-            _ = self._prefix  # is read before, by the model itself
         with two_at_once(self.views, allowed=several) as read:
+            if several:
+                _ = self._prefix  # is read before, on as many threads as what is read behind it
             passes = read(self._run, every)
             for name, of_shard in divided.items():
                 yield self._columns(name, zip(of_shard, passes, strict=False), advance)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import transformers as tf
 
 from pytest_crossdiff.engine.activations import shard_reading
+from pytest_crossdiff.engine.corpus.documents import from_records
+from pytest_crossdiff.engine.corpus.sampling import Piece
 from pytest_crossdiff.engine.model_reading import read_in_one_pass, read_models
 from pytest_crossdiff.engine.models.loaded import also_at, load, read_batch
 from pytest_crossdiff.engine.models.two_at_once import two_at_once
 from pytest_crossdiff.engine.plan import Plan, plan
 from pytest_crossdiff.errors import ActivationError
 from pytest_crossdiff.progress import SilentProgress, _SilentPhase
-from support import planted
+from support import planted, tiny_models
+from support.tokenizers import tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,6 +92,32 @@ def test_a_harvest_of_several_layers_has_the_bits_of_one_thread(
     assert readers == {"crossdiff-read_0", "crossdiff-read_1"}
     assert len(expected) > len(LAYERS) + 1
     assert harvested(two) == expected
+
+
+def test_what_conversations_begin_with_is_read_in_the_bits_of_one_thread(tmp_path: Path) -> None:
+    settings = {**tiny_models.GROUPED, "vocab_size": 800}
+    words = copy.deepcopy(tokenizer("byte-level BPE"))
+    words.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    model = tiny_models.build(tf.AutoModelForCausalLM, tf.LlamaConfig(**settings))
+    view = load(str(tiny_models.save(model, tmp_path, words)), dtype="float32", device="cpu")
+
+    def said(number: int) -> list[dict[str, str]]:
+        answer = " ".join(["It is", *map(str, range(number, number + 30))])
+        both = ("system", "Answer in one or two short sentences."), ("assistant", answer)
+        return [{"role": role, "content": content} for role, content in both]
+
+    documents = from_records([{"messages": said(i)} for i in range(100)]).documents
+    pieces = [Piece(i, 0, None, of.messages, heldout=False) for i, of in enumerate(documents)]
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        reading = shard_reading.Reading([view], pieces, "own", "it")
+        found.append([*reading.read([*reading.shards], lambda _: None)])
+        assert reading._prefix is not None
+    assert len(found[0]) > 1
+    for (one,), (two,) in zip(*found, strict=True):
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_a_batch_that_fails_leaves_the_error_and_the_shards_of_one_thread(
